@@ -1,0 +1,1 @@
+"""pystack: a userspace TCP in Python over a Linux TUN device."""
