@@ -1,0 +1,62 @@
+"""Reno: slow start and congestion avoidance of RFC 5681, counting bytes (RFC 3465, L = 1).
+
+Fast recovery itself (RFC 6582) lives in `tcp.recovery`; this file keeps the two windows.
+"""
+
+from __future__ import annotations
+
+from pystack.cc.base import AckSample, CongestionControl
+
+
+class Reno(CongestionControl):
+    """RFC 5681 §3.1: cwnd doubles per round trip below ssthresh, then grows one MSS per round."""
+
+    name = "reno"
+
+    __slots__ = ("bytes_acked",)
+
+    def __init__(self, mss: int, initial_cwnd: int) -> None:
+        super().__init__(mss, initial_cwnd)
+        self.bytes_acked = 0
+
+    def on_ack(self, sample: AckSample) -> None:
+        if not sample.cwnd_limited:
+            return  # RFC 7661 §4, Linux: an unused window is no evidence for a larger one
+        acked = sample.acked
+        if self.cwnd < self.ssthresh:
+            grown = self.cwnd + acked
+            if grown <= self.ssthresh:
+                self.cwnd = grown
+                return
+            self.cwnd = self.ssthresh
+            acked = grown - self.ssthresh
+        self.bytes_acked += acked
+        if self.bytes_acked >= self.cwnd:
+            self.bytes_acked -= self.cwnd
+            self.cwnd += self.mss
+
+    def on_enter_recovery(self, flight: int, now_us: int) -> None:
+        self.ssthresh = max(flight >> 1, 2 * self.mss)  # RFC 5681 (4)
+        self.bytes_acked = 0
+
+    def on_exit_recovery(self, flight: int, now_us: int) -> None:
+        # RFC 6582 §3.2 step 3, first option: no burst when little is outstanding
+        self.cwnd = min(self.ssthresh, max(flight, self.mss) + self.mss)
+        self.bytes_acked = 0
+
+    def on_rto(self, flight: int, first: bool, now_us: int) -> None:
+        if first:
+            self.ssthresh = max(flight >> 1, 2 * self.mss)
+        self.cwnd = self.mss
+        self.bytes_acked = 0
+
+    def on_restart(self, idle_us: int, rto_us: int, initial_cwnd: int) -> None:
+        # RFC 5681 §4.1 allows min(IW, cwnd) at once; Linux halves per idle RTO (RFC 2861)
+        cwnd = self.cwnd
+        self.ssthresh = max(self.ssthresh, (cwnd >> 1) + (cwnd >> 2))
+        floor = min(initial_cwnd, cwnd)
+        while idle_us > rto_us and cwnd > floor:
+            cwnd >>= 1
+            idle_us -= rto_us
+        self.cwnd = max(cwnd, floor)
+        self.bytes_acked = 0

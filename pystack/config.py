@@ -1,0 +1,119 @@
+"""Settings, under the names that Linux users know; one `Config` per stack.
+
+Defaults are Linux's (6.x). Units are Linux's as well: seconds unless the name says `_ms` or
+`_us`. This file alone reads the environment, once, for `PYSTACK_PURE`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, fields
+from typing import Final
+
+# PYSTACK_PURE=1 asks for the Python twins of the C module (at build time too: csrc/).
+PURE: Final = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
+
+
+@dataclass(slots=True)
+class Config:
+    """Settings of one stack. `set` takes them by the names that `sysctl` prints."""
+
+    # -- opening --------------------------------------------------------------------------
+    tcp_syn_retries: int = 6
+    tcp_syn_linear_timeouts: int = 4  # so many repeats of a SYN come 1 s apart before doubling
+    tcp_synack_retries: int = 5
+    tcp_max_syn_backlog: int = 4096
+    somaxconn: int = 4096
+    tcp_abort_on_overflow: int = 0
+    ip_local_port_range: tuple[int, int] = (32768, 60999)
+    # -- options --------------------------------------------------------------------------
+    tcp_timestamps: int = 1  # 0 off, 1 with a random offset, 2 without the offset
+    tcp_sack: int = 1
+    tcp_dsack: int = 1
+    tcp_window_scaling: int = 1
+    tcp_ecn: int = 2  # 2 as in Linux: answers who asks; asking waits for its own work
+    tcp_min_snd_mss: int = 48
+    # -- retransmission ---------------------------------------------------------------------
+    tcp_retries1: int = 3  # R1
+    tcp_retries2: int = 15  # R2, as a time: that many doublings of tcp_rto_min
+    tcp_orphan_retries: int = 0  # 0 means 8, as in Linux
+    tcp_rto_min_us: int = 200_000
+    tcp_rto_max_ms: int = 120_000
+    tcp_rto_initial_ms: int = 1_000
+    # -- sending ----------------------------------------------------------------------------
+    tcp_congestion_control: str = "reno"
+    tcp_initial_cwnd: int = 10  # segments, RFC 6928 (per route in Linux: `initcwnd`)
+    tcp_slow_start_after_idle: int = 1
+    tcp_limit_output_bytes: int = 4_194_304
+    tcp_notsent_lowat: int = 0xFFFF_FFFF
+    tcp_autocorking: int = 0
+    # -- buffers: minimum, default, maximum, in bytes -------------------------------------------
+    tcp_rmem: tuple[int, int, int] = (4096, 131_072, 6_291_456)
+    tcp_wmem: tuple[int, int, int] = (4096, 16_384, 4_194_304)
+    rmem_max: int = 4_194_304
+    wmem_max: int = 4_194_304
+    tcp_moderate_rcvbuf: int = 1
+    tcp_adv_win_scale: int = 1  # half of the receive buffer is window
+    # -- closing ----------------------------------------------------------------------------
+    tcp_fin_timeout: int = 60
+    tcp_msl_ms: int = 30_000  # TIME_WAIT lasts twice that (fixed in Linux)
+    tcp_max_tw_buckets: int = 131_072
+    tcp_rfc1337: int = 0
+    tcp_tw_reuse: int = 2  # 2 as in Linux: for loopback only, which here means never
+    # -- keep-alive ---------------------------------------------------------------------------
+    tcp_keepalive_time: int = 7200
+    tcp_keepalive_intvl: int = 75
+    tcp_keepalive_probes: int = 9
+    # -- defence ------------------------------------------------------------------------------
+    tcp_invalid_ratelimit: int = 500  # ms between challenge ACKs of one connection
+    tcp_challenge_ack_limit: int = 1000  # per second and stack
+    tcp_max_ooo_holes: int = 256  # runs held out of order per connection
+    # -- IP and ICMP ----------------------------------------------------------------------------
+    ip_default_ttl: int = 64
+    ip_no_pmtu_disc: int = 0
+    icmp_echo_ignore_all: int = 0
+    icmp_ratelimit: int = 1000  # ms between errors to one target
+    icmp_msgs_per_sec: int = 1000
+    icmp_msgs_burst: int = 50
+    ipfrag_high_thresh: int = 4_194_304
+    ipfrag_time: int = 60  # RFC 1122 §3.3.2 asks for 60 to 120 s, Linux takes 30
+    mtu_expires: int = 600
+    min_pmtu: int = 552
+
+    def set(self, name: str, value: str | int) -> None:
+        """Set by a sysctl name, short or full (`tcp_sack`, `net.ipv4.tcp_sack`).
+
+        Several numbers are separated by blanks, tabs or commas. Raises OSError ENOENT for an
+        unknown name and EINVAL for a value of the wrong form.
+        """
+        field = name.rsplit(".", 1)[-1].rsplit("/", 1)[-1]
+        if field not in _TYPES:
+            raise OSError(errno.ENOENT, f"no setting of that name: {name}")
+        old = getattr(self, field)
+        try:
+            if isinstance(old, tuple):
+                parts = tuple(int(word) for word in str(value).replace(",", " ").split())
+                if len(parts) != len(old) or list(parts) != sorted(parts) or parts[0] < 0:
+                    raise ValueError
+                new: object = parts
+            elif isinstance(old, int):
+                new = int(value)
+                if new < 0:
+                    raise ValueError
+            else:
+                new = str(value)
+        except ValueError:
+            raise OSError(errno.EINVAL, f"{name} does not take the value {value!r}") from None
+        setattr(self, field, new)
+
+    def get(self, name: str) -> str:
+        """A setting as `sysctl -n` prints it. Raises OSError ENOENT for an unknown name."""
+        field = name.rsplit(".", 1)[-1].rsplit("/", 1)[-1]
+        if field not in _TYPES:
+            raise OSError(errno.ENOENT, f"no setting of that name: {name}")
+        value = getattr(self, field)
+        return "\t".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+_TYPES: Final = frozenset(field.name for field in fields(Config))
