@@ -1,0 +1,208 @@
+"""Received text: in-order chunks waiting for the user, and runs held out of order.
+
+In-order text is a queue of the very bytes objects that the user will get. Text beyond a hole
+is held, cut so that no octet is held twice, until the hole is filled; bytes are bounded by the
+window, holes by `max_holes`. Empty, it holds nothing. No other file writes its variables,
+except `read_seq` at set-up.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+
+
+class RecvBuffer:
+    """`held` octets are ready from number `read_seq`; `ooo_bytes` wait out of order.
+
+    `limit` is SO_RCVBUF in bytes, half of which is window (Linux's tcp_adv_win_scale 1).
+    """
+
+    __slots__ = ("limit", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes", "_starts",
+                 "_texts", "_recent")  # fmt: skip
+
+    def __init__(self, limit: int, max_holes: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self.read_seq = 0
+        self._chunks: deque[bytes | memoryview] = deque()
+        self.ooo_bytes = 0
+        self._max_holes = max_holes
+        self._starts: list[int] = []  # first numbers of the texts held out of order, sorted
+        self._texts: list[bytes] = []
+        self._recent: list[tuple[int, int]] = []  # the blocks they form, newest first
+
+    # -- in order ---------------------------------------------------------------------------
+    def append(self, text: bytes) -> None:
+        """Add text that continues the stream."""
+        self._chunks.append(text)
+        self.held += len(text)
+
+    def take_chunk(self) -> bytes | memoryview:
+        """Remove and return the first chunk as it came; b"" when nothing is ready."""
+        if not self._chunks:
+            return b""
+        chunk = self._chunks.popleft()
+        self.held -= len(chunk)
+        self.read_seq += len(chunk)
+        return chunk
+
+    def take(self, length: int) -> bytes:
+        """Remove and return up to `length` octets."""
+        chunks = self._chunks
+        if not chunks or length <= 0:
+            return b""
+        first = chunks[0]
+        if len(first) == length or (len(first) < length and len(chunks) == 1):
+            return bytes(self.take_chunk())
+        parts: list[bytes | memoryview] = []
+        left = length
+        while left and chunks:
+            chunk = chunks[0]
+            if len(chunk) <= left:
+                parts.append(chunk)
+                left -= len(chunk)
+                chunks.popleft()
+            else:
+                view = memoryview(chunk)
+                parts.append(view[:left])
+                chunks[0] = view[left:]
+                left = 0
+        taken = b"".join(parts)
+        self.held -= len(taken)
+        self.read_seq += len(taken)
+        return taken
+
+    def peek(self, length: int, skip: int = 0) -> bytes:
+        """Up to `length` octets after the first `skip`, left in place."""
+        parts: list[bytes | memoryview] = []
+        for chunk in self._chunks:
+            if length <= 0:
+                break
+            if skip >= len(chunk):
+                skip -= len(chunk)
+                continue
+            piece = memoryview(chunk)[skip : skip + length]
+            skip = 0
+            parts.append(piece)
+            length -= len(piece)
+        return b"".join(parts)
+
+    # -- out of order -----------------------------------------------------------------------
+    @property
+    def has_holes(self) -> bool:
+        """Whether text waits beyond a hole."""
+        return bool(self._starts)
+
+    def hold(self, start: int, text: bytes) -> bool:
+        """Keep what is new of `text`, numbered from `start`, beyond a hole.
+
+        Returns whether all of it was held already (a duplicate). Text that would make more
+        than `max_holes` separate blocks is not kept.
+        """
+        end = start + len(text)
+        starts = self._starts
+        texts = self._texts
+        block_start, block_end = start, end
+        added = False
+        index = bisect_right(starts, start) - 1
+        if index >= 0 and starts[index] + len(texts[index]) > start:
+            start = starts[index] + len(texts[index])
+        index += 1
+        at = end - len(text)
+        if start < end and len(self._recent) >= self._max_holes and not self._touches(
+            block_start, block_end
+        ):
+            return False
+        while start < end:
+            stop = min(end, starts[index]) if index < len(starts) else end
+            if stop > start:
+                starts.insert(index, start)
+                texts.insert(index, text[start - at : stop - at])
+                self.ooo_bytes += stop - start
+                added = True
+                index += 1
+            if index >= len(starts):
+                break
+            start = max(start, starts[index] + len(texts[index]))
+            index += 1
+        self._note_block(block_start, block_end)
+        return not added
+
+    def _touches(self, start: int, end: int) -> bool:
+        return any(left <= end and right >= start for left, right in self._recent)
+
+    def _note_block(self, start: int, end: int) -> None:
+        kept = []
+        for left, right in self._recent:
+            if left <= end and right >= start:
+                start = min(start, left)
+                end = max(end, right)
+            else:
+                kept.append((left, right))
+        self._recent = [(start, end), *kept]
+
+    def fill(self, rcv_nxt: int) -> int:
+        """Move held text that now continues the stream at `rcv_nxt`; the new RCV.NXT."""
+        starts = self._starts
+        texts = self._texts
+        count = 0
+        while count < len(starts) and starts[count] <= rcv_nxt:
+            text = texts[count]
+            end = starts[count] + len(text)
+            self.ooo_bytes -= len(text)
+            if end > rcv_nxt:
+                self.append(text if starts[count] == rcv_nxt else text[rcv_nxt - end :])
+                rcv_nxt = end
+            count += 1
+        if count:
+            del starts[:count]
+            del texts[:count]
+        if self._recent:
+            self._recent = [block for block in self._recent if block[1] > rcv_nxt]
+        return rcv_nxt
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """The blocks held out of order, the most recently touched first (RFC 2018 §4)."""
+        return self._recent
+
+    def block_around(self, start: int, end: int) -> tuple[int, int] | None:
+        """The held block that contains [start, end), for the second block of a D-SACK."""
+        for left, right in self._recent:
+            if left <= start and end <= right:
+                return left, right
+        return None
+
+    def first_gap_end(self) -> int:
+        """Where the first text held out of order begins; 0 when there is none."""
+        return self._starts[0] if self._starts else 0
+
+    def highest(self) -> int:
+        """The right edge of all text held out of order; 0 when there is none."""
+        return self._starts[-1] + len(self._texts[-1]) if self._starts else 0
+
+    def holds(self, seq: int) -> int:
+        """Octet number `seq` if it is here (ready or held), else -1."""
+        if self.read_seq <= seq < self.read_seq + self.held:
+            return self.peek(1, seq - self.read_seq)[0]
+        index = bisect_right(self._starts, seq) - 1
+        if index >= 0 and seq < self._starts[index] + len(self._texts[index]):
+            return self._texts[index][seq - self._starts[index]]
+        return -1
+
+    def holes_before(self, seq: int) -> int:
+        """How many held texts begin below `seq`."""
+        return bisect_left(self._starts, seq)
+
+    def clear(self) -> None:
+        """Let go of all memory."""
+        self._chunks.clear()
+        self.held = 0
+        self.clear_held()
+
+    def clear_held(self) -> None:
+        """Let go of the text held out of order; its blocks are reported no more."""
+        self._starts.clear()
+        self._texts.clear()
+        self._recent.clear()
+        self.ooo_bytes = 0
