@@ -28,7 +28,7 @@ def pack(text: str) -> bytes:
 def text(address: bytes) -> str:
     """The usual notation: dotted for IPv4 (mapped included), RFC 5952 for IPv6."""
     if address.startswith(V4_PREFIX):
-        return "%d.%d.%d.%d" % tuple(address[12:])
+        return ".".join(map(str, address[12:]))
     return str(ipaddress.IPv6Address(address))
 
 

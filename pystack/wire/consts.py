@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 # -- IP ------------------------------------------------------------------------------------
+IPPROTO_HOPOPTS: Final = 0
 IPPROTO_ICMP: Final = 1
 IPPROTO_TCP: Final = 6
 IPPROTO_UDP: Final = 17
+IPPROTO_ROUTING: Final = 43
 IPPROTO_FRAGMENT: Final = 44
 IPPROTO_ICMPV6: Final = 58
+IPPROTO_DSTOPTS: Final = 60
 
 IPV4_HEADER: Final = 20
 IPV6_HEADER: Final = 40

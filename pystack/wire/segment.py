@@ -18,7 +18,8 @@ RECORD_SIZE: Final = 128
 RECORD: Final = Struct("<36s4B7I5HbB2I3B")
 SACK_OFFSET: Final = 96
 SACK_EDGES: Final = Struct("<8I")  # left, right of up to four blocks, as on the wire
-assert RECORD.size <= SACK_OFFSET
+CHECKSUM_STATE_OFFSET: Final = 91  # one octet, for who hands the packet on or keeps it
+assert RECORD.size <= CHECKSUM_STATE_OFFSET < SACK_OFFSET
 
 KEY_SIZE: Final = 36
 PORTS: Final = Struct("!HH")
@@ -76,6 +77,7 @@ class Segment:
 
     def load(self, arena: memoryview, records: bytearray, index: int) -> int:
         """Take record `index`, whose packet lies in `arena`; the record's kind is returned."""
+        kind: int
         (
             self.key, kind, self.reason, self.version, self.protocol, self.start, self.end,
             self.upper, self.text, length, self.seq, self.ack, self.flags, self.wnd,

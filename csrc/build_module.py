@@ -1,0 +1,74 @@
+"""Builds `pystack.wire._fast`: cffi (API mode) makes the glue, setuptools compiles it.
+
+With PYSTACK_PURE=1 in the environment nothing is compiled and the wheel is a pure one.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+from pathlib import Path
+
+from setuptools import Extension
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent.parent
+PURE = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
+
+HINT = (
+    "the C module of pystack could not be compiled: install a C compiler and the headers of "
+    "Python (Debian, Ubuntu: apt-get install gcc python3-dev), or set PYSTACK_PURE=1 to "
+    "install without it, with the slower Python codec"
+)
+
+
+def write_consts(path: Path) -> None:
+    """Write pystack/wire/consts.py as C macros: the numbers have one source."""
+    consts = runpy.run_path(str(ROOT / "pystack" / "wire" / "consts.py"))
+    lines = [f"#define {k} {v}" for k, v in consts.items() if k.isupper() and isinstance(v, int)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_glue(path: Path) -> None:
+    """Write the C source of the extension module itself."""
+    import cffi  # a build requirement: with PYSTACK_PURE=1 it need not be there
+
+    ffi = cffi.FFI()
+    ffi.cdef((ROOT / "csrc" / "interface.h").read_text())
+    ffi.set_source("pystack.wire._fast", '#include <stdint.h>\n#include "interface.h"')
+    ffi.emit_c_code(str(path))
+
+
+class BuildExt(build_ext):
+    """Emit the generated sources, then compile; a failure names the way around it."""
+
+    def build_extensions(self) -> None:
+        if PURE:
+            self.extensions = []
+        super().build_extensions()
+
+    def copy_extensions_to_source(self) -> None:
+        if not PURE:
+            super().copy_extensions_to_source()
+
+    def build_extension(self, ext: Extension) -> None:
+        made = Path(self.build_temp).resolve() / "made"
+        made.mkdir(parents=True, exist_ok=True)
+        write_consts(made / "consts.h")
+        write_glue(made / "_fast.c")
+        ext.sources = [*ext.sources, str(made / "_fast.c")]
+        ext.include_dirs = [*ext.include_dirs, str(made)]
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            raise SystemExit(f"error: {error}\nerror: {HINT}") from error
+
+
+class BdistWheel(bdist_wheel):
+    """A wheel without the C module is one for every machine."""
+
+    def finalize_options(self) -> None:
+        if PURE:
+            self.distribution.ext_modules = []
+        super().finalize_options()
