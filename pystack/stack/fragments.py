@@ -96,8 +96,8 @@ class Reassembly:
     def add(self, packet: Buffer, version: int, now_us: int) -> bytes | None:
         """Take a fragment, from its IP header to its end; the whole packet if it is the last.
 
-        What is returned is never a fragment again, and is to be parsed anew. The caller has checked addresses and
-        IPv4's header checksum.
+        What is returned is never a fragment again, and is to be parsed anew. The caller has
+        checked addresses and IPv4's header checksum.
         """
         headers = read(packet, version)
         if headers is None or (version == 6 and not headers.fragment_at):

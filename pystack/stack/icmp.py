@@ -175,7 +175,8 @@ class Icmp:
         kind, code = message[0], message[1]
         quote = bytes(message[MESSAGE_HEADER:])
         headers = read(quote, seg.version)
-        if headers is None or (seg.version == 4 and code > V4_LAST_UNREACHABLE):
+        unknown = seg.version == 4 and kind == V4_UNREACHABLE and code > V4_LAST_UNREACHABLE
+        if headers is None or not headers.complete or unknown:
             self.dropped[consts.DROP_BAD_ICMP] += 1
             return None
         if headers.source not in self.local:
@@ -184,7 +185,7 @@ class Icmp:
         upper = quote[headers.upper : headers.length]
         ports, seq = bytes(4), 0
         if headers.protocol in (consts.IPPROTO_TCP, consts.IPPROTO_UDP):
-            if not headers.complete or headers.offset or len(upper) < 8:
+            if headers.offset or len(upper) < 8:
                 self.dropped[consts.DROP_BAD_ICMP] += 1
                 return None
             ports = upper[:4]
