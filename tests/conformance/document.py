@@ -1,0 +1,116 @@
+"""The table as text: for the terminal, and as docs/conformance.md (the same for every run)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from tests.conformance.table import (
+    FAILED,
+    LEVELS,
+    PASSED,
+    RESULTS,
+    SKIPPED,
+    TOPICS,
+    UNTESTED,
+    WAIVED,
+    Row,
+    Table,
+)  # fmt: skip
+
+INTRODUCTION = """\
+# Conformance
+
+What the stack should do by the RFCs, row by row, and the tests that show it. Made by
+`scripts/conformance` from `tests/conformance/requirements.csv`, from the tests that name a row
+with `@pytest.mark.requirement(…)`, and from `tests/conformance/waivers.csv`; not written by hand.
+
+A row is *passed* when every test that names it passes, *waived* when we do not follow it, or do
+not have the feature, for the reason given; a waived row may be followed by the tests that show
+what we do instead. A MUST of the topics in scope that is neither fails the build.
+"""
+
+
+def id_order(row: Row) -> list[int | str]:
+    """RFC9293-MUST-9 before RFC9293-MUST-10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", row.id)]
+
+
+def counts(rows: list[Row]) -> Counter[str]:
+    return Counter(row.result for row in rows)
+
+
+def by_topic(table: Table) -> list[tuple[str, list[Row]]]:
+    """Topics in scope in their order, then the others by name; rows sorted."""
+    names = list(TOPICS) + sorted({row.topic for row in table.rows.values()} - set(TOPICS))
+    grouped = [
+        (name, sorted((row for row in table.rows.values() if row.topic == name), key=id_order))
+        for name in names
+    ]
+    return [(name, rows) for name, rows in grouped if rows]
+
+
+def terminal(table: Table, quiet: bool = False) -> str:
+    """One line per requirement with its tests, then counts and problems."""
+    out = []
+    if not quiet:
+        for name, rows in by_topic(table):
+            out.append(f"\n{name}")
+            for row in rows:
+                out.append(f"  {row.id:<24} {row.level:<6} {row.result:<8} {row.requirement}")
+                out += [f"      {result:<8} {test}" for test, result in sorted(row.tests.items())]
+                if row.waiver:
+                    out.append(f"      {row.waiver}")
+                out += [f"      instead: {test}" for test in sorted(row.deviations)]
+        out.append("")
+    for level in LEVELS:
+        found = counts([row for row in table.rows.values() if row.level == level])
+        line = ", ".join(f"{found[result]} {result}" for result in RESULTS if found[result])
+        out.append(f"{level:<6} {line}")
+    out += [f"problem: {problem}" for problem in table.problems]
+    return "\n".join(out) + "\n"
+
+
+def markdown(table: Table) -> str:
+    """The whole of docs/conformance.md."""
+    out = [INTRODUCTION, "## Counts", ""]
+    out += ["| topic | " + " | ".join(f"{level}" for level in LEVELS) + " |"]
+    out += ["| --- |" + " --- |" * len(LEVELS)]
+    for name, rows in by_topic(table):
+        mark = "" if name in TOPICS else " (not in scope)"
+        cells = [_cell([row for row in rows if row.level == level]) for level in LEVELS]
+        out.append(f"| {name}{mark} | " + " | ".join(cells) + " |")
+    every = list(table.rows.values())
+    cells = [_cell([row for row in every if row.level == level]) for level in LEVELS]
+    out.append("| **all** | " + " | ".join(cells) + " |")
+    for name, rows in by_topic(table):
+        out += ["", f"## {name}", "", "| requirement | what | result and tests |"]
+        out.append("| --- | --- | --- |")
+        out += [_line(row) for row in rows]
+    return "\n".join(out) + "\n"
+
+
+def _cell(rows: list[Row]) -> str:
+    found = counts(rows)
+    words = {PASSED: "passed", FAILED: "**failed**", SKIPPED: "skipped", UNTESTED: "untested",
+             WAIVED: "waived"}  # fmt: skip
+    return ", ".join(f"{found[result]} {words[result]}" for result in RESULTS if found[result])
+
+
+def _line(row: Row) -> str:
+    parts = [row.result if row.result != FAILED else "**failed**"]
+    if row.waiver:
+        parts = [f"waived: {row.waiver}"]
+    parts += [_test(name) for name in sorted(row.tests)]
+    parts += [f"instead {_test(name)}" for name in sorted(row.deviations)]
+    name = row.id.partition("-")[2]
+    rfc = row.id.partition("-")[0].replace("RFC", "RFC ")
+    text = row.requirement.replace("|", "\\|").replace("<", "&lt;")
+    return f"| {rfc} §{row.section} {name} ({row.level}) | {text} | {'<br>'.join(parts)} |"
+
+
+def _test(name: str) -> str:
+    """A link to the file, and the name as the sentence that it is."""
+    file, _, function = name.partition("::")
+    function = function.rpartition("::")[2]
+    return f"[{function.removeprefix('test_').replace('_', ' ')}](../{file})"

@@ -1,0 +1,72 @@
+"""Fixtures and hooks for all tests: the exact-segment kit, and the conformance results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.plugin import ConformancePlugin
+from tests.kit.variants import VARIANTS, Variant, chosen
+
+MARKERS = (
+    "deviation(*ids): shows what we do where a waived requirement is not followed",
+    "variants(*names): run with these variants of the kit only (see tests/kit/variants.py)",
+    "host(mtu=…, gso=…, sysctl names=…): how the `tcp` fixture makes its host",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--conformance-json",
+        type=Path,
+        metavar="FILE",
+        help="write which requirement each test names, and its result, to FILE",
+    )
+    parser.addoption(
+        "--all-variants",
+        action="store_true",
+        help="play every script with every address family, ISS and offload setting",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    path = config.getoption("--conformance-json")
+    if path is not None:
+        config.pluginmanager.register(ConformancePlugin(path.absolute()))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "variant" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("variants")
+        names = chosen(marker.args if marker else (), metafunc.config.getoption("--all-variants"))
+        metafunc.parametrize("variant", [VARIANTS[name] for name in names], ids=names)
+
+
+@pytest.fixture
+def tcp(variant: Variant, request: pytest.FixtureRequest) -> Iterator[Tcp]:  # noqa: F821
+    """A host at `tcp.local`, driven by scripts; the script is the peer at `tcp.remote`."""
+    from tests.kit.tcp import Tcp
+
+    settings: dict[str, object] = {}
+    for marker in reversed(list(request.node.iter_markers("host"))):
+        settings.update(marker.kwargs)
+    kit = Tcp(variant, settings)
+    yield kit
+    if not request.node.stash.get(FAILED, False):
+        kit.finish()
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that has failed is not blamed for unclaimed segments as well."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
