@@ -63,7 +63,7 @@ def announced_mss(mtu: int, v4: bool, max_seg: int, minimum: int) -> int:
 def prepare(tcb: Tcb, mtu: int, path_mtu: int, ts_offset: int) -> None:
     """Before our SYN: what we shall offer. `mtu` is the device's, `path_mtu` what is known."""
     config = tcb.config
-    v4 = is_v4(tcb.key)
+    v4 = tcb.v4
     tcb.path_mtu = path_mtu
     tcb.adv_mss = announced_mss(mtu, v4, tcb.max_seg, config.tcp_min_snd_mss)
     tcb.rcv_wscale = receive_wscale(config, tcb.window_clamp)
@@ -75,7 +75,7 @@ def prepare(tcb: Tcb, mtu: int, path_mtu: int, ts_offset: int) -> None:
 
 def agree(tcb: Tcb, seg: Segment) -> None:
     """The peer's SYN or SYN,ACK: keep what both sides offer."""
-    v4 = is_v4(tcb.key)
+    v4 = tcb.v4
     default = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6  # RFC 9293 MUST-15
     peer_mss = seg.mss or default
     tcb.snd_mss = max(peer_mss, tcb.config.tcp_min_snd_mss)
@@ -117,7 +117,7 @@ def set_eff_mss(tcb: Tcb) -> None:
     if tcb.max_seg:
         mss = min(mss, tcb.max_seg)
     if tcb.path_mtu:
-        mss = min(mss, tcb.path_mtu - headers(is_v4(tcb.key)))
+        mss = min(mss, tcb.path_mtu - headers(tcb.v4))
     mss = max(mss, tcb.config.tcp_min_snd_mss)
     if tcb.ts_ok:
         mss -= TIMESTAMPS_SPACE

@@ -10,19 +10,25 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pystack.tcp.shared import Memory
 
 
 class RecvBuffer:
     """`held` octets are ready from number `read_seq`; `ooo_bytes` wait out of order.
 
-    `limit` is SO_RCVBUF in bytes, half of which is window (Linux's tcp_adv_win_scale 1).
+    `limit` is SO_RCVBUF in bytes, half of which is window (`calls` and `window` set it);
+    `memory` is the stack's count.
     """
 
-    __slots__ = ("limit", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes", "_starts",
+    __slots__ = ("limit", "memory", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes", "_starts",
                  "_texts", "_recent")  # fmt: skip
 
-    def __init__(self, limit: int, max_holes: int) -> None:
+    def __init__(self, limit: int, max_holes: int, memory: Memory) -> None:
         self.limit = limit
+        self.memory = memory
         self.held = 0
         self.read_seq = 0
         self._chunks: deque[bytes | memoryview] = deque()
@@ -36,15 +42,23 @@ class RecvBuffer:
     def append(self, text: bytes) -> None:
         """Add text that continues the stream."""
         self._chunks.append(text)
-        self.held += len(text)
+        length = len(text)
+        self.held += length
+        self.memory.held_bytes += length
+
+    def skip(self, length: int) -> None:
+        """The next `length` octets of the stream came and nobody will read them."""
+        self.read_seq += length
 
     def take_chunk(self) -> bytes | memoryview:
         """Remove and return the first chunk as it came; b"" when nothing is ready."""
         if not self._chunks:
             return b""
         chunk = self._chunks.popleft()
-        self.held -= len(chunk)
-        self.read_seq += len(chunk)
+        length = len(chunk)
+        self.held -= length
+        self.read_seq += length
+        self.memory.held_bytes -= length
         return chunk
 
     def take(self, length: int) -> bytes:
@@ -71,6 +85,7 @@ class RecvBuffer:
         taken = b"".join(parts)
         self.held -= len(taken)
         self.read_seq += len(taken)
+        self.memory.held_bytes -= len(taken)
         return taken
 
     def peek(self, length: int, skip: int = 0) -> bytes:
@@ -110,9 +125,9 @@ class RecvBuffer:
             start = starts[index] + len(texts[index])
         index += 1
         at = end - len(text)
-        if start < end and len(self._recent) >= self._max_holes and not self._touches(
-            block_start, block_end
-        ):
+        if len(starts) >= 16 * self._max_holes:
+            return False  # many tiny texts, however they touch
+        if len(self._recent) >= self._max_holes and not self._touches(block_start, block_end):
             return False
         while start < end:
             stop = min(end, starts[index]) if index < len(starts) else end
@@ -120,6 +135,7 @@ class RecvBuffer:
                 starts.insert(index, start)
                 texts.insert(index, text[start - at : stop - at])
                 self.ooo_bytes += stop - start
+                self.memory.held_bytes += stop - start
                 added = True
                 index += 1
             if index >= len(starts):
@@ -151,6 +167,7 @@ class RecvBuffer:
             text = texts[count]
             end = starts[count] + len(text)
             self.ooo_bytes -= len(text)
+            self.memory.held_bytes -= len(text)
             if end > rcv_nxt:
                 self.append(text if starts[count] == rcv_nxt else text[rcv_nxt - end :])
                 rcv_nxt = end
@@ -197,6 +214,7 @@ class RecvBuffer:
     def clear(self) -> None:
         """Let go of all memory."""
         self._chunks.clear()
+        self.memory.held_bytes -= self.held
         self.held = 0
         self.clear_held()
 
@@ -205,4 +223,5 @@ class RecvBuffer:
         self._starts.clear()
         self._texts.clear()
         self._recent.clear()
+        self.memory.held_bytes -= self.ooo_bytes
         self.ooo_bytes = 0

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pystack.tcp.shared import Memory
 
 SMALL: Final = 8192  # writes under this are gathered
 
@@ -16,13 +19,14 @@ SMALL: Final = 8192  # writes under this are gathered
 class SendBuffer:
     """Octets [start_seq, end_seq): `start_seq` follows SND.UNA, `end_seq` is the next to write.
 
-    `limit` is SO_SNDBUF in bytes of text.
+    `limit` is SO_SNDBUF in bytes of text (`calls` and `ack` set it), `memory` the stack's count.
     """
 
-    __slots__ = ("start_seq", "end_seq", "limit", "_chunks", "_starts", "_first", "eor")
+    __slots__ = ("start_seq", "end_seq", "limit", "memory", "_chunks", "_starts", "_first", "eor")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, memory: Memory) -> None:
         self.limit = limit
+        self.memory = memory
         self.start_seq = 0
         self.end_seq = 0
         self._chunks: list[bytes | bytearray] = []
@@ -45,6 +49,7 @@ class SendBuffer:
     def append(self, data: bytes | bytearray | memoryview, length: int) -> None:
         """Add the first `length` octets of `data`. Immutable whole `bytes` are not copied."""
         chunks = self._chunks
+        self.memory.held_bytes += length
         if length < SMALL and chunks and self._first < len(chunks):
             last = chunks[-1]
             if type(last) is bytearray and len(last) < SMALL:
@@ -103,6 +108,7 @@ class SendBuffer:
         """Forget all octets below `seq` (acknowledged)."""
         if seq <= self.start_seq:
             return
+        self.memory.held_bytes -= seq - self.start_seq
         self.start_seq = seq
         chunks = self._chunks
         starts = self._starts
@@ -139,6 +145,7 @@ class SendBuffer:
             self._chunks.clear()
             self._starts.clear()
             self._first = 0
+        self.memory.held_bytes -= self.end_seq - seq
         self.end_seq = seq
 
     def clear(self) -> None:
@@ -146,5 +153,6 @@ class SendBuffer:
         self._chunks.clear()
         self._starts.clear()
         self._first = 0
+        self.memory.held_bytes -= self.end_seq - self.start_seq
         self.start_seq = self.end_seq
         self.eor = None

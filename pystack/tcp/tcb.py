@@ -19,6 +19,7 @@ from pystack.tcp import states
 from pystack.tcp.recvbuf import RecvBuffer
 from pystack.tcp.scoreboard import Scoreboard
 from pystack.tcp.sendbuf import SendBuffer
+from pystack.tcp.shared import Shared
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 
@@ -31,6 +32,7 @@ WINDOW_PROBE: Final = 16
 KEEPALIVE_PROBE: Final = 32
 WINDOW_UPDATE: Final = 64  # the application has read: offer more if it is worth a segment
 ARM: Final = 128  # a socket call changed something that only a clock can put into effect
+RETRANSMIT_NOW: Final = 256  # the first lost run goes whatever the window says (fast retransmit)
 
 Report = tuple[int, int, int, int, int, bytes]  # errno, origin, type, code, info, offender
 
@@ -40,8 +42,8 @@ class Tcb:
 
     __slots__ = (
         # who: set by the stack
-        "key", "config", "owner", "watch", "passive", "ident", "dirty", "wake_at_us", "in_stack",
-        # states: state, error. Bit sets: pending, events
+        "key", "v4", "shared", "config", "owner", "watch", "passive", "ident", "dirty", "wake_at_us",
+        # emit: ident. states: state, error. Bit sets: pending, events
         "state", "error", "pending", "events",
         # calls: what the user asked for
         "fin_wanted", "orphan", "read_shut", "nodelay", "cork", "oob_inline", "push_seq",
@@ -58,10 +60,10 @@ class Tcb:
         # output: snd_nxt and what has left
         "snd_nxt", "snd_sml", "last_sent_us", "segs_out", "data_segs_out", "bytes_sent",
         "bytes_retrans", "total_retrans", "cwnd_limited", "last_challenge_us", "sndbuf",
-        # the receive side. segment_arrives: irs ts_recent ts_recent_us segs_in last_seg_us
+        # the receive side. timestamps: ts_recent ts_recent_us. segment_arrives: the next three
         "irs", "ts_recent", "ts_recent_us", "segs_in", "last_seg_us", "rcv_tos",
         # receive: rcv_nxt and text
-        "rcv_nxt", "fin_received", "dsack", "data_segs_in", "bytes_received", "ooo_segs",
+        "rcv_nxt", "fin_received", "fin_at_seq", "dsack", "data_segs_in", "bytes_received", "ooo_segs",
         "last_data_us", "recvbuf",
         # window: what was promised
         "rcv_wnd", "rcv_adv", "last_ack_sent", "space_seq", "space_at_us", "space_bytes",
@@ -73,25 +75,29 @@ class Tcb:
         "srtt_us", "rttvar_us", "rto_us", "min_rtt_us", "backoff", "rtt_samples",
         # recovery
         "dup_acks", "dup_bytes", "recover", "recovery", "retransmits", "retrans_since_us",
-        "soft_error", "reports", "scoreboard", "cc", "sample",
+        "scoreboard", "cc", "sample",
+        # reports: soft errors
+        "soft_error", "reports",
         # expiry: probes unanswered, of zero windows and keep-alives
         "probes_out", "probe_backoff",
         # timers: every deadline
         "rto_at_us", "persist_at_us", "delack_at_us", "keepalive_at_us", "fin_wait_2_at_us",
     )  # fmt: skip
 
-    def __init__(self, key: bytes, config: Config, cc: CongestionControl) -> None:
+    def __init__(self, key: bytes, shared: Shared, cc: CongestionControl) -> None:
         """`key`: local address, remote address, ports (36 bytes, `wire.segment.flow_key`)."""
         v4 = is_v4(key)
+        config = shared.config
         self.key = key
-        self.config = config
+        self.v4 = v4
+        self.shared = shared
+        self.config: Config = config
         self.owner: Any = None  # told of events by the stack; this room never looks at it
         self.watch: Callable[[Tcb, int, int], None] | None = None  # told of each state change
         self.passive = False  # RFC 9293 MUST-11: how SYN_RECEIVED was entered
         self.ident = 0  # IPv4 ID of the next packet, or the IPv6 flow label
         self.dirty = False  # waits for transmit()
         self.wake_at_us = 0  # the deadline that lies in the stack's heap
-        self.in_stack = False
         self.state = states.CLOSED
         self.error = 0
         self.pending = 0
@@ -145,7 +151,7 @@ class Tcb:
         self.total_retrans = 0
         self.cwnd_limited = False
         self.last_challenge_us = 0
-        self.sndbuf = SendBuffer(config.tcp_wmem[1])
+        self.sndbuf = SendBuffer(config.tcp_wmem[1], shared.memory)
 
         self.ts_recent = 0
         self.ts_recent_us = 0
@@ -153,12 +159,15 @@ class Tcb:
         self.last_seg_us = 0
         self.rcv_tos = 0
         self.fin_received = False
+        self.fin_at_seq = 0  # the number of a FIN that came ahead of a hole
         self.dsack: tuple[int, int] | None = None
         self.data_segs_in = 0
         self.bytes_received = 0
         self.ooo_segs = 0
         self.last_data_us = 0
-        self.recvbuf = RecvBuffer(config.tcp_rmem[1], config.tcp_max_ooo_holes)
+        self.recvbuf = RecvBuffer(
+            config.tcp_rmem[1], config.tcp_max_ooo_holes, shared.memory
+        )
         self.rcv_wnd = 0
         self.space_at_us = 0
         self.space_bytes = 0

@@ -1,0 +1,26 @@
+"""The end of the three-way handshake, from whichever side (RFC 9293 §3.5, RFC 5681 §3.1)."""
+
+from __future__ import annotations
+
+from pystack.tcp import delayed_ack, expiry, recovery, rtt
+from pystack.tcp.states import ESTABLISHED, EVENT_ESTABLISHED, FIN_WAIT_1, set_state
+from pystack.tcp.tcb import Tcb
+
+
+def become_established(tcb: Tcb, now_us: int) -> None:
+    """Both SYNs are acknowledged: choose the initial window and start the clocks."""
+    set_state(tcb, ESTABLISHED)
+    segments = tcb.config.tcp_initial_cwnd
+    if tcb.retransmits:
+        segments = 1  # the SYN or the SYN,ACK was lost
+        if not tcb.rtt_samples:
+            rtt.fall_back(tcb)
+    recovery.on_established(tcb)
+    tcb.cc.on_established(segments * tcb.eff_mss, now_us)
+    delayed_ack.set_up(tcb)
+    if tcb.keepalive:
+        expiry.arm_keepalive(tcb, now_us)
+    tcb.shared.counters.curr_estab += 1
+    tcb.events |= EVENT_ESTABLISHED
+    if tcb.fin_wanted:  # closed while the handshake was on
+        set_state(tcb, FIN_WAIT_1)

@@ -1,0 +1,146 @@
+"""Loss recovery: what is lost and when to cut the window (RFC 5681 §3.2, 6582, 3042, 6298 §5).
+
+Writes `dup_acks`, `dup_bytes`, `recover`, `recovery`, `retransmits`, `retrans_since_us`. The
+congestion control owns cwnd and ssthresh; this file tells it. Instead of inflating cwnd by a
+segment per duplicate ACK, the same octets are counted in `dup_bytes` as having left the
+network, so `pipe` falls and `output` may send: flight <= cwnd + dup_bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pystack.tcp.tcb import RETRANSMIT_NOW, Tcb
+
+OPEN: Final = 0
+FAST: Final = 1  # fast recovery, no partial ACK yet
+FAST_PARTIAL: Final = 2
+LOSS: Final = 3  # after a retransmission timeout
+
+DUP_THRESH: Final = 3
+
+
+def on_dup_ack(tcb: Tcb, now_us: int) -> None:
+    """A duplicate ACK by RFC 5681 §2."""
+    if tcb.recovery == LOSS:
+        return
+    tcb.dup_acks += 1
+    mss = tcb.eff_mss
+    if tcb.recovery != OPEN:
+        tcb.dup_bytes += mss
+    elif tcb.dup_acks < DUP_THRESH:
+        tcb.dup_bytes += mss  # limited transmit (RFC 3042): one new segment each
+    elif tcb.dup_acks == DUP_THRESH:
+        if tcb.snd_una > tcb.recover or tcb.recover == tcb.iss:
+            _enter_fast_recovery(tcb, now_us)
+        else:
+            tcb.dup_bytes = 0  # needless repeats after a timeout (RFC 6582 §3.2 step 1)
+    if tcb.dup_bytes > tcb.snd_nxt - tcb.snd_una:
+        tcb.dup_bytes = tcb.snd_nxt - tcb.snd_una
+
+
+def _enter_fast_recovery(tcb: Tcb, now_us: int) -> None:
+    limited = min(tcb.dup_bytes, 2 * tcb.eff_mss)
+    flight = tcb.snd_nxt - tcb.snd_una
+    tcb.recover = tcb.snd_nxt
+    tcb.recovery = FAST
+    tcb.dup_bytes = DUP_THRESH * tcb.eff_mss
+    # what limited transmit sent must not count in FlightSize (RFC 3042 §2)
+    tcb.cc.on_enter_recovery(max(flight - limited, tcb.eff_mss), now_us)
+    tcb.shared.counters.fast_retrans += 1
+    _retransmit_first(tcb)
+
+
+def _retransmit_first(tcb: Tcb) -> None:
+    tcb.scoreboard.mark_first_lost(tcb.eff_mss)
+    tcb.pending |= RETRANSMIT_NOW
+
+
+def on_new_ack(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int) -> bool:
+    """SND.UNA has moved by `acked`; `flight` were outstanding before. Returns whether the
+    retransmission timer is to be restarted (RFC 6298 §5.3, RFC 6582 §3.2 step 4)."""
+    tcb.retransmits = 0
+    tcb.retrans_since_us = 0
+    restart = True
+    recovery = tcb.recovery
+    if recovery == OPEN:
+        if tcb.dup_acks:
+            tcb.dup_acks = 0
+            tcb.dup_bytes = 0
+        _grow(tcb, acked, rtt_us, flight, now_us, False)
+        return True
+    if tcb.snd_una >= tcb.recover:
+        tcb.recovery = OPEN
+        tcb.dup_acks = 0
+        tcb.dup_bytes = 0
+        if recovery == LOSS:
+            _grow(tcb, acked, rtt_us, flight, now_us, True)
+        else:
+            tcb.cc.on_exit_recovery(tcb.snd_nxt - tcb.snd_una, now_us)
+        return True
+    if recovery == LOSS:
+        _grow(tcb, acked, rtt_us, flight, now_us, True)
+        return True
+    # partial ACK: the next hole is lost too; deflate by what was acknowledged, less one MSS
+    mss = tcb.eff_mss
+    if acked >= mss:
+        acked -= mss
+    tcb.dup_bytes = max(tcb.dup_bytes - acked, 0)
+    _retransmit_first(tcb)
+    restart = recovery == FAST
+    tcb.recovery = FAST_PARTIAL
+    return restart
+
+
+def _grow(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int, limited: bool) -> None:
+    cc = tcb.cc
+    sample = tcb.sample
+    sample.now_us = now_us
+    sample.acked = acked
+    sample.flight = flight
+    sample.pipe = tcb.pipe
+    sample.rtt_us = rtt_us
+    sample.min_rtt_us = tcb.min_rtt_us
+    # Linux: in slow start, more than half of the window in use is use enough
+    sample.cwnd_limited = (
+        limited or tcb.cwnd_limited or (cc.cwnd < cc.ssthresh and 2 * flight > cc.cwnd)
+    )
+    cc.on_ack(sample)
+
+
+def on_rto(tcb: Tcb, now_us: int) -> None:
+    """The retransmission timer expired: all in flight is lost, start over with one segment."""
+    tcb.shared.counters.timeouts += 1
+    first = tcb.retransmits == 0
+    tcb.cc.on_rto(tcb.snd_nxt - tcb.snd_una, first, now_us)
+    tcb.recover = tcb.snd_nxt
+    tcb.recovery = LOSS
+    tcb.dup_acks = 0
+    tcb.dup_bytes = 0
+    tcb.scoreboard.mark_all_lost()
+    note_retransmit(tcb, now_us)
+    tcb.pending |= RETRANSMIT_NOW
+
+
+def note_retransmit(tcb: Tcb, now_us: int) -> None:
+    """Count a timeout's retransmission; the time of the first one is kept for R2."""
+    tcb.retransmits += 1
+    if not tcb.retrans_since_us:
+        tcb.retrans_since_us = now_us
+
+
+def on_established(tcb: Tcb) -> None:
+    """The handshake's own repeats don't count for the data that follows."""
+    tcb.retransmits = 0
+    tcb.retrans_since_us = 0
+    tcb.recover = tcb.iss
+
+
+def on_path_mtu(tcb: Tcb) -> None:
+    """Segments in flight are too large for the path: send them again, re-cut; no congestion
+    (RFC 8201 §5.4)."""
+    tcb.scoreboard.mark_all_lost()
+    tcb.recover = tcb.snd_nxt
+    tcb.dup_acks = 0
+    tcb.dup_bytes = 0
+    tcb.pending |= RETRANSMIT_NOW

@@ -1,0 +1,39 @@
+"""What a connection tells its user without ending: ICMP, many retransmissions (R1).
+
+Writes `soft_error` and `reports`. RFC 9293 §3.9.1.8 (MUST-47, SHLD-25), as Linux's error
+queue (IP_RECVERR); without that option only `soft_error` is kept, and given as the reason
+should the connection time out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from pystack.tcp.states import EVENT_SOFT_ERROR
+from pystack.tcp.tcb import Tcb
+
+ORIGIN_LOCAL: Final = 1  # SO_EE_ORIGIN_LOCAL
+ORIGIN_ICMP: Final = 2
+ORIGIN_ICMP6: Final = 3
+_MOST: Final = 64  # reports kept unread
+
+
+def report(
+    tcb: Tcb, error: int, origin: int, kind: int, code: int, info: int, offender: bytes
+) -> None:
+    """Note a soft error: errno, who says so, ICMP type and code, its information."""
+    tcb.soft_error = error
+    if not tcb.recverr:
+        return
+    if tcb.reports is None:
+        tcb.reports = deque(maxlen=_MOST)
+    tcb.reports.append((error, origin, kind, code, info, offender))
+    tcb.events |= EVENT_SOFT_ERROR
+
+
+def take_soft_error(tcb: Tcb) -> int:
+    """The last soft error, forgotten by this call."""
+    error = tcb.soft_error
+    tcb.soft_error = 0
+    return error

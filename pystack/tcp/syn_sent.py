@@ -1,0 +1,62 @@
+"""SEGMENT ARRIVES in SYN_SENT (RFC 9293 §3.10.7.3), simultaneous open included."""
+
+from __future__ import annotations
+
+from errno import ECONNREFUSED
+from typing import Final
+
+from pystack.tcp import ack, handshake, options, timestamps
+from pystack.tcp.states import SYN_RECEIVED, end, set_state
+from pystack.tcp.tcb import ACK_NOW, SEND_SYN, Tcb
+from pystack.wire.consts import ACK, DROP_BAD_ACK, DROP_NO_ACK, HAS_TIMESTAMPS, RST, SYN
+from pystack.wire.segment import Segment
+from pystack.wire.seq import HALF, MASK
+
+_HANDLED: Final = 0
+_ANSWER_WITH_RST: Final = 1
+
+
+def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
+    """HANDLED or ANSWER_WITH_RST, as `segment_arrives`."""
+    flags = seg.flags
+    # first: the ACK bit
+    acceptable = False
+    if flags & ACK:
+        una = tcb.snd_una
+        seg_ack = una + ((seg.ack - una + HALF) & MASK) - HALF
+        if seg_ack <= tcb.iss or seg_ack > tcb.snd_nxt:
+            tcb.shared.counters.dropped[DROP_BAD_ACK] += 1
+            return _HANDLED if flags & RST else _ANSWER_WITH_RST
+        acceptable = True
+        if tcb.ts_ok and seg.options & HAS_TIMESTAMPS and seg.tsecr:
+            age = (options.now_ts(tcb, now_us) - seg.tsecr) & MASK
+            if age >= HALF:  # echoes what we never sent (Linux: PAWSActiveRejected)
+                return _HANDLED if flags & RST else _ANSWER_WITH_RST
+    # second: the RST bit
+    if flags & RST:
+        if acceptable:
+            tcb.shared.counters.attempt_fails += 1
+            end(tcb, ECONNREFUSED)
+        else:
+            tcb.shared.counters.dropped[DROP_NO_ACK] += 1
+        return _HANDLED
+    # third: security and compartment are not used on the Internet
+    # fourth: the SYN bit
+    if not flags & SYN:
+        tcb.shared.counters.dropped[DROP_NO_ACK] += 1
+        return _HANDLED
+    tcb.set_receive_sequence(seg.seq)
+    options.agree(tcb, seg)
+    if tcb.ts_ok:
+        timestamps.first(tcb, seg.tsval, now_us)
+    if acceptable:
+        ack.syn_acked(tcb, now_us)
+        ack.first_window(tcb, seg, seg.seq)
+        handshake.become_established(tcb, now_us)
+        tcb.pending |= ACK_NOW
+        return _HANDLED
+    # a SYN alone: both sides are opening at the same time (§3.5, MUST-10)
+    ack.first_window(tcb, seg, seg.seq)
+    set_state(tcb, SYN_RECEIVED)
+    tcb.pending |= SEND_SYN
+    return _HANDLED
