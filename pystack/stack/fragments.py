@@ -262,7 +262,6 @@ class Reassembly:
         whole.condemned = True
         whole.starts, whole.pieces, whole.head = [], [], b""
         self._charge(whole, PACKET_COST - whole.cost)
-        self._make_room(whole.source)
 
     def _make_room(self, source: bytes) -> None:
         """Drop the oldest, of this source or of all, until the bounds are kept."""
@@ -298,8 +297,6 @@ def _is_repeat(whole: _Packet, at: int, start: int, data: bytes, exact: bool) ->
         covered = whole.starts[i] + len(whole.pieces[i])
         if covered >= start + len(data):
             return True
-        if covered <= start:
-            break
     return False
 
 

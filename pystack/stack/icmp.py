@@ -102,7 +102,7 @@ class Icmp:
     """
 
     __slots__ = ("config", "local", "broadcast", "dropped", "next_ident", "out", "limit",
-                 "echoes_answered", "errors_sent", "errors_withheld")  # fmt: skip
+                 "errors_withheld")  # fmt: skip
 
     def __init__(
         self,
@@ -119,8 +119,6 @@ class Icmp:
         self.next_ident = next_ident
         self.out: list[bytes] = []
         self.limit = IcmpLimit(config)
-        self.echoes_answered = 0
-        self.errors_sent = 0
         self.errors_withheld = 0  # by the rate limit
 
     def take_out(self) -> list[bytes]:
@@ -168,7 +166,6 @@ class Icmp:
             return
         kind = V4_ECHO_REPLY if seg.version == 4 else V6_ECHO_REPLY
         self._send(seg.local, seg.remote, bytes((kind, 0)), message[4:], seg.tos)
-        self.echoes_answered += 1
 
     def _read_error(self, seg: Segment, message: bytearray) -> IcmpError | None:
         """Check the quote and find the flow that it is about; None when there is none."""
@@ -258,7 +255,6 @@ class Icmp:
             tos = 0
         rest = pointer.to_bytes(4, "big") + bytes(packet[: min(room, headers.length)])
         self._send(headers.destination, headers.source, bytes((kind, code)), rest, tos)
-        self.errors_sent += 1
         return True
 
     def _may_report(self, packet: Buffer, headers: IpHeaders) -> bool:

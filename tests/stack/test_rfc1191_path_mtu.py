@@ -69,6 +69,20 @@ def test_an_ipv4_mtu_below_min_pmtu_stays_there_and_lets_routers_fragment(mtu: i
     assert not paths.learn(PEER4, mtu, NOW_US)
 
 
+def test_a_lock_stays_when_the_same_mtu_is_reported_again() -> None:
+    paths = cache()
+    paths.learn(PEER4, 300, NOW_US)
+    assert not paths.learn(PEER4, 552, NOW_US + 1)
+    assert paths.is_locked(PEER4)
+
+
+def test_a_device_below_min_pmtu_keeps_its_mtu_and_is_locked() -> None:
+    paths = cache(device_mtu=500)
+    assert not paths.learn(PEER4, 300, NOW_US)
+    assert paths.mtu(PEER4) == 500
+    assert paths.is_locked(PEER4)
+
+
 def test_at_min_pmtu_and_above_nothing_is_locked() -> None:
     paths = cache()
     assert paths.learn(PEER4, 552, NOW_US)

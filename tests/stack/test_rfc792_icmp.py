@@ -256,6 +256,15 @@ def test_port_unreachable_quotes_the_packet_unchanged_within_576_octets(size: in
     assert len(error.octets) == min(576, 28 + len(packet))
 
 
+@both_versions
+def test_octets_behind_the_packet_are_not_quoted(family: Family) -> None:
+    kit = Kit()
+    packet = family.udp(b"hello")
+    assert kit.icmp.port_unreachable(packet + b"padding", family.version, NOW_US)
+    (error,) = kit.sent()
+    assert error.payload == packet
+
+
 def test_an_unknown_protocol_is_reported_with_code_2() -> None:
     kit = Kit()
     assert kit.icmp.protocol_unreachable(encode.ip(V4.peer, V4.here, 132, bytes(20)), 4, NOW_US)
@@ -333,6 +342,22 @@ def test_all_targets_together_get_a_burst_of_fifty_and_a_thousand_a_second(famil
     assert flood(kit, family, 150, NOW_US + 10_000, spread=150) == 10
     assert flood(kit, family, 150, NOW_US + 10_999, spread=150) == 0
     assert flood(kit, family, 150, NOW_US + 11_000, spread=150) == 1
+    assert flood(kit, family, 150, NOW_US + 60 * SECOND_US, spread=150) == 50
+
+
+def test_no_more_than_1024_targets_are_remembered() -> None:
+    kit = Kit(icmp_msgs_burst=10_000)
+    assert flood(kit, V4, 7, NOW_US) == 6
+    for i in range(1023):
+        src = b"\xc0\xa8" + i.to_bytes(2, "big")
+        kit.icmp.port_unreachable(V4.udp(src=src), 4, NOW_US)
+    assert len(kit.sent()) == 1023
+    assert flood(kit, V4, 7, NOW_US) == 0
+    for i in range(1024):
+        src = b"\xac\x10" + i.to_bytes(2, "big")
+        kit.icmp.port_unreachable(V4.udp(src=src), 4, NOW_US)
+    assert len(kit.sent()) == 1024
+    assert flood(kit, V4, 7, NOW_US) == 6
 
 
 def test_the_limit_per_target_can_be_switched_off() -> None:

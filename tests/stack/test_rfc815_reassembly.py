@@ -226,6 +226,26 @@ def test_an_empty_fragment_is_refused(family: Family) -> None:
     assert kit.reassembly.memory == 0
 
 
+@pytest.mark.parametrize("end", [33, 36, 39])
+def test_a_misaligned_ipv4_fragment_that_is_not_the_last_is_refused_in_silence(end: int) -> None:
+    kit = Kit()
+    assert kit.add(piece(datagram(V4, 100), 8, end)) is None
+    assert kit.sent() == []
+    assert kit.drops() == {"bad_fragment": 1}
+
+
+def test_options_of_the_first_fragment_count_for_the_length() -> None:
+    kit = Kit()
+    packet = encode.ip(V4.peer, V4.here, encode.UDP, b"", options=b"\x94\4\0\0", df=False)
+    plain = encode.ip(V4.peer, V4.here, encode.UDP, b"", df=False)
+    for at in range(1000, 65515, 1000):
+        end = min(at + 1000, 65515)
+        kit.add(encode.fragment4(plain, at, DATA[at:end], end < 65515, 7))
+    assert kit.drops() == {}
+    assert kit.add(encode.fragment4(packet, 0, DATA[:1000], True, 7)) is None
+    assert kit.drops() == {"bad_fragment": 1}
+
+
 def test_an_ipv4_packet_above_65535_octets_is_refused() -> None:
     kit = Kit()
     packet = datagram(V4, 1000)[:20] + DATA

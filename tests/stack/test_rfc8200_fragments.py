@@ -158,6 +158,21 @@ def test_a_fragment_within_a_fragment_is_refused() -> None:
     assert kit.drops() == {"bad_fragment": 2}
 
 
+def test_extension_headers_kept_for_the_first_fragment_count_as_memory() -> None:
+    kit = Kit()
+    kit.add(fragment_behind([(60, bytes([1, 200]) + bytes(1400))], 0, DATA[:8], True))
+    assert kit.reassembly.memory > 1400
+
+
+def test_condemned_packets_are_bounded_like_others() -> None:
+    kit = Kit(ipfrag_high_thresh=20_000)
+    packet = datagram(V6, 96)
+    for i in range(100):
+        kit.add(piece(packet, 0, 48, ident=i))
+        kit.add(piece(packet, 40, 64, ident=i))
+        assert kit.reassembly.memory <= 20_000
+
+
 def test_a_packet_without_a_fragment_header_is_refused() -> None:
     kit = Kit()
     assert kit.add(V6.udp()) is None
