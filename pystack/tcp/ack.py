@@ -17,7 +17,7 @@ from pystack.tcp.states import (
     set_state,
 )
 from pystack.tcp.tcb import CHALLENGE_ACK, Tcb
-from pystack.wire.consts import DROP_BAD_ACK, DROP_OLD_ACK, FIN, SYN
+from pystack.wire.consts import DROP_BAD_ACK, DROP_OLD_ACK, FIN, HAS_TIMESTAMPS, SYN
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK
 
@@ -74,9 +74,11 @@ def first_window(tcb: Tcb, seg: Segment, seq: int) -> None:
     tcb.snd_wl2 = tcb.snd_una
 
 
-def syn_acked(tcb: Tcb, now_us: int) -> None:
-    """Our SYN is acknowledged: take it off, with its RTT if it was sent once (RFC 6298)."""
+def syn_acked(tcb: Tcb, seg: Segment, now_us: int) -> None:
+    """Our SYN is acknowledged: take it off, with its RTT (RFC 6298)."""
     rtt_us = tcb.scoreboard.acked(tcb.iss + 1, now_us)
+    if rtt_us < 0:
+        rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     tcb.snd_una = tcb.iss + 1
     tcb.last_ack_us = now_us
     timers.arm_rto(tcb, 0)
@@ -90,15 +92,10 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
     acked = ack - una
     flight = tcb.snd_nxt - una
     rtt_us = tcb.scoreboard.acked(ack, now_us)
-    if rtt_us < 0 and tcb.ts_ok and seg.tsecr:
-        # a repeat: timestamps tell which copy is meant (RFC 7323 §4.1, RFC 6298 §3)
-        ticks = (options.now_ts(tcb, now_us) - seg.tsecr) & MASK
-        if ticks < HALF:
-            rtt_us = ticks * 1000
-    if rtt_us >= 0:
+    if rtt_us < 0:
+        rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
+    if rtt_us >= 0:  # else Karn: a backed-off RTO stays until a sample is had
         rtt.take_sample(tcb, rtt_us)
-    elif tcb.backoff and not tcb.ts_ok:
-        pass  # Karn: the backed-off RTO stays until a sample is had
     sndbuf = tcb.sndbuf
     text_end = sndbuf.end_seq
     tcb.snd_una = ack
@@ -117,6 +114,15 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
             _fin_acked(tcb, now_us)
     elif restart:
         timers.arm_rto(tcb, now_us + tcb.rto_us)
+
+
+def _rtt_by_timestamp(tcb: Tcb, seg: Segment, now_us: int) -> int:
+    """A repeat was acknowledged: timestamps tell which copy (RFC 7323 §4.1, RFC 6298 §3); in
+    whole ms. -1 without them."""
+    if not tcb.ts_ok or not seg.options & HAS_TIMESTAMPS or not seg.tsecr:
+        return -1
+    ticks = (options.now_ts(tcb, now_us) - seg.tsecr) & MASK
+    return ticks * 1000 if ticks < HALF else -1
 
 
 def has_room(tcb: Tcb) -> bool:

@@ -20,7 +20,6 @@ def become_established(tcb: Tcb, now_us: int) -> None:
     delayed_ack.set_up(tcb)
     if tcb.keepalive:
         expiry.arm_keepalive(tcb, now_us)
-    tcb.shared.counters.curr_estab += 1
     tcb.events |= EVENT_ESTABLISHED
     if tcb.fin_wanted:  # closed while the handshake was on
         set_state(tcb, FIN_WAIT_1)

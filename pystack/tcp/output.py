@@ -29,7 +29,7 @@ from pystack.tcp.tcb import (
     WINDOW_UPDATE,
     Tcb,
 )
-from pystack.tcp.window import update_is_worth_it
+from pystack.tcp.window import measure_read, update_is_worth_it
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import FIN, PSH, RST
 
@@ -106,6 +106,7 @@ def begin_passive(tcb: Tcb, sent_us: int, repeats: int) -> None:
     if repeats:
         tcb.scoreboard.runs[0].copies = repeats
         tcb.total_retrans = repeats
+        recovery.note_retransmit(tcb, sent_us)
 
 
 # -- repeats ---------------------------------------------------------------------------------
@@ -288,6 +289,7 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tcb.pending &= ~KEEPALIVE_PROBE
     if pending & WINDOW_UPDATE:
         tcb.pending &= ~WINDOW_UPDATE
+        measure_read(tcb, now_us)
         if tcb.ack_scheduled and tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss:
             tcb.pending |= ACK_NOW
         elif update_is_worth_it(tcb):

@@ -51,16 +51,6 @@ def hold_syn_interval(tcb: Tcb) -> None:
     tcb.backoff += 1
 
 
-def forget_backoff(tcb: Tcb) -> None:
-    """New data was acknowledged without a sample: Linux lets the backoff go."""
-    if tcb.backoff:
-        tcb.backoff = 0
-        if tcb.rtt_samples:
-            _set_rto(tcb)
-        else:
-            tcb.rto_us = tcb.config.tcp_rto_initial_ms * 1000
-
-
 def fall_back(tcb: Tcb) -> None:
     """The SYN was repeated and gave no sample: data starts with 3 s (RFC 6298 §5.7)."""
     tcb.backoff = 0

@@ -185,7 +185,7 @@ def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
     the peer's repeat, or the SYN,ACK of a simultaneous open, whose ACK counts (§3.5)."""
     if tcb.state == SYN_RECEIVED and seq == tcb.irs:
         if seg.flags & ACK and seg.ack == tcb.snd_nxt & MASK:
-            ack.syn_acked(tcb, tcb.last_seg_us)
+            ack.syn_acked(tcb, seg, tcb.last_seg_us)
             ack.first_window(tcb, seg, seq)
             handshake.become_established(tcb, tcb.last_seg_us)
         else:
@@ -205,7 +205,7 @@ def _fifth_check_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> int:
         acked = una + ((seg.ack - una + HALF) & MASK) - HALF
         if not una < acked <= tcb.snd_nxt:
             return ANSWER_WITH_RST
-        ack.syn_acked(tcb, now_us)
+        ack.syn_acked(tcb, seg, now_us)
         ack.first_window(tcb, seg, seq)
         handshake.become_established(tcb, now_us)
     if not ack.on_ack(tcb, seg, seq, now_us):

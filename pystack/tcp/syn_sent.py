@@ -50,7 +50,7 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
     if tcb.ts_ok:
         timestamps.first(tcb, seg.tsval, now_us)
     if acceptable:
-        ack.syn_acked(tcb, now_us)
+        ack.syn_acked(tcb, seg, now_us)
         ack.first_window(tcb, seg, seg.seq)
         handshake.become_established(tcb, now_us)
         tcb.pending |= ACK_NOW

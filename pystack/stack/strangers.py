@@ -1,0 +1,205 @@
+"""Segments that no TCB takes: for a half-open connection, TIME_WAIT, a listener, or nobody.
+
+RFC 9293 §3.10.7.1 (CLOSED) and §3.10.7.2 (LISTEN), the tables that lead to the records of
+`listener` and `time_wait`, and Linux's limits on queues.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pystack.stack import listener as listening
+from pystack.stack import time_wait as waiting
+from pystack.stack.listener import HalfOpen, Listener
+from pystack.stack.time_wait import TimeWait
+from pystack.tcp import isn
+from pystack.tcp.states import CLOSED, EVENT_ACCEPTABLE, LISTEN, SYN_RECEIVED
+from pystack.tcp.tcb import Tcb
+from pystack.wire.address import ANY_V4, ANY_V6, is_unicast_source, is_v4
+from pystack.wire.consts import (
+    ACK,
+    DROP_ACCEPT_QUEUE_FULL,
+    DROP_BAD_SOURCE,
+    DROP_NO_ACK,
+    DROP_NOT_FOR_US,
+    DROP_SYN_QUEUE_FULL,
+    FIN,
+    RST,
+    SYN,
+)
+from pystack.wire.segment import Segment
+from pystack.wire.seq import MASK
+
+if TYPE_CHECKING:
+    from pystack.stack.host import HostCore
+
+_ISN_STEP = 65535 + 2  # a new connection out of TIME_WAIT begins so far above the old one
+
+
+def segment_arrives(
+    host: HostCore, connection: Tcb | HalfOpen | TimeWait | None, seg: Segment, now_us: int
+) -> None:
+    """Handle a segment whose key leads to `connection`, which is no TCB."""
+    if type(connection) is HalfOpen:
+        _for_half_open(host, connection, seg, now_us)
+    elif type(connection) is TimeWait:
+        _for_time_wait(host, connection, seg, now_us)
+    elif is_addressed_well(host, seg):
+        _for_nobody(host, seg, now_us, None)
+
+
+def is_addressed_well(host: HostCore, seg: Segment) -> bool:
+    """Whether a packet is for this host and from a possible source (RFC 1122 §3.2.1.3, RFC 9293
+    MUST-57, MUST-63). If not it is dropped in silence."""
+    dropped = host.counters.dropped
+    addresses = host.addresses
+    if seg.key[:16] not in addresses.local:
+        dropped[DROP_NOT_FOR_US] += 1
+        return False
+    source = seg.key[16:32]
+    if (
+        not is_unicast_source(source)
+        or source in addresses.broadcast
+        or source in addresses.local
+    ):
+        dropped[DROP_BAD_SOURCE] += 1
+        return False
+    return True
+
+
+def find_listener(host: HostCore, key: bytes) -> Listener | None:
+    """The listener for a flow: of the very address, else of a wildcard."""
+    listeners = host.listeners
+    port = key[32:34]
+    found = listeners.get(key[:16] + port)
+    if found is not None:
+        return found
+    v4 = is_v4(key)
+    if v4:
+        found = listeners.get(ANY_V4 + port)
+        if found is not None:
+            return found
+    found = listeners.get(ANY_V6 + port)
+    return None if found is None or (v4 and found.v6only) else found
+
+
+def _for_nobody(host: HostCore, seg: Segment, now_us: int, iss: int | None) -> None:
+    """CLOSED and LISTEN: SYN to a listener, a RST for the rest. `iss` comes from TIME_WAIT."""
+    flags = seg.flags
+    if flags & RST:
+        return
+    listener = find_listener(host, seg.key)
+    if listener is None or flags & ACK:
+        host.send_reset(seg)
+        return
+    if not flags & SYN or flags & FIN:
+        host.counters.dropped[DROP_NO_ACK] += 1
+        return
+    _on_syn(host, listener, seg, now_us, iss)
+
+
+def _on_syn(
+    host: HostCore, listener: Listener, seg: Segment, now_us: int, iss: int | None
+) -> None:
+    """LISTEN: keep a compact record and answer SYN,ACK. Text on the SYN is left for the peer to
+    send again (RFC 4987 §3.6)."""
+    counters = host.counters
+    config = host.config
+    if listener.accept_queue_full:
+        counters.listen_overflows += 1
+        counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
+        return
+    if listener.half_open >= min(max(listener.backlog, 8), config.tcp_max_syn_backlog):
+        counters.listen_drops += 1
+        counters.dropped[DROP_SYN_QUEUE_FULL] += 1
+        return
+    key = seg.key
+    half_open = HalfOpen(
+        listener, seg, config,
+        (host.isn(key, now_us) if iss is None else iss) & MASK,
+        isn.timestamp_offset(host.secret, key), host.mtu, host.path_mtus.mtu(key[16:32]),
+    )  # fmt: skip
+    if not is_v4(key):
+        half_open.ident = isn.keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
+    host.register(half_open)
+    listener.half_open += 1
+    half_open.first_sent_us = now_us
+    half_open.next_repeat(config, now_us)
+    host.wakeups.at(half_open, half_open.due_us)
+    half_open.send_syn_ack(host.tx, now_us)
+    if host.trace is not None:
+        host.trace.state(key, LISTEN, SYN_RECEIVED, now_us)
+
+
+def _for_half_open(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) -> None:
+    answer = half_open.segment_arrives(seg, now_us)
+    if answer == listening.COMPLETE:
+        _complete(host, half_open, seg, now_us)
+    elif answer == listening.SYN_AGAIN:
+        half_open.send_syn_ack(host.tx, now_us)
+    elif answer == listening.ACKNOWLEDGE:
+        if half_open.may_acknowledge(host.config, now_us) and host.shared.take_challenge(now_us):
+            half_open.send_ack(host.tx, now_us)
+    elif answer == listening.ANSWER_WITH_RST:
+        host.send_reset(seg)
+    elif answer == listening.FORGET:
+        host.counters.attempt_fails += 1
+        forget(host, half_open)
+
+
+def _complete(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) -> None:
+    """The handshake's last ACK: a TCB takes over and takes this segment as its first."""
+    listener = half_open.listener
+    if listener.accept_queue_full:
+        host.counters.listen_overflows += 1
+        if host.config.tcp_abort_on_overflow:
+            host.send_reset(seg)
+            forget(host, half_open)
+        else:
+            half_open.ack_seen = True  # dropped; the SYN,ACK goes on (Linux)
+            host.counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
+        return
+    listener.half_open -= 1
+    tcb = host.tcb_for(half_open)
+    host.segment_for(tcb, seg, now_us)
+    if tcb.state == CLOSED:
+        return
+    listener.queue.append(tcb)
+    listener.owner.on_events(EVENT_ACCEPTABLE)
+
+
+def half_open_due(host: HostCore, half_open: HalfOpen, now_us: int) -> None:
+    """The SYN,ACK was not answered: once more, or give up."""
+    if host.connections.get(half_open.key) is not half_open:
+        return
+    config = host.config
+    if half_open.repeats >= config.tcp_synack_retries:
+        host.counters.attempt_fails += 1
+        forget(host, half_open)
+        return
+    half_open.repeats += 1
+    half_open.next_repeat(config, now_us)
+    host.wakeups.at(half_open, half_open.due_us)
+    if half_open.send_syn_ack(host.tx, now_us):
+        host.counters.retrans_segs += 1
+
+
+def forget(host: HostCore, half_open: HalfOpen) -> None:
+    """A half-open connection is gone: back to LISTEN, in silence."""
+    half_open.listener.half_open -= 1
+    host.unregister(half_open)
+    host.wakeups.forget(half_open, len(host.connections))
+    if host.trace is not None:
+        host.trace.state(half_open.key, SYN_RECEIVED, LISTEN, host.now_us)
+
+
+def _for_time_wait(host: HostCore, record: TimeWait, seg: Segment, now_us: int) -> None:
+    answer = host.time_waits.segment_arrives(record, seg, now_us)
+    if answer == waiting.ANSWER:
+        host.time_waits.acknowledge(record, host.tx, now_us)
+    elif answer == waiting.GONE:
+        host.remove_time_wait(record)
+    elif answer == waiting.OPEN_ANEW:
+        host.counters.tw_recycled += 1
+        host.remove_time_wait(record)
+        _for_nobody(host, seg, now_us, record.snd_nxt + _ISN_STEP)

@@ -1,0 +1,66 @@
+"""One lazy heap of deadlines for a whole host: no periodic tick, cheap cancelling.
+
+An entry is pushed only when a deadline becomes earlier than the one already in the heap; one
+that fires too early is looked at and pushed again. `wake_at_us` on the object is the time of
+its live entry, so older entries are known to be stale.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import Protocol
+
+
+class Wakeable(Protocol):
+    """What can be woken: a TCB or a half-open connection."""
+
+    wake_at_us: int
+
+
+class Wakeups:
+    """A heap of (deadline, serial, object)."""
+
+    __slots__ = ("_heap", "_serial")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Wakeable]] = []
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def at(self, what: Wakeable, at_us: int) -> None:
+        """Wake `what` at `at_us`, or earlier if that is in the heap already."""
+        if what.wake_at_us and what.wake_at_us <= at_us:
+            return
+        what.wake_at_us = at_us
+        self._serial += 1
+        heappush(self._heap, (at_us, self._serial, what))
+
+    def next_at(self) -> int:
+        """The earliest live deadline, 0 with none."""
+        heap = self._heap
+        while heap:
+            at_us, _, what = heap[0]
+            if what.wake_at_us == at_us:
+                return at_us
+            heappop(heap)
+        return 0
+
+    def take_due(self, now_us: int) -> Wakeable | None:
+        """Remove and return one object whose deadline has passed, else None."""
+        heap = self._heap
+        while heap and heap[0][0] <= now_us:
+            at_us, _, what = heappop(heap)
+            if what.wake_at_us == at_us:
+                what.wake_at_us = 0
+                return what
+        return None
+
+    def forget(self, what: Wakeable, live: int) -> None:
+        """`what` is gone; with many more entries than the `live` objects, stale ones go too."""
+        what.wake_at_us = 0
+        heap = self._heap
+        if len(heap) > 64 and len(heap) > 2 * live:
+            heap[:] = [entry for entry in heap if entry[2].wake_at_us == entry[0]]
+            heapify(heap)
