@@ -186,7 +186,7 @@ class HostCore:
                 break
             done += 1
             state = tcb.state
-            if state == CLOSED or state == TIME_WAIT:
+            if state in (CLOSED, TIME_WAIT):
                 self._retire(tcb, now_us)
             else:
                 at_us = timers.next_at(tcb)
@@ -385,7 +385,9 @@ class HostCore:
         if self.trace is not None:
             self.trace.state(record.key, TIME_WAIT, CLOSED, self.now_us)
 
-    def connection_key(self, remote: bytes, remote_port: int, local: bytes, local_port: int) -> bytes:
+    def connection_key(
+        self, remote: bytes, remote_port: int, local: bytes, local_port: int
+    ) -> bytes:
         """The key of a connection to be opened; `local_port` 0 takes an ephemeral one.
 
         Raises OSError EADDRNOTAVAIL when every port to that peer is taken.

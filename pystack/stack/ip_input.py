@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pystack.stack import icmp_errors
+from pystack.stack.icmp import IcmpError
 from pystack.stack.listener import HalfOpen
 from pystack.stack.strangers import is_addressed_well
 from pystack.tcp.tcb import Tcb
@@ -74,7 +75,7 @@ def _on_other_protocol(host: HostCore, seg: Segment, now_us: int) -> None:
         host.icmp.protocol_unreachable(packet, seg.version, now_us)
 
 
-def _on_icmp_error(host: HostCore, error: icmp_errors.IcmpError, now_us: int) -> None:
+def _on_icmp_error(host: HostCore, error: IcmpError, now_us: int) -> None:
     """Bring an error to the one connection that it quotes (RFC 9293 MUST-54)."""
     connection = host.connections.get(error.quoted_key)
     if error.quoted_protocol != IPPROTO_TCP:

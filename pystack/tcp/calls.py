@@ -46,7 +46,9 @@ def may_send(tcb: Tcb) -> bool:
     return not tcb.fin_wanted and tcb.state in (SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT)
 
 
-def send(tcb: Tcb, data: Buffer, *, more: bool = False, eor: bool = False, oob: bool = False) -> int:
+def send(
+    tcb: Tcb, data: Buffer, *, more: bool = False, eor: bool = False, oob: bool = False
+) -> int:
     """SEND (§3.10.2): queue as much of `data` as there is room for; that many octets are
     returned, 0 when the buffer is full (an EVENT_WRITABLE then follows).
 
@@ -223,7 +225,9 @@ def set_recverr(tcb: Tcb, on: bool) -> None:
     tcb.recverr = on
 
 
-def set_ip(tcb: Tcb, *, tos: int | None = None, ttl: int | None = None, df: int | None = None) -> None:
+def set_ip(
+    tcb: Tcb, *, tos: int | None = None, ttl: int | None = None, df: int | None = None
+) -> None:
     """IP_TOS / IPV6_TCLASS, IP_TTL / IPV6_UNICAST_HOPS, IP_MTU_DISCOVER."""
     if tos is not None:
         tcb.tos = tos

@@ -11,7 +11,6 @@ from typing import Final
 
 from pystack.config import Config
 from pystack.tcp.tcb import Tcb
-from pystack.wire.address import is_v4
 from pystack.wire.consts import (
     DEFAULT_MSS_IPV4,
     DEFAULT_MSS_IPV6,

@@ -290,9 +290,9 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if pending & WINDOW_UPDATE:
         tcb.pending &= ~WINDOW_UPDATE
         measure_read(tcb, now_us)
-        if tcb.ack_scheduled and tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss:
-            tcb.pending |= ACK_NOW
-        elif update_is_worth_it(tcb):
+        if update_is_worth_it(tcb) or (
+            tcb.ack_scheduled and tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss
+        ):
             tcb.pending |= ACK_NOW
     if tcb.pending & ACK_NOW:
         if not _empty(tcb, tx, tcb.snd_nxt, now_us):

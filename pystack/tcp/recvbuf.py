@@ -23,8 +23,10 @@ class RecvBuffer:
     `memory` is the stack's count.
     """
 
-    __slots__ = ("limit", "memory", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes", "_starts",
-                 "_texts", "_recent")  # fmt: skip
+    __slots__ = (
+        "limit", "memory", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes", "_starts",
+        "_texts", "_recent",
+    )  # fmt: skip
 
     def __init__(self, limit: int, max_holes: int, memory: Memory) -> None:
         self.limit = limit

@@ -42,7 +42,8 @@ class Tcb:
 
     __slots__ = (
         # who: set by the stack
-        "key", "v4", "shared", "config", "owner", "watch", "passive", "ident", "dirty", "wake_at_us",
+        "key", "v4", "shared", "config", "owner", "watch", "passive", "ident", "dirty",
+        "wake_at_us",
         # emit: ident. states: state, error. Bit sets: pending, events
         "state", "error", "pending", "events",
         # calls: what the user asked for
@@ -63,8 +64,8 @@ class Tcb:
         # the receive side. timestamps: ts_recent ts_recent_us. segment_arrives: the next three
         "irs", "ts_recent", "ts_recent_us", "segs_in", "last_seg_us", "rcv_tos",
         # receive: rcv_nxt and text
-        "rcv_nxt", "fin_received", "fin_at_seq", "dsack", "data_segs_in", "bytes_received", "ooo_segs",
-        "last_data_us", "recvbuf",
+        "rcv_nxt", "fin_received", "fin_at_seq", "dsack", "data_segs_in", "bytes_received",
+        "ooo_segs", "last_data_us", "recvbuf",
         # window: what was promised
         "rcv_wnd", "rcv_adv", "last_ack_sent", "space_seq", "space_at_us", "space_bytes",
         # delayed_ack
