@@ -35,9 +35,7 @@ class Codec:
         before = bytes(arena)
         records = bytearray([FILLER]) * (3 * RECORD_SIZE)
         pin = self.module.pin
-        kind = self.module.parse(
-            pin(arena), off, len(packet), state, gso_size, pin(records), 1
-        )
+        kind = self.module.parse(pin(arena), off, len(packet), state, gso_size, pin(records), 1)
         assert arena == before
         outside = records[:RECORD_SIZE] + records[2 * RECORD_SIZE :]
         assert outside == bytes([FILLER]) * (2 * RECORD_SIZE)

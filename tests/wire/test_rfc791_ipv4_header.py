@@ -79,9 +79,7 @@ def test_every_flipped_bit_of_the_header_is_found(codec: Codec) -> None:
 
 @pytest.mark.requirement("RFC1122-S3.2.1.2-1")
 @pytest.mark.parametrize("state", [0, 1, 2])
-def test_the_header_checksum_is_verified_whatever_is_known_of_tcp(
-    codec: Codec, state: int
-) -> None:
+def test_the_header_checksum_is_verified_whatever_is_known_of_tcp(codec: Codec, state: int) -> None:
     seg = codec.parse(crafted.ipv4(crafted.tcp(), checksum=0x1234), state)
     assert seg.reason == consts.DROP_BAD_IP_CHECKSUM
 

@@ -120,9 +120,7 @@ def test_an_unknown_option_is_skipped_by_its_length(codec: Codec) -> None:
         MSS + bytes((3, 0, 0, 0)),
     ],
 )
-def test_an_option_of_impossible_length_condemns_the_segment(
-    codec: Codec, options: bytes
-) -> None:
+def test_an_option_of_impossible_length_condemns_the_segment(codec: Codec, options: bytes) -> None:
     seg = codec.parse(segment(options))
     assert (seg.kind, seg.reason) == (consts.KIND_BAD, consts.DROP_BAD_TCP_OPTION)
     assert seg.mss == 0
