@@ -1,0 +1,146 @@
+"""A private network namespace for a test, which lives no longer than the test's own process.
+
+    def test_something(namespace):                     # fixture `namespace` of tests/conftest
+        namespace.run(["ip", "link"])                  # waits; raises when the command fails
+        client = await namespace.start(["curl", url])  # runs beside the event loop
+
+The namespace is held by a `cat` that reads a pipe from us: it ends at its end of file, however we
+die, and with it the namespace and every device in it. What is run in it dies with us too. Both
+need rights; `missing_rights()` says what is missing, for a skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+from typing import IO, Any, Self
+
+TOOLS = ("unshare", "nsenter", "setpriv", "ip")
+
+
+def missing_rights() -> str:
+    """Why namespaces and TUN devices cannot be made here; "" when they can."""
+    absent = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if absent:
+        return f"not installed: {', '.join(absent)}"
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return "/dev/net/tun may not be opened"
+    test = ["unshare", "--net", "ip", "link", "set", "lo", "up"]
+    result = subprocess.run(test, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        return f"no right to make a network namespace (root, or `unshare -Ur`): {result.stderr}"
+    return ""
+
+
+class Namespace:
+    """A network namespace with `lo` up. `pid` is its holder's, `path` what `netns=` takes."""
+
+    pid: int
+    path: str
+
+    def __init__(self) -> None:
+        self._holder: subprocess.Popen[bytes] | None = None
+        self._started: list[asyncio.subprocess.Process | subprocess.Popen[Any]] = []
+
+    def __enter__(self) -> Self:
+        script = "ip link set lo up && echo ready && exec cat"
+        self._holder = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the test, which then closes the pipe
+        )
+        assert self._holder.stdout is not None
+        if self._holder.stdout.readline() != b"ready\n":
+            self.__exit__(None, None, None)
+            raise OSError("no network namespace: see the messages of unshare")
+        self.pid = self._holder.pid
+        self.path = f"/proc/{self.pid}/ns/net"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._started:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            if isinstance(process, subprocess.Popen):
+                process.communicate()
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            holder.communicate()
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """The argv that runs `argv` within, its process being killed when we die."""
+        enter = ["nsenter", f"--net={self.path}", "setpriv", "--pdeathsig", "KILL", "--"]
+        return [*enter, *argv]
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        timeout: float = 60,
+        input: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, with its output as text.
+
+        Not while our own event loop has to answer it: see `arun`.
+        """
+        result = subprocess.run(
+            self.command(argv),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            input=input,
+            check=False,
+        )
+        if check and result.returncode != 0:
+            raise AssertionError(f"{' '.join(argv)}: {result.returncode}\n{result.stderr}")
+        return result
+
+    async def arun(
+        self, argv: Sequence[str], *, input: bytes | None = None
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command beside the event loop: its exit status, output and error output.
+
+        It is killed when this is cancelled: put `asyncio.timeout(…)` around it.
+        """
+        process = await self.start(argv)
+        try:
+            out, err = await process.communicate(input)
+        except BaseException:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            raise
+        assert process.returncode is not None
+        return process.returncode, out, err
+
+    async def start(
+        self, argv: Sequence[str], *, stdin: int | IO[Any] = asyncio.subprocess.PIPE
+    ) -> asyncio.subprocess.Process:
+        """A command running beside the event loop, with pipes; killed when the namespace goes."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command(argv),
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._started.append(process)
+        return process
+
+    def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """A command running beside us, as Popen; killed when the namespace goes."""
+        process = subprocess.Popen(self.command(argv), **options)
+        self._started.append(process)
+        return process
