@@ -32,7 +32,7 @@ class Config:
     tcp_sack: int = 1
     tcp_dsack: int = 1
     tcp_window_scaling: int = 1
-    tcp_ecn: int = 2  # 2 as in Linux: answers who asks; asking waits for its own work
+    tcp_ecn: int = 0  # ECN is not negotiated; no other value is taken
     tcp_min_snd_mss: int = 48
     # -- retransmission ---------------------------------------------------------------------
     tcp_retries1: int = 3  # R1
@@ -45,22 +45,18 @@ class Config:
     tcp_congestion_control: str = "reno"
     tcp_initial_cwnd: int = 10  # segments, RFC 6928 (per route in Linux: `initcwnd`)
     tcp_slow_start_after_idle: int = 1
-    tcp_limit_output_bytes: int = 4_194_304
     tcp_notsent_lowat: int = 0xFFFF_FFFF
-    tcp_autocorking: int = 0
     # -- buffers: minimum, default, maximum, in bytes -------------------------------------------
     tcp_rmem: tuple[int, int, int] = (4096, 131_072, 6_291_456)
     tcp_wmem: tuple[int, int, int] = (4096, 16_384, 4_194_304)
     rmem_max: int = 4_194_304
     wmem_max: int = 4_194_304
     tcp_moderate_rcvbuf: int = 1
-    tcp_adv_win_scale: int = 1  # half of the receive buffer is window
     # -- closing ----------------------------------------------------------------------------
     tcp_fin_timeout: int = 60
     tcp_msl_ms: int = 30_000  # TIME_WAIT lasts twice that (fixed in Linux)
     tcp_max_tw_buckets: int = 131_072
     tcp_rfc1337: int = 0
-    tcp_tw_reuse: int = 2  # 2 as in Linux: for loopback only, which here means never
     # -- keep-alive ---------------------------------------------------------------------------
     tcp_keepalive_time: int = 7200
     tcp_keepalive_intvl: int = 75
@@ -99,7 +95,7 @@ class Config:
                 new: object = parts
             elif isinstance(old, int):
                 new = int(value)
-                if new < 0:
+                if new < 0 or (field == "tcp_ecn" and new):
                     raise ValueError
             else:
                 new = str(value)

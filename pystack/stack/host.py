@@ -33,7 +33,7 @@ from pystack.tcp.states import CLOSE_WAIT, CLOSED, ESTABLISHED, SYN_SENT, TIME_W
 from pystack.tcp.tcb import ACK_NOW, SEND_RST, Tcb
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 from pystack.wire.consts import CHECKSUM_COMPLETE, DROP_TX_FULL, KIND_TCP
-from pystack.wire.segment import Segment, flow_key
+from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment, flow_key
 from pystack.wire.seq import MASK
 
 _SLOTS = 32
@@ -115,9 +115,7 @@ class HostCore:
     def receive_batch(self, rx: RxBatch, count: int, now_us: int) -> None:
         """Take the first `count` packets of a batch that was read and parsed."""
         self._begin(now_us)
-        if self.trace is not None:
-            for packet in rx.packets(count):
-                self.trace.packet(True, packet, now_us)
+        trace = self.trace
         seg = self.seg
         view = rx.view
         records = rx.records
@@ -126,7 +124,11 @@ class HostCore:
         counters = self.counters
         counters.in_packets += count
         for index in range(count):
-            if seg.load(view, records, index) != KIND_TCP:
+            kind = seg.load(view, records, index)
+            if trace is not None:
+                state = records[index * RECORD_SIZE + CHECKSUM_STATE_OFFSET]
+                trace.packet(True, (view[seg.start : seg.end], seg.gso_size, state), now_us)
+            if kind != KIND_TCP:
                 ip_input.not_tcp(self, seg, now_us)
                 continue
             counters.in_segs += 1
@@ -444,7 +446,9 @@ class HostCore:
                 self._set_path_mtu(connection, lowered)
 
     def _set_path_mtu(self, tcb: Tcb, lowered: bool) -> None:
-        if set_path_mtu(tcb, self.path_mtus.mtu(tcb.key[16:32]), lowered):
+        remote = tcb.key[16:32]
+        locked = self.path_mtus.is_locked(remote)
+        if set_path_mtu(tcb, self.path_mtus.mtu(remote), locked, lowered):
             self.mark(tcb)
 
     def fail_all(self, error: int) -> None:

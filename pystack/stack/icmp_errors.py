@@ -87,11 +87,12 @@ def deliver(tcb: Tcb, error: IcmpError) -> None:
         calls.abandon(tcb, number)
 
 
-def set_path_mtu(tcb: Tcb, mtu: int, lowered: bool) -> bool:
-    """The path's MTU is now `mtu`. When it has fallen below what is in flight, that is re-cut
-    and sent again; whether there is something to send is returned."""
+def set_path_mtu(tcb: Tcb, mtu: int, locked: bool, lowered: bool) -> bool:
+    """The path's MTU is now `mtu`; `locked`: routers are to fragment below it. When it has
+    fallen below what is in flight, that is re-cut and sent again; whether there is something
+    to send is returned."""
     before = tcb.eff_mss
-    options.set_path_mtu(tcb, mtu)
+    options.set_path_mtu(tcb, mtu, locked)
     if lowered and tcb.eff_mss < before and tcb.snd_nxt > tcb.snd_una:
         recovery.on_path_mtu(tcb)
         return True

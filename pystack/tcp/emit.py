@@ -61,7 +61,8 @@ def segment(
     ident = tcb.ident
     codec.build_tcp(
         tx.pinned, off, tcb.key, seq & MASK, tcb.rcv_nxt & MASK, flags | ACK,
-        window.select(tcb), urgent, tcb.tos & _ECN_MASK, tcb.ttl, ident, tcb.df,
+        window.select(tcb), urgent, tcb.tos & _ECN_MASK, tcb.ttl, ident,
+        tcb.df and not tcb.mtu_locked,
         ts_ok, tsval, tcb.ts_recent, opts, length, tx.checksum_state,
     )  # fmt: skip
     tx.commit(off, header + length, gso_size, tx.checksum_state)

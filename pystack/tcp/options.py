@@ -1,7 +1,7 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK (RFC 9293 §3.2, 7323, 2018).
 
-Writes `snd_mss`, `adv_mss`, `eff_mss`, `path_mtu`, `snd_wscale`, `rcv_wscale`, `ts_ok`,
-`sack_ok`, `ts_offset`. Options are laid out as Linux lays them out.
+Writes `snd_mss`, `adv_mss`, `eff_mss`, `path_mtu`, `mtu_locked`, `snd_wscale`, `rcv_wscale`,
+`ts_ok`, `sack_ok`, `ts_offset`. Options are laid out as Linux lays them out.
 """
 
 from __future__ import annotations
@@ -104,9 +104,11 @@ def take_agreed(
     set_eff_mss(tcb)
 
 
-def set_path_mtu(tcb: Tcb, path_mtu: int) -> None:
-    """The path's (or the device's) MTU as known now."""
+def set_path_mtu(tcb: Tcb, path_mtu: int, locked: bool) -> None:
+    """The path's (or the device's) MTU as known now; `locked`: it is narrower than that and
+    routers are left to fragment (Linux, below min_pmtu)."""
     tcb.path_mtu = path_mtu
+    tcb.mtu_locked = locked
     set_eff_mss(tcb)
 
 

@@ -155,7 +155,8 @@ def _answer_unacceptable(tcb: Tcb, seg: Segment, seq: int) -> None:
         receive.on_old_segment(tcb, seq, seg.length)
         tcb.pending |= ACK_NOW
     else:
-        tcb.pending |= CHALLENGE_ACK if seq >= tcb.rcv_nxt else ACK_NOW
+        # keep-alive and window probes each have their answer (RFC 9293 §3.8.4, §3.8.6.1)
+        tcb.pending |= ACK_NOW if seq == tcb.rcv_nxt - 1 else CHALLENGE_ACK
 
 
 def _second_check_rst(tcb: Tcb, seq: int) -> None:

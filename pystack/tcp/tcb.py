@@ -53,8 +53,8 @@ class Tcb:
         "window_clamp", "notsent_lowat", "want_write", "recverr", "defer_accept_us",
         "sndbuf_locked", "rcvbuf_locked",
         # options: what the two SYNs agreed on
-        "snd_mss", "adv_mss", "eff_mss", "path_mtu", "snd_wscale", "rcv_wscale", "ts_ok",
-        "sack_ok", "ts_offset",
+        "snd_mss", "adv_mss", "eff_mss", "path_mtu", "mtu_locked", "snd_wscale", "rcv_wscale",
+        "ts_ok", "sack_ok", "ts_offset",
         # the send side. ack: snd_una snd_wnd snd_wl1 snd_wl2 max_snd_wnd bytes_acked last_ack_us
         "iss", "snd_una", "snd_wnd", "snd_wl1", "snd_wl2", "max_snd_wnd", "bytes_acked",
         "last_ack_us",
@@ -135,6 +135,7 @@ class Tcb:
         self.adv_mss = self.snd_mss  # what we announced
         self.eff_mss = self.snd_mss  # payload of a full segment
         self.path_mtu = 0
+        self.mtu_locked = False
         self.snd_wscale = 0
         self.rcv_wscale = 0
         self.ts_ok = False
