@@ -20,6 +20,7 @@ from pystack.stack.fragments import Reassembly, fragment
 from pystack.stack.icmp import Icmp
 from pystack.stack.icmp_errors import set_path_mtu
 from pystack.stack.listener import HalfOpen, Listener
+from pystack.stack.loopback import take_local
 from pystack.stack.owner import Owner
 from pystack.stack.path_mtu import PathMtu
 from pystack.stack.ports import Ports
@@ -91,6 +92,9 @@ class HostCore:
         self.on_dirty: Callable[[], None] | None = None
         self.trace: Trace | None = None
         self.now_us = 1
+        self.looping = False  # what is being received was sent by ourselves
+        self._loops = False  # a connection to one of our own addresses was opened
+        self._looped: list[Packet] = []
         self._opening: list[Tcb] = []
         self._handed_out = False
         self._ident = isn.keyed_hash(secret, b"", b"ip ident") & 0xFFFF
@@ -199,6 +203,8 @@ class HostCore:
         del dirty[:done]
         if self.icmp.out:
             self._send_icmp()
+        if self._loops:
+            self._looped += take_local(tx, self.addresses.local)
         self._handed_out = True
         count = tx.count
         if count:
@@ -232,6 +238,8 @@ class HostCore:
     # -- time -----------------------------------------------------------------------------------
     def next_deadline(self) -> int:
         """When `on_time` is to be called, in µs; 0 when nothing waits for time to pass."""
+        if self._looped:
+            return self.now_us
         least = self.wakeups.next_at()
         for at_us in (
             self.time_waits.next_at(),
@@ -245,6 +253,11 @@ class HostCore:
     def on_time(self, now_us: int) -> None:
         """Handle every deadline that has passed; `transmit` then sends what that marked."""
         self._begin(now_us)
+        if self._looped:
+            packets, self._looped = self._looped, []
+            self.looping = True
+            self.receive(packets, now_us)
+            self.looping = False
         while (what := self.wakeups.take_due(now_us)) is not None:
             if type(what) is Tcb:
                 at_us = timers.next_at(what)
@@ -347,6 +360,8 @@ class HostCore:
     def open(self, tcb: Tcb) -> None:
         """OPEN: from CLOSED to SYN_SENT; the SYN leaves with the next transmit."""
         remote = tcb.key[16:32]
+        if remote in self.addresses.local:
+            self._loops = True
         offset = isn.timestamp_offset(self.secret, tcb.key)
         options.prepare(tcb, self.mtu, self.path_mtus.mtu(remote), offset)
         calls.open_active(tcb)

@@ -60,7 +60,7 @@ def is_addressed_well(host: HostCore, seg: Segment) -> bool:
     if (
         not is_unicast_source(source)
         or source in addresses.broadcast
-        or source in addresses.local
+        or (source in addresses.local and not host.looping)
     ):
         dropped[DROP_BAD_SOURCE] += 1
         return False
