@@ -29,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="play every script with every address family, ISS and offload setting",
     )
+    parser.addoption(
+        "--kernel",
+        action="store_true",
+        help="play the scripts against Linux in real time (within `unshare -n`)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,6 +59,13 @@ def tcp(variant: Variant, request: pytest.FixtureRequest) -> Iterator[Tcp]:  # n
     settings: dict[str, object] = {}
     for marker in reversed(list(request.node.iter_markers("host"))):
         settings.update(marker.kwargs)
+    if request.config.getoption("--kernel"):
+        from tests.kit.kernel import KernelTcp
+
+        linux = KernelTcp(variant, settings)
+        yield linux
+        linux.close()
+        return
     kit = Tcp(variant, settings)
     yield kit
     if not request.node.stash.get(FAILED, False):

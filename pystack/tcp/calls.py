@@ -67,13 +67,13 @@ def send(
     if not length:
         return 0
     sndbuf.append(data, length)
-    if length == len(data):
-        if not more:
-            tcb.push_seq = sndbuf.end_seq
-        if eor:
-            sndbuf.mark_record_end()
-        if oob:
-            tcb.snd_up = sndbuf.end_seq
+    whole = length == len(data)
+    if not more or not whole:  # a short write is pushed, as the rest may never come (Linux)
+        tcb.push_seq = sndbuf.end_seq
+    if whole and eor:
+        sndbuf.mark_record_end()
+    if whole and oob:
+        tcb.snd_up = sndbuf.end_seq
     return length
 
 

@@ -28,7 +28,6 @@ from tests.kit.notation import Line, ScriptError, TcpSpec, parse, parse_tcp
 from tests.kit.report import Mismatch, ScriptMismatch, Trace, explain
 
 START_US = 1_000_000_000
-LOOK_AHEAD_US = 200_000_000  # how far to look for a missing segment before giving up on it
 ENDLESS = 1_000  # so many rounds without time moving on are an endless loop
 
 Raw = tuple[bytes, int, int]
@@ -67,6 +66,7 @@ class Driver:
         self.irs = irs
         self.start_us = start_us
         self.now_us = start_us
+        self.look_ahead_us = 200_000_000  # how far to look for a missing segment
         self.usual = {"tos": 0, "ttl": 64, "df": 1}
         self.trace = Trace(start_us)
         self.states: list[tuple[bytes, int, int]] = []
@@ -285,7 +285,9 @@ class Driver:
 
     def _look_ahead(self) -> str | None:
         """For the message only: what is sent next, if anything soon."""
-        return self._show(self._queue[0]) if self._advance(self.now_us + LOOK_AHEAD_US) else None
+        return (
+            self._show(self._queue[0]) if self._advance(self.now_us + self.look_ahead_us) else None
+        )
 
     # -- text ------------------------------------------------------------------------------------
 

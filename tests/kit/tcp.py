@@ -7,7 +7,6 @@ import struct
 from contextlib import suppress
 from typing import Any
 
-from pystack.sockets.host import Host
 
 from pystack.tcp.states import NAMES
 from tests.kit.driver import Driver
@@ -42,6 +41,8 @@ class Tcp(Driver):
     """
 
     def __init__(self, variant: Variant, settings: dict[str, Any]) -> None:
+        from pystack.sockets.host import Host
+
         self.variant = variant
         self.version = variant.version
         local, remote = ADDRESSES[self.version]
