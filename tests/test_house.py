@@ -1,0 +1,201 @@
+"""The house rules that no type checker knows, held by reading the source.
+
+Which room may import which, which rooms keep away from clocks and descriptors, and which file
+writes a variable of the TCB.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "pystack"
+
+# Leaves at the top that anyone may import; they import each other and plain numbers at most.
+LEAVES = {"config", "counters", "errors", "trace"}
+NUMBERS = {"wire.consts"}
+
+# What a room may import besides itself and the leaves.
+MAY_IMPORT: dict[str, set[str]] = {
+    "wire": set(),
+    "path": {"wire"},
+    "cc": set(),
+    "tcp": {"wire", "cc.base"},
+    "stack": {"wire", "cc.base", "cc.registry", "tcp"},
+    "sockets": {"wire", "cc.base", "cc.registry", "tcp", "stack"},
+    "device": {"wire"},
+}
+MAY_IMPORT["aio"] = MAY_IMPORT["sockets"] | {"sockets", "path", "device"}
+MAY_IMPORT["sim"] = (MAY_IMPORT["aio"] | {"aio"}) - {"device"}
+MAY_IMPORT["lab"] = MAY_IMPORT["sim"] | {"sim"}
+MAY_IMPORT["cli"] = MAY_IMPORT["lab"] | {"lab", "device"}
+
+# Time, randomness and I/O come to these rooms as arguments.
+SANS_IO = {"wire", "path", "cc", "tcp", "stack", "sockets"}
+OUTSIDE = {
+    "asyncio", "fcntl", "multiprocessing", "os", "random", "secrets", "select", "selectors",
+    "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time",
+}  # fmt: skip
+OUTSIDE_CALLS = {"input", "open", "print"}
+# The Python twin of C's batch read and write, on a descriptor that the caller owns.
+OUTSIDE_ALLOWED = {("wire/descriptor.py", "os")}
+
+# Bit sets of the TCB that any file may add to.
+SHARED_TCB_VARIABLES = {"pending", "events"}
+
+
+def sources(*rooms: str) -> Iterator[tuple[str, ast.Module]]:
+    """Path below the package, and syntax tree, of each file (of these rooms)."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if not rooms or name.split("/")[0] in rooms:
+            yield name, ast.parse(path.read_text(), name)
+
+
+def imported(name: str, tree: ast.Module) -> Iterator[str]:
+    """Full names of all modules that a file may import, those inside of functions too."""
+    here = ["pystack", *name.split("/")[:-1]]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def import_offences(name: str, tree: ast.Module) -> list[str]:
+    """What this file imports and may not."""
+    room = name.split("/")[0]
+    leaf = "/" not in name
+    allowed = NUMBERS if leaf else {room} | MAY_IMPORT[room]
+    if name.startswith("cc/") and name != "cc/registry.py":
+        allowed = {"cc.base"}
+    found = []
+    for module in imported(name, tree):
+        top, _, inside = module.partition(".")
+        if top == "pystack" and inside and is_module(inside):
+            permitted = any(
+                inside == target or inside.startswith(f"{target}.") for target in allowed | LEAVES
+            )
+            if not permitted and not is_room_itself(inside, allowed):
+                found.append(f"{name} imports {module}")
+        elif room in SANS_IO and top in OUTSIDE and (name, top) not in OUTSIDE_ALLOWED:
+            found.append(f"{name} imports {module}")
+    return found
+
+
+def is_module(inside: str) -> bool:
+    path = PACKAGE / inside.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def is_room_itself(inside: str, allowed: set[str]) -> bool:
+    """`cc` in `from pystack.cc import base`: what counts is the module that follows."""
+    return any(target.startswith(f"{inside}.") for target in allowed)
+
+
+def call_offences(name: str, tree: ast.Module) -> list[str]:
+    """Built-in calls by which this file would do I/O."""
+    return [
+        f"{name}:{node.lineno} calls {node.func.id}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in OUTSIDE_CALLS
+    ]
+
+
+def tcb_writes(tree: ast.Module) -> set[str]:
+    """The attributes that are stored (or deleted) on a name `tcb`."""
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and not isinstance(node.ctx, ast.Load)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "tcb"
+    }
+
+
+def test_every_room_is_known() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    files = {path.stem for path in PACKAGE.glob("*.py")}
+    assert rooms <= set(MAY_IMPORT)
+    assert files <= LEAVES | {"__init__", "__main__"}
+
+
+def test_imports_go_one_way_and_the_core_keeps_away_from_the_outside() -> None:
+    doors = {"__init__.py", "__main__.py"}
+    offences = [
+        offence
+        for name, tree in sources()
+        if name not in doors
+        for offence in import_offences(name, tree)
+    ]
+    assert not offences
+
+
+def test_the_core_makes_no_io() -> None:
+    offences = [
+        offence for name, tree in sources(*SANS_IO) for offence in call_offences(name, tree)
+    ]
+    assert not offences
+
+
+def test_each_tcb_variable_is_written_by_one_file() -> None:
+    writers: dict[str, list[str]] = defaultdict(list)
+    for name, tree in sources("tcp"):
+        if name != "tcp/tcb.py":
+            for variable in tcb_writes(tree) - SHARED_TCB_VARIABLES:
+                writers[variable].append(name)
+    assert {variable: files for variable, files in writers.items() if len(files) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("wire/x.py", "import time"),
+        ("wire/x.py", "from pystack.tcp import tcb"),
+        ("tcp/x.py", "from os import environ"),
+        ("tcp/x.py", "def f():\n    import asyncio.events"),
+        ("tcp/x.py", "from pystack.cc import reno"),
+        ("tcp/x.py", "from ..stack import host"),
+        ("tcp/x.py", "import pystack.stack.host"),
+        ("tcp/x.py", "from pystack import stack"),
+        ("cc/reno.py", "from pystack.cc.registry import make"),
+        ("stack/x.py", "from pystack.device import tun"),
+        ("sockets/x.py", "import socket"),
+        ("device/x.py", "from pystack.tcp import tcb"),
+        ("config.py", "from pystack.wire import seq"),
+    ],
+)
+def test_an_import_against_the_rules_is_found(name: str, source: str) -> None:
+    assert import_offences(name, ast.parse(source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("wire/descriptor.py", "import os"),
+        ("wire/x.py", "from pystack import config\nfrom . import seq\nfrom struct import Struct"),
+        ("tcp/x.py", "from pystack.cc import base\nfrom pystack.cc.base import AckSample"),
+        ("cc/registry.py", "from pystack.cc.reno import Reno"),
+        ("aio/x.py", "import asyncio, os\nfrom pystack.device import tun"),
+        ("cli/x.py", "from pystack.device import tun\nfrom pystack.wire.show import Notation"),
+    ],
+)
+def test_an_import_within_the_rules_passes(name: str, source: str) -> None:
+    assert not import_offences(name, ast.parse(source))
+
+
+def test_writes_to_the_tcb_are_found_in_every_form() -> None:
+    source = (
+        "tcb.a = 1\ntcb.b += 1\ntcb.c, tcb.d = 1, 2\ndel tcb.e\nx = tcb.f\ntcb.g.h = 1\no.i = 1"
+    )
+    assert tcb_writes(ast.parse(source)) == set("abcde")
