@@ -7,7 +7,7 @@ static const uint8_t MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static void ipv4_checksum(uint8_t *ip, uint32_t header)
 {
     store16(ip + 10, 0);
-    store16(ip + 10, sum16(ip, header) ^ 0xffff);
+    store16(ip + 10, sum16(ip, header) ^ 0xffffu);
 }
 
 int build_tcp(uint8_t *arena, uint32_t off, const uint8_t *key, uint32_t seq, uint32_t ack,
@@ -28,7 +28,7 @@ int build_tcp(uint8_t *arena, uint32_t off, const uint8_t *key, uint32_t seq, ui
         ip[1] = tos;
         store16(ip + 2, IPV4_HEADER + n);
         store16(ip + 4, ident);
-        store16(ip + 6, df ? 0x4000 : 0);
+        store16(ip + 6, df ? 0x4000u : 0u);
         ip[8] = ttl;
         ip[9] = IPPROTO_TCP;
         memcpy(ip + 12, key + 12, 4);

@@ -7,6 +7,7 @@ transmit. The caller marks the connection dirty afterwards.
 
 from __future__ import annotations
 
+from pystack.cc.base import CongestionControl
 from pystack.tcp import delayed_ack, options, timers
 from pystack.tcp.ack import has_room
 from pystack.tcp.states import (
@@ -248,6 +249,12 @@ def set_rcvbuf(tcb: Tcb, limit: int) -> None:
     tcb.recvbuf.limit = limit
     tcb.rcvbuf_locked = True
     tcb.pending |= WINDOW_UPDATE
+
+
+def set_congestion(tcb: Tcb, cc: CongestionControl) -> None:
+    """TCP_CONGESTION: `cc`, made with the present cwnd, goes on in place of the one before."""
+    cc.ssthresh = tcb.cc.ssthresh
+    tcb.cc = cc
 
 
 def flush_ack(tcb: Tcb) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from pystack.tcp.states import EVENT_SOFT_ERROR
-from pystack.tcp.tcb import Tcb
+from pystack.tcp.tcb import Report, Tcb
 
 ORIGIN_LOCAL: Final = 1  # SO_EE_ORIGIN_LOCAL
 ORIGIN_ICMP: Final = 2
@@ -37,3 +37,8 @@ def take_soft_error(tcb: Tcb) -> int:
     error = tcb.soft_error
     tcb.soft_error = 0
     return error
+
+
+def take_report(tcb: Tcb) -> Report | None:
+    """The oldest unread report, removed; None when there is none."""
+    return tcb.reports.popleft() if tcb.reports else None

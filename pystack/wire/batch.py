@@ -18,6 +18,8 @@ Packet = tuple[Buffer, int, int]  # an IP packet, its gso_size (or 0), its check
 
 MAX_PACKET: Final = consts.IPV6_HEADER + 0xFFFF
 _LARGEST_HEADERS: Final = 120  # IPv4 with all options and TCP with all options
+_pack_record: Final = TX_RECORD.pack_into  # bound once: each packet goes through it
+_RECORD: Final = TX_RECORD.size
 
 
 class RxBatch:
@@ -97,7 +99,7 @@ class TxBatch:
         self.view = memoryview(self.arena)
         self.pinned = codec.pin(self.arena)
         self.capacity = max(size // 256, 64)
-        self.records = bytearray(self.capacity * TX_RECORD.size)
+        self.records = bytearray(self.capacity * _RECORD)
         self.records_pinned = codec.pin(self.records)
         self._lengths = bytearray(0 if gso else self.capacity * 2)
         self._lengths_pinned = codec.pin(self._lengths)
@@ -132,8 +134,8 @@ class TxBatch:
             self._commit_run(off, length, gso_size)
             return
         count = self.count
-        TX_RECORD.pack_into(
-            self.records, count * 12, off, length, gso_size if self.gso else 0, checksum_state
+        _pack_record(
+            self.records, count * _RECORD, off, length, gso_size if self.gso else 0, checksum_state
         )
         self.count = count + 1
         self.used = (off + length + 15) & -16
@@ -145,9 +147,7 @@ class TxBatch:
         )
         for index in range(pieces):
             size = self._lengths[2 * index] | self._lengths[2 * index + 1] << 8
-            TX_RECORD.pack_into(
-                self.records, self.count * 12, at, size, 0, consts.CHECKSUM_COMPLETE
-            )
+            _pack_record(self.records, self.count * _RECORD, at, size, 0, consts.CHECKSUM_COMPLETE)
             self.count += 1
             at += size
         self.used = (at + 15) & -16
@@ -163,5 +163,5 @@ class TxBatch:
     def __iter__(self) -> Iterator[Packet]:
         view = self.view
         for index in range(self.count):
-            start, length, gso_size, state = TX_RECORD.unpack_from(self.records, index * 12)
+            start, length, gso_size, state = TX_RECORD.unpack_from(self.records, index * _RECORD)
             yield view[start : start + length], gso_size, state
