@@ -1,6 +1,6 @@
 """The user's side: OPEN, SEND, CLOSE, ABORT and the settings (RFC 9293 §3.10.1 to §3.10.6).
 
-Writes the options the user sets, `fin_wanted`, `orphan`, `read_shut`, `push_seq`, `snd_up`,
+Writes the options the user sets, `cc`, `fin_wanted`, `orphan`, `read_shut`, `push_seq`, `snd_up`,
 `want_write`. Takes no time: what needs a clock is marked and put into effect by the next
 transmit. The caller marks the connection dirty afterwards.
 """
