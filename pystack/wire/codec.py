@@ -30,7 +30,8 @@ them, which the caller sees to. Nothing here decides anything about TCP.
   stay on the last, CWR on the first, URG where the pointer lies ahead. 0 if it is no TCP packet.
 - `complete_checksum(arena, off, length)`: fills in the TCP or UDP checksum of a packet; leaves
   any other packet alone.
-- `read_batch(fd, arena, slot_size, slots, vnet, records) -> int`: up to `slots` reads; packet i
+- `read_batch(fd, arena, slot_size, slots, vnet, records) -> int`: up to `slots` reads, and no
+  further one after 192 KB, which a core's cache still holds when the host copies; packet i
   begins at i * slot_size + SLOT_HEADROOM and is parsed into record i. With `vnet` each read
   brings a virtio header. Returns how many, 0 if there was nothing to read, or -errno if the first
   read failed; an error after the first is left to the next call.

@@ -17,6 +17,7 @@ from pystack.wire.layout import Layout, locate, tcp_header
 from pystack.wire.parse import parse
 
 SLOT_HEADROOM: Final = 16
+ENOUGH: Final = 192 * 1024  # octets of one batch: about what a core's cache keeps until copied out
 TX_RECORD: Final = Struct("<IIHH")  # start, length, gso_size, checksum state
 
 # struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
@@ -33,7 +34,10 @@ def read_batch(fd: int, arena: Any, slot_size: int, slots: int, vnet: int, recor
         return -errno.EINVAL
     view = memoryview(arena)
     before = _VNET.size if vnet else 0
+    total = 0
     for index in range(slots):
+        if total >= ENOUGH:
+            return index
         start = index * slot_size + SLOT_HEADROOM
         try:
             n = os.readv(fd, [view[start - before : (index + 1) * slot_size]])
@@ -44,6 +48,7 @@ def read_batch(fd: int, arena: Any, slot_size: int, slots: int, vnet: int, recor
         if n == 0:
             return index
         _parse_slot(view, start, n, vnet, records, index)
+        total += n
     return slots
 
 
