@@ -30,7 +30,15 @@ from pystack.tcp import calls, emit, expiry, isn, options, timers
 from pystack.tcp.output import output, output_ack
 from pystack.tcp.segment_arrives import segment_arrives
 from pystack.tcp.shared import Shared
-from pystack.tcp.states import CLOSE_WAIT, CLOSED, ESTABLISHED, SYN_SENT, TIME_WAIT, end
+from pystack.tcp.states import (
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    EVENT_ACCEPTABLE,
+    SYN_SENT,
+    TIME_WAIT,
+    end,
+)
 from pystack.tcp.tcb import ACK_NOW, SEND_RST, Tcb
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 from pystack.wire.consts import CHECKSUM_COMPLETE, DROP_TX_FULL, KIND_TCP
@@ -295,6 +303,13 @@ class HostCore:
             self.counters.owner_errors += 1
             calls.abort(tcb)
             self.touch(tcb)
+
+    def tell_listener(self, listener: Listener) -> None:
+        """Somebody may be accepted."""
+        try:
+            listener.owner.on_events(EVENT_ACCEPTABLE)
+        except Exception:  # as in `_tell`; the connection waits in the queue
+            self.counters.owner_errors += 1
 
     def touch(self, tcb: Tcb) -> None:
         """`tcb` is to be looked at by the next transmit."""

@@ -13,7 +13,7 @@ from pystack.stack import time_wait as waiting
 from pystack.stack.listener import HalfOpen, Listener
 from pystack.stack.time_wait import TimeWait
 from pystack.tcp import isn
-from pystack.tcp.states import CLOSED, EVENT_ACCEPTABLE, LISTEN, SYN_RECEIVED
+from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import ANY_V4, ANY_V6, is_unicast_source, is_v4
 from pystack.wire.consts import (
@@ -165,7 +165,7 @@ def _complete(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) ->
     if tcb.state == CLOSED:
         return
     listener.queue.append(tcb)
-    listener.owner.on_events(EVENT_ACCEPTABLE)
+    host.tell_listener(listener)
 
 
 def half_open_due(host: HostCore, half_open: HalfOpen, now_us: int) -> None:

@@ -113,7 +113,8 @@ def shutdown_write(tcb: Tcb) -> None:
 
 
 def shutdown_read(tcb: Tcb) -> None:
-    """Text that comes from now on is dropped, without RST (Linux)."""
+    """Nothing more will be read. As Linux: text that still comes is taken until our FIN has left,
+    then answered by a RST."""
     tcb.read_shut = True
 
 

@@ -20,7 +20,7 @@ from pystack.tcp.states import (
     set_state,
 )
 from pystack.tcp.tcb import ACK_NOW, Tcb
-from pystack.wire.consts import DROP_AFTER_CLOSE, DROP_RECEIVE_BUFFER
+from pystack.wire.consts import DROP_RECEIVE_BUFFER
 from pystack.wire.segment import Segment
 
 
@@ -33,12 +33,8 @@ def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
         urgent.on_text(tcb, seg, tcb.rcv_nxt)
     recvbuf = tcb.recvbuf
     at = seg.text
-    if tcb.read_shut:
-        recvbuf.skip(length)
-        tcb.shared.counters.dropped[DROP_AFTER_CLOSE] += 1
-    else:
-        recvbuf.append(bytes(seg.arena[at : at + length]))
-        tcb.events |= EVENT_READABLE
+    recvbuf.append(bytes(seg.arena[at : at + length]))
+    tcb.events |= EVENT_READABLE
     tcb.rcv_nxt += length
     delayed_ack.on_text(tcb, seg, now_us)
     tcb.last_data_us = now_us
@@ -70,11 +66,8 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
         _hold(tcb, start, text)
         return
     tcb.bytes_received += len(text)
-    if tcb.read_shut:
-        recvbuf.skip(len(text))
-    else:
-        recvbuf.append(text)
-        tcb.events |= EVENT_READABLE
+    recvbuf.append(text)
+    tcb.events |= EVENT_READABLE
     held = recvbuf.has_holes
     if held:
         before = recvbuf.held

@@ -48,10 +48,6 @@ class RecvBuffer:
         self.held += length
         self.memory.held_bytes += length
 
-    def skip(self, length: int) -> None:
-        """The next `length` octets of the stream came and nobody will read them."""
-        self.read_seq += length
-
     def take_chunk(self) -> bytes | memoryview:
         """Remove and return the first chunk as it came; b"" when nothing is ready."""
         if not self._chunks:

@@ -25,6 +25,7 @@ from pystack.tcp.syn_sent import on_segment_in_syn_sent
 from pystack.tcp.tcb import ACK_NOW, CHALLENGE_ACK, Tcb
 from pystack.wire.consts import (
     ACK,
+    DROP_AFTER_CLOSE,
     DROP_NO_ACK,
     DROP_NO_TIMESTAMP,
     DROP_OUT_OF_WINDOW,
@@ -219,9 +220,12 @@ def _seventh_text_eighth_fin(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> i
     state = tcb.state
     length = seg.length
     if length and state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
-        if tcb.orphan and seq + length > tcb.rcv_nxt:
+        if seq + length > tcb.rcv_nxt and (
+            tcb.orphan or (tcb.read_shut and state != ESTABLISHED)
+        ):
             # nobody will ever read it (SHLD-3, Linux: TCPAbortOnData)
-            end(tcb, 0)
+            tcb.shared.counters.dropped[DROP_AFTER_CLOSE] += 1
+            end(tcb, 0 if tcb.orphan else ECONNRESET)
             return ANSWER_WITH_RST
         fits = seq + length <= tcb.rcv_adv
         receive.on_text(tcb, seg, seq, now_us)
