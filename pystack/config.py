@@ -1,7 +1,7 @@
 """Settings, under the names that Linux users know; one `Config` per stack.
 
 Defaults are Linux's (6.x). Units are Linux's as well: seconds unless the name says `_ms` or
-`_us`. This file alone reads the environment, once, for `PYSTACK_PURE`.
+`_us`. This file alone reads the environment, once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Final
 
 # PYSTACK_PURE=1 asks for the Python twins of the C module (at build time too: csrc/).
 PURE: Final = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
+# NO_COLOR, whatever its value, asks commands not to use colours (https://no-color.org).
+NO_COLOR: Final = os.environ.get("NO_COLOR", "") != ""
 
 
 @dataclass(slots=True)

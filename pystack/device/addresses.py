@@ -22,8 +22,8 @@ class AddressPair:
     def parse(cls, ours: str, peer: str | None = None) -> AddressPair:
         """From text such as "198.18.0.2/24" and "198.18.0.1" (a prefix there is ignored).
 
-        Without a peer the kernel gets the first host address of the prefix that is not ours.
-        Raises SetupError.
+        Without a peer the kernel gets the first host address of the prefix that is not ours. A
+        peer outside of the prefix makes a point-to-point link, with IPv4 only. Raises SetupError.
         """
         interface = _interface(ours)
         if peer is None:
@@ -34,6 +34,9 @@ class AddressPair:
                 raise _invalid(f"{peer} and {ours} are of different IP versions")
             if other == interface.ip:
                 raise _invalid(f"{peer} cannot be both ours and the kernel's")
+            if other.version == 6 and other not in interface.network:
+                # Linux routes no IPv6 peer's prefix, and forgets the peer while the link is down
+                raise _invalid(f"{peer} lies outside of {interface.network}, as IPv6 cannot")
         return cls(interface, other)
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -56,7 +56,7 @@ class HeldAddress:
     """An address that an interface of the namespace has."""
 
     interface: str
-    address: IPAddress
+    address: ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 class Netlink:
@@ -101,14 +101,16 @@ class Netlink:
         return 0
 
     async def held_addresses(self) -> list[HeldAddress]:
-        """Every address of every interface; the far end of a point-to-point one is left out."""
+        """Every address of every interface, with the prefix that is reached through it."""
         names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in await self._ask("link", "dump")}
         held = []
         for message in await self._ask("addr", "dump"):
-            text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            if text:
-                name = str(names.get(message["index"], "?"))
-                held.append(HeldAddress(name, ipaddress.ip_address(text)))
+            name = str(names.get(message["index"], "?"))
+            # IFA_ADDRESS is the far end of a point-to-point link: its prefix lies there
+            for attribute in ("IFA_LOCAL", "IFA_ADDRESS"):
+                if text := message.get_attr(attribute):
+                    interface = ipaddress.ip_interface(f"{text}/{message['prefixlen']}")
+                    held.append(HeldAddress(name, interface))
         return held
 
     async def leaves_through(self, address: IPAddress) -> str:
@@ -136,7 +138,7 @@ class Netlink:
     async def add_address(self, index: int, pair: AddressPair) -> None:
         """Give the kernel's end to the link, with a route to our prefix."""
         ours = pair.ours
-        inside = pair.peer in ours.network and ours.network.num_addresses > 1
+        inside = pair.peer in ours.network
         await self._ask(
             "addr",
             "add",
@@ -183,6 +185,25 @@ class Netlink:
 def watching(namespace: int | None) -> Netlink:
     """A Netlink that hears of links (`changes`); what is asked should go through another."""
     return Netlink(namespace, groups=_RTMGRP_LINK)
+
+
+async def clash(namespace: int | None, pairs: Iterable[AddressPair]) -> str:
+    """Which of the addresses is taken in that namespace, as a sentence; "" for none.
+
+    Taken is what an interface has, and what lies in a prefix that goes to one and is not wider.
+    """
+    async with Netlink(namespace) as netlink:
+        held = await netlink.held_addresses()
+    for pair in pairs:
+        for entry in held:
+            other = entry.address
+            if other.ip in (pair.ours.ip, pair.peer):
+                return f"{other.ip} is in use on {entry.interface}"
+            if pair.ours.ip in other.network and (
+                other.network.prefixlen >= pair.ours.network.prefixlen
+            ):
+                return f"{pair.ours.ip} lies in {other.network}, which is {entry.interface}'s"
+    return ""
 
 
 def _open_socket() -> socket.socket:

@@ -25,19 +25,11 @@ from typing import Any, Final
 import pytun
 
 from pystack.device.addresses import AddressPair
-from pystack.device.link import LinkCounters, LinkState, Netlink, watching
+from pystack.device.kernel import CLONE_DEVICE, IFNAMSIZ, MAX_MTU, OFFLOADS, TUNSETOFFLOAD
+from pystack.device.link import LinkCounters, LinkState, Netlink, clash, watching
 from pystack.device.netns import call_in, open_namespace
 from pystack.errors import SetupError
 from pystack.wire import consts
-
-CLONE_DEVICE: Final = "/dev/net/tun"
-MAX_MTU: Final = 65535
-TUNSETOFFLOAD: Final = 0x4004_54D0
-TUN_F_CSUM: Final = 1
-TUN_F_TSO4: Final = 2
-TUN_F_TSO6: Final = 4
-_OFFLOADS: Final = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
-_IFNAMSIZ: Final = 16
 
 
 class Tun:
@@ -158,7 +150,8 @@ async def open_tun(
     _check(name, pairs, mtu, queue_length)
     namespace = None if netns is None else open_namespace(netns)
     try:
-        await _refuse_held_addresses(namespace, pairs)
+        if problem := await clash(namespace, pairs):
+            raise _in_use(problem)
         tun = _open_in(namespace, name, offload)
     except BaseException:
         if namespace is not None:
@@ -178,14 +171,14 @@ async def open_tun(
 def _check(name: str, pairs: tuple[AddressPair, ...], mtu: int, queue_length: int) -> None:
     plain = name.replace("%d", "0", 1)
     if (
-        not 1 <= len(os.fsencode(name)) < _IFNAMSIZ
+        not 1 <= len(os.fsencode(name)) < IFNAMSIZ
         or name in (".", "..")
         or any(c in "/:%" or c.isspace() or not c.isprintable() for c in plain)
     ):
         raise SetupError(
             errno.EINVAL,
             f"{name!r} is no name for an interface",
-            f"take one of 1 to {_IFNAMSIZ - 1} characters without blank, slash or colon: tun0",
+            f"take one of 1 to {IFNAMSIZ - 1} characters without blank, slash or colon: tun0",
         )
     least = max((_least_mtu(pair) for pair in pairs), default=consts.IPV4_MIN_MTU)
     if not least <= mtu <= MAX_MTU:
@@ -207,15 +200,6 @@ def _least_mtu(pair: AddressPair) -> int:
     return consts.IPV4_MIN_MTU if pair.version == 4 else consts.IPV6_MIN_MTU
 
 
-async def _refuse_held_addresses(namespace: int | None, pairs: tuple[AddressPair, ...]) -> None:
-    async with Netlink(namespace) as netlink:
-        held = {entry.address: entry.interface for entry in await netlink.held_addresses()}
-    for pair in pairs:
-        for address in (pair.ours.ip, pair.peer):
-            if address in held:
-                raise _in_use(f"{address} is in use on {held[address]}")
-
-
 def _in_use(problem: str) -> SetupError:
     hint = "choose a prefix that nothing uses, such as 198.18.77.2/24 or fd00:198:77::2/64"
     return SetupError(errno.EADDRINUSE, problem, hint)
@@ -226,7 +210,7 @@ def _open_in(namespace: int | None, name: str, offload: bool) -> Tun:
     if offload:
         device = _attach(namespace, name, pytun.IFF_VNET_HDR)
         try:
-            fcntl.ioctl(device.fileno(), TUNSETOFFLOAD, _OFFLOADS)
+            fcntl.ioctl(device.fileno(), TUNSETOFFLOAD, OFFLOADS)
             return _made(device, namespace, offload=True, note="")
         except OSError as error:
             device.close()

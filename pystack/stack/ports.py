@@ -54,7 +54,7 @@ class Ports:
 
     def _conflicts(self, local: bytes, port: int, reuse: bool, v6only: bool) -> bool:
         for other, shared, other_v6only in self._bound.get(port, ()):
-            if _overlap(local, v6only, other, other_v6only) and not (reuse and shared):
+            if overlap(local, v6only, other, other_v6only) and not (reuse and shared):
                 return True
         return not reuse and port in self._used
 
@@ -95,7 +95,7 @@ class Ports:
         raise OSError(EADDRNOTAVAIL, "all ports of ip_local_port_range are in use to that peer")
 
 
-def _overlap(a: bytes, a_v6only: bool, b: bytes, b_v6only: bool) -> bool:
+def overlap(a: bytes, a_v6only: bool, b: bytes, b_v6only: bool) -> bool:
     """Whether two bound addresses may get the same packets."""
     if a == b:
         return True

@@ -43,15 +43,21 @@ class Scoreboard:
         runs.append(Run(start, end, now_us, 0, False))
 
     def acked(self, ack: int, now_us: int) -> int:
-        """Take off all numbers below `ack`. The RTT of the newest run that was sent only once
-        is returned, -1 if there is none (Karn)."""
+        """Take off all numbers below `ack`; the RTT of the newest run among them is returned.
+
+        -1 if any of them was sent more than once (Karn): the ACK of the others may have been
+        held up by its repeat.
+        """
         runs = self.runs
         rtt_us = -1
+        repeated = False
         while runs:
             run = runs[0]
             if run.start >= ack:
                 break
-            rtt_us = -1 if run.copies else now_us - run.sent_us
+            rtt_us = now_us - run.sent_us
+            if run.copies:
+                repeated = True
             if run.end <= ack:
                 if run.lost:
                     self.lost_bytes -= run.end - run.start
@@ -61,7 +67,7 @@ class Scoreboard:
                     self.lost_bytes -= ack - run.start
                 run.start = ack
                 break
-        return rtt_us
+        return -1 if repeated else rtt_us
 
     def mark_first_lost(self, length: int) -> None:
         """Judge the first `length` numbers lost, if they are not already."""

@@ -225,7 +225,7 @@ def parse_prefix(text: str) -> dict[str, int | bytes | str]:
 
 
 TCP = re.compile(
-    r"(?P<flags>[FSRP.UEWA]+|-)\s+(?P<seq>=?[\w*.]+):(?P<end>=?[\w*.]+)\((?P<length>[\w*.]+)\)"
+    r"(?P<flags>[FSRP.UEWA]+|-)\s+(?P<seq>=?-?[\w*.]+):(?P<end>=?-?[\w*.]+)\((?P<length>[\w*.]+)\)"
     r"(?:\s+ack\s+(?P<ack>\S+))?(?:\s+win\s+(?P<win>\S+))?(?:\s+urg\s+(?P<urg>\S+))?"
     r"(?:\s*<(?P<options>[^>]*)>)?(?:\s*\"(?P<data>[^\"]*)\")?$"
 )

@@ -7,7 +7,6 @@ import struct
 from contextlib import suppress
 from typing import Any
 
-
 from pystack.tcp.states import NAMES
 from tests.kit.driver import Driver
 from tests.kit.flow import Flow, pattern
@@ -25,7 +24,7 @@ class StateTrace:
     def __init__(self, kit: Tcp) -> None:
         self._kit = kit
 
-    def segment(self, direction: str, packet: object, now_us: int) -> None:
+    def packet(self, inbound: bool, packet: object, now_us: int) -> None:
         """The kit has its own record of packets."""
 
     def state(self, key: bytes, old: int, new: int, now_us: int) -> None:

@@ -1,8 +1,11 @@
 """A private network namespace for a test, which lives no longer than the test's own process.
 
-    def test_something(namespace):                     # fixture `namespace` of tests/conftest
-        namespace.run(["ip", "link"])                  # waits; raises when the command fails
-        client = await namespace.start(["curl", url])  # runs beside the event loop
+    def test_something(namespace):                # the fixture of tests/live/conftest.py
+        namespace.run(["ip", "link"])             # waits; raises when the command fails
+        await namespace.arun(["curl", url])       # waits beside the event loop
+        await namespace.start(["nc", "-l", "7"])  # runs on
+        namespace.socket(socket.AF_INET)          # a kernel socket in there, for this process
+        await open_tun(…, netns=namespace.path)
 
 The namespace is held by a `cat` that reads a pipe from us: it ends at its end of file, however we
 die, and with it the namespace and every device in it. What is run in it dies with us too. Both
@@ -13,12 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any, Self
+
+from pystack.device.netns import call_in, open_namespace
 
 TOOLS = ("unshare", "nsenter", "setpriv", "ip")
 
@@ -138,6 +145,18 @@ class Namespace:
         )
         self._started.append(process)
         return process
+
+    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """A socket of the kernel in there, for this process to use."""
+        descriptor = open_namespace(self.path)
+        try:
+            return call_in(descriptor, lambda: socket.socket(family, kind))
+        finally:
+            os.close(descriptor)
+
+    def links(self) -> set[str]:
+        """The names of the interfaces in there."""
+        return {link["ifname"] for link in json.loads(self.run(["ip", "-j", "link"]).stdout)}
 
     def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """A command running beside us, as Popen; killed when the namespace goes."""
