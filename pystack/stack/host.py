@@ -355,7 +355,7 @@ class HostCore:
     def tcb_for(self, half_open: HalfOpen) -> Tcb:
         """The TCB that takes over from a half-open record, registered in its place."""
         tcb = half_open.make_tcb(self._make_tcb(half_open.key))
-        self.wakeups.forget(half_open, len(self.connections))
+        self.wakeups.forget(half_open)
         self.connections[tcb.key] = tcb
         return tcb
 
@@ -394,7 +394,7 @@ class HostCore:
             end(tcb, 0)
         else:
             self.unregister(tcb)
-        self.wakeups.forget(tcb, len(self.connections))
+        self.wakeups.forget(tcb)
         tcb.sndbuf.clear()
         tcb.scoreboard.clear()
         tcb.recvbuf.clear_held()

@@ -188,7 +188,7 @@ def forget(host: HostCore, half_open: HalfOpen) -> None:
     """A half-open connection is gone: back to LISTEN, in silence."""
     half_open.listener.half_open -= 1
     host.unregister(half_open)
-    host.wakeups.forget(half_open, len(host.connections))
+    host.wakeups.forget(half_open)
     if host.trace is not None:
         host.trace.state(half_open.key, SYN_RECEIVED, LISTEN, host.now_us)
 

@@ -20,11 +20,12 @@ class Wakeable(Protocol):
 class Wakeups:
     """A heap of (deadline, serial, object)."""
 
-    __slots__ = ("_heap", "_serial")
+    __slots__ = ("_heap", "_serial", "_live")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Wakeable]] = []
         self._serial = 0
+        self._live = 0  # objects with a live entry; all other entries are stale
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -33,6 +34,8 @@ class Wakeups:
         """Wake `what` at `at_us`, or earlier if that is in the heap already."""
         if what.wake_at_us and what.wake_at_us <= at_us:
             return
+        if not what.wake_at_us:
+            self._live += 1
         what.wake_at_us = at_us
         self._serial += 1
         heappush(self._heap, (at_us, self._serial, what))
@@ -54,13 +57,16 @@ class Wakeups:
             at_us, _, what = heappop(heap)
             if what.wake_at_us == at_us:
                 what.wake_at_us = 0
+                self._live -= 1
                 return what
         return None
 
-    def forget(self, what: Wakeable, live: int) -> None:
-        """`what` is gone; with many more entries than the `live` objects, stale ones go too."""
-        what.wake_at_us = 0
+    def forget(self, what: Wakeable) -> None:
+        """`what` is gone. When most entries are stale they are let go, with what they hold."""
+        if what.wake_at_us:
+            what.wake_at_us = 0
+            self._live -= 1
         heap = self._heap
-        if len(heap) > 64 and len(heap) > 2 * live:
+        if len(heap) > 64 + 2 * self._live:
             heap[:] = [entry for entry in heap if entry[2].wake_at_us == entry[0]]
             heapify(heap)
