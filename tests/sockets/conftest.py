@@ -1,0 +1,45 @@
+"""`world`: each test that asks for it runs on our sockets and, where there are rights, on Linux's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pystack.sockets.constants import AF_INET, AF_INET6
+from tests.live.namespace import Namespace, missing_rights
+from tests.sockets.world import KernelWorld, OurWorld, World
+
+_WORLDS = [
+    pytest.param((family, is_kernel), id=f"{who}-{name}", marks=[pytest.mark.live] * is_kernel)
+    for is_kernel, who in enumerate(("ours", "kernel"))
+    for family, name in ((AF_INET, "IPv4"), (AF_INET6, "IPv6"))
+]
+
+
+@pytest.fixture(scope="session")
+def kernel_namespace() -> Iterator[Namespace]:
+    """One namespace for all kernel worlds; each test closes its sockets."""
+    if reason := missing_rights():
+        pytest.skip(reason)
+    with Namespace() as namespace:
+        yield namespace
+
+
+@pytest.fixture(params=_WORLDS)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Both address families, on our hosts and on the kernel."""
+    family, is_kernel = request.param
+    if not is_kernel:
+        yield OurWorld(family)
+        return
+    kernel = KernelWorld(family, request.getfixturevalue("kernel_namespace"))
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture(params=[AF_INET, AF_INET6], ids=["IPv4", "IPv6"])
+def family(request: pytest.FixtureRequest) -> int:
+    """For tests of what only our side shows."""
+    number: int = request.param
+    return number
