@@ -354,7 +354,10 @@ class HostCore:
 
     def tcb_for(self, half_open: HalfOpen) -> Tcb:
         """The TCB that takes over from a half-open record, registered in its place."""
-        tcb = half_open.make_tcb(self._make_tcb(half_open.key))
+        tcb = self._make_tcb(half_open.key)
+        tcb.watch = None  # the change to SYN_RECEIVED was that of the record
+        half_open.make_tcb(tcb)
+        tcb.watch = self._watch
         self.wakeups.forget(half_open)
         self.connections[tcb.key] = tcb
         return tcb

@@ -113,8 +113,10 @@ class HalfOpen:
         self.ts_offset = 0 if config.tcp_timestamps == 2 else ts_offset
         self.peer_wnd = seg.wnd
         self.wnd = window.initial_window(
-            listener.rcvbuf, listener.window_clamp, self.adv_mss, max(self.rcv_wscale, 0)
-        )
+            listener.rcvbuf, listener.window_clamp,
+            self.adv_mss - (options.TIMESTAMPS_SPACE if self.ts_ok else 0),
+            max(self.rcv_wscale, 0),
+        )  # fmt: skip
         self.first_sent_us = 0
         self.repeats = 0
         self.due_us = 0

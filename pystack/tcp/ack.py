@@ -37,7 +37,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)
     elif ack < una:
-        if ack < una - tcb.max_snd_wnd:
+        if ack < una - min(tcb.max_snd_wnd, tcb.bytes_acked):
             tcb.shared.counters.dropped[DROP_OLD_ACK] += 1
             tcb.pending |= CHALLENGE_ACK
             return False

@@ -92,13 +92,13 @@ def next_rto_at(tcb: Tcb, now_us: int) -> int:
 
 
 def _on_syn_rto(tcb: Tcb, now_us: int) -> None:
+    """Linux counts repeats and time, whichever ends first: `n` doublings of the first RTO, or
+    TCP_USER_TIMEOUT."""
     config = tcb.config
     linear = config.tcp_syn_linear_timeouts if tcb.state == SYN_SENT else 0
-    most = (tcb.syn_retries if tcb.state == SYN_SENT else config.tcp_synack_retries) + linear
-    waited_us = now_us - tcb.retrans_since_us if tcb.retrans_since_us else 0
-    if tcb.retransmits >= most or (
-        tcb.user_timeout_us and tcb.retransmits and waited_us >= tcb.user_timeout_us
-    ):
+    retries = tcb.syn_retries if tcb.state == SYN_SENT else config.tcp_synack_retries
+    patience_us = tcb.user_timeout_us or ((2 << retries) - 1) * config.tcp_rto_initial_ms * 1000
+    if tcb.retransmits >= retries + linear or now_us - tcb.opened_us >= patience_us:
         tcb.shared.counters.attempt_fails += 1
         _give_up(tcb)
         return

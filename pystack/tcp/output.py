@@ -1,7 +1,7 @@
 """The one exit: what leaves, in which order, and how much (RFC 9293 §3.7.4, §3.8).
 
-Writes `snd_nxt`, `snd_sml`, `last_sent_us`, the counts of what left, `cwnd_limited` and
-`last_challenge_us`. Everything else marks; `output` looks at the marks once per batch:
+Writes `snd_nxt`, `snd_sml`, `last_sent_us`, `opened_us`, the counts of what left, `cwnd_limited`
+and `last_challenge_us`. Everything else marks; `output` looks at the marks once per batch:
 RST, SYN, repeats of lost runs, new text and FIN, window probe, then an ACK if nothing carried
 it. It sends in runs of up to 64 KB that the device (or `wire.batch`) cuts by the MSS.
 """
@@ -86,6 +86,7 @@ def _send_syn(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     board = tcb.scoreboard
     if tcb.snd_nxt == tcb.iss:
         tcb.snd_nxt = tcb.iss + 1
+        tcb.opened_us = now_us
         board.sent(tcb.iss, tcb.snd_nxt, now_us)
     elif tcb.retransmits:
         board.mark_all_lost()
@@ -102,6 +103,7 @@ def _send_syn(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 def begin_passive(tcb: Tcb, sent_us: int, repeats: int) -> None:
     """Set-up from a half-open record: its SYN,ACK left at `sent_us`, `repeats` copies since."""
     tcb.snd_nxt = tcb.iss + 1
+    tcb.opened_us = sent_us
     tcb.scoreboard.sent(tcb.iss, tcb.snd_nxt, sent_us)
     if repeats:
         tcb.scoreboard.runs[0].copies = repeats

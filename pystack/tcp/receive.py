@@ -7,7 +7,7 @@ option is to say (RFC 2018, RFC 2883). Never sends; marks.
 
 from __future__ import annotations
 
-from pystack.tcp import delayed_ack, urgent
+from pystack.tcp import delayed_ack, urgent, window
 from pystack.tcp.states import (
     CLOSE_WAIT,
     CLOSING,
@@ -36,6 +36,7 @@ def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
     recvbuf.append(bytes(seg.arena[at : at + length]))
     tcb.events |= EVENT_READABLE
     tcb.rcv_nxt += length
+    window.grow(tcb, length)
     delayed_ack.on_text(tcb, seg, now_us)
     tcb.last_data_us = now_us
     delayed_ack.schedule(tcb, now_us)
@@ -79,6 +80,7 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
             return
     else:
         tcb.rcv_nxt = rcv_nxt + len(text)
+    window.grow(tcb, len(text))
     delayed_ack.on_text(tcb, seg, now_us)
     tcb.last_data_us = now_us
     if length < seg.length:

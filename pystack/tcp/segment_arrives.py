@@ -190,8 +190,7 @@ def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
             ack.syn_acked(tcb, seg, tcb.last_seg_us)
             ack.first_window(tcb, seg, seq)
             handshake.become_established(tcb, tcb.last_seg_us)
-        else:
-            tcb.pending |= ACK_NOW
+        tcb.pending |= ACK_NOW
         return HANDLED
     tcb.pending |= CHALLENGE_ACK
     return HANDLED

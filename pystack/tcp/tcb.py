@@ -59,7 +59,8 @@ class Tcb:
         "iss", "snd_una", "snd_wnd", "snd_wl1", "snd_wl2", "max_snd_wnd", "bytes_acked",
         "last_ack_us",
         # output: snd_nxt and what has left
-        "snd_nxt", "snd_sml", "last_sent_us", "segs_out", "data_segs_out", "bytes_sent",
+        "snd_nxt", "snd_sml", "last_sent_us", "opened_us",
+        "segs_out", "data_segs_out", "bytes_sent",
         "bytes_retrans", "total_retrans", "cwnd_limited", "last_challenge_us", "sndbuf",
         # the receive side. timestamps: ts_recent ts_recent_us. segment_arrives: the next three
         "irs", "ts_recent", "ts_recent_us", "segs_in", "last_seg_us", "rcv_tos",
@@ -67,7 +68,8 @@ class Tcb:
         "rcv_nxt", "fin_received", "fin_at_seq", "dsack", "data_segs_in", "bytes_received",
         "ooo_segs", "last_data_us", "recvbuf",
         # window: what was promised
-        "rcv_wnd", "rcv_adv", "last_ack_sent", "space_seq", "space_at_us", "space_bytes",
+        "rcv_wnd", "rcv_adv", "rcv_ssthresh", "last_ack_sent", "space_seq", "space_at_us",
+        "space_bytes",
         # delayed_ack
         "rcv_mss", "ato_us", "quick_acks", "pingpong", "ack_scheduled",
         # urgent
@@ -146,6 +148,7 @@ class Tcb:
         self.max_snd_wnd = 0
         self.bytes_acked = 0
         self.last_sent_us = 0
+        self.opened_us = 0  # when the first SYN left
         self.segs_out = 0
         self.data_segs_out = 0
         self.bytes_sent = 0
@@ -171,6 +174,7 @@ class Tcb:
             config.tcp_rmem[1], config.tcp_max_ooo_holes, shared.memory
         )
         self.rcv_wnd = 0
+        self.rcv_ssthresh = 0
         self.space_at_us = 0
         self.space_bytes = 0
         self.rcv_mss = 536

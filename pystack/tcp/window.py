@@ -1,9 +1,9 @@
 """The window we offer (RFC 9293 §3.8.6, §3.8.6.2.2) and how the receive buffer grows.
 
-Writes `rcv_wnd`, `rcv_adv`, `last_ack_sent` and the `space_…` measurements. The promised right
-edge never moves left (SHLD-14); small openings are not offered (MUST-39). The choices are
-Linux's: half of the buffer is window, and buffers grow with what the user reads per round trip
-(dynamic right-sizing).
+Writes `rcv_wnd`, `rcv_adv`, `rcv_ssthresh`, `last_ack_sent` and the `space_…` measurements. The
+promised right edge never moves left (SHLD-14); small openings are not offered (MUST-39). The
+choices are Linux's: half of the buffer is window, and buffers grow with what the user reads per
+round trip (dynamic right-sizing).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from pystack.tcp.tcb import Tcb
 
 _MAX_UNSCALED = 65535
+_WORTH_GROWING = 128
 
 
 def full_space(tcb: Tcb) -> int:
@@ -46,8 +47,8 @@ def _candidate(tcb: Tcb) -> int:
         free = free >> scale << scale if free > 0 else 0
         if free < allowed >> 4 or free < mss:
             return 0
-    if free > full:
-        free = full
+    if free > tcb.rcv_ssthresh:
+        free = min(full, tcb.rcv_ssthresh)
     if scale:
         return -(-free >> scale) << scale
     # unscaled: only move by whole segments, so that each offer is worth one
@@ -83,8 +84,17 @@ def select(tcb: Tcb) -> int:
 def offer_on_syn(tcb: Tcb, wnd: int) -> None:
     """The unscaled window that our SYN or SYN,ACK has offered."""
     tcb.rcv_wnd = wnd
+    tcb.rcv_ssthresh = wnd
     tcb.rcv_adv = tcb.rcv_nxt + wnd
     tcb.last_ack_sent = tcb.rcv_nxt
+
+
+def grow(tcb: Tcb, length: int) -> None:
+    """Text of some size came in order: offer more than at first, as far as the buffer goes
+    (Linux: tcp_grow_window; a peer that sends crumbs does not get the whole buffer)."""
+    room = full_space(tcb) - tcb.rcv_ssthresh
+    if room > 0 and length >= _WORTH_GROWING:
+        tcb.rcv_ssthresh += min(room, 2 * max(length, tcb.adv_mss))
 
 
 def update_is_worth_it(tcb: Tcb) -> bool:
