@@ -1,0 +1,1 @@
+"""What `scripts/bench` runs: measurements, and the two programs that are measured."""

@@ -1,0 +1,81 @@
+"""The command line of `scripts/bench`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from scripts.benchmarks.measurements import MEASUREMENTS, Effort, Measurement
+from scripts.benchmarks.networks import Networks
+from scripts.benchmarks.report import Outcome, machine, table
+from tests.live.namespace import missing_rights
+
+NAMES = [measurement.name for measurement in MEASUREMENTS]
+QUICK = Effort(seconds=0.2, connections=100, idle_seconds=0.5)
+
+
+@click.command(
+    epilog="Example: scripts/bench --only echo --only connections --repeat 5 --json figures.json"
+)
+@click.option("--only", multiple=True, type=click.Choice(NAMES), help="Only this; may be repeated.")
+@click.option("--seconds", default=2.0, show_default=True, help="How long each load runs.")
+@click.option("--repeat", default=3, show_default=True, help="Repeats, of which the median counts.")
+@click.option("--connections", default=10_000, show_default=True, help="Idle ones, for memory.")
+@click.option("--quick", is_flag=True, help="All of it in seconds; the figures mean little.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Write all figures to FILE.")
+def main(
+    only: tuple[str, ...], seconds: float, repeat: int, connections: int, quick: bool,
+    file: Path | None,
+) -> None:  # fmt: skip
+    """Measure pystack against the kernel's sockets, in network namespaces of its own.
+
+    The client is the same program on blocking kernel sockets in both columns. Its server is one
+    and the same asyncio program: on pystack over a TUN device, and on the kernel's sockets over a
+    veth pair. Repeats are interleaved; ± is half the distance of the extremes. Without offload,
+    segmentation and checksums are switched off on the veth pair as well.
+    """
+    if reason := missing_rights():
+        click.echo(f"bench: {reason}", err=True)
+        sys.exit(2)
+    effort = QUICK if quick else Effort(seconds, connections)
+    progress = Console(stderr=True)
+    outcomes: list[Outcome] = []
+    with Networks() as networks, progress.status("") as status:
+        for measurement in MEASUREMENTS:
+            if only and measurement.name not in only:
+                continue
+            outcome = Outcome(measurement)
+            outcomes.append(outcome)
+            repeats = repeat if measurement.repeats and not quick else 1
+            for number in range(repeats):
+                status.update(f"{measurement.title} ({number + 1} of {repeats})")
+                _once(networks, measurement, effort, outcome)
+    width = None if sys.stdout.isatty() else 116  # a file is wide enough
+    Console(width=width).print(table(outcomes))
+    if file is not None:
+        figures = {
+            "machine": machine(),
+            "effort": vars(effort),
+            "results": [outcome.as_json() for outcome in outcomes],
+        }
+        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if any(outcome.failures for outcome in outcomes):
+        sys.exit(1)
+
+
+def _once(networks: Networks, measurement: Measurement, effort: Effort, outcome: Outcome) -> None:
+    for side in measurement.sides:
+        try:
+            figures = measurement.run(networks, side, effort)
+        except (RuntimeError, OSError) as error:
+            outcome.failures.append(f"{side}: {error}")
+        else:
+            outcome.samples.setdefault(side, []).append(figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What is measured, how, and which figure is wanted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from scripts.benchmarks.networks import KERNEL, PATIENCE, PYSTACK, Networks, Way
+
+Figures = dict[str, float]  # "value", and what else came of it
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long and how many."""
+
+    seconds: float = 2.0
+    connections: int = 10_000  # for memory
+    idle_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One line of the table."""
+
+    name: str
+    title: str
+    unit: str
+    run: Callable[[Networks, str, Effort], Figures]
+    target: float | None = None
+    more_is_better: bool = True
+    sides: Sequence[str] = (PYSTACK, KERNEL)
+    repeats: bool = True
+
+    def meets_target(self, value: float) -> bool:
+        """Whether a figure is good enough."""
+        if self.target is None:
+            return True
+        return value >= self.target if self.more_is_better else value <= self.target
+
+
+def load(
+    kind: str, way: Way, parallel: int, networks: Networks, side: str, effort: Effort
+) -> Figures:
+    """The client's own figures, and how much of a processor the server took."""
+    with networks.server(side, way) as server:
+        before, began = server.work(), time.perf_counter()
+        options = ("--seconds", effort.seconds, "--parallel", parallel)
+        with networks.client(kind, way.host(side), *options) as client:
+            figures: Figures = json.loads(client.line(effort.seconds + PATIENCE))
+            after, took = server.work(), time.perf_counter() - began
+    figures["server_cpu"] = (after["cpu_s"] - before["cpu_s"]) / took
+    return figures
+
+
+def memory(networks: Networks, side: str, effort: Effort) -> Figures:
+    """Bytes per idle connection: growth of the resident set, and of what Python allocated."""
+    way, count = Way(), effort.connections
+    figures: Figures = {"connections": count}
+    for key, options in (("resident", ()), ("traced", ("--tracemalloc",))):
+        with networks.server(side, way, *options) as server:
+            with networks.client("idle", way.host(side), "--parallel", 10) as few:
+                few.line()  # what is made at first use only
+            before = server.ask()
+            with networks.client("idle", way.host(side), "--parallel", count) as client:
+                client.line(PATIENCE + count / 100)
+                figures[key] = (server.ask()[key] - before[key]) / count
+    figures["value"] = figures["resident"] / 1024
+    return figures
+
+
+def idle(networks: Networks, side: str, effort: Effort) -> Figures:
+    """Processor time of a server that has connections and nothing to do."""
+    way = Way()
+    with (
+        networks.server(side, way) as server,
+        networks.client("idle", way.host(side), "--parallel", 100) as client,
+    ):
+        client.line()
+        time.sleep(1.0)  # delayed acknowledgements are due by then
+        before = server.work()
+        time.sleep(effort.idle_seconds)
+        after = server.work()
+    return {
+        "value": (after["cpu_s"] - before["cpu_s"]) * 1e3 / effort.idle_seconds,
+        "wake_ups": after["wake_ups"] - before["wake_ups"],
+        "seconds": effort.idle_seconds,
+    }
+
+
+def _bulk(name: str, title: str, kind: str, way: Way, target: float | None) -> Measurement:
+    return Measurement(name, title, "Gbit/s", partial(load, kind, way, 1), target)
+
+
+OFFLOAD, PLAIN, IPV6 = Way(), Way(offload=False), Way(version=6)
+
+MEASUREMENTS = (
+    _bulk("receive", "bulk receive, offload", "send", OFFLOAD, 10),
+    _bulk("send", "bulk send, offload", "receive", OFFLOAD, 10),
+    _bulk("receive-plain", "bulk receive, no offload", "send", PLAIN, 0.4),
+    _bulk("send-plain", "bulk send, no offload", "receive", PLAIN, 0.4),
+    _bulk("receive-ipv6", "bulk receive, offload, IPv6", "send", IPV6, None),
+    Measurement("echo", "round trips, 1 connection", "/s", partial(load, "echo", OFFLOAD, 1), 8000),
+    Measurement("echo-32", "round trips, 32 connections", "/s", partial(load, "echo", OFFLOAD, 32)),
+    Measurement(
+        "connections", "connections, one by one", "/s", partial(load, "once", OFFLOAD, 1), 1500
+    ),
+    Measurement(
+        "connections-16", "connections, 16 at a time", "/s", partial(load, "once", OFFLOAD, 16)
+    ),
+    Measurement(
+        "memory",
+        "memory per idle connection",
+        "KB",
+        memory,
+        16,
+        more_is_better=False,
+        repeats=False,
+    ),
+    Measurement(
+        "idle", "CPU of an idle server", "ms/s", idle, 0.1, more_is_better=False, repeats=False
+    ),
+)

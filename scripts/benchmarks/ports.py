@@ -1,0 +1,8 @@
+"""What client and server have agreed upon."""
+
+SINK = 9001  # takes octets to the end, then answers with their number (8 octets, big endian)
+SOURCE = 9002  # sends octets for as long as somebody reads
+ECHO = 9003
+ONCE = 9004  # answers MESSAGE octets with as many, and closes
+
+MESSAGE = 64  # octets of a request, and of its response

@@ -1,0 +1,160 @@
+"""Repeats become one figure with its noise; figures become a table and JSON."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from scripts.benchmarks.measurements import Figures, Measurement
+from scripts.benchmarks.networks import KERNEL, PYSTACK
+
+
+@dataclass
+class Outcome:
+    """All repeats of one measurement, by side."""
+
+    measurement: Measurement
+    samples: dict[str, list[Figures]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def median(self, side: str, key: str = "value") -> float | None:
+        """The median over the repeats; None when there are none."""
+        values = [sample[key] for sample in self.samples.get(side, ()) if key in sample]
+        return statistics.median(values) if values else None
+
+    def noise(self, side: str) -> float | None:
+        """Half the distance of the extremes, relative to the median; None with one repeat."""
+        values = [sample["value"] for sample in self.samples.get(side, ())]
+        median = self.median(side)
+        return (max(values) - min(values)) / 2 / median if len(values) > 1 and median else None
+
+    @property
+    def ratio(self) -> float | None:
+        """pystack's figure in relation to the kernel's."""
+        ours, theirs = self.median(PYSTACK), self.median(KERNEL)
+        return ours / theirs if ours is not None and theirs else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is reached; None when there is none, or no figure."""
+        value = self.median(PYSTACK)
+        if value is None or self.measurement.target is None:
+            return None
+        return self.measurement.meets_target(value)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything about it."""
+        measurement = self.measurement
+        keys = {key for samples in self.samples.values() for sample in samples for key in sample}
+        return {
+            "name": measurement.name,
+            "title": measurement.title,
+            "unit": measurement.unit,
+            "target": measurement.target,
+            "more_is_better": measurement.more_is_better,
+            "met": self.met,
+            "ratio": self.ratio,
+            "failures": self.failures,
+            **{
+                side: {
+                    "median": {key: self.median(side, key) for key in sorted(keys)},
+                    "noise": self.noise(side),
+                    "samples": samples,
+                }
+                for side, samples in self.samples.items()
+            },
+        }
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return {
+        "processor": model,
+        "processors": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def table(outcomes: Sequence[Outcome]) -> Table:
+    """The table that is printed."""
+    made = Table(title="pystack beside asyncio on the kernel's sockets", title_justify="left")
+    made.add_column("", no_wrap=True)
+    made.add_column("", no_wrap=True)
+    for name in ("pystack", "±", "kernel", "±", "ratio", "target"):
+        made.add_column(name, justify="right", no_wrap=True)
+    for outcome in outcomes:
+        measurement = outcome.measurement
+        made.add_row(
+            measurement.title,
+            measurement.unit,
+            *(
+                text
+                for side in (PYSTACK, KERNEL)
+                for text in (_figure(outcome.median(side)), _percent(outcome.noise(side)))
+            ),
+            "" if outcome.ratio is None else f"{outcome.ratio:.2f}",
+            _target(outcome),
+        )
+        for title, unit, texts in _details(outcome):
+            made.add_row(f"  {title}", unit, texts[0], "", texts[1], "", "", "", style="dim")
+        for failure in outcome.failures:
+            made.add_row(f"  {failure}", style="red")
+    return made
+
+
+def _details(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
+    """Lines below the figure itself."""
+
+    def both(*keys: str) -> list[str]:
+        return [
+            " / ".join(_figure(outcome.median(side, key)) for key in keys)
+            for side in (PYSTACK, KERNEL)
+        ]
+
+    return [
+        (title, unit, both(*keys))
+        for title, unit, keys in (
+            ("p50 / p90 / p99", "µs", ("p50_us", "p90_us", "p99_us")),
+            ("allocated by Python", "bytes", ("traced",)),
+            ("wake-ups in that time", "", ("wake_ups",)),
+        )
+        if outcome.median(PYSTACK, keys[0]) is not None
+    ]
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value >= 100 or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def _target(outcome: Outcome) -> str:
+    target = outcome.measurement.target
+    if target is None:
+        return ""
+    sign = "≥" if outcome.measurement.more_is_better else "≤"
+    mark = {True: " [green]✓[/]", False: " [red]✗[/]", None: ""}[outcome.met]
+    return f"{sign} {target:,g}{mark}"
