@@ -89,7 +89,9 @@ class Namespace:
     def command(self, argv: Sequence[str]) -> list[str]:
         """The argv that runs `argv` within, its process being killed when we die."""
         enter = ["nsenter", f"--net={self.path}", "setpriv", "--pdeathsig", "KILL", "--"]
-        return [*enter, *argv]
+        # we may have died before that was set
+        alive = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
+        return [*enter, "sh", "-c", alive, "-", *argv]
 
     def run(
         self,

@@ -1,0 +1,59 @@
+"""Which address is ours, which is the kernel's, and what is neither."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from pystack.device.addresses import AddressPair
+from pystack.errors import SetupError
+
+
+@pytest.mark.parametrize(
+    ("ours", "peer"),
+    [
+        ("198.18.0.2/24", "198.18.0.1"),
+        ("198.18.0.1/24", "198.18.0.2"),
+        ("198.18.0.0/31", "198.18.0.1"),
+        ("198.18.0.1/31", "198.18.0.0"),
+        ("198.18.0.6/30", "198.18.0.5"),
+        ("fd00:198:18::2/64", "fd00:198:18::1"),
+        ("fd00:198:18::1/64", "fd00:198:18::2"),
+        ("fd00:198:18::1/127", "fd00:198:18::"),
+    ],
+)
+def test_the_kernel_gets_the_first_other_host_of_the_prefix(ours: str, peer: str) -> None:
+    pair = AddressPair.parse(ours)
+    assert str(pair.ours) == ours
+    assert str(pair.peer) == peer
+
+
+def test_the_kernels_address_may_be_given_with_or_without_a_prefix() -> None:
+    assert str(AddressPair.parse("198.18.0.2/32", "10.0.0.1").peer) == "10.0.0.1"
+    assert str(AddressPair.parse("198.18.0.2/24", "198.18.0.9/24").peer) == "198.18.0.9"
+
+
+@pytest.mark.parametrize(
+    ("ours", "peer", "says"),
+    [
+        ("198.18.0.2/32", None, "leaves no address for the kernel"),
+        ("fd00::2/128", None, "leaves no address for the kernel"),
+        ("198.18.0.300/24", None, "does not appear to be"),
+        ("198.18.0.2/33", None, "does not appear to be"),
+        ("", None, "does not appear to be"),
+        ("198.18.0.2/24", "fd00::1", "different IP versions"),
+        ("198.18.0.2/24", "198.18.0.2", "cannot be both"),
+        ("fd00::2/64", "fd01::1", "fd01::1 lies outside of fd00::/64"),
+        ("224.0.0.1/24", None, "no unicast address"),
+        ("127.0.0.2/24", None, "no unicast address"),
+        ("255.255.255.255/24", None, "no unicast address"),
+        ("::/64", None, "no unicast address"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(ours: str, peer: str | None, says: str) -> None:
+    with pytest.raises(SetupError, match=says) as caught:
+        AddressPair.parse(ours, peer)
+    assert caught.value.errno == errno.EINVAL
+    assert "\n" not in str(caught.value)
+    assert str(caught.value) == f"{caught.value.problem}: {caught.value.hint}"
