@@ -140,6 +140,7 @@ class Settings:
         v4 = is_v4(listener.local)
         listener.v6only = self.v6only
         listener.rcvbuf = self.rcvbuf or config.tcp_rmem[1]
+        listener.rcvbuf_locked = bool(self.rcvbuf)
         listener.max_seg = self.max_seg
         listener.window_clamp = self.window_clamp
         listener.tos = self.tos if v4 else self.tclass

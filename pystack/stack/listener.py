@@ -45,8 +45,8 @@ class Listener:
     """A port in LISTEN. `queue` holds established connections that nobody has accepted yet."""
 
     __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept_us",
-                 "rcvbuf", "max_seg", "window_clamp", "tos", "ttl", "queue", "half_open",
-                 "closed")  # fmt: skip
+                 "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "queue",
+                 "half_open", "closed")  # fmt: skip
 
     def __init__(
         self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
@@ -59,6 +59,7 @@ class Listener:
         self.settings: Callable[[Tcb], None] | None = None  # what accepted sockets inherit
         self.defer_accept_us = 0
         self.rcvbuf = config.tcp_rmem[1]
+        self.rcvbuf_locked = False  # SO_RCVBUF was set
         self.max_seg = 0
         self.window_clamp = 0
         self.tos = 0
@@ -74,6 +75,13 @@ class Listener:
     def set_backlog(self, backlog: int) -> None:
         """listen() again on a listening socket."""
         self.backlog = backlog
+
+    @property
+    def largest_window(self) -> int:
+        """What an accepted connection can ever offer, 0 when it may grow without a clamp."""
+        if not self.rcvbuf_locked:
+            return self.window_clamp
+        return min(self.rcvbuf >> 1, self.window_clamp or self.rcvbuf)
 
     @property
     def accept_queue_full(self) -> bool:
@@ -105,7 +113,7 @@ class HalfOpen:
         scaling = seg.wscale >= 0 and bool(config.tcp_window_scaling)
         self.snd_wscale = min(seg.wscale, MAX_WSCALE) if scaling else _WSCALE_NONE
         self.rcv_wscale = (
-            options.receive_wscale(config, listener.window_clamp) if scaling else _WSCALE_NONE
+            options.receive_wscale(config, listener.largest_window) if scaling else _WSCALE_NONE
         )
         self.ts_ok = bool(seg.options & HAS_TIMESTAMPS) and config.tcp_timestamps != 0
         self.sack_ok = bool(seg.options & HAS_SACK_PERMITTED) and config.tcp_sack != 0

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Final
 
 from pystack.config import Config
+from pystack.tcp import window
 from pystack.tcp.tcb import Tcb
 from pystack.wire.consts import (
     DEFAULT_MSS_IPV4,
@@ -41,7 +42,11 @@ def headers(v4: bool) -> int:
 
 
 def receive_wscale(config: Config, clamp: int) -> int:
-    """Rcv.Wind.Shift by the largest receive buffer allowed (Linux: tcp_select_initial_window)."""
+    """Rcv.Wind.Shift by the largest receive buffer allowed (Linux: tcp_select_initial_window).
+
+    `clamp` is the largest window that there can be: TCP_WINDOW_CLAMP, or half of a receive
+    buffer that was set and so will not grow; 0 for none.
+    """
     if not config.tcp_window_scaling:
         return 0
     space = max(config.tcp_rmem[2], config.rmem_max)
@@ -65,7 +70,8 @@ def prepare(tcb: Tcb, mtu: int, path_mtu: int, ts_offset: int) -> None:
     v4 = tcb.v4
     tcb.path_mtu = path_mtu
     tcb.adv_mss = announced_mss(mtu, v4, tcb.max_seg, config.tcp_min_snd_mss)
-    tcb.rcv_wscale = receive_wscale(config, tcb.window_clamp)
+    clamp = window.full_space(tcb) if tcb.rcvbuf_locked else tcb.window_clamp
+    tcb.rcv_wscale = receive_wscale(config, clamp)
     tcb.ts_ok = config.tcp_timestamps != 0
     tcb.sack_ok = config.tcp_sack != 0
     tcb.ts_offset = 0 if config.tcp_timestamps == 2 else ts_offset

@@ -234,7 +234,8 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         full = emit.segment(tcb, tx, nxt, 0, FIN, mss, now_us)
         if full:
             _sent(tcb, nxt, nxt + 1, 0, mss, now_us)
-    if tcb.snd_nxt == una and full and not tcb.persist_at_us:
+    waits = not tcb.persist_at_us and not tcb.pending & WINDOW_PROBE
+    if tcb.snd_nxt == una and full and waits:
         expiry.start_persist(tcb, now_us)  # nothing is in flight to wake us
     return full
 
@@ -346,6 +347,8 @@ def _window_probe(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return True
     if tcb.snd_up > tcb.snd_una and not _empty(tcb, tx, tcb.snd_una, now_us):
         return False  # acceptable to a shut window, so that it tells of urgent data (MUST-66)
+    if tcb.snd_up > tcb.snd_una and not _empty(tcb, tx, tcb.snd_una, now_us):
+        return False  # urgent data is announced by a segment that is in the window (Linux)
     if not _empty(tcb, tx, tcb.snd_una - 1, now_us):
         return False
     expiry.probe_sent(tcb, now_us)

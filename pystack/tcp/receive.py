@@ -127,8 +127,10 @@ def on_old_segment(tcb: Tcb, seq: int, length: int) -> None:
 def on_fin(tcb: Tcb, fin_seq: int, now_us: int) -> None:
     """Eighth: a FIN numbered `fin_seq`. Ahead of a hole it waits (RFC 9293 §3.10.7.4)."""
     if fin_seq != tcb.rcv_nxt:
-        if fin_seq > tcb.rcv_nxt and fin_seq < tcb.rcv_adv:
+        if tcb.rcv_nxt < fin_seq < tcb.rcv_adv and not tcb.fin_at_seq:
             tcb.fin_at_seq = fin_seq
+            tcb.recvbuf.hold_fin(fin_seq)
+            tcb.pending |= ACK_NOW
         return
     if tcb.fin_received:
         return

@@ -104,8 +104,14 @@ class RecvBuffer:
     # -- out of order -----------------------------------------------------------------------
     @property
     def has_holes(self) -> bool:
-        """Whether text waits beyond a hole."""
-        return bool(self._starts)
+        """Whether text or a FIN waits beyond a hole."""
+        return self.ooo_bytes > 0
+
+    def hold_fin(self, seq: int) -> None:
+        """A FIN beyond a hole: it counts as one octet, in the blocks too (as in Linux)."""
+        self._note_block(seq, seq + 1)
+        self.ooo_bytes += 1
+        self.memory.held_bytes += 1
 
     def hold(self, start: int, text: bytes) -> bool:
         """Keep what is new of `text`, numbered from `start`, beyond a hole.

@@ -230,6 +230,8 @@ def _seventh_text_eighth_fin(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> i
         receive.on_text(tcb, seg, seq, now_us)
         if seg.flags & FIN and fits and tcb.state == state:
             receive.on_fin(tcb, seq + length, now_us)
+    elif length:
+        tcb.pending |= ACK_NOW  # text behind a FIN is not taken
     elif seg.flags & FIN:
         if state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
             receive.on_fin(tcb, seq + length, now_us)
