@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -172,14 +173,17 @@ class Netlink:
 
     async def changes(self, index: int) -> AsyncIterator[LinkState]:
         """The link's state as told by the kernel. OSError ENOBUFS: some of it was lost."""
-        while True:
-            async for message in self._route.get():
-                if message["index"] != index or message["family"] != socket.AF_UNSPEC:
-                    continue
-                if message["event"] == "RTM_DELLINK":
-                    yield GONE
-                elif message["event"] == "RTM_NEWLINK":
-                    yield _state(message)
+        try:
+            while True:
+                async for message in self._route.get():
+                    if message["index"] != index or message["family"] != socket.AF_UNSPEC:
+                        continue
+                    if message["event"] == "RTM_DELLINK":
+                        yield GONE
+                    elif message["event"] == "RTM_NEWLINK":
+                        yield _state(message)
+        except NetlinkError as error:
+            raise OSError(error.code, os.strerror(error.code)) from None
 
 
 def watching(namespace: int | None) -> Netlink:

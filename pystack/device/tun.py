@@ -281,7 +281,9 @@ async def _configure(tun: Tun, namespace: int | None) -> None:
             await _quiet_ipv6(netlink, tun, namespace)
         except OSError as error:
             raise _refused(error, f"{tun.name} cannot be set up") from None
-        for pair in tun.addresses:
+        # of several of ours in one prefix, one brings the kernel's end for all
+        ends = {(pair.peer, pair.ours.network): pair for pair in tun.addresses}
+        for pair in ends.values():
             try:
                 await netlink.add_address(tun.index, pair)
             except OSError as error:

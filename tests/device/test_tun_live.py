@@ -100,6 +100,20 @@ def test_the_kernel_may_choose_the_number(namespace: Namespace) -> None:
         assert (first.name, second.name) == ("tun0", "tun1")
 
 
+def test_several_addresses_may_lie_in_one_prefix(namespace: Namespace) -> None:
+    ours = [f"198.18.0.{n}/24" for n in (2, 3, 4)] + [f"fd00:198:18::{n}/64" for n in (2, 3)]
+    with device(namespace, addresses=[(address, None) for address in ours]) as tun:
+        assert [str(pair.ours) for pair in tun.addresses] == ours
+        for address in ours:
+            route = shown(namespace, "route", "get", address.partition("/")[0])[0]
+            assert route["dev"] == "tun0"
+
+
+def test_an_address_cannot_be_ours_and_the_kernels(namespace: Namespace) -> None:
+    pairs = [("198.18.0.2/24", None), ("198.18.0.1/24", None)]
+    assert refusal(namespace, addresses=pairs).errno == errno.EADDRINUSE
+
+
 def test_the_kernels_address_may_lie_outside_of_our_prefix(namespace: Namespace) -> None:
     with device(namespace, addresses=[("198.18.0.2/32", "10.9.9.9")]):
         for _ in range(2):
@@ -222,6 +236,22 @@ def test_watching_tells_of_link_and_mtu_and_ends_with_the_device(namespace: Name
         assert [state async for state in states] == []
         tun.close()
         assert [state async for state in tun.watch()] == []
+
+    asyncio.run(scenario())
+
+
+def test_a_watch_that_was_too_slow_asks_anew(namespace: Namespace) -> None:
+    changes = "".join(f"link set tun0 mtu {1300 + n % 2}\n" for n in range(3000))
+
+    async def scenario() -> None:
+        tun = await open_tun(addresses=[V4], netns=namespace.path)
+        states = tun.watch()
+        assert (await anext(states)).mtu == 1500
+        # while the loop stands still, more comes than the socket holds
+        namespace.run(["ip", "-batch", "-"], input=changes + "link set tun0 mtu 1400\n")
+        await expect(states, LinkState(present=True, up=True, mtu=1400))
+        tun.close()
+        await expect(states, GONE)
 
     asyncio.run(scenario())
 
