@@ -46,7 +46,7 @@ def get_option(sock: Socket, level: int, name: int, size: int) -> int | bytes:
     if not 0 <= size <= _MOST:
         raise fault(EINVAL)
     if not _has_level(sock, level):
-        raise fault(EOPNOTSUPP)
+        raise fault(ENOPROTOOPT if sock.family == AF_INET6 else EOPNOTSUPP)
     option = OPTIONS.get((level, name))
     if option is None:
         raise fault(ENOPROTOOPT)

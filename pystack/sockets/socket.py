@@ -257,7 +257,8 @@ class Socket:
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
         """An option as an int, or with `size` up to that many bytes of its C form.
-        Raises ENOPROTOOPT for an unknown option, EOPNOTSUPP for an unknown level."""
+        Raises ENOPROTOOPT for an unknown option; for an unknown level EOPNOTSUPP, or, as Linux
+        on an AF_INET6 socket, ENOPROTOOPT."""
         self.check()
         return options.get_option(self, level, option, size)
 

@@ -1,4 +1,4 @@
-"""`world`: each test that asks for it runs on our sockets and, where there are rights, on Linux's."""
+"""`world`: a test that asks for it runs on our sockets and, where there are rights, on Linux's."""
 
 from __future__ import annotations
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from pystack.sockets.constants import AF_INET, AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR
-from pystack.sockets.constants import SOL_SOCKET
+from pystack.sockets.constants import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_IPV6,
+    IPV6_V6ONLY,
+    SO_REUSEADDR,
+    SOL_SOCKET,
+)
 from tests.sockets.wire import connected, make_wire
 from tests.sockets.world import World, error_of, outcome, polled
 

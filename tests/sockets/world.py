@@ -40,8 +40,8 @@ def outcome(call: Callable[..., Any], *args: Any) -> Any:
     try:
         return call(*args)
     except OSError as error:
-        assert error.errno is not None
-        return "EOPNOTSUPP" if error.errno == errno.ENOTSUP else errno.errorcode[error.errno]
+        code = error.errno or 0
+        return "EOPNOTSUPP" if code == errno.ENOTSUP else errno.errorcode[code]
 
 
 def error_of(sock: Any) -> Any:
@@ -144,7 +144,7 @@ class OurWorld(World):
         return self.wire.far.socket(family or self.family)
 
     def settle(self) -> None:
-        self.wire.run()
+        self.wire.run(250_000)  # delayed ACKs included
 
     def close(self) -> None:
         pass
@@ -174,8 +174,8 @@ class KernelSocket:
         self.sock.connect(address)
 
     def getsockopt(self, level: int, name: int, size: int = 0) -> int | bytes:
-        # Python's own treats a size of 0 as a wish for an int, as ours does
-        return self.sock.getsockopt(level, name, size) if size else self.sock.getsockopt(level, name)
+        size_if_any = (size,) if size else ()
+        return self.sock.getsockopt(level, name, *size_if_any)
 
     def poll(self) -> int:
         poller = select.poll()
