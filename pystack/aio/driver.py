@@ -1,6 +1,6 @@
 """What makes a host run: packets from a device to it and back, its deadlines on the loop.
 
-One wake-up takes a few batches, so that timers and other tasks get their turn, and after each
+One wake-up takes batches for a millisecond, so that timers and other tasks get their turn, and after each
 batch writes what it called for. There is one timer, armed anew only when something is due
 earlier than it; it may come too early and then finds nothing to do, but an idle stack has none.
 """
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pystack.device.link import LinkState
 
 SLOTS: Final = 16  # packets read at once
-BATCHES: Final = 4  # batches per wake-up
+BATCHES: Final = 64  # at most, per wake-up
+TURN_US: Final = 1000  # and no new one after that time: no timer is finer
 _FEW: Final = 3  # fewer packets than this: there were no more (`read_batch` has a bound of bytes)
 _NO_THREAD: Final = -1
 
@@ -160,6 +161,7 @@ class Driver:
         host = self.host
         rx = self._rx
         read = self.device.read
+        until_us = self._clock() + TURN_US
         self._busy = True
         try:
             for _ in range(BATCHES):
@@ -173,7 +175,7 @@ class Driver:
                     self.tap(True, rx.packets(count), now_us)
                 host.receive_batch(rx, count, now_us)
                 self._transmit(now_us)
-                if count < _FEW:
+                if count < _FEW or now_us >= until_us:
                     break
         finally:
             self._busy = False

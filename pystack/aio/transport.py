@@ -299,8 +299,8 @@ class Transport(transports._FlowControlMixin):
                 buffer[0] = memoryview(data)[taken:]
                 break
             buffer.popleft()
-        self._maybe_resume_protocol()  # which may write
-        if not self._buffered:
+        self._maybe_resume_protocol()  # which may write, or close
+        if not self._buffered and not self._conn_lost:
             self._buffer = None
             if self._closing:
                 self._finish(None)

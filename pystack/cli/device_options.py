@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from pystack.aio.stack import Stack
+from pystack.cc import registry
 from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.wire import address
@@ -73,15 +74,20 @@ async def open_stack(options: DeviceOptions, remark: Callable[[str], None]) -> A
 
     Where there is no IPv6 and none was asked for, it goes without, with a remark.
     """
+    why_no_ipv6 = ""
+    if options.addr6 is None and options.mtu < IPV6_MIN_MTU:
+        why_no_ipv6 = f"it needs an MTU of {IPV6_MIN_MTU}"
     stack = options.stack()
     try:
         await stack.__aenter__()
     except SetupError as error:
         if options.addr6 is not None or error.errno not in _NO_IPV6:
             raise
+        why_no_ipv6 = error.problem
         stack = replace(options, addr6="").stack()
         await stack.__aenter__()  # fails as well when it was not for IPv6
-        remark(f"no IPv6: {error.problem}")
+    if why_no_ipv6:
+        remark(f"no IPv6: {why_no_ipv6}")
     try:
         yield stack
     finally:
@@ -100,11 +106,13 @@ class Setting(click.ParamType[tuple[str, str]]):
         name, equals, setting = str(value).partition("=")
         if not equals:
             self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        short = name.replace("/", ".").rsplit(".", 1)[-1]
+        if short == "tcp_congestion_control" and setting not in registry.names():
+            self.fail(f"{setting!r}: there is {', '.join(registry.names())}", param, ctx)
         try:
             Config().set(name, setting)
         except OSError as error:
-            known = [field.name for field in fields(Config)]
-            near = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, 1)
+            near = difflib.get_close_matches(short, [field.name for field in fields(Config)], 1)
             hint = f" (is it {near[0]}?)" if near and error.errno == errno.ENOENT else ""
             self.fail(f"{error.strerror}{hint}", param, ctx)
         return name, setting
@@ -144,14 +152,23 @@ def _gathering(options: tuple[Decorator, ...], command: F) -> Callable[..., Any]
     @functools.wraps(command)
     def gathered(**given: Any) -> Any:
         asked = {name: given.pop(name) for name in list(given) if name in names}
-        if asked.get("addr6") == "none":
-            asked["addr6"] = ""
+        if asked.get("addr6"):
+            asked["addr6"] = _ipv6(asked["addr6"])
         return command(options=DeviceOptions(**asked), **given)
 
     wrapped: Callable[..., Any] = gathered
     for option in reversed(options):
         wrapped = option(wrapped)
     return wrapped
+
+
+def _ipv6(text: str) -> str:
+    """What --addr6 stands for: an IPv6 address, or "" for none."""
+    if text == "none":
+        return ""
+    if ":" not in text:
+        raise click.UsageError(f"--addr6 {text!r} is no IPv6 address: give one such as {ADDR6}")
+    return text
 
 
 def address_options(command: F) -> Callable[..., Any]:

@@ -60,9 +60,8 @@ def nc(
 
     \b
     Example:
-      nc -l 198.18.0.1 9000                     the kernel's netcat; then, elsewhere:
-      echo hello | sudo pystack nc 198.18.0.1 9000
-      sudo pystack nc -l 9000 > received        and: nc -N 198.18.0.2 9000 < file
+      sudo pystack nc -l 9000            then, elsewhere: nc -N 198.18.0.2 9000
+      sudo pystack nc 198.18.0.1 9000    after this, elsewhere: nc -l 9000
     """
     host, port = _place(place, listen)
     try:

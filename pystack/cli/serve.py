@@ -80,7 +80,7 @@ def serve(
     \b
     Example:
       sudo pystack serve
-      sudo pystack serve http echo --port http=8080 --dir /usr/share/doc
+      sudo pystack serve http echo --port http=8080 --dir .
       sudo pystack serve --dev tun7 --addr 10.9.0.2/24 --addr6 none --sysctl tcp_sack=0
       sudo pystack serve --netns blue --pcap blue.pcapng --msl 1
     """

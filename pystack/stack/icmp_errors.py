@@ -22,6 +22,7 @@ from errno import (
 from typing import Final
 
 from pystack.stack.icmp import (
+    REASSEMBLY_TIME,
     V4_FRAGMENTATION_NEEDED,
     V4_PARAMETER_PROBLEM,
     V4_TIME_EXCEEDED,
@@ -59,8 +60,8 @@ def errno_of(error: IcmpError) -> int:
     if error.version == 4:
         if error.type == V4_UNREACHABLE:
             return _V4_UNREACHABLE[error.code]
-        if error.type == V4_TIME_EXCEEDED:
-            return EHOSTUNREACH
+        if error.type == V4_TIME_EXCEEDED:  # a lost fragment says nothing about the path
+            return 0 if error.code == REASSEMBLY_TIME else EHOSTUNREACH
         return EPROTO if error.type == V4_PARAMETER_PROBLEM else 0
     if error.type == V6_UNREACHABLE:
         return _V6_UNREACHABLE[error.code] if error.code < len(_V6_UNREACHABLE) else EPROTO

@@ -5,7 +5,7 @@ Writes `snd_una`, `snd_wnd`, `snd_wl1`, `snd_wl2`, `max_snd_wnd`, `bytes_acked`,
 
 from __future__ import annotations
 
-from pystack.tcp import expiry, options, recovery, rtt, timers
+from pystack.tcp import expiry, options, recovery, reports, rtt, timers
 from pystack.tcp.states import (
     CLOSING,
     EVENT_WRITABLE,
@@ -33,6 +33,8 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     tcb.last_ack_us = now_us
     if tcb.probes_out:
         expiry.peer_answered(tcb)
+    if tcb.soft_error and tcb.snd_nxt > una:
+        reports.clear(tcb)
     wnd = seg.wnd << tcb.snd_wscale
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)

@@ -126,21 +126,27 @@ def _on_persist(tcb: Tcb, now_us: int) -> None:
             _give_up(tcb)
             return
     retries = tcb.config.tcp_retries2
-    if tcb.orphan:
+    if tcb.orphan:  # nobody waits for it: not for ever (RFC 6429 §4, Linux)
         retries = tcb.config.tcp_orphan_retries or _ORPHAN_RETRIES
+        if _probe_wait_us(tcb) >= tcb.config.tcp_rto_max_ms * 1000:
+            retries = 0
     if tcb.probes_out >= retries:
         _give_up(tcb)
         return
     tcb.pending |= WINDOW_PROBE
 
 
+def _probe_wait_us(tcb: Tcb) -> int:
+    base_us = max(tcb.rto_us, tcb.config.tcp_rto_min_us)
+    wait_us = base_us << min(tcb.probe_backoff, 30)
+    return min(wait_us, tcb.config.tcp_rto_max_ms * 1000)
+
+
 def probe_sent(tcb: Tcb, now_us: int) -> None:
     """A window probe has left: the next one after twice the time (SHLD-30)."""
     tcb.probes_out += 1
     tcb.probe_backoff += 1
-    base_us = max(tcb.rto_us, tcb.config.tcp_rto_min_us)
-    wait_us = min(base_us << min(tcb.probe_backoff, 30), tcb.config.tcp_rto_max_ms * 1000)
-    timers.arm_persist(tcb, now_us + wait_us)
+    timers.arm_persist(tcb, now_us + _probe_wait_us(tcb))
 
 
 def peer_answered(tcb: Tcb) -> None:

@@ -347,8 +347,6 @@ def _window_probe(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return True
     if tcb.snd_up > tcb.snd_una and not _empty(tcb, tx, tcb.snd_una, now_us):
         return False  # acceptable to a shut window, so that it tells of urgent data (MUST-66)
-    if tcb.snd_up > tcb.snd_una and not _empty(tcb, tx, tcb.snd_una, now_us):
-        return False  # urgent data is announced by a segment that is in the window (Linux)
     if not _empty(tcb, tx, tcb.snd_una - 1, now_us):
         return False
     expiry.probe_sent(tcb, now_us)

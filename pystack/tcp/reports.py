@@ -32,6 +32,11 @@ def report(
     tcb.events |= EVENT_SOFT_ERROR
 
 
+def clear(tcb: Tcb) -> None:
+    """What was sent is acknowledged: the soft error is over (Linux)."""
+    tcb.soft_error = 0
+
+
 def take_soft_error(tcb: Tcb) -> int:
     """The last soft error, forgotten by this call."""
     error = tcb.soft_error
