@@ -11,6 +11,8 @@ static int ipv4_options(const uint8_t *p, const uint8_t *end)
         }
         if (end - p < 2 || p[1] < 2 || p[1] > end - p)
             return DROP_BAD_IP_OPTION;
+        if (*p == IPOPT_LSRR || *p == IPOPT_SSRR)
+            return DROP_SOURCE_ROUTE;
         p += p[1];
     }
     return 0;

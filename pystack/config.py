@@ -65,7 +65,7 @@ class Config:
     tcp_keepalive_probes: int = 9
     # -- defence ------------------------------------------------------------------------------
     tcp_invalid_ratelimit: int = 500  # ms between challenge ACKs of one connection
-    tcp_challenge_ack_limit: int = 1000  # per second and stack
+    tcp_challenge_ack_limit: int = 0x7FFF_FFFF  # per second and stack; this is none (Linux)
     tcp_max_ooo_holes: int = 256  # runs held out of order per connection
     # -- IP and ICMP ----------------------------------------------------------------------------
     ip_default_ttl: int = 64

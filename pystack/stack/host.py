@@ -74,7 +74,7 @@ class HostCore:
         if not 16 <= len(secret) <= 64:
             raise ValueError("the secret has 16 to 64 random bytes")
         self.config = config if config is not None else Config()
-        self.shared = Shared(self.config)
+        self.shared = Shared(self.config, secret)
         self.counters: Counters = self.shared.counters
         self.addresses = Addresses()
         for text in addresses:

@@ -14,7 +14,7 @@ from pystack.tcp import emit
 from pystack.tcp.options import TIMESTAMPS_SPACE
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import TxBatch
-from pystack.wire.consts import ACK, FIN, HAS_TIMESTAMPS, RST, SYN
+from pystack.wire.consts import ACK, HAS_TIMESTAMPS, RST, SYN
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, ts_older
 
@@ -113,7 +113,7 @@ class TimeWaits:
             if newer or (0 < ahead < HALF and not old):
                 record.at_us = 0
                 return OPEN_ANEW
-            return STAY  # RFC 6191 §2: in all other cases, in silence
+            return self._answer_limited(record, now_us)  # Linux; RFC 6191 §2 would be silent
         if not flags & ACK:
             return STAY
         if ahead == 0 and not seg.seg_len and not old:
@@ -121,8 +121,15 @@ class TimeWaits:
             if has_ts:
                 record.ts_recent = seg.tsval
             return STAY
-        if old or flags & FIN or seg.length or ahead:
-            self.restart(record, now_us)
+        self.restart(record, now_us)
+        return ANSWER if seg.seg_len else self._answer_limited(record, now_us)
+
+    def _answer_limited(self, record: TimeWait, now_us: int) -> int:
+        """Empty segments and SYNs could make an endless exchange of ACKs."""
+        limit_us = self.config.tcp_invalid_ratelimit * 1000
+        if record.challenge_us and now_us - record.challenge_us < limit_us:
+            return STAY
+        record.challenge_us = now_us
         return ANSWER
 
     def acknowledge(self, record: TimeWait, tx: TxBatch, now_us: int) -> bool:

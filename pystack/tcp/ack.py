@@ -105,8 +105,7 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
     if released > 0:
         tcb.bytes_acked += released
         sndbuf.release(sndbuf.start_seq + released)
-        if not tcb.sndbuf_locked:
-            _grow_send_buffer(tcb)
+        grow_send_buffer(tcb)
         if tcb.want_write and has_room(tcb):
             tcb.events |= EVENT_WRITABLE
     restart = recovery.on_new_ack(tcb, acked, rtt_us, flight, now_us)
@@ -136,8 +135,10 @@ def has_room(tcb: Tcb) -> bool:
     return sndbuf.end_seq - tcb.snd_nxt < tcb.notsent_lowat
 
 
-def _grow_send_buffer(tcb: Tcb) -> None:
+def grow_send_buffer(tcb: Tcb) -> None:
     """Twice the congestion window, as Linux's tcp_sndbuf_expand, up to tcp_wmem[2]."""
+    if tcb.sndbuf_locked:
+        return
     cwnd = tcb.cc.cwnd
     wanted = 2 * max(cwnd, 10 * tcb.eff_mss)
     if wanted > tcb.sndbuf.limit:

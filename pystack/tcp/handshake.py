@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pystack.tcp import delayed_ack, expiry, recovery, rtt
+from pystack.tcp import ack, delayed_ack, expiry, recovery, rtt
 from pystack.tcp.states import ESTABLISHED, EVENT_ESTABLISHED, FIN_WAIT_1, set_state
 from pystack.tcp.tcb import Tcb
 
@@ -17,6 +17,7 @@ def become_established(tcb: Tcb, now_us: int) -> None:
             rtt.fall_back(tcb)
     recovery.on_established(tcb)
     tcb.cc.on_established(segments * tcb.eff_mss, now_us)
+    ack.grow_send_buffer(tcb)
     delayed_ack.set_up(tcb)
     if tcb.keepalive:
         expiry.arm_keepalive(tcb, now_us)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pystack.config import Config
 from pystack.counters import Counters
+from pystack.tcp.isn import keyed_hash
 
 
 class Memory:
@@ -21,20 +22,30 @@ class Memory:
 class Shared:
     """One per stack."""
 
-    __slots__ = ("config", "counters", "memory", "_challenges_left", "_challenges_until_us")
+    __slots__ = (
+        "config", "secret", "counters", "memory", "_challenges_left", "_challenges_until_us",
+    )  # fmt: skip
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, secret: bytes) -> None:
+        """`secret` keys what outsiders must not guess."""
         self.config = config
+        self.secret = secret
         self.counters = Counters()
         self.memory = Memory()
         self._challenges_left = 0
         self._challenges_until_us = 0
 
     def take_challenge(self, now_us: int) -> bool:
-        """Whether the stack may send one more challenge ACK in this second (RFC 5961 §7)."""
+        """Whether the stack may send one more challenge ACK in this second (RFC 5961 §7).
+
+        A limit is taken as a random half to one and a half of itself each second, so that
+        nobody can count what others have drawn (CVE-2016-5696, as Linux).
+        """
         if now_us >= self._challenges_until_us:
             self._challenges_until_us = now_us + 1_000_000
-            self._challenges_left = self.config.tcp_challenge_ack_limit
+            limit = self.config.tcp_challenge_ack_limit
+            chance = keyed_hash(self.secret, now_us.to_bytes(8, "big"), b"challenges")
+            self._challenges_left = (limit >> 1) + chance % max(limit, 1)
         if self._challenges_left <= 0:
             return False
         self._challenges_left -= 1

@@ -47,6 +47,9 @@ HAS_SACK_PERMITTED: Final = 1
 HAS_TIMESTAMPS: Final = 2
 HAS_EXPERIMENT: Final = 4
 
+IPOPT_LSRR: Final = 131  # IPv4 options: loose and strict source route
+IPOPT_SSRR: Final = 137
+
 MAX_WSCALE: Final = 14  # RFC 7323 §2.3
 DEFAULT_MSS_IPV4: Final = 536  # RFC 9293 §3.7.1
 DEFAULT_MSS_IPV6: Final = 1220
@@ -90,6 +93,7 @@ DROP_RECEIVE_BUFFER: Final = 24  # no memory for text that came out of order
 DROP_AFTER_CLOSE: Final = 25  # text for a connection nobody reads any more
 DROP_RST_REFUSED: Final = 26  # RST outside of the one number that is obeyed (RFC 5961 §3)
 DROP_ICMP_QUOTE: Final = 27  # an ICMP error quoting no connection, or a number not in flight
+DROP_SOURCE_ROUTE: Final = 28  # as Linux by default, and RFC 7126 §4.3, §4.4
 
 DROP_NAMES: Final = (
     "", "truncated", "bad_version", "bad_ip_header", "bad_ip_checksum", "bad_ip_option",
@@ -97,4 +101,5 @@ DROP_NAMES: Final = (
     "bad_fragment", "fragment_limit", "bad_icmp", "unknown_protocol", "syn_queue_full",
     "accept_queue_full", "tx_full", "no_timestamp", "paws", "out_of_window", "no_ack",
     "old_ack", "bad_ack", "receive_buffer", "after_close", "rst_refused", "icmp_quote",
+    "source_route",
 )  # fmt: skip

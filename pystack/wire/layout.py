@@ -75,6 +75,8 @@ def _ipv4_options(options: memoryview) -> int:
             continue
         if end - at < 2 or not 2 <= options[at + 1] <= end - at:
             return consts.DROP_BAD_IP_OPTION
+        if options[at] in (consts.IPOPT_LSRR, consts.IPOPT_SSRR):
+            return consts.DROP_SOURCE_ROUTE
         at += options[at + 1]
     return 0
 
