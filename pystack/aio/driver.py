@@ -1,8 +1,9 @@
 """What makes a host run: packets from a device to it and back, its deadlines on the loop.
 
-One wake-up takes batches for a millisecond, so that timers and other tasks get their turn, and after each
-batch writes what it called for. There is one timer, armed anew only when something is due
-earlier than it; it may come too early and then finds nothing to do, but an idle stack has none.
+One wake-up takes batches for a millisecond, so that timers and other tasks get their turn, and
+after each batch writes what it called for. There is one timer, armed anew only when something is
+due earlier than it; it may come too early and then finds nothing to do, but an idle stack has
+none.
 """
 
 from __future__ import annotations

@@ -139,8 +139,9 @@ async def _passive(scene: Scene) -> None:
         await scene.stack.create_server(runner.server, scene.ours, _PORT)
         page = await _curl(url)
         await scene.over.wait()
-        scene.title("curl opens, pystack closes first", f"curl -H 'Connection: close' {url}")
-        await _curl("-H", "Connection: close", url)
+        # in HTTP/1.0 the end of the connection is the end of the page, so curl waits for it
+        scene.title("curl opens, pystack closes first", f"curl --http1.0 {url}")
+        await _curl("--http1.0", url)
         await scene.over.wait()
     finally:
         await runner.cleanup()

@@ -10,7 +10,7 @@ import html
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from pystack.cli.connection_facts import facts, lines
 
@@ -57,12 +57,24 @@ async def runner(folder: Path | None) -> web.AppRunner:
     return made
 
 
-async def _page(request: web.Request) -> web.Response:
+async def _page(request: web.Request) -> web.StreamResponse:
     known = _facts(request)
     if "text/html" in request.headers.get("Accept", ""):
         return web.Response(text=_html(request, known), content_type="text/html")
     text = "".join(f"{name:<18}{value}\n" for name, value in lines(known))
+    if request.version < HttpVersion11:
+        return await _until_close(request, text)
     return web.Response(text=text)
+
+
+async def _until_close(request: web.Request, text: str) -> web.StreamResponse:
+    """Answer in the way of HTTP/1.0: no length, the end of the connection is the end of it."""
+    response = web.StreamResponse()
+    response.content_type, response.charset = "text/plain", "utf-8"
+    await response.prepare(request)
+    await response.write(text.encode())
+    await response.write_eof()
+    return response
 
 
 async def _json(request: web.Request) -> web.Response:

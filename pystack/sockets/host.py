@@ -26,9 +26,7 @@ _AVAILABLE: Final = "tcp_available_congestion_control"
 class Host(HostCore):
     """`HostCore` (see there for the arguments and for how to drive it) with sockets."""
 
-    def socket(
-        self, family: int = c.AF_INET, type: int = c.SOCK_STREAM, proto: int = 0
-    ) -> Socket:
+    def socket(self, family: int = c.AF_INET, type: int = c.SOCK_STREAM, proto: int = 0) -> Socket:
         """A new socket, never blocking. AF_INET6 sockets speak IPv4 as well (IPV6_V6ONLY).
 
         Raises OSError EAFNOSUPPORT, ESOCKTNOSUPPORT (SOCK_STREAM is all there is),

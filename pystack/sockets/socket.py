@@ -37,6 +37,7 @@ from pystack.tcp.tcb import Tcb
 if TYPE_CHECKING:
     from pystack.sockets.host import Host
 
+
 class Ear(Owner):
     """Hears from the stack what happens to a socket's connection or listener."""
 
@@ -314,4 +315,3 @@ class Socket:
 def _peer(tcb: Tcb) -> tuple[bytes, int]:
     key = tcb.key
     return key[16:32], key[34] << 8 | key[35]
-

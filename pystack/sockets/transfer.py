@@ -264,4 +264,3 @@ def _ancillary(family: int, report: Report) -> Ancillary:
         return IPPROTO_IP, IP_RECVERR, head + shown
     shown = _SOCKADDR_IN6.pack(AF_INET6 if offender else AF_UNSPEC, 0, 0, offender, 0)
     return IPPROTO_IPV6, IPV6_RECVERR, head + shown
-

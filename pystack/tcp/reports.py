@@ -23,7 +23,9 @@ def report(
     tcb: Tcb, error: int, origin: int, kind: int, code: int, info: int, offender: bytes
 ) -> None:
     """Note a soft error: errno, who says so, ICMP type and code, its information."""
-    tcb.soft_error = error
+    if origin != ORIGIN_LOCAL:
+        if origin != ORIGIN_LOCAL:
+        tcb.soft_error = error  # ours is no error yet: SO_ERROR is not to show it
     if not tcb.recverr:
         return
     if tcb.reports is None:

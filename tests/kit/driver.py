@@ -139,7 +139,7 @@ class Driver:
 
     def segment(self, text: str, flow: str = "", **fields: int | bytes | str) -> bytes:
         """The packet that a `<` line with this segment would bring in, for a test to bend."""
-        return craft.tcp_packet(parse_tcp(text, "<"), self.flow(flow), fields)
+        return craft.tcp_packet(parse_tcp(text.strip(), "<"), self.flow(flow), fields)
 
     def inject(self, *packets: bytes, gso_size: int = 0, checksum_state: int = 0) -> None:
         """Packets come in now, in one batch."""

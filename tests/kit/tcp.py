@@ -7,6 +7,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
+from pystack.sockets import Host
 from pystack.tcp.states import NAMES
 from tests.kit.driver import Driver
 from tests.kit.flow import Flow, pattern
@@ -29,7 +30,7 @@ class StateTrace:
 
     def state(self, key: bytes, old: int, new: int, now_us: int) -> None:
         self._kit.states.append((key, old, new))
-        self._kit.trace.add(now_us, "·", f"{NAMES[old]} -> {NAMES[new]}")
+        self._kit.trace.add(self._kit.now_us, "·", f"{NAMES[old]} -> {NAMES[new]}")
 
 
 class Tcp(Driver):
@@ -40,8 +41,6 @@ class Tcp(Driver):
     """
 
     def __init__(self, variant: Variant, settings: dict[str, Any]) -> None:
-        from pystack.sockets.host import Host
-
         self.variant = variant
         self.version = variant.version
         local, remote = ADDRESSES[self.version]

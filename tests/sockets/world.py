@@ -219,4 +219,3 @@ class KernelWorld(World):
             with contextlib.suppress(OSError):
                 sock.setsockopt(*LINGER_0)
             sock.close()
-

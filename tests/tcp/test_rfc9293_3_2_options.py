@@ -78,7 +78,7 @@ def test_options_are_accepted_in_every_kind_of_segment(tcp: Tcp) -> None:
     )
     assert sock.recv(100) == tcp.data(10)
     assert sock.recv(100) == b""
-    tcp.play("+0 < R. 12:12(0) ack 1 <nop,nop,TS val 804 ecr 200,raw 0x4e060102030405>\n+1 quiet")
+    tcp.play("+0 < R. 12:12(0) ack 1 <nop,nop,TS val 804 ecr 200,raw 0x4e0601020304>\n+1 quiet")
     assert tcp.state() == "CLOSED"
 
 
