@@ -24,7 +24,6 @@ def report(
 ) -> None:
     """Note a soft error: errno, who says so, ICMP type and code, its information."""
     if origin != ORIGIN_LOCAL:
-        if origin != ORIGIN_LOCAL:
         tcb.soft_error = error  # ours is no error yet: SO_ERROR is not to show it
     if not tcb.recverr:
         return
