@@ -51,7 +51,8 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         and not seg.flags & (SYN | FIN)
     ):
         recovery.on_dup_ack(tcb, now_us)
-    if seq > tcb.snd_wl1 or (seq == tcb.snd_wl1 and ack >= tcb.snd_wl2):
+    # an ACK that moves SND.UNA is news whatever its number (Linux): a repeat may carry it
+    if ack > una or seq > tcb.snd_wl1 or (seq == tcb.snd_wl1 and ack >= tcb.snd_wl2):
         _take_window(tcb, seq, ack, wnd, now_us)
     return True
 
