@@ -1,0 +1,117 @@
+"""What a transport tells of its connection, and the options that may be set through it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from pystack.aio.stack import Stack
+from tests.aio.recorder import Recorder, connected
+from tests.aio.two_stacks import LEFT, LEFT6, RIGHT, RIGHT6, device_of, two_stacks
+
+
+@two_stacks()
+async def test_names_of_both_ends_are_known_and_stay_so_after_the_end(
+    left: Stack, right: Stack
+) -> None:
+    client, server = await connected(left, right, local_addr=(LEFT, 5000))
+    for _ in range(2):
+        assert client.transport.get_extra_info("sockname") == (LEFT, 5000)
+        assert client.transport.get_extra_info("peername") == (RIGHT, 7000)
+        assert server.transport.get_extra_info("sockname") == (RIGHT, 7000)
+        assert server.transport.get_extra_info("peername") == (LEFT, 5000)
+        client.transport.close()
+        await server.lost
+
+
+@two_stacks()
+async def test_ipv6_names_have_four_parts(left: Stack, right: Stack) -> None:
+    server = await right.create_server(Recorder, None, 7000)
+    transport, _ = await left.create_connection(Recorder, RIGHT6, 7000, local_addr=(LEFT6, 5000))
+    assert transport.get_extra_info("sockname") == (LEFT6, 5000, 0, 0)
+    assert transport.get_extra_info("peername") == (RIGHT6, 7000, 0, 0)
+    assert transport.get_extra_info("socket").family == socket.AF_INET6
+    server.close()
+
+
+@two_stacks()
+async def test_what_is_not_known_is_the_default(left: Stack, right: Stack) -> None:
+    client, _ = await connected(left, right)
+    assert client.transport.get_extra_info("sslcontext") is None
+    assert client.transport.get_extra_info("cipher", 7) == 7
+
+
+@two_stacks()
+async def test_the_socket_takes_options_by_the_numbers_of_pythons_socket_module(
+    left: Stack, right: Stack
+) -> None:
+    client, server = await connected(left, right)
+    for end in client, server:
+        facade = end.transport.get_extra_info("socket")
+        assert facade.family == socket.AF_INET
+        assert facade.type == socket.SOCK_STREAM
+        assert facade.proto == socket.IPPROTO_TCP
+        assert facade.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        facade.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        assert facade.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        with pytest.raises(OSError, match="no such option"):
+            facade.setsockopt(socket.SOL_SOCKET, 12345, 1)
+
+
+@two_stacks()
+async def test_options_of_one_accepted_connection_are_not_those_of_the_next(
+    left: Stack, right: Stack
+) -> None:
+    accepted: list[Recorder] = []
+
+    def accept() -> Recorder:
+        accepted.append(Recorder())
+        return accepted[-1]
+
+    await right.create_server(accept, None, 7000)
+    for _ in range(2):
+        await left.create_connection(Recorder, RIGHT, 7000)
+    await asyncio.sleep(1)
+    first, second = (one.transport.get_extra_info("socket") for one in accepted)
+    first.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    assert second.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+@two_stacks()
+async def test_the_socket_is_a_name_and_options_and_nothing_to_wait_on(
+    left: Stack, right: Stack
+) -> None:
+    client, _ = await connected(left, right, local_addr=(LEFT, 5000))
+    facade = client.transport.get_extra_info("socket")
+    assert facade == client.transport.get_extra_info("socket")
+    assert len({facade, client.transport.get_extra_info("socket")}) == 1
+    assert facade.fileno() == -1
+    assert facade.getsockname() == (LEFT, 5000)
+    assert facade.getpeername() == (RIGHT, 7000)
+    assert facade.gettimeout() == 0
+    facade.setblocking(False)
+    facade.settimeout(0)
+    for refused in (lambda: facade.setblocking(True), lambda: facade.settimeout(1)):
+        with pytest.raises(ValueError, match="transport's socket"):
+            refused()
+    assert not hasattr(facade, "recv")
+    assert "ESTABLISHED" in repr(facade)
+    assert "open" in repr(client.transport)
+
+
+@two_stacks()
+async def test_tcp_info_counts_what_passed(left: Stack, right: Stack) -> None:
+    client, server = await connected(left, right)
+    client.transport.write(bytes(1000))
+    await asyncio.sleep(1)
+    facade = client.transport.get_extra_info("socket")
+    assert facade.tcp_info().tcpi_bytes_acked == 1000
+    assert server.transport.get_extra_info("tcp_info").tcpi_bytes_received == 1000
+    assert facade.ioctl(0x5411) == 0  # SIOCOUTQ
+    device_of(left).lose = lambda packet: True
+    client.transport.write(bytes(1000))
+    assert facade.ioctl(0x5411) == 1000
+    client.transport.abort()
+    server.transport.abort()
