@@ -11,7 +11,7 @@ from tests.conformance.plugin import ConformancePlugin
 from tests.kit.variants import VARIANTS, Variant, chosen
 
 MARKERS = (
-    "deviation(*ids): shows what we do where a waived requirement is not followed",
+    "deviation(*ids): shows what we do where a requirement is not followed, or not to the letter",
     "variants(*names): run with these variants of the kit only (see tests/kit/variants.py)",
     "host(mtu=…, gso=…, sysctl names=…): how the `tcp` fixture makes its host",
 )

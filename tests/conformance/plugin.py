@@ -1,8 +1,8 @@
 """Collects which requirement each test names, and how the test went, into a JSON file.
 
 A test shows a requirement with `@pytest.mark.requirement("RFC9293-MUST-12", …)`. A test that
-shows how we behave where we leave a requirement on purpose (a waived one) has
-`@pytest.mark.deviation("…")` instead.
+shows how we behave where a requirement is left on purpose has `@pytest.mark.deviation("…")`: what
+we do instead of a waived one, or the one exception to a followed one.
 """
 
 from __future__ import annotations
