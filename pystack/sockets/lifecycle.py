@@ -69,7 +69,7 @@ def bind(sock: Socket, where: Any) -> None:
             raise fault(EINVAL)
     if local not in addresses.local and local not in _WILDCARDS and not _is_shared(sock, local):
         raise fault(EADDRNOTAVAIL)
-    if sock.state != CLOSED or sock.tcb is not None or sock.reserved is not None:
+    if sock.state != CLOSED or sock.reserved is not None:
         raise fault(EINVAL)
     _reserve(sock, local, port)
     sock.address_locked = local not in _WILDCARDS
@@ -127,7 +127,6 @@ def listen(sock: Socket, backlog: int) -> None:
     settings.apply_to_listener(listener, host.config)
     listener.settings = sock.apply_settings
     sock.listener = listener
-    sock.error = 0
 
 
 def accept(sock: Socket) -> tuple[Socket, Address]:
@@ -208,8 +207,12 @@ def _begin(sock: Socket, where: Any) -> None:
         raise fault(EADDRNOTAVAIL) from None  # Linux: the connection exists
     if not sock.settings.quick_ack:
         calls.set_quick_ack(tcb, False)
+    if sock.shut & RCV_SHUTDOWN:  # by a shutdown() that found no connection
+        calls.shutdown_read(tcb)
     tcb.owner = sock.ear
     sock.tcb = tcb
+    sock.local = key[:16]
+    sock.port = key[32] << 8 | key[33]
     sock.error = 0
     sock.error_taken = False
     host.open(tcb)
@@ -235,8 +238,7 @@ def disconnect(sock: Socket) -> None:
         sock.listener = None
     tcb = sock.tcb
     if tcb is not None:
-        sock.local = tcb.key[:16]
-        sock.port = tcb.key[32] << 8 | tcb.key[33]
+        sock.error = errors.pending(sock)  # nobody has been told yet: it stays
         sock.tcb = None
         sock.error_taken = False
         if _reset(host, tcb):

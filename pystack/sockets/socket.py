@@ -76,7 +76,7 @@ class Socket:
     shut: int
     error: int  # Linux: sk_err, apart from that of `tcb`
     error_taken: bool  # somebody has been given tcb.error
-    local: bytes  # what getsockname shows without a connection
+    local: bytes  # what getsockname shows
     port: int
     address_locked: bool  # chosen by bind(), not by us
     port_locked: bool
@@ -238,9 +238,6 @@ class Socket:
     def getsockname(self) -> Address:
         """The local address and port."""
         self.check()
-        if self.tcb is not None:
-            key = self.tcb.key
-            return endpoint.unparse(self.family, key[:16], key[32] << 8 | key[33])
         return endpoint.unparse(self.family, self.local, self.port)
 
     def getpeername(self) -> Address:

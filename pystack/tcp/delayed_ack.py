@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.tcp import timers
-from pystack.tcp.tcb import ACK_NOW, Tcb
+from pystack.tcp.tcb import ACK_NOW, ACK_SOON, Tcb
 from pystack.wire.segment import Segment
 
 ATO_MIN_US: Final = 40_000
@@ -64,11 +64,11 @@ def on_text(tcb: Tcb, seg: Segment, now_us: int) -> None:
 def schedule(tcb: Tcb, now_us: int) -> None:
     """In-order text was taken: acknowledge now or later."""
     tcb.ack_scheduled = True
-    if tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss or (tcb.quick_acks and not tcb.pingpong):
+    if tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss or tcb.recvbuf.ooo_bytes:
         tcb.pending |= ACK_NOW
         return
-    if tcb.recvbuf.ooo_bytes:
-        tcb.pending |= ACK_NOW
+    if tcb.quick_acks and not tcb.pingpong:
+        tcb.pending |= ACK_SOON  # merged over the batch (MUST-58), as GRO does for Linux
         return
     ato_us = tcb.ato_us
     if ato_us > ATO_MIN_US:

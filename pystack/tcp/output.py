@@ -19,6 +19,8 @@ from pystack.tcp.states import (
 )
 from pystack.tcp.tcb import (
     ACK_NOW,
+    ACK_SOON,
+    ANY_ACK,
     ARM,
     CHALLENGE_ACK,
     KEEPALIVE_PROBE,
@@ -82,7 +84,7 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 def _send_syn(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if not emit.syn(tcb, tx, tcb.state == SYN_RECEIVED, now_us):
         return False
-    tcb.pending &= ~(SEND_SYN | ACK_NOW)
+    tcb.pending &= ~(SEND_SYN | ANY_ACK)
     board = tcb.scoreboard
     if tcb.snd_nxt == tcb.iss:
         tcb.snd_nxt = tcb.iss + 1
@@ -162,7 +164,7 @@ def _resend_run(tcb: Tcb, tx: TxBatch, seq: int, length: int, mss: int, now_us: 
     tcb.bytes_retrans += text
     tcb.bytes_sent += text
     tcb.shared.counters.retrans_segs += segs
-    tcb.pending &= ~(ACK_NOW | CHALLENGE_ACK | WINDOW_UPDATE)
+    tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     return True
 
 
@@ -261,7 +263,7 @@ def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> N
         tcb.bytes_sent += text
         delayed_ack.on_data_sent(tcb, now_us)
     tcb.last_sent_us = now_us
-    tcb.pending &= ~(ACK_NOW | CHALLENGE_ACK | WINDOW_UPDATE)
+    tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     if not tcb.rto_at_us:
         timers.arm_rto(tcb, expiry.next_rto_at(tcb, now_us))
     if tcb.persist_at_us:
@@ -285,7 +287,7 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if pending & WINDOW_PROBE:
         if not _window_probe(tcb, tx, now_us):
             return False
-        tcb.pending &= ~(WINDOW_PROBE | ACK_NOW)
+        tcb.pending &= ~(WINDOW_PROBE | ACK_NOW | ACK_SOON)
     if pending & KEEPALIVE_PROBE:
         if not _empty(tcb, tx, tcb.snd_una - 1, now_us):
             return False
@@ -297,10 +299,10 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
             tcb.ack_scheduled and tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss
         ):
             tcb.pending |= ACK_NOW
-    if tcb.pending & ACK_NOW:
+    if tcb.pending & (ACK_NOW | ACK_SOON):
         if not _empty(tcb, tx, tcb.snd_nxt, now_us):
             return False
-        tcb.pending &= ~(ACK_NOW | CHALLENGE_ACK)
+        tcb.pending &= ~ANY_ACK
     elif tcb.pending & CHALLENGE_ACK:
         tcb.pending &= ~CHALLENGE_ACK
         if _may_challenge(tcb, now_us):
@@ -311,7 +313,7 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 def output_ack(tcb: Tcb, tx: TxBatch, now_us: int) -> None:
     """An ACK that must leave before the next segment of this connection is handled."""
     if tcb.state >= SYN_RECEIVED and _empty(tcb, tx, tcb.snd_nxt, now_us):
-        tcb.pending &= ~(ACK_NOW | CHALLENGE_ACK)
+        tcb.pending &= ~ANY_ACK
 
 
 def _empty(tcb: Tcb, tx: TxBatch, seq: int, now_us: int) -> bool:

@@ -32,7 +32,10 @@ WINDOW_PROBE: Final = 16
 KEEPALIVE_PROBE: Final = 32
 WINDOW_UPDATE: Final = 64  # the application has read: offer more if it is worth a segment
 ARM: Final = 128  # a socket call changed something that only a clock can put into effect
+ACK_SOON: Final = 512  # acknowledge after the batch: what follows in it may be covered too
 RETRANSMIT_NOW: Final = 256  # the first lost run goes whatever the window says (fast retransmit)
+
+ANY_ACK: Final = ACK_NOW | ACK_SOON | CHALLENGE_ACK
 
 Report = tuple[int, int, int, int, int, bytes]  # errno, origin, type, code, info, offender
 
