@@ -11,7 +11,7 @@ from pystack.device.tun import Tun, open_tun
 from pystack.wire import codec
 from pystack.wire.batch import RxBatch, TxBatch
 
-DEFAULT_QUEUE_LENGTH: Final = 1000  # packets
+DEFAULT_QUEUE_LENGTH: Final = 4096  # packets; 500 clients at once send more than 1000
 
 
 class TunDevice:

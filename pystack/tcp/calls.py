@@ -22,7 +22,7 @@ from pystack.tcp.states import (
     end,
     set_state,
 )
-from pystack.tcp.tcb import ACK_NOW, ARM, SEND_RST, SEND_SYN, WINDOW_UPDATE, Tcb
+from pystack.tcp.tcb import ARM, SEND_RST, SEND_SYN, WINDOW_UPDATE, Tcb
 
 Buffer = bytes | bytearray | memoryview
 
@@ -40,11 +40,6 @@ def open_passive(tcb: Tcb) -> None:
     tcb.passive = True
     set_state(tcb, SYN_RECEIVED)
     tcb.shared.counters.passive_opens += 1
-
-
-def may_send(tcb: Tcb) -> bool:
-    """Whether SEND is allowed: the write side is open and there is a connection or one is made."""
-    return not tcb.fin_wanted and tcb.state in (SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT)
 
 
 def send(
@@ -258,7 +253,3 @@ def set_congestion(tcb: Tcb, cc: CongestionControl) -> None:
     tcb.cc = cc
 
 
-def flush_ack(tcb: Tcb) -> None:
-    """Acknowledge with the next transmit what has come."""
-    if tcb.ack_scheduled:
-        tcb.pending |= ACK_NOW

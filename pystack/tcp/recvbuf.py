@@ -8,7 +8,7 @@ except `read_seq` at set-up.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -194,26 +194,9 @@ class RecvBuffer:
                 return left, right
         return None
 
-    def first_gap_end(self) -> int:
-        """Where the first text held out of order begins; 0 when there is none."""
-        return self._starts[0] if self._starts else 0
-
     def highest(self) -> int:
         """The right edge of all text held out of order; 0 when there is none."""
         return self._starts[-1] + len(self._texts[-1]) if self._starts else 0
-
-    def holds(self, seq: int) -> int:
-        """Octet number `seq` if it is here (ready or held), else -1."""
-        if self.read_seq <= seq < self.read_seq + self.held:
-            return self.peek(1, seq - self.read_seq)[0]
-        index = bisect_right(self._starts, seq) - 1
-        if index >= 0 and seq < self._starts[index] + len(self._texts[index]):
-            return self._texts[index][seq - self._starts[index]]
-        return -1
-
-    def holes_before(self, seq: int) -> int:
-        """How many held texts begin below `seq`."""
-        return bisect_left(self._starts, seq)
 
     def clear(self) -> None:
         """Let go of all memory."""

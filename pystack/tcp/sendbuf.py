@@ -133,21 +133,6 @@ class SendBuffer:
             if not eor:
                 self.eor = None
 
-    def drop_unsent(self, seq: int) -> None:
-        """Forget all octets from `seq` on (never sent); the buffer then ends there."""
-        while len(self._chunks) > self._first and self._starts[-1] >= seq:
-            self._chunks.pop()
-            self._starts.pop()
-        if len(self._chunks) > self._first:
-            keep = seq - self._starts[-1]
-            self._chunks[-1] = bytes(self._chunks[-1][:keep])
-        else:
-            self._chunks.clear()
-            self._starts.clear()
-            self._first = 0
-        self.memory.held_bytes -= self.end_seq - seq
-        self.end_seq = seq
-
     def clear(self) -> None:
         """Let go of all memory; the numbers stay."""
         self._chunks.clear()

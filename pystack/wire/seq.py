@@ -24,6 +24,3 @@ def ts_older(a: int, b: int) -> bool:
     return 0 < ((b - a) & MASK) < HALF
 
 
-def ts_elapsed(now: int, then: int) -> int:
-    """Ticks from timestamp `then` to `now`, both 32-bit, `then` being in the past."""
-    return (now - then) & MASK
