@@ -144,4 +144,3 @@ class TimeWaits:
             tx, record.key, record.snd_nxt, record.rcv_nxt, ACK, record.wnd, opts,
             record.tos, record.ttl, 0,
         )  # fmt: skip
-

@@ -251,5 +251,3 @@ def set_congestion(tcb: Tcb, cc: CongestionControl) -> None:
     """TCP_CONGESTION: `cc`, made with the present cwnd, goes on in place of the one before."""
     cc.ssthresh = tcb.cc.ssthresh
     tcb.cc = cc
-
-

@@ -130,4 +130,3 @@ def reset_for(tx: TxBatch, seg: Segment, ttl: int) -> bool:
         return bare(tx, key, seg.ack, 0, RST, 0, b"", 0, ttl, 0)
     ack = (seg.seq + seg.seg_len) & MASK
     return bare(tx, key, 0, ack, RST | ACK, 0, b"", 0, ttl, 0)
-

@@ -353,4 +353,3 @@ def _window_probe(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return False
     expiry.probe_sent(tcb, now_us)
     return True
-

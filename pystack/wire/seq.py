@@ -22,5 +22,3 @@ def unwrap(wire: int, near: int) -> int:
 def ts_older(a: int, b: int) -> bool:
     """Whether 32-bit timestamp `a` is older than `b` (RFC 7323 §5.2: 0 < b - a < 2**31)."""
     return 0 < ((b - a) & MASK) < HALF
-
-
