@@ -141,6 +141,16 @@ def test_a_port_in_time_wait_is_in_use_but_with_reuse(world: World) -> None:
     assert outcome(reusing(world.far()).bind, address) is None
 
 
+def test_a_connection_that_has_ended_may_be_bound_anew_if_its_port_was_chosen_for_it(
+    world: World,
+) -> None:
+    client, server = world.pair()
+    world.reset(server)
+    assert outcome(client.bind, (world.here, 0)) is None
+    assert client.getsockname()[0] == world.here
+    assert outcome(client.connect, world.closed_port()) == "EISCONN"
+
+
 def test_a_closed_socket_frees_its_port(world: World) -> None:
     sock = world.near()
     sock.bind((world.here, 0))

@@ -170,6 +170,17 @@ def test_unspec_dissolves_a_connection_with_a_reset(world: World) -> None:
     assert outcome(client.connect, world.where(listener)) is None
 
 
+def test_an_error_nobody_was_told_survives_unspec_and_listen(world: World) -> None:
+    client, server = world.pair()
+    world.reset(server)
+    assert outcome(client.connect, None) is None
+    assert polled(client) == FRESH | {"ERR"}
+    assert outcome(client.listen, 1) is None
+    assert polled(client) == set()
+    assert outcome(client.send, b"x") == "ECONNRESET"
+    assert outcome(client.send, b"x") == "EPIPE"
+
+
 def test_unspec_while_connecting_gives_the_attempt_up(world: World) -> None:
     sock = world.near()
     address = world.silent_port()
