@@ -258,3 +258,37 @@ def test_no_more_time_waits_are_kept_than_the_setting_allows(tcp: Tcp) -> None:
         )
     kept = [tcp.state(f"n{number}") for number in range(6)].count("TIME_WAIT")
     assert kept <= 3
+
+
+def test_a_time_wait_outlasts_the_timers_of_other_connections(tcp: Tcp) -> None:
+    listener = tcp.listen()
+    in_time_wait(tcp, listener=listener)
+    sock = tcp.established(listener=listener, flow="b", rtt=0.01)
+    sock.send(b"x")
+    tcp.play("+0 b> P. 1:2(1) ack 1\n+0.2..0.3 b> P. 1:2(1) ack 1\n+0 b< . 1:1(0) ack 2\n+1 quiet")
+    assert tcp.state() == "TIME_WAIT"
+    tcp.play("+0 < F. 1:1(0) ack 2\n+0 > . 2:2(0) ack 2")
+
+
+@pytest.mark.requirement("RFC9293-S3.10.7.4-2")
+def test_a_segment_without_ack_in_time_wait_is_dropped(tcp: Tcp) -> None:
+    in_time_wait(tcp)
+    tcp.play("+1 < F 1:1(0) win 100\n+0 < P 1:11(10) win 100\n+1 quiet")
+    assert tcp.state() == "TIME_WAIT"
+
+
+def test_time_waits_end_in_the_order_in_which_they_were_last_restarted(tcp: Tcp) -> None:
+    listener = tcp.listen()
+    for name in ("a", "b"):
+        tcp.established(listener=listener, flow=name, rtt=0.01).close()
+        tcp.play(
+            f"""
+            +0     {name}> F. 1:1(0) ack 1
+            +0.01  {name}< F. 1:1(0) ack 2
+            +0     {name}> .  2:2(0) ack 2
+            """
+        )
+    tcp.play("+30 a< F. 1:1(0) ack 2\n+0 a> . 2:2(0) ack 2\n+31 quiet")
+    assert [tcp.state(name) for name in ("a", "b")] == ["TIME_WAIT", "CLOSED"]
+    tcp.quiet(30)
+    assert tcp.state("a") == "CLOSED"
