@@ -233,10 +233,13 @@ def disconnect(sock: Socket) -> None:
     """Back to a socket as new, but for its options and what `bind` chose (Linux:
     tcp_disconnect). A peer gets a RST, and the socket ECONNRESET."""
     host = sock.host
+    tcb = sock.tcb
+    goes_on = sock.listener is not None or (tcb is not None and tcb.state != CLOSED)
+    if goes_on and not sock.port_locked:
+        release_port(sock)
     if sock.listener is not None:
         host.unlisten(sock.listener)
         sock.listener = None
-    tcb = sock.tcb
     if tcb is not None:
         sock.error = errors.pending(sock)  # nobody has been told yet: it stays
         sock.tcb = None
@@ -246,8 +249,6 @@ def disconnect(sock: Socket) -> None:
     sock.shut = 0
     if not sock.address_locked:
         sock.local = endpoint.any_address(sock.family)
-    if not sock.port_locked:
-        release_port(sock)
 
 
 def _reset(host: Host, tcb: Tcb) -> bool:

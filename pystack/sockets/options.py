@@ -34,9 +34,10 @@ def set_option(sock: Socket, level: int, name: int, value: Any) -> None:
     option.set(sock, settings, _as_bytes(value) if option.raw else _as_int(level, value))
     sock.settings = settings
     tcb = sock.tcb
-    if tcb is not None and tcb.state != CLOSED and option.effect is not None:
+    if tcb is not None and option.effect is not None:
         option.effect(settings, tcb)
-        sock.host.mark(tcb)
+        if tcb.state != CLOSED:
+            sock.host.mark(tcb)
     if sock.listener is not None:
         settings.apply_to_listener(sock.listener, sock.host.config)
 

@@ -183,7 +183,8 @@ class Socket:
         MSG_NOSIGNAL change nothing. Raises EAGAIN when there is no room or the connection is
         still being made, EPIPE after shutdown or without connection, and the pending error.
         """
-        self.check()
+        if self.closed:
+            raise fault(EBADF)
         return transfer.send(self, data, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -194,7 +195,8 @@ class Socket:
         MSG_WAITALL and MSG_DONTWAIT change nothing. Reading stops at the urgent mark. Raises
         EAGAIN when nothing is there, ENOTCONN, and the pending error (ECONNRESET, ETIMEDOUT).
         """
-        self.check()
+        if self.closed:
+            raise fault(EBADF)
         return transfer.recv(self, size, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:

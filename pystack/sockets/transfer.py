@@ -90,6 +90,14 @@ def _why_not(sock: Socket, flags: int) -> OSError:
 # -- receiving ----------------------------------------------------------------------------------
 def recv(sock: Socket, size: int, flags: int) -> bytes:
     """See `Socket.recv`."""
+    tcb = sock.tcb
+    if not flags and size > 0 and tcb is not None and tcb.urgent_byte == urgent.NONE:
+        text = tcb.recvbuf.take(size)
+        if text:
+            calls.after_read(tcb)
+            if tcb.state != CLOSED:
+                sock.host.mark(tcb)
+            return text
     if size < 0:
         raise ValueError("negative size in recv")
     if flags & MSG_ERRQUEUE:
@@ -98,7 +106,6 @@ def recv(sock: Socket, size: int, flags: int) -> bytes:
         return _recv_oob(sock, size, flags)
     if not size:
         return b""
-    tcb = sock.tcb
     ready = _ready(sock, tcb, flags) if tcb is not None else 0
     if tcb is None or not ready:
         _meet_end(sock)

@@ -44,7 +44,8 @@ def test_the_state_is_told_by_linuxs_numbers_through_a_whole_life(world: World) 
     world.settle()
     told += [info(client)["tcpi_state"], info(server)["tcpi_state"]]
     told.append(info(world.listener())["tcpi_state"])
-    assert told == [7, 2, 1, 5, 8, 7, 7, 10]
+    assert told.pop(3) in (4, 5)  # the kernel's ACK of the FIN may take 40 ms
+    assert told == [7, 2, 1, 8, 7, 7, 10]
     assert [names[number] for number in (7, 10)] == [0, 1]
 
 

@@ -212,7 +212,7 @@ class KernelWorld(World):
     far = near
 
     def settle(self) -> None:
-        time.sleep(0.003)  # loopback delivers within the call that sends; timers may not matter
+        time.sleep(0.005)  # loopback delivers within the call that sends; timers may not matter
 
     def close(self) -> None:
         for sock in self.sockets:
