@@ -250,7 +250,7 @@ class Socket:
         return endpoint.unparse(self.family, *_peer(self.tcb))
 
     def setsockopt(self, level: int, option: int, value: int | str | bytes | bytearray) -> None:
-        """Set an option: an int, or the bytes of its C form; see `options` for all of them.
+        """Set an option: an int, or the bytes of its C form; see `option_table` for all of them.
         Raises ENOPROTOOPT for an unknown one, EINVAL for a value that it does not take."""
         self.check()
         options.set_option(self, level, option, value)

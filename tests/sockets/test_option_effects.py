@@ -106,9 +106,11 @@ def test_the_user_timeout_ends_one_connection_in_its_time(family: int) -> None:
     wire = make_wire()
     hasty, _ = connected(wire, family)
     patient, _ = connected(wire, family)
+    stubborn, _ = connected(wire, family)
     hasty.setsockopt(IPPROTO_TCP, c.TCP_USER_TIMEOUT, 5000)
+    stubborn.setsockopt(IPPROTO_TCP, c.TCP_USER_TIMEOUT, 0x7FFF_FFFF)  # 24 days
     wire.drop = lambda sender, packet: True
-    for sock in (hasty, patient):
+    for sock in (hasty, patient, stubborn):
         sock.send(b"anybody there?")
     wire.run(4 * SECOND)
     assert error_of(hasty) == 0
@@ -118,7 +120,9 @@ def test_the_user_timeout_ends_one_connection_in_its_time(family: int) -> None:
     assert error_of(patient) == 0
     wire.run(600 * SECOND)
     assert error_of(patient) == "ETIMEDOUT"
-    assert wire.near.shared.memory.held_bytes == 0
+    wire.run(48 * 3600 * SECOND)
+    assert error_of(stubborn) == 0
+    assert wire.near.shared.memory.held_bytes == len(b"anybody there?")
 
 
 # -- IP ---------------------------------------------------------------------------------------
