@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live.namespace import Namespace, missing_rights
+from tests.live.over_tun import OverTun
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,17 @@ def namespace(kernel_rights: None) -> Iterator[Namespace]:
     """A network namespace of the test's own."""
     with Namespace() as made:
         yield made
+
+
+@pytest.fixture(
+    params=[(4, True), (6, True), (4, False), (6, False)],
+    ids=["IPv4-offload", "IPv6-offload", "IPv4-plain", "IPv6-plain"],
+)
+def tun(request: pytest.FixtureRequest, namespace: Namespace) -> OverTun:
+    return OverTun(*request.param, namespace)
+
+
+@pytest.fixture
+def any_tun(namespace: Namespace) -> OverTun:
+    """For what has nothing to do with IP versions and offload."""
+    return OverTun(4, True, namespace)
