@@ -292,3 +292,26 @@ def test_time_waits_end_in_the_order_in_which_they_were_last_restarted(tcp: Tcp)
     assert [tcp.state(name) for name in ("a", "b")] == ["TIME_WAIT", "CLOSED"]
     tcp.quiet(30)
     assert tcp.state("a") == "CLOSED"
+
+
+@pytest.mark.requirement("RFC5961-S7-1")
+def test_a_flood_of_old_syns_in_time_wait_draws_few_acks(tcp: Tcp) -> None:
+    in_time_wait(tcp)
+    answers = 0
+    for _ in range(90):
+        tcp.inject(tcp.segment("S 0:0(0) win 65535 <mss 1460>"))
+        answers += len(tcp.run(0.01))
+    assert answers == 2  # one per 500 ms
+
+
+@pytest.mark.requirement("RFC5961-S4.2-1")
+def test_a_syn_ack_in_time_wait_opens_nothing(tcp: Tcp) -> None:
+    in_time_wait(tcp)
+    refused(tcp, "S. 1000:1000(0) ack 2 win 65535 <mss 1460>")
+
+
+@pytest.mark.requirement("RFC6191-S2-1")
+def test_the_newest_timestamp_is_that_of_any_segment_in_order(tcp: Tcp) -> None:
+    in_time_wait(tcp, ts=700)
+    tcp.play("+0.1 < . 2:2(0) ack 2 <nop,nop,TS val 900 ecr 120>")
+    refused(tcp, "S -1000:-1000(0) win 65535 <mss 1460,sackOK,TS val 800 ecr 0>")
