@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conformance.plugin import ConformancePlugin
 from tests.kit.variants import VARIANTS, Variant, chosen
+
+if TYPE_CHECKING:
+    from tests.kit.tcp import Tcp
 
 MARKERS = (
     "deviation(*ids): shows what we do where a requirement is not followed, or not to the letter",
@@ -54,7 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def tcp(variant: Variant, request: pytest.FixtureRequest) -> Iterator[Tcp]:  # noqa: F821
+def tcp(variant: Variant, request: pytest.FixtureRequest) -> Iterator[Tcp]:
     """A host at `tcp.local`, driven by scripts; the script is the peer at `tcp.remote`."""
     from tests.kit.tcp import Tcp
 
@@ -78,7 +82,9 @@ FAILED = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that has failed is not blamed for unclaimed segments as well."""
     report = yield
     if report.when == "call":

@@ -63,7 +63,8 @@ def read_rows(path: Path = HERE / "requirements.csv") -> dict[str, Row]:
     rows: dict[str, Row] = {}
     with path.open(newline="") as file:
         for line in csv.DictReader(file):
-            rows[line["id"]] = Row(*(line[column] for column in COLUMNS))
+            name, level, section, topic, requirement = (line[column] for column in COLUMNS)
+            rows[name] = Row(name, level, section, topic, requirement)
     return rows
 
 

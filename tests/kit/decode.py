@@ -211,7 +211,7 @@ def _pieces(packet: Packet, gso_size: int) -> list[Packet]:
         return [replace(packet, gso_size=gso_size)]
     # who cuts it repeats the urgent pointer in every piece, where it means something else
     require(not packet.flags & URG, "a super-segment with URG")
-    pieces = []
+    pieces: list[Packet] = []
     for at in range(0, len(payload), gso_size):
         part = payload[at : at + gso_size]
         flags = packet.flags

@@ -20,7 +20,7 @@ def ones_sum(data: bytes) -> int:
     """The folded one's complement sum of RFC 1071, not complemented."""
     if len(data) & 1:
         data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) >> 1}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) >> 1}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

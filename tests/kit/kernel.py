@@ -195,11 +195,11 @@ def loosened(spec: TcpSpec) -> TcpSpec:
     """The same segment with room for what differs from machine to machine."""
     options = []
     for option in spec.options:
-        if option.name == "TS" and option.numbers[0].low is not None:
-            slack = SLACK_US // 1000
-            value = option.numbers[0]
-            numbers = (replace(value, low=value.low - slack, high=value.low + 5 * slack),
-                       option.numbers[1])  # fmt: skip
-            option = OptionSpec("TS", numbers)
+        if option.name == "TS":
+            ours, echo = option.numbers
+            if ours.low is not None:
+                slack = SLACK_US // 1000
+                ours = replace(ours, low=ours.low - slack, high=ours.low + 5 * slack)
+            option = OptionSpec("TS", (ours, echo))
         options.append(option)
     return replace(spec, options=tuple(options))

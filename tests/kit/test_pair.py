@@ -91,7 +91,7 @@ def test_two_hosts_talk_and_take_the_delay_of_the_way(offload: bool, iss: int) -
     ]
     for host in hosts:
         host.isn = lambda key, now_us: iss
-    pair = Pair(*hosts, Delay(10_000), Delay(30_000))
+    pair = Pair(hosts[0], hosts[1], Delay(10_000), Delay(30_000))
     listener = hosts[1].socket()
     listener.bind(("", 80))
     listener.listen(5)
