@@ -12,7 +12,7 @@ import pytest
 from pystack.sockets import constants as c
 from pystack.sockets.constants import AF_INET, AF_INET6
 from tests.live.namespace import Namespace
-from tests.sockets.world import KernelWorld, OurWorld, World, error_of, outcome, polled
+from tests.sockets.world import OurWorld, World, error_of, kernel_world, outcome, polled
 
 CALLS = 30  # per sequence
 NODELAY = (c.IPPROTO_TCP, c.TCP_NODELAY, 1)
@@ -139,7 +139,7 @@ def test_any_sequence_of_calls_has_the_results_that_linux_gives(
     family: int, seed: int, kernel_namespace: Namespace
 ) -> None:
     ours = OurWorld(family)
-    kernel = KernelWorld(family, kernel_namespace)
+    kernel = kernel_world(family, kernel_namespace)
     try:
         assert Play(ours, seed).run() == Play(kernel, seed).run()
     finally:

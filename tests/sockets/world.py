@@ -21,7 +21,10 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pystack.sockets import constants as c
 from tests.live.namespace import Namespace
@@ -65,6 +68,8 @@ class World:
     there: str
     no_such: str  # an address of the family that nobody here has
     broadcast: str
+    buffers: tuple[int, int]  # of a fresh socket: SO_SNDBUF, SO_RCVBUF
+    most: tuple[int, int]  # wmem_max, rmem_max
     kept: list[Any]  # what must not be closed yet
 
     def near(self, family: int = 0) -> Any:
@@ -133,6 +138,9 @@ class OurWorld(World):
     def __init__(self, family: int) -> None:
         self.family = family
         self.wire = make_wire()
+        config = self.wire.near.config
+        self.buffers = config.tcp_wmem[1], config.tcp_rmem[1]
+        self.most = config.wmem_max, config.rmem_max
         self.here, self.there = ADDRESSES[family]
         self.no_such = "198.18.0.99" if family == c.AF_INET else "fd00::99"
         self.broadcast = "198.18.0.255"
@@ -199,6 +207,8 @@ class KernelWorld(World):
         self.here = self.there = "127.0.0.1" if family == c.AF_INET else "::1"
         self.no_such = "198.18.0.99" if family == c.AF_INET else "fd00::99"
         self.broadcast = "255.255.255.255"
+        self.buffers = _sysctl("net/ipv4/tcp_wmem")[1], _sysctl("net/ipv4/tcp_rmem")[1]
+        self.most = _sysctl("net/core/wmem_max")[0], _sysctl("net/core/rmem_max")[0]
         self.sockets: list[socket.socket] = []
 
     def keep_open(self, sock: socket.socket) -> KernelSocket:
@@ -219,3 +229,17 @@ class KernelWorld(World):
             with contextlib.suppress(OSError):
                 sock.setsockopt(*LINGER_0)
             sock.close()
+
+
+def kernel_world(family: int, namespace: Namespace) -> KernelWorld:
+    """A world of the kernel's; skips where that has no such family."""
+    world = KernelWorld(family, namespace)
+    if outcome(world.near().bind, (world.here, 0)) is not None:
+        world.close()
+        pytest.skip("the kernel has no address of that family")
+    return world
+
+
+def _sysctl(name: str) -> list[int]:
+    """The numbers of a setting; a new namespace takes these over from the first one."""
+    return [int(word) for word in (Path("/proc/sys") / name).read_text().split()]
