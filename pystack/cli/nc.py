@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import socket
 import sys
 from typing import Final
 
@@ -104,7 +105,7 @@ async def _nc(
         except TimeoutError:
             raise _broken(host, port, "no connection in time" if wait else "timed out") from None
         except OSError as error:
-            raise _broken(host, port, sentence(error)) from None
+            raise _broken(host, port, _in_kernels_words(error)) from None
         transport = streams[1].transport
         peer = hostport(transport.get_extra_info("peername"))
         remark(f"connected to {peer} ({negotiated(transport.get_extra_info('tcp_info'))})")
@@ -147,7 +148,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         await writer.wait_closed()
         await _until_over(writer)
     except OSError as error:
-        raise _broken(peer, None, sentence(error)) from None
+        raise _broken(peer, None, _in_kernels_words(error)) from None
     finally:
         for task in (upload, download):
             task.cancel()
@@ -182,6 +183,13 @@ async def _until_over(writer: asyncio.StreamWriter) -> None:
     while writer.get_extra_info("tcp_info").tcpi_state not in _OVER:
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LAST_LOOK)
+
+
+def _in_kernels_words(error: OSError) -> str:
+    """Such as "Connection refused"; an error of the name look-up has words of its own."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return sentence(error)
+    return os.strerror(error.errno)
 
 
 def _broken(host: str | None, port: int | None, why: str) -> NoConnection:

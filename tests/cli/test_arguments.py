@@ -1,0 +1,119 @@
+"""Arguments of the command: examples in the help are true, mistakes get one line."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from pystack.cli.commands import pystack
+from tests.cli.program import PYSTACK
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(pystack, arguments, prog_name="pystack")
+
+
+def examples(name: str) -> Iterator[list[str]]:
+    """The arguments of each example in the help of a command."""
+    text = run(name, "--help").output
+    _, _, rest = text.partition("Example:\n")
+    for line in rest.partition("\nOptions:")[0].splitlines():
+        words = shlex.split(line.strip().partition("   ")[0])
+        if words:
+            yield words[words.index("pystack") + 1 :]
+
+
+@pytest.mark.parametrize("name", sorted(pystack.commands))
+def test_every_help_has_examples_whose_options_parse(name: str) -> None:
+    found = list(examples(name))
+    assert found
+    for arguments in found:
+        assert arguments[0] == name
+        pystack.commands[name].make_context(name, arguments[1:])  # raises when it does not parse
+
+
+def test_the_help_of_the_whole_names_every_command() -> None:
+    output = run("--help").output
+    assert "Example:" in output
+    for name in ("serve", "demo", "nc", "doctor"):
+        assert name in output
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--dev", "--addr", "--peer", "--addr6", "--mtu", "--port", "--netns", "--pcap", "--msl",
+     "--no-offload", "--sysctl", "--dir"],
+)  # fmt: skip
+def test_serve_has_the_option(option: str) -> None:
+    assert option in run("serve", "--help").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("serve --sysctl tcp_sak=0", "no setting of that name: tcp_sak (is it tcp_sack?)"),
+        ("serve --sysctl net.ipv4.tcp_sack=yes", "does not take the value 'yes'"),
+        ("serve --sysctl tcp_congestion_control=warp", "'warp': there is "),
+        ("serve --sysctl tcp_sack", "name=value"),
+        ("serve --port http=99999", "a port is 1 to 65535"),
+        ("serve --port gopher=70", "the services are http, echo"),
+        ("serve --port echo=80", "http and echo cannot both have 80"),
+        ("serve gopher", "'gopher'"),
+        ("serve --mtu 20", "an MTU of 20 is out of range"),
+        ("serve --mtu 1000 --addr6 fd00::2/64", "IPv6 needs 1280"),
+        ("serve --addr 198.18.0", "give an address such as 198.18.0.2/24"),
+        ("serve --addr6 198.18.0.2/24", "is no IPv6 address"),
+        ("serve --dev a/b", "is no name for an interface"),
+        ("serve --netns no-such-namespace", "no network namespace no-such-namespace"),
+        ("serve --dir /no/such/folder", "does not exist"),
+        ("serve --speed 9", "--speed"),
+        ("nc", "give HOST and PORT, or -l and PORT"),
+        ("nc 198.18.0.1", "give HOST and PORT"),
+        ("nc 198.18.0.1 http", "is no port"),
+        ("nc -l 0", "is no port"),
+        ("demo --msl 0", "--msl"),
+        ("doctor --deep", "--deep"),
+        ("dance", "No such command 'dance'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_with_status_2(arguments: str, words: str) -> None:
+    result = run(*arguments.split())
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("pystack")
+    assert words in result.stderr
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    script = (
+        "import sys; sys.modules['click'] = None\n"
+        "from pystack.cli.main import main\n"
+        "sys.exit(main())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == "pystack: click is not installed: pip install 'pystack-tcp[cli]'\n"
+
+
+def test_the_version_is_told() -> None:
+    result = subprocess.run([*PYSTACK, "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("pystack, version ")
+
+
+def test_options_not_given_are_linux_defaults() -> None:
+    command = pystack.commands["serve"]
+    context = command.make_context("serve", [])
+    assert isinstance(command, click.Command)
+    assert context.params["mtu"] == 1500
+    assert context.params["dev"] == "tun0"
+    assert context.params["addr"] == "198.18.0.2/24"
+    assert context.params["offload"] is True
