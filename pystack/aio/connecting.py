@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from errno import ECONNABORTED
 
+from pystack.aio.listening import bind
 from pystack.aio.names import Place
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
@@ -24,7 +25,7 @@ async def connected(
     try:
         socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio does so too
         if local is not None:
-            _bind(socket, local)
+            bind(socket, local)
         try:
             await _established(loop, socket, place)
         except OSError as error:
@@ -33,14 +34,6 @@ async def connected(
         socket.close()
         raise
     return socket
-
-
-def _bind(socket: Socket, local: Place) -> None:
-    try:
-        socket.bind(local[1])
-    except OSError as error:
-        text = f"error while attempting to bind on address {local[1]}: {error.strerror}"
-        raise OSError(error.errno, text) from None
 
 
 async def _established(loop: asyncio.AbstractEventLoop, socket: Socket, place: Place) -> None:

@@ -28,6 +28,7 @@ SLOTS: Final = 16  # packets read at once
 BATCHES: Final = 64  # at most, per wake-up
 TURN_US: Final = 1000  # and no new one after that time: no timer is finer
 _FEW: Final = 3  # fewer packets than this: there were no more (`read_batch` has a bound of bytes)
+_TRY_AGAIN: Final = 0.1  # seconds after an error that nothing is known of
 _NO_THREAD: Final = -1
 
 _logger = logging.getLogger("pystack")
@@ -111,7 +112,7 @@ class Driver:
     def start(self) -> None:
         """Begin: packets pass from now on."""
         self.host.on_dirty = self._on_dirty
-        self.device.start(self.loop, self._readable)
+        self._start_device()
         self._watcher = self.loop.create_task(self._watch(), name=f"pystack {self.device.name}")
         _drivers.add(self)
 
@@ -121,6 +122,7 @@ class Driver:
         if self.thread == _NO_THREAD:
             return
         self.thread = _NO_THREAD
+        self.host.on_dirty = None
         _drivers.discard(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -217,8 +219,14 @@ class Driver:
     def _read_failed(self, error: int) -> None:
         if error in (errno.EBADFD, errno.EBADF):
             self._gone()
-        else:
-            self.device.stop()  # down: the watcher hears when it is up again
+            return
+        self.device.stop()  # EIO: down, and the watcher hears when it is up again
+        if error != errno.EIO:
+            self.loop.call_later(_TRY_AGAIN, self._start_device)
+
+    def _start_device(self) -> None:
+        if not self.error:
+            self.device.start(self.loop, self._readable)
 
     def _gone(self) -> None:
         """The device was removed behind our back: all connections end."""
@@ -243,8 +251,8 @@ class Driver:
                     return
                 if state.mtu != self.host.mtu:
                     self.host.set_mtu(state.mtu)
-                if state.up and not self.error:
-                    self.device.start(self.loop, self._readable)
+                if state.up:
+                    self._start_device()
         except Exception as error:
             self.loop.call_exception_handler(
                 {"message": f"{self.device.name} can no longer be watched", "exception": error}
@@ -254,10 +262,13 @@ class Driver:
     def _on_dirty(self) -> None:
         if self._busy or self._flushing:
             return
-        if get_ident() != self.thread:
-            self.refuse()
         self._flushing = True
-        self.loop.call_soon(self.flush)
+        if get_ident() == self.thread:
+            self.loop.call_soon(self.flush)
+            return
+        if not self._forked:
+            self.loop.call_soon_threadsafe(self.flush)  # it is marked now, and not again
+        self.refuse()
 
     def flush(self) -> None:
         """Send what waits to be sent."""

@@ -12,8 +12,10 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
+from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC
 from pystack.sockets.endpoint import Address
+from pystack.wire.address import is_v4
 
 Place = tuple[int, Address]  # family and address
 
@@ -50,6 +52,12 @@ async def resolve(
     if not places:
         raise socket.gaierror(socket.EAI_NONAME, f"{host}: {_NO_NAME}")
     return places
+
+
+def families_of(host: Host) -> list[int]:
+    """AF_INET and AF_INET6, as far as the host has addresses of them."""
+    own = [is_v4(address) for address in host.addresses.all()]
+    return [AF_INET] * any(own) + [AF_INET6] * (not all(own))
 
 
 def _number(port: int | str) -> int | None:

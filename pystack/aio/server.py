@@ -117,7 +117,6 @@ class Server(asyncio.AbstractServer):
             self._clients.add(transport)
             self._transports.add(transport)
             transport.begin()
-            transport.look()
 
     def _report(self, message: str, error: BaseException) -> None:
         self._loop.call_exception_handler({"message": message, "exception": error, "server": self})

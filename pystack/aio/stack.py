@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from errno import ECONNABORTED, EINVAL, ENETDOWN, ENOENT
 from types import TracebackType
@@ -14,27 +13,18 @@ from typing import Final, Self, TypeVar
 from pystack.aio import streams
 from pystack.aio.connecting import connected
 from pystack.aio.driver import Driver, PacketDevice, monotonic_us
-from pystack.aio.names import Place, joined, resolve
+from pystack.aio.listening import bound_sockets, places_of
+from pystack.aio.names import Place, families_of, joined, resolve
 from pystack.aio.server import ProtocolFactory, Server
 from pystack.aio.transport import Transport
 from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import (
-    AF_INET,
-    AF_INET6,
     AF_UNSPEC,
-    IPPROTO_IPV6,
-    IPPROTO_TCP,
-    IPV6_V6ONLY,
-    SO_REUSEADDR,
-    SOL_SOCKET,
-    TCP_NODELAY,
 )
 from pystack.tcp import calls
 from pystack.tcp.tcb import Tcb
-from pystack.wire.address import is_v4
-from pystack.wire.batch import Packet
 
 _GRACE: Final = 2.0  # seconds
 _FIRST_LOOK: Final = 0.001
@@ -163,9 +153,14 @@ class Stack:
                 self._addresses, secret=self._secret, mtu=device.mtu, gso=device.offload,
                 checksum_offload=device.offload, config=self._config,
             )  # fmt: skip
-            tap = None if self._pcap is None else self._open_capture(self._pcap)
-            undo.callback(self._cleanup.close)
             loop = asyncio.get_running_loop()
+            tap = None
+            if self._pcap is not None:
+                from pystack.aio.capture import CaptureFile
+
+                tap = CaptureFile(self._pcap, device.name, self._clock, loop)
+                self._cleanup.callback(tap.close)
+                undo.callback(tap.close)
             driver = Driver(self.host, device, loop, self._clock, tap)
             driver.start()
             undo.pop_all()
@@ -179,24 +174,6 @@ class Stack:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-    def _open_capture(
-        self, path: str | os.PathLike[str]
-    ) -> Callable[[bool, Iterable[Packet], int], None]:
-        from pystack.path.pcap import INBOUND, OUTBOUND, Capture
-
-        try:
-            file = self._cleanup.enter_context(open(path, "wb"))  # noqa: SIM115
-        except OSError as error:
-            problem = f"no capture to {os.fspath(path)} ({error.strerror})"
-            raise SetupError(error.errno or EINVAL, problem, "give a file to write to") from None
-        offset = time.time_ns() // 1000 - self._clock()
-        capture = Capture(file, wall_offset_us=offset, interface=self.device.name)
-
-        def tap(inbound: bool, packets: Iterable[Packet], now_us: int) -> None:
-            capture.write(packets, now_us, INBOUND if inbound else OUTBOUND)
-
-        return tap
 
     async def aclose(self) -> None:
         """Close: servers, then connections (see the class), then the device. Cancelled, it
@@ -212,9 +189,11 @@ class Stack:
                 transport.close()
             await self._until_all_closed(driver)
         finally:
-            self._reset_all(driver)
-            driver.stop()
-            self._cleanup.close()
+            try:
+                self._reset_all(driver)
+            finally:
+                driver.stop()
+                self._cleanup.close()
         await driver.wait_stopped()
 
     async def _until_all_closed(self, driver: Driver) -> None:
@@ -256,7 +235,7 @@ class Stack:
 
         `queue_full`: sent by the kernel faster than the stack read them. `kernel_refused`:
         written by the stack, and not taken by the kernel. `link_down`, `write_failed`: never
-        written. The others, such as `bad checksum`, came and were no use.
+        written. The others, such as `bad_checksum`, came and were no use.
         """
         driver = self._ready()
         counters = self.host.counters.as_dict()
@@ -289,8 +268,11 @@ class Stack:
         OSErrors. Cancelled, it leaves nothing.
         """
         driver = self._ready()
-        places = await resolve(driver.loop, host, port, self._families(), family)
-        locals_ = [None] if local_addr is None else await self._places(local_addr, family)
+        families = families_of(self.host)
+        places = await resolve(driver.loop, host, port, families, family)
+        locals_: Sequence[Place | None] = [None]
+        if local_addr is not None:
+            locals_ = await resolve(driver.loop, *local_addr, families, family)
         failures: list[OSError] = []
         for place in places:
             for local in locals_:
@@ -318,7 +300,6 @@ class Stack:
         transport = Transport(driver, socket, protocol, self._transports.discard)
         self._transports.add(transport)
         transport.begin()
-        driver.loop.call_soon(transport.look)  # what has come comes after our return
         return transport, protocol
 
     async def open_connection(
@@ -359,14 +340,9 @@ class Stack:
         free one. Raises OSError EADDRINUSE, EADDRNOTAVAIL.
         """
         driver = self._ready()
-        hosts = [host] if host is None or isinstance(host, str) else host
-        places: dict[Place, None] = {}
-        for name in hosts:
-            places.update(dict.fromkeys(await self._places((name or "", port), family)))
-        sockets: list[Socket] = []
+        places = await places_of(driver.loop, self.host, host, port, family)
+        sockets = bound_sockets(self.host, places)
         try:
-            for place in places:
-                sockets.append(self._bound(place))
             server = Server(
                 driver, sockets, protocol_factory, backlog, self._transports, self._servers
             )
@@ -400,39 +376,6 @@ class Stack:
             handlers.protocol, host, port, family=family, backlog=backlog,
             start_serving=start_serving,
         )  # fmt: skip
-
-    def _bound(self, place: Place) -> Socket:
-        family, address = place
-        socket = self.host.socket(family)
-        try:
-            socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-            socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
-            if family == AF_INET6:
-                socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
-            socket.bind(address)
-        except OSError as error:
-            socket.close()
-            text = f"error while attempting to bind on address {address}: {error.strerror}"
-            raise OSError(error.errno, text) from None
-        return socket
-
-    # -- names ------------------------------------------------------------------------------------
-    def _families(self) -> list[int]:
-        own = [is_v4(address) for address in self.host.addresses.all()]
-        return [AF_INET] * any(own) + [AF_INET6] * (not all(own))
-
-    async def _places(self, name: tuple[str, int | str], family: int) -> list[Place]:
-        """Where to bind to; "" is every address of the families that there are."""
-        host, port = name
-        families = self._families()
-        loop = self._ready().loop
-        if host:
-            return await resolve(loop, host, port, families, family)
-        found: list[Place] = []
-        for own, any_address in ((AF_INET, "0.0.0.0"), (AF_INET6, "::")):
-            if own in families and family in (AF_UNSPEC, own):
-                found += await resolve(loop, any_address, port, families, own)
-        return found
 
 
 def _configured(sysctl: Mapping[str, str | int]) -> Config:

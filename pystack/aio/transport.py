@@ -78,20 +78,26 @@ class Transport(transports._FlowControlMixin):
         self._eof_told = False  # the protocol knows of the peer's
         self._conn_lost = 0  # connection_lost is on its way, and writes since
         self.set_protocol(protocol)
-        socket.on_events = self._happened
 
     def begin(self) -> None:
-        """Tell the protocol that the connection is made; `look` then goes on."""
+        """Tell the protocol that the connection is made; what has come is told a turn later.
+
+        As in asyncio, a task that `connection_made` starts runs before the first data comes:
+        it may still call `start_tls` or pause reading.
+        """
         try:
             self._protocol.connection_made(self)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
             self._fatal_error(error, "Fatal error: protocol.connection_made() call failed.")
+        else:
+            self._loop.call_soon(self._begin_reading)
 
-    def look(self) -> None:
-        """Take what has come before anybody listened, or while reading was paused."""
-        self._happened(EVENT_CLOSED)
+    def _begin_reading(self) -> None:
+        if not self._conn_lost:
+            self._socket.on_events = self._happened
+            self._happened(EVENT_CLOSED)
 
     def __repr__(self) -> str:
         state = "closed" if self._conn_lost else "closing" if self._closing else "open"
@@ -147,7 +153,7 @@ class Transport(transports._FlowControlMixin):
         tcb = self._socket.tcb
         assert tcb is not None
         if tcb.recvbuf.held or tcb.fin_received or tcb.state == CLOSED:
-            self._loop.call_soon(self.look)
+            self._loop.call_soon(self._happened, EVENT_CLOSED)
 
     def _happened(self, events: int) -> None:
         """EVENT_… bits from the stack; EVENT_CLOSED makes it look at everything."""

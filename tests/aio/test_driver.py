@@ -124,6 +124,21 @@ async def test_while_the_link_is_down_nothing_is_read_and_what_is_written_is_los
 
 
 @two_stacks()
+async def test_after_an_unknown_error_reading_is_tried_again(left: Stack, right: Stack) -> None:
+    client, server = await connected(left, right)
+    device = device_of(right)
+    device._error = errno.ENOMEM
+    client.transport.write(b"patience")
+    await asyncio.sleep(0.05)
+    reads = device.reads
+    await asyncio.sleep(0.04)
+    assert device.reads == reads
+    device._error = 0
+    await asyncio.sleep(0.1)
+    assert server.data == b"patience"
+
+
+@two_stacks()
 async def test_a_deleted_device_fails_every_connection_and_every_later_call(
     left: Stack, right: Stack
 ) -> None:
@@ -252,6 +267,9 @@ async def test_another_thread_is_refused_at_once_and_told_how_to_do_it(
     await asyncio.sleep(1)
     assert server.data == b""
     assert loop is left.loop
+    client.transport.write(b"the right thread")
+    await asyncio.sleep(1)
+    assert server.data == b"the right thread"
 
 
 def refusals_in_child(*calls: Callable[[], object]) -> list[str]:

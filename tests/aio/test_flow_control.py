@@ -152,6 +152,7 @@ async def test_pausing_between_two_chunks_holds_back_the_second(left: Stack, rig
     transport, _ = await left.create_connection(Recorder, "198.18.0.2", 7000)
     transport.write(bytes(1_000_000))
     server = await protocol
+    await asyncio.sleep(1)
     while len(server.data) < 1_000_000:
         before = len(server.chunks)
         await asyncio.sleep(1)

@@ -14,7 +14,7 @@ import pystack
 from pystack.aio.stack import Stack
 from tests.aio.memory_device import joined_devices
 from tests.aio.recorder import Recorder, connected
-from tests.aio.two_stacks import LEFT, RIGHT, device_of, over, run, two_stacks
+from tests.aio.two_stacks import LEFT, RIGHT, device_of, over, run, take_failures, two_stacks
 from tests.aio.virtual_loop import VirtualTimeLoop
 
 MUCH = bytes(range(256)) * 40_000
@@ -199,6 +199,26 @@ def test_both_directions_are_captured_with_their_checksums(tmp_path: Path) -> No
         tcp = bytes(packet.data)
         pseudo = packet.src + packet.dst + b"\0\6" + len(tcp).to_bytes(2, "big")
         assert in_cksum(pseudo + tcp) == 0  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("size", [100, 1_000_000])
+def test_a_full_disk_ends_the_capture_and_not_the_stack(size: int) -> None:
+    async def body(loop: VirtualTimeLoop) -> None:
+        one, other = joined_devices()
+        async with (
+            over(one, f"{LEFT}/24", loop=loop, pcap="/dev/full") as left,
+            over(other, f"{RIGHT}/24", loop=loop) as right,
+        ):
+            client, server = await connected(left, right)
+            client.transport.write(MUCH[:size])
+            client.transport.close()
+            await server.lost
+            assert len(server.data) == size
+        for failure in take_failures():
+            assert "capture to /dev/full has ended" in failure["message"]
+            assert failure["exception"].errno == errno.ENOSPC
+
+    run(body)
 
 
 def test_importing_pystack_brings_in_neither_asyncio_nor_the_device() -> None:

@@ -168,3 +168,24 @@ def at_once(executor: object, function: object, *arguments: object) -> asyncio.F
     future = asyncio.get_running_loop().create_future()
     future.set_result(function(*arguments))  # type: ignore[operator]
     return future
+
+
+@two_stacks()
+async def test_a_handlers_first_step_comes_before_the_first_data(left: Stack, right: Stack) -> None:
+    early: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        early.append(bytes(reader._buffer))  # type: ignore[attr-defined]
+        writer.transport.pause_reading()
+        await asyncio.sleep(1)
+        early.append(bytes(reader._buffer))  # type: ignore[attr-defined]
+        writer.transport.resume_reading()
+        assert await reader.readline() == b"sent with the last of the handshake\n"
+        writer.close()
+
+    async with await right.start_server(handler, RIGHT, 7000):
+        reader, writer = await left.open_connection(RIGHT, 7000)
+        writer.write(b"sent with the last of the handshake\n")
+        assert await reader.read() == b""
+        assert early == [b"", b""]
+        writer.close()

@@ -29,6 +29,7 @@ def namespace(kernel_rights: None) -> Iterator[Namespace]:
     ids=["IPv4-offload", "IPv6-offload", "IPv4-plain", "IPv6-plain"],
 )
 def tun(request: pytest.FixtureRequest, namespace: Namespace) -> OverTun:
+    """A stack to be made: IPv4 and IPv6, with offload and without."""
     return OverTun(*request.param, namespace)
 
 

@@ -1,0 +1,80 @@
+"""loop.start_tls on these transports: they have all that asyncio's SSL protocol asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from asyncio import StreamReader, StreamWriter
+from pathlib import Path
+
+import pytest
+
+from pystack.aio.stack import Stack
+from tests.aio.two_stacks import RIGHT, two_stacks
+
+MUCH = bytes(range(256)) * 4000
+
+
+@pytest.fixture
+def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate for RIGHT, and a client's that trusts it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    certificate, key = str(tmp_path / "certificate"), str(tmp_path / "key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=right",
+         "-addext", f"subjectAltName=IP:{RIGHT}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate, key)
+    return server, ssl.create_default_context(cafile=certificate)
+
+
+def test_a_stream_changes_to_tls_in_both_roles(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    @two_stacks()
+    async def body(left: Stack, right: Stack) -> None:
+        async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+            await writer.start_tls(contexts[0])
+            writer.write(await reader.readexactly(len(MUCH)))
+            await writer.drain()
+            writer.close()
+
+        await right.start_server(serve, RIGHT, 443)
+        reader, writer = await left.open_connection(RIGHT, 443)
+        await writer.start_tls(contexts[1], server_hostname=RIGHT)
+        assert writer.get_extra_info("peername") == (RIGHT, 443)
+        writer.write(MUCH)
+        assert await reader.read() == MUCH
+        writer.close()
+        await writer.wait_closed()
+
+    body()
+
+
+def test_a_certificate_that_is_not_trusted_ends_the_connection(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    @two_stacks()
+    async def body(left: Stack, right: Stack) -> None:
+        refused = asyncio.Event()
+
+        async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+            with pytest.raises(ConnectionResetError):
+                await writer.start_tls(contexts[0])
+            writer.close()
+            refused.set()
+
+        await right.start_server(serve, RIGHT, 443)
+        _, writer = await left.open_connection(RIGHT, 443)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await writer.start_tls(ssl.create_default_context(), server_hostname=RIGHT)
+        writer.close()
+        await refused.wait()
+
+    body()
