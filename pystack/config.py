@@ -92,12 +92,13 @@ class Config:
         try:
             if isinstance(old, tuple):
                 parts = tuple(int(word) for word in str(value).replace(",", " ").split())
-                if len(parts) != len(old) or list(parts) != sorted(parts) or parts[0] < 0:
+                if len(parts) != len(old) or list(parts) != sorted(parts) or parts[0] < 1:
                     raise ValueError
                 new: object = parts
             elif isinstance(old, int):
                 new = int(value)
-                if new < 0 or (field == "tcp_ecn" and new):
+                low, high = _BOUNDS.get(field, (0, _LARGEST))
+                if not low <= new <= high:
                     raise ValueError
             else:
                 new = str(value)
@@ -113,5 +114,27 @@ class Config:
         value = getattr(self, field)
         return "\t".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
+
+_LARGEST: Final = 0xFFFF_FFFF
+_BOUNDS: Final = {  # Linux's, where there are narrower ones
+    "tcp_syn_retries": (1, 127),
+    "tcp_synack_retries": (0, 255),
+    "tcp_retries1": (0, 255),
+    "tcp_retries2": (0, 255),
+    "tcp_orphan_retries": (0, 255),
+    "tcp_timestamps": (0, 2),
+    "tcp_ecn": (0, 0),
+    "tcp_min_snd_mss": (48, 65535),
+    "tcp_rto_min_us": (1, 120_000_000),
+    "tcp_rto_max_ms": (1000, 120_000),
+    "tcp_rto_initial_ms": (1, 120_000),
+    "tcp_initial_cwnd": (1, 65535),
+    "tcp_keepalive_time": (1, 32767),
+    "tcp_keepalive_intvl": (1, 32767),
+    "tcp_keepalive_probes": (1, 127),
+    "tcp_max_ooo_holes": (1, 65536),
+    "ip_default_ttl": (1, 255),
+    "min_pmtu": (68, 65535),
+}
 
 _TYPES: Final = frozenset(field.name for field in fields(Config))

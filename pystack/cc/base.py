@@ -2,8 +2,8 @@
 
 An algorithm owns `cwnd` and `ssthresh` (bytes) and `pacing_rate` (bytes/s, 0 for none) and
 sees no TCB. Loss recovery decides what is lost and what goes next, and tells the algorithm
-through the hooks; while in recovery, the allowance of `recovery` governs sending and an
-algorithm need not touch `cwnd`.
+through the hooks. In fast recovery it counts what duplicate ACKs show to have left the network
+on top of `cwnd`, so an algorithm does not inflate it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class CongestionControl:
         """Once per ACK of new data outside of recovery."""
 
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
-        """A loss was found by duplicate ACKs; `flight` bytes were outstanding."""
+        """A loss was found by duplicate ACKs; `flight` bytes were outstanding. Cut both windows."""
 
     def on_exit_recovery(self, flight: int, now_us: int) -> None:
         """All that was outstanding when recovery began is acknowledged."""
@@ -74,7 +74,6 @@ class CongestionControl:
     def on_ecn(self, flight: int, now_us: int) -> None:
         """The peer echoed a congestion mark, told at most once per round trip."""
         self.on_enter_recovery(flight, now_us)
-        self.cwnd = self.ssthresh
 
     def on_restart(self, idle_us: int, rto_us: int, initial_cwnd: int) -> None:
         """Sending starts again after more than one RTO without (RFC 5681 §4.1)."""

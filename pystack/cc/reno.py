@@ -37,6 +37,7 @@ class Reno(CongestionControl):
 
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
         self.ssthresh = max(flight >> 1, 2 * self.mss)  # RFC 5681 (4)
+        self.cwnd = self.ssthresh  # recovery counts what duplicate ACKs tell on top of it
         self.bytes_acked = 0
 
     def on_exit_recovery(self, flight: int, now_us: int) -> None:

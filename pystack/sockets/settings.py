@@ -123,12 +123,17 @@ class Settings:
         sets of options, of which the one of the connection's addresses counts."""
         v4 = tcb.v4
         calls.set_ip(tcb, tos=self.tos if v4 else self.tclass, ttl=self.ttl_of(tcb.config, v4))
-        mode = self.mtu_discover if v4 else self.mtu_discover_v6
-        if mode >= 0:
-            # as Linux sends TCP: only these two set DF
-            calls.set_ip(tcb, df=int(mode in (IP_PMTUDISC_WANT, IP_PMTUDISC_DO)))
+        df = self.dont_fragment(v4)
+        if df >= 0:
+            calls.set_ip(tcb, df=df)
         if self.recverr or self.recverr_v6 or tcb.recverr:
             calls.set_recverr(tcb, self.recverr if v4 else self.recverr_v6)
+
+    def dont_fragment(self, v4: bool) -> int:
+        """Whether packets get DF, -1 when the host decides."""
+        mode = self.mtu_discover if v4 else self.mtu_discover_v6
+        # as Linux sends TCP: only these two set DF
+        return int(mode in (IP_PMTUDISC_WANT, IP_PMTUDISC_DO)) if mode >= 0 else -1
 
     def ttl_of(self, config: Config, v4: bool) -> int:
         """The TTL or hop limit that packets get."""
@@ -140,6 +145,8 @@ class Settings:
         v4 = is_v4(listener.local)
         listener.v6only = self.v6only
         listener.rcvbuf = self.rcvbuf or config.tcp_rmem[1]
+        if (df := self.dont_fragment(v4)) >= 0:
+            listener.df = df
         listener.rcvbuf_locked = bool(self.rcvbuf)
         listener.max_seg = self.max_seg
         listener.window_clamp = self.window_clamp

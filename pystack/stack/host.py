@@ -89,7 +89,7 @@ class HostCore:
         self.wakeups = Wakeups()
         self.path_mtus = PathMtu(self.config, mtu)
         self.icmp = Icmp(
-            self.config, self.addresses.local, self.counters.dropped, self._next_ident,
+            self.config, self.addresses.local, self.counters.dropped, self.next_ident,
             self.addresses.broadcast,
         )  # fmt: skip
         self.reassembly = Reassembly(self.config, self.icmp, self.counters.dropped)
@@ -233,7 +233,7 @@ class HostCore:
         for packet in self.icmp.take_out():
             pieces = [packet]
             if len(packet) > self.mtu:
-                pieces = fragment(packet, self.mtu, self._next_ident(b""))
+                pieces = fragment(packet, self.mtu, self.next_ident(b""))
             for piece in pieces:
                 off = self.tx.reserve(len(piece))
                 if off < 0:
@@ -493,7 +493,7 @@ class HostCore:
                 self.touch(connection)
         self._tell_owners()
 
-    def _next_ident(self, destination: bytes) -> int:
+    def next_ident(self, destination: bytes) -> int:
         """An IPv4 identification for a packet that may be fragmented (RFC 6864 §4.3)."""
         self._ident = self._ident + 1 & 0xFFFF
         return self._ident

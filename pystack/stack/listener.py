@@ -45,7 +45,7 @@ class Listener:
     """A port in LISTEN. `queue` holds established connections that nobody has accepted yet."""
 
     __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept_us",
-                 "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "queue",
+                 "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
                  "half_open", "closed")  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Listener:
         self.window_clamp = 0
         self.tos = 0
         self.ttl = config.ip_default_ttl
+        self.df = 0 if config.ip_no_pmtu_disc else 1
         self.queue: deque[Tcb] = deque()
         self.half_open = 0
         self.closed = False
@@ -95,7 +96,7 @@ class HalfOpen:
     __slots__ = ("key", "listener", "iss", "irs", "snd_mss", "adv_mss", "path_mtu", "snd_wscale",
                  "rcv_wscale", "ts_ok", "sack_ok", "ts_recent", "ts_offset", "peer_wnd", "wnd",
                  "first_sent_us", "repeats", "due_us", "wake_at_us", "ack_seen", "tos", "ttl",
-                 "ident", "challenge_us")  # fmt: skip
+                 "df", "ident", "challenge_us")  # fmt: skip
 
     def __init__(
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
@@ -132,6 +133,7 @@ class HalfOpen:
         self.ack_seen = False  # complete, but waiting for data (TCP_DEFER_ACCEPT)
         self.tos = listener.tos
         self.ttl = listener.ttl
+        self.df = listener.df
         self.ident = 0
         self.challenge_us = 0
 
@@ -187,7 +189,7 @@ class HalfOpen:
         )  # fmt: skip
         return emit.bare(
             tx, self.key, self.iss, (self.irs + 1) & MASK, SYN | ACK, self.wnd, opts,
-            self.tos, self.ttl, self.ident,
+            self.tos, self.ttl, self.ident, self.df,
         )  # fmt: skip
 
     def send_ack(self, tx: TxBatch, now_us: int) -> bool:
@@ -202,7 +204,7 @@ class HalfOpen:
         wnd = self.wnd >> max(self.rcv_wscale, 0)
         return emit.bare(
             tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK, ACK, wnd, opts,
-            self.tos, self.ttl, self.ident,
+            self.tos, self.ttl, self.ident, self.df,
         )  # fmt: skip
 
     def next_repeat(self, config: Config, now_us: int) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from pystack.config import Config
 from pystack.wire.address import is_v4
-from pystack.wire.consts import IPV4_MIN_MTU, IPV6_MIN_MTU
+from pystack.wire.consts import IPV4_HEADER, IPV4_MIN_MTU, IPV6_MIN_MTU
 
 MAX_ENTRIES: Final = 1024  # the one learnt longest ago makes room
 # RFC 1191 §7.1, table 7-1: likely MTUs, for routers that don't say theirs.
@@ -58,7 +58,10 @@ class PathMtu:
         locked = False
         if is_v4(destination):
             if mtu == 0:
-                mtu = _plateau_below(min(quoted_length or old, old))
+                length = quoted_length or old
+                if length >= old:  # some routers count the header twice; and what else was in
+                    length -= IPV4_HEADER  # flight must not lower it once more (RFC 1191 §5)
+                mtu = _plateau_below(length)
             if mtu < self.config.min_pmtu:
                 mtu, locked = min(old, self.config.min_pmtu), True
         elif mtu < IPV6_MIN_MTU:

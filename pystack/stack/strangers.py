@@ -121,6 +121,8 @@ def _on_syn(
     )  # fmt: skip
     if not is_v4(key):
         half_open.ident = isn.keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
+    elif not half_open.df:
+        half_open.ident = host.next_ident(key[16:32])
     host.register(half_open)
     listener.half_open += 1
     half_open.first_sent_us = now_us

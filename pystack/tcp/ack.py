@@ -50,7 +50,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         and wnd == tcb.snd_wnd
         and not seg.flags & (SYN | FIN)
     ):
-        recovery.on_dup_ack(tcb, now_us)
+        recovery.on_dup_ack(tcb, seg, now_us)
     # an ACK that moves SND.UNA is news whatever its number (Linux): a repeat may carry it
     if ack > una or seq > tcb.snd_wl1 or (seq == tcb.snd_wl1 and ack >= tcb.snd_wl2):
         _take_window(tcb, seq, ack, wnd, now_us)

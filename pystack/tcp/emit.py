@@ -92,7 +92,10 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     )
     flags = SYN | ACK if with_ack else SYN
     ack = tcb.rcv_nxt & MASK if with_ack else 0
-    sent = bare(tx, tcb.key, tcb.iss & MASK, ack, flags, wnd, opts, tcb.tos, tcb.ttl, tcb.ident)
+    df = int(tcb.df and not tcb.mtu_locked)
+    sent = bare(
+        tx, tcb.key, tcb.iss & MASK, ack, flags, wnd, opts, tcb.tos, tcb.ttl, tcb.ident, df
+    )
     if sent:
         tcb.ident = tcb.ident + 1 & 0xFFFF if tcb.v4 else tcb.ident
         window.offer_on_syn(tcb, wnd)
@@ -101,7 +104,7 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
 
 def bare(
     tx: TxBatch, key: bytes, seq: int, ack: int, flags: int, wnd: int, opts: bytes,
-    tos: int, ttl: int, ident: int,
+    tos: int, ttl: int, ident: int, df: int = 1,
 ) -> bool:  # fmt: skip
     """A segment without text and without a TCB's help: SYN,ACK, RST, TIME_WAIT's ACK.
 
@@ -112,7 +115,7 @@ def bare(
     if off < 0:
         return False
     codec.build_tcp(
-        tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _ECN_MASK, ttl, ident, 1,
+        tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _ECN_MASK, ttl, ident, df,
         0, 0, 0, opts, 0, tx.checksum_state,
     )  # fmt: skip
     tx.commit(off, length, 0, tx.checksum_state)

@@ -11,10 +11,10 @@ def become_established(tcb: Tcb, now_us: int) -> None:
     """Both SYNs are acknowledged: choose the initial window and start the clocks."""
     set_state(tcb, ESTABLISHED)
     segments = tcb.config.tcp_initial_cwnd
-    if tcb.retransmits:
-        segments = 1  # the SYN or the SYN,ACK was lost
-        if not tcb.rtt_samples:
-            rtt.fall_back(tcb)
+    if tcb.retransmits > 1:
+        segments = 1  # Linux forgives one lost SYN; RFC 5681 §3.1 none
+    if tcb.retransmits and not tcb.rtt_samples:
+        rtt.fall_back(tcb)
     recovery.on_established(tcb)
     tcb.cc.on_established(segments * tcb.eff_mss, now_us)
     ack.grow_send_buffer(tcb)

@@ -110,7 +110,8 @@ def begin_passive(tcb: Tcb, sent_us: int, repeats: int) -> None:
     if repeats:
         tcb.scoreboard.runs[0].copies = repeats
         tcb.total_retrans = repeats
-        recovery.note_retransmit(tcb, sent_us)
+        for _ in range(repeats):
+            recovery.note_retransmit(tcb, sent_us)
 
 
 # -- repeats ---------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Loss recovery: what is lost and when to cut the window (RFC 5681 §3.2, 6582, 3042, 6298 §5).
 
-Writes `dup_acks`, `dup_bytes`, `recover`, `recovery`, `retransmits`, `retrans_since_us`. The
-congestion control owns cwnd and ssthresh; this file tells it. Instead of inflating cwnd by a
-segment per duplicate ACK, the same octets are counted in `dup_bytes` as having left the
-network, so `pipe` falls and `output` may send: flight <= cwnd + dup_bytes.
+Writes `dup_acks`, `dup_bytes`, `last_sack`, `recover`, `recovery`, `retransmits`,
+`retrans_since_us`. The congestion control owns cwnd and ssthresh; this file tells it. Instead of
+inflating cwnd by a segment per duplicate ACK, the same octets are counted in `dup_bytes` as having
+left the network, so `pipe` falls and `output` may send: flight <= cwnd + dup_bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.tcp.tcb import RETRANSMIT_NOW, Tcb
+from pystack.wire.segment import Segment
+from pystack.wire.seq import unwrap
 
 OPEN: Final = 0
 FAST: Final = 1  # fast recovery, no partial ACK yet
@@ -20,9 +22,9 @@ LOSS: Final = 3  # after a retransmission timeout
 DUP_THRESH: Final = 3
 
 
-def on_dup_ack(tcb: Tcb, now_us: int) -> None:
-    """A duplicate ACK by RFC 5681 §2."""
-    if tcb.recovery == LOSS:
+def on_dup_ack(tcb: Tcb, seg: Segment, now_us: int) -> None:
+    """A duplicate ACK by RFC 5681 §2; under SACK it must bring news (RFC 3042 §2, 6675 §2)."""
+    if tcb.recovery == LOSS or (tcb.sack_ok and not _brings_news(tcb, seg)):
         return
     tcb.dup_acks += 1
     mss = tcb.eff_mss
@@ -37,6 +39,22 @@ def on_dup_ack(tcb: Tcb, now_us: int) -> None:
             tcb.dup_bytes = 0  # needless repeats after a timeout (RFC 6582 §3.2 step 1)
     if tcb.dup_bytes > tcb.snd_nxt - tcb.snd_una:
         tcb.dup_bytes = tcb.snd_nxt - tcb.snd_una
+
+
+def _brings_news(tcb: Tcb, seg: Segment) -> bool:
+    """Whether the first SACK block, the one of the newest arrival, is neither a report of a
+    duplicate (RFC 2883) nor the one of the last ACK."""
+    if not seg.n_sack:
+        return False
+    blocks = seg.sack_blocks()
+    una = tcb.snd_una
+    left, right = unwrap(blocks[0][0], una), unwrap(blocks[0][1], una)
+    if right <= una or blocks[0] == tcb.last_sack:
+        return False
+    if len(blocks) > 1 and unwrap(blocks[1][0], una) <= left and right <= unwrap(blocks[1][1], una):
+        return False
+    tcb.last_sack = blocks[0]
+    return True
 
 
 def _enter_fast_recovery(tcb: Tcb, now_us: int) -> None:
