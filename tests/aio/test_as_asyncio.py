@@ -61,7 +61,7 @@ def seen(*recorders: Recorder) -> list[object]:
     return out
 
 
-# -- scenarios --------------------------------------------------------------------------------------
+# -- scenarios ------------------------------------------------------------------------------------
 async def close_after_writing(peers: Peers) -> object:
     client, server = await peers.pair()
     client.transport.write(MUCH)
@@ -298,7 +298,7 @@ SCENARIOS = [
 ]  # fmt: skip
 
 
-# -- both worlds ------------------------------------------------------------------------------------
+# -- both worlds ----------------------------------------------------------------------------------
 def on_kernel_sockets(scenario: Callable[[Peers], Coroutine[Any, Any, object]]) -> object:
     async def main() -> object:
         loop = asyncio.get_running_loop()
