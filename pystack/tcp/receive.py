@@ -69,8 +69,10 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
     tcb.bytes_received += len(text)
     recvbuf.append(text)
     tcb.events |= EVENT_READABLE
-    held = recvbuf.has_holes
-    if held:
+    if recvbuf.has_holes:
+        left, right = recvbuf.lowest_block()
+        if start + len(text) > left:
+            _note_dsack(tcb, left, min(start + len(text), right))
         before = recvbuf.held
         tcb.rcv_nxt = recvbuf.fill(rcv_nxt + len(text))
         tcb.bytes_received += recvbuf.held - before
@@ -119,7 +121,8 @@ def _duplicate(tcb: Tcb, start: int, end: int) -> None:
 
 
 def on_old_segment(tcb: Tcb, seq: int, length: int) -> None:
-    """First step: a segment before the window; the ACK that answers it reports its text."""
+    """First step: a segment before the window; the ACK that answers it reports its octets, a FIN
+    being one. `length` is SEG.LEN."""
     if length and seq < tcb.rcv_nxt:
         _duplicate(tcb, seq, min(seq + length, tcb.rcv_nxt))
 

@@ -1,6 +1,6 @@
 """Loss recovery: what is lost and when to cut the window (RFC 5681 §3.2, 6582, 3042, 6298 §5).
 
-Writes `dup_acks`, `dup_bytes`, `last_sack`, `recover`, `recovery`, `retransmits`,
+Writes `dup_acks`, `dup_bytes`, `limited_from`, `last_sack`, `recover`, `recovery`, `retransmits`,
 `retrans_since_us`. The congestion control owns cwnd and ssthresh; this file tells it. Instead of
 inflating cwnd by a segment per duplicate ACK, the same octets are counted in `dup_bytes` as having
 left the network, so `pipe` falls and `output` may send: flight <= cwnd + dup_bytes.
@@ -27,6 +27,8 @@ def on_dup_ack(tcb: Tcb, seg: Segment, now_us: int) -> None:
     if tcb.recovery == LOSS or (tcb.sack_ok and not _brings_news(tcb, seg)):
         return
     tcb.dup_acks += 1
+    if tcb.dup_acks == 1:
+        tcb.limited_from = tcb.snd_nxt
     mss = tcb.eff_mss
     if tcb.recovery != OPEN:
         tcb.dup_bytes += mss
@@ -58,13 +60,12 @@ def _brings_news(tcb: Tcb, seg: Segment) -> bool:
 
 
 def _enter_fast_recovery(tcb: Tcb, now_us: int) -> None:
-    limited = min(tcb.dup_bytes, 2 * tcb.eff_mss)
-    flight = tcb.snd_nxt - tcb.snd_una
+    # what limited transmit sent must not count in FlightSize (RFC 3042 §2)
+    flight = tcb.limited_from - tcb.snd_una
     tcb.recover = tcb.snd_nxt
     tcb.recovery = FAST
     tcb.dup_bytes = DUP_THRESH * tcb.eff_mss
-    # what limited transmit sent must not count in FlightSize (RFC 3042 §2)
-    tcb.cc.on_enter_recovery(max(flight - limited, tcb.eff_mss), now_us)
+    tcb.cc.on_enter_recovery(flight, now_us)
     tcb.shared.counters.fast_retrans += 1
     _retransmit_first(tcb)
 

@@ -187,6 +187,10 @@ class RecvBuffer:
         """The blocks held out of order, the most recently touched first (RFC 2018 §4)."""
         return self._recent
 
+    def lowest_block(self) -> tuple[int, int]:
+        """The block that ends the first hole. There must be one."""
+        return min(self._recent)
+
     def block_around(self, start: int, end: int) -> tuple[int, int] | None:
         """The held block that contains [start, end), for the second block of a D-SACK."""
         for left, right in self._recent:

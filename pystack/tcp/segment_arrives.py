@@ -153,7 +153,7 @@ def _answer_unacceptable(tcb: Tcb, seg: Segment, seq: int) -> None:
     if seg.flags & SYN:
         tcb.pending |= CHALLENGE_ACK  # RFC 5961 §4.2: whatever its number
     elif seg.length or seg.flags & FIN:
-        receive.on_old_segment(tcb, seq, seg.length)
+        receive.on_old_segment(tcb, seq, seg.seg_len)
         tcb.pending |= ACK_NOW
     else:
         # keep-alive and window probes each have their answer (RFC 9293 §3.8.4, §3.8.6.1)

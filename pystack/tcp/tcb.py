@@ -80,8 +80,8 @@ class Tcb:
         # rtt
         "srtt_us", "rttvar_us", "rto_us", "min_rtt_us", "backoff", "rtt_samples",
         # recovery
-        "dup_acks", "dup_bytes", "last_sack", "recover", "recovery", "retransmits",
-        "retrans_since_us",
+        "dup_acks", "dup_bytes", "limited_from", "last_sack", "recover", "recovery",
+        "retransmits", "retrans_since_us",
         "scoreboard", "cc", "sample",
         # reports: soft errors
         "soft_error", "reports",
@@ -196,6 +196,7 @@ class Tcb:
         self.rtt_samples = 0
         self.dup_acks = 0
         self.dup_bytes = 0
+        self.limited_from = 0  # SND.NXT at the first duplicate ACK
         self.last_sack = (0, 0)  # the first block of the last SACK option, as on the wire
         self.recovery = 0
         self.retransmits = 0
