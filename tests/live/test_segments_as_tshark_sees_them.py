@@ -101,8 +101,8 @@ def test_nothing_is_wrong_with_any_segment_of_a_clean_link(
     kernels, ours = tmp_path / "kernels.pcap", tmp_path / "ours.pcapng"
     asyncio.run(capture_of(link, kernels, ours))
     lines = found(kernels, f"tcp.flags.syn == 1 || {IMPOSSIBLE}").splitlines()
-    assert len(lines) == 6, lines
-    assert all("[SYN" in line for line in lines), lines
+    assert len(lines) == 6, "\n".join(lines)
+    assert all("[SYN" in line for line in lines), "\n".join(lines)
     assert found(ours, CHECKSUMS) == ""
     if not link.offload:
         assert found(kernels, CHECKSUMS) == ""
