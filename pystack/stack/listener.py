@@ -201,7 +201,7 @@ class HalfOpen:
                 + self._timestamps(now_us).to_bytes(4, "big")
                 + self.ts_recent.to_bytes(4, "big")
             )
-        wnd = self.wnd >> max(self.rcv_wscale, 0)
+        wnd = -(-self.wnd >> max(self.rcv_wscale, 0))  # rounded up: promised is promised
         return emit.bare(
             tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK, ACK, wnd, opts,
             self.tos, self.ttl, self.ident, self.df,

@@ -109,12 +109,12 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
         grow_send_buffer(tcb)
         if tcb.want_write and has_room(tcb):
             tcb.events |= EVENT_WRITABLE
-    restart = recovery.on_new_ack(tcb, acked, rtt_us, flight, now_us)
+    recovery.on_new_ack(tcb, acked, rtt_us, flight, now_us)
     if ack == tcb.snd_nxt:
         timers.arm_rto(tcb, 0)
         if ack > text_end and tcb.fin_wanted:
             _fin_acked(tcb, now_us)
-    elif restart:
+    else:  # RFC 6298 §5.3; as Linux, at every partial ACK too
         timers.arm_rto(tcb, now_us + tcb.rto_us)
 
 

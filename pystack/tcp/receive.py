@@ -96,15 +96,12 @@ def _hold(tcb: Tcb, start: int, text: bytes) -> None:
     counters = tcb.shared.counters
     tcb.ooo_segs += 1
     counters.ooo_queued += 1
-    end = start + len(text)
     before = recvbuf.ooo_bytes
-    if recvbuf.hold(start, text):
-        _note_dsack(tcb, start, end)
+    again = recvbuf.hold(start, text)
+    if again is not None:
+        _note_dsack(tcb, *again)
     elif recvbuf.ooo_bytes == before:
         counters.dropped[DROP_RECEIVE_BUFFER] += 1
-    elif recvbuf.ooo_bytes - before < len(text):
-        overlap = len(text) - (recvbuf.ooo_bytes - before)
-        _note_dsack(tcb, start, start + overlap)
     delayed_ack.enter_quick_acks(tcb)
     tcb.pending |= ACK_NOW
 

@@ -15,9 +15,8 @@ from pystack.wire.segment import Segment
 from pystack.wire.seq import unwrap
 
 OPEN: Final = 0
-FAST: Final = 1  # fast recovery, no partial ACK yet
-FAST_PARTIAL: Final = 2
-LOSS: Final = 3  # after a retransmission timeout
+FAST: Final = 1  # fast recovery
+LOSS: Final = 2  # after a retransmission timeout
 
 DUP_THRESH: Final = 3
 
@@ -75,19 +74,17 @@ def _retransmit_first(tcb: Tcb) -> None:
     tcb.pending |= RETRANSMIT_NOW
 
 
-def on_new_ack(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int) -> bool:
-    """SND.UNA has moved by `acked`; `flight` were outstanding before. Returns whether the
-    retransmission timer is to be restarted (RFC 6298 §5.3, RFC 6582 §3.2 step 4)."""
+def on_new_ack(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int) -> None:
+    """SND.UNA has moved by `acked`; `flight` were outstanding before."""
     tcb.retransmits = 0
     tcb.retrans_since_us = 0
-    restart = True
     recovery = tcb.recovery
     if recovery == OPEN:
         if tcb.dup_acks:
             tcb.dup_acks = 0
             tcb.dup_bytes = 0
         _grow(tcb, acked, rtt_us, flight, now_us, False)
-        return True
+        return
     if tcb.snd_una >= tcb.recover:
         tcb.recovery = OPEN
         tcb.dup_acks = 0
@@ -96,19 +93,16 @@ def on_new_ack(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int) -> b
             _grow(tcb, acked, rtt_us, flight, now_us, True)
         else:
             tcb.cc.on_exit_recovery(tcb.snd_nxt - tcb.snd_una, now_us)
-        return True
+        return
     if recovery == LOSS:
         _grow(tcb, acked, rtt_us, flight, now_us, True)
-        return True
+        return
     # partial ACK: the next hole is lost too; deflate by what was acknowledged, less one MSS
     mss = tcb.eff_mss
     if acked >= mss:
         acked -= mss
     tcb.dup_bytes = max(tcb.dup_bytes - acked, 0)
     _retransmit_first(tcb)
-    restart = recovery == FAST
-    tcb.recovery = FAST_PARTIAL
-    return restart
 
 
 def _grow(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int, limited: bool) -> None:

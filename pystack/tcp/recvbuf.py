@@ -113,41 +113,51 @@ class RecvBuffer:
         self.ooo_bytes += 1
         self.memory.held_bytes += 1
 
-    def hold(self, start: int, text: bytes) -> bool:
+    def hold(self, start: int, text: bytes) -> tuple[int, int] | None:
         """Keep what is new of `text`, numbered from `start`, beyond a hole.
 
-        Returns whether all of it was held already (a duplicate). Text that would make more
-        than `max_holes` separate blocks is not kept.
+        Returns the leftmost part of it that was held already, None without one. Text that would
+        make more than `max_holes` separate blocks, or a great many tiny texts, is not kept.
         """
         end = start + len(text)
         starts = self._starts
         texts = self._texts
-        block_start, block_end = start, end
-        added = False
+        if len(starts) >= 16 * self._max_holes or (
+            len(self._recent) >= self._max_holes and not self._touches(start, end)
+        ):
+            return None
+        at = start
+        again: tuple[int, int] | None = None
         index = bisect_right(starts, start) - 1
-        if index >= 0 and starts[index] + len(texts[index]) > start:
-            start = starts[index] + len(texts[index])
-        index += 1
-        at = end - len(text)
-        if len(starts) >= 16 * self._max_holes:
-            return False  # many tiny texts, however they touch
-        if len(self._recent) >= self._max_holes and not self._touches(block_start, block_end):
-            return False
-        while start < end:
-            stop = min(end, starts[index]) if index < len(starts) else end
-            if stop > start:
-                starts.insert(index, start)
-                texts.insert(index, text[start - at : stop - at])
-                self.ooo_bytes += stop - start
-                self.memory.held_bytes += stop - start
-                added = True
-                index += 1
-            if index >= len(starts):
+        if index < 0:
+            index = 0
+        while start < end and index < len(starts):
+            left = starts[index]
+            right = left + len(texts[index])
+            if left >= end:
                 break
-            start = max(start, starts[index] + len(texts[index]))
+            if start < left:
+                self._insert(index, start, text[start - at : left - at])
+                start = left
+                index += 1
+            if start < right:
+                stop = min(right, end)
+                if again is None:
+                    again = (start, stop)
+                elif again[1] == start:
+                    again = (again[0], stop)
+                start = right
             index += 1
-        self._note_block(block_start, block_end)
-        return not added
+        if start < end:
+            self._insert(index, start, text[start - at :])
+        self._note_block(at, end)
+        return again
+
+    def _insert(self, index: int, start: int, text: bytes) -> None:
+        self._starts.insert(index, start)
+        self._texts.insert(index, text)
+        self.ooo_bytes += len(text)
+        self.memory.held_bytes += len(text)
 
     def _touches(self, start: int, end: int) -> bool:
         return any(left <= end and right >= start for left, right in self._recent)
