@@ -39,6 +39,12 @@ class LinkToKernel:
         """AF_INET or AF_INET6."""
         return socket.AF_INET if self.version == 4 else socket.AF_INET6
 
+    def kernel_socket(self) -> socket.socket:
+        """A socket of the kernel's side, not blocking."""
+        made = self.namespace.socket(self.family)
+        made.setblocking(False)
+        return made
+
     @asynccontextmanager
     async def stack(self, *, seconds: float = 60, **options: Any) -> AsyncIterator[Stack]:
         """The stack; TimeoutError when what is done with it takes longer than that."""

@@ -27,8 +27,7 @@ def link(request: pytest.FixtureRequest, namespace: Namespace) -> LinkToKernel:
 async def seen_by_ss(link: LinkToKernel, active: bool, **settings: int) -> list[str]:
     """The words of ss about a connection that has been used; `active`: we opened it."""
     async with link.stack(sysctl=settings) as stack:
-        kernels = link.namespace.socket(link.family)
-        kernels.setblocking(False)
+        kernels = link.kernel_socket()
         if active:
             kernels.bind((link.theirs, 0))
             kernels.listen()

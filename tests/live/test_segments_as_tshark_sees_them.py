@@ -65,8 +65,7 @@ async def traffic(link: LinkToKernel, stack: Stack) -> None:
     for text in (b"hello", TEXT):
         _, out, _ = await link.namespace.arun(["nc", "-N", link.ours, "7"], input=text)
         assert out == text
-    listening = link.namespace.socket(link.family)
-    listening.setblocking(False)
+    listening = link.kernel_socket()
     listening.bind((link.theirs, 0))
     listening.listen()
     async with await asyncio.start_server(echo, sock=listening):
