@@ -157,10 +157,14 @@ def test_outgoing_windows_are_shifted_right_by_our_count(tcp: Tcp, passive: bool
 
 @pytest.mark.requirement("RFC7323-S2.3-2")
 @pytest.mark.host(tcp_initial_cwnd=64)
-def test_a_peers_count_of_15_is_taken_as_14(tcp: Tcp) -> None:
-    sock = tcp.established(mss=1024, wscale=15, win=1)
+@pytest.mark.parametrize("passive", [True, False])
+def test_a_peers_count_of_15_is_taken_as_14(tcp: Tcp, passive: bool) -> None:
+    sock = tcp.established(passive, mss=1024, wscale=15, win=1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     sock.send(tcp.data(65536))
+    if not passive:  # the window of the SYN,ACK was one octet
+        tcp.quiet(0.1)
+        tcp.play("+0 < . 1:1(0) ack 1 win 1")
     tcp.play(sent(1, 16385, 1024, push=False))
     tcp.quiet(0.1)
 

@@ -116,24 +116,27 @@ def test_the_congestion_window_is_no_reason_for_small_segments_either(tcp: Tcp) 
 # -- §3.8.6.2.2: the receiver ---------------------------------------------------------------------
 
 
+def fill(tcp: Tcp) -> tuple[int, int]:
+    """Our buffer gets full to the brim; how many octets that took, and the right edge."""
+    at = edge = 1
+    while True:
+        size = 500 if at == 1 else min(1460, edge - at)
+        if size <= 0:
+            return at - 1, edge
+        tcp.inject(tcp.segment(f". {at}:{at + size}({size}) ack 1"))
+        at += size
+        for packet in tcp.run(0.5):
+            edge = tcp.flow("").their_number(packet.ack) + packet.window
+
+
 @pytest.mark.requirement("RFC9293-MUST-39")
 @pytest.mark.parametrize("rcvbuf", [2000, 4096, 65536])
 def test_reading_octet_by_octet_offers_no_small_window(tcp: Tcp, rcvbuf: int) -> None:
     listener = tcp.listen()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
     sock = tcp.established(listener=listener)
+    received, edge = fill(tcp)
     flow = tcp.flow("")
-    at = edge = 1
-    received = 0
-    while True:  # to the brim
-        size = 500 if at == 1 else min(1460, edge - at)
-        if size <= 0:
-            break
-        tcp.inject(tcp.segment(f". {at}:{at + size}({size}) ack 1"))
-        at += size
-        received += size
-        for packet in tcp.run(0.5):
-            edge = flow.their_number(packet.ack) + packet.window
     offers = []
     for _ in range(received):
         assert len(sock.recv(1)) == 1
@@ -142,3 +145,21 @@ def test_reading_octet_by_octet_offers_no_small_window(tcp: Tcp, rcvbuf: int) ->
             edge += offers[-1]
     assert offers, "no update at all"
     assert min(offers) >= min(rcvbuf // 2, 1460), offers
+
+
+@pytest.mark.requirement("RFC9293-MUST-39")
+def test_the_answer_to_a_probe_offers_no_small_window_either(tcp: Tcp) -> None:
+    listener = tcp.listen()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    sock = tcp.established(listener=listener)
+    received, edge = fill(tcp)
+    for read in range(0, 1000, 200):
+        assert len(sock.recv(200 if read else 1)) in (1, 200)
+        tcp.play(
+            f"""
+            +0.01 < . {edge - 1}:{edge - 1}(0) ack 1
+            +0    > . 1:1(0) ack {edge} win 0
+            """
+        )
+    assert len(sock.recv(received)) < received
+    tcp.play(f"+0 > . 1:1(0) ack {edge} win 8000..")

@@ -281,6 +281,21 @@ def test_filling_a_part_of_a_hole_is_acknowledged_at_once(tcp: Tcp) -> None:
     assert sock.recv(1000) == tcp.data(400, at - 1)
 
 
+@pytest.mark.requirement("RFC5681-S3.2-2")
+def test_filling_a_hole_is_acknowledged_at_once_even_if_acks_wait_for_answers(tcp: Tcp) -> None:
+    sock, ours, at = conversing(tcp)
+    tcp.play(
+        f"""
+        +0.1  < P. {at + 50}:{at + 100}(50) ack {ours}
+        +0    > .  {ours}:{ours}(0) ack {at}
+        +0.01 < P. {at}:{at + 50}(50) ack {ours}
+        +0    > .  {ours}:{ours}(0) ack {at + 100}
+        +10   quiet
+        """
+    )
+    assert sock.recv(1000) == tcp.data(100, at - 1)
+
+
 @pytest.mark.requirement("RFC5681-S4.2-1")
 def test_a_duplicate_is_acknowledged_at_once_and_once(tcp: Tcp) -> None:
     _, at = settled(tcp)

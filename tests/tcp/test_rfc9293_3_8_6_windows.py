@@ -94,6 +94,21 @@ def test_an_older_segment_with_the_same_ack_does_not_open_the_window(tcp: Tcp) -
 
 
 @pytest.mark.requirement("RFC9293-S3.10.7.4-5")
+def test_a_segment_from_before_the_newest_one_does_not_open_the_window(tcp: Tcp) -> None:
+    with_window_closed(tcp)
+    tcp.play(
+        """
+        +0 < P. 1:101(100) ack 2921 win 0
+        +0 > .  2921:2921(0) ack 101
+        +0 < .  101:101(0) ack 2921 win 0      # SND.WL1 is 101 now
+        +0 < .  51:151(100) ack 2921 win 65535 # acceptable, as half of it is new
+        +0 > .  2921:2921(0) ack 151
+        +0.1 quiet
+        """
+    )
+
+
+@pytest.mark.requirement("RFC9293-S3.10.7.4-5")
 def test_the_newest_segment_opens_and_closes_it(tcp: Tcp) -> None:
     sock = with_window_closed(tcp)
     tcp.play(
