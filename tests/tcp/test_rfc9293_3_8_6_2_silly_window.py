@@ -116,7 +116,7 @@ def test_the_congestion_window_is_no_reason_for_small_segments_either(tcp: Tcp) 
 # -- §3.8.6.2.2: the receiver ---------------------------------------------------------------------
 
 
-def fill(tcp: Tcp) -> tuple[int, int]:
+def fill(tcp: Tcp, shift: int = 0) -> tuple[int, int]:
     """Our buffer gets full to the brim; how many octets that took, and the right edge."""
     at = edge = 1
     while True:
@@ -126,7 +126,7 @@ def fill(tcp: Tcp) -> tuple[int, int]:
         tcp.inject(tcp.segment(f". {at}:{at + size}({size}) ack 1"))
         at += size
         for packet in tcp.run(0.5):
-            edge = tcp.flow("").their_number(packet.ack) + packet.window
+            edge = tcp.flow("").their_number(packet.ack) + (packet.window << shift)
 
 
 @pytest.mark.requirement("RFC9293-MUST-39")
@@ -148,11 +148,14 @@ def test_reading_octet_by_octet_offers_no_small_window(tcp: Tcp, rcvbuf: int) ->
 
 
 @pytest.mark.requirement("RFC9293-MUST-39")
-def test_the_answer_to_a_probe_offers_no_small_window_either(tcp: Tcp) -> None:
+@pytest.mark.parametrize(("rcvbuf", "scale"), [(16_384, None), (131_072, 2)])
+def test_the_answer_to_a_probe_offers_no_small_window_either(
+    tcp: Tcp, rcvbuf: int, scale: int | None
+) -> None:
     listener = tcp.listen()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
-    sock = tcp.established(listener=listener)
-    received, edge = fill(tcp)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    sock = tcp.established(listener=listener, wscale=scale)
+    received, edge = fill(tcp, scale or 0)
     for read in range(0, 1000, 200):
         assert len(sock.recv(200 if read else 1)) in (1, 200)
         tcp.play(
