@@ -11,11 +11,11 @@ from functools import partial
 
 import pytest
 
-from pystack.aio.driver import BATCHES, SLOTS, Driver
+from pystack.aio.driver import BATCHES, SLOTS, TURN_US, Driver
 from pystack.aio.stack import Stack
 from pystack.sockets import Host
 from pystack.wire.batch import Packet
-from tests.aio.memory_device import MemoryDevice, joined_devices
+from tests.aio.memory_device import DELAY, MemoryDevice, joined_devices
 from tests.aio.recorder import Recorder, connected
 from tests.aio.two_stacks import RIGHT, device_of, run, two_stacks
 from tests.aio.virtual_loop import VirtualTimeLoop
@@ -94,11 +94,21 @@ def test_one_wake_up_reads_a_bounded_number_of_batches() -> None:
             return SLOTS
 
     async def body(loop: VirtualTimeLoop) -> None:
+        step = 0
+
+        def clock() -> int:
+            loop.jump(step / 1e6)
+            return loop.now_us()
+
         device = Endless("endless")
-        async with Stack.over(device, "198.18.0.1/24", clock=loop.now_us) as stack:
+        async with Stack.over(device, "198.18.0.1/24", clock=clock) as stack:
             device.deliver([(b"", 0, 0)])
             assert device.reads == BATCHES
             assert sum(stack.host.counters.dropped) == BATCHES * SLOTS
+            step = TURN_US // 4  # as long does each batch take
+            device.reads = 0
+            device.deliver([])
+            assert device.reads == 4
             device._queue.clear()
 
     run(body)
@@ -261,15 +271,13 @@ async def test_another_thread_is_refused_at_once_and_told_how_to_do_it(
     thread = threading.Thread(target=in_thread)
     thread.start()
     thread.join()
+    client.transport.write(b"the right thread")  # nothing of the wrong one holds it up
+    await asyncio.sleep(3 * DELAY)
+    assert server.data == b"the right thread"
     assert told.keys() == wrong.keys()
     assert all("call_soon_threadsafe" in text for text in told.values())
     assert all("run_coroutine_threadsafe" in text for text in told.values())
-    await asyncio.sleep(1)
-    assert server.data == b""
     assert loop is left.loop
-    client.transport.write(b"the right thread")
-    await asyncio.sleep(1)
-    assert server.data == b"the right thread"
 
 
 def refusals_in_child(*calls: Callable[[], object]) -> list[str]:

@@ -74,6 +74,32 @@ async def test_a_limit_of_0_pauses_on_any_residue_and_resumes_when_all_is_gone(
 
 
 @two_stacks()
+async def test_a_protocol_may_write_and_close_when_it_may_write_again(
+    left: Stack, right: Stack
+) -> None:
+    class Last(Recorder):
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self.transport.write(b"and the last of it")
+            self.transport.close()
+
+    ended: asyncio.Future[Recorder] = asyncio.get_running_loop().create_future()
+
+    class Taker(Recorder):
+        def eof_received(self) -> bool:
+            ended.set_result(self)
+            return False
+
+    await right.create_server(Taker, None, 7000)
+    transport, writer = await left.create_connection(Last, "198.18.0.2", 7000)
+    transport.set_write_buffer_limits(high=0)
+    transport.write(MUCH)
+    assert (await ended).data == MUCH + b"and the last of it"
+    await writer.lost
+    assert writer.count("connection_lost") == writer.count("resume_writing") == 1
+
+
+@two_stacks()
 async def test_limits_set_below_what_is_buffered_pause_at_once(left: Stack, right: Stack) -> None:
     client, server = await connected(left, right)
     server.transport.pause_reading()

@@ -98,6 +98,8 @@ async def test_a_closed_stack_refuses_everything_with_a_clear_word(
         await left.create_server(Recorder, RIGHT, 7000)
     client.transport.write(b"nowhere")
     client.transport.close()
+    with pytest.raises(BlockingIOError):
+        left.host.socket().connect((RIGHT, 7000))  # the host is still one, driven by nobody
     with pytest.raises(RuntimeError, match="opened once"):
         await left.__aenter__()
 
