@@ -239,3 +239,37 @@ def test_losses_in_two_windows_in_a_row_cut_twice(tcp: Tcp) -> None:
     duplicates(tcp, 2, ack=18981)
     tcp.play("+0 < . 1:1(0) ack 18981\n+0 > . 18981:20441(1460) ack 1")
     assert windows(sock)[1] == 2
+
+
+# -- under SACK ---------------------------------------------------------------------------------
+
+
+def test_under_sack_three_acks_with_news_repeat_the_segment(tcp: Tcp) -> None:
+    sock = tcp.established(sack=True)
+    sock.send(tcp.data(6 * MSS))
+    tcp.play(sent(1, 6 * MSS + 1))
+    tcp.play(
+        """
+        +0.1 < . 1:1(0) ack 1 <nop,nop,sack 1461:2921>
+        +0   < . 1:1(0) ack 1 <nop,nop,sack 1461:4381>
+        +0   < . 1:1(0) ack 1 <nop,nop,sack 1461:5841>
+        +0   > . 1:1461(1460) ack 1
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3042-S2-2")
+def test_under_sack_reports_of_duplicates_are_no_duplicate_acks(tcp: Tcp) -> None:
+    """RFC 2883: what we sent twice has come twice; nothing is known to be lost."""
+    sock = tcp.established(sack=True)
+    sock.send(tcp.data(6 * MSS))
+    tcp.play(sent(1, 6 * MSS + 1))
+    tcp.play(
+        """
+        +0.1 < . 1:1(0) ack 4381 <nop,nop,sack 1:1461>
+        +0   < . 1:1(0) ack 4381 <nop,nop,sack 1:1461>
+        +0   < . 1:1(0) ack 4381 <nop,nop,sack 1461:2921>
+        +0   < . 1:1(0) ack 4381 <nop,nop,sack 2921:4381>
+        +0.1 quiet
+        """
+    )

@@ -351,6 +351,26 @@ def test_our_clock_ticks_once_per_millisecond(tcp: Tcp) -> None:
         at += 1
 
 
+@pytest.mark.requirement("RFC7323-S5.4-1", "RFC7323-S4.1-1")
+@pytest.mark.variants("ipv4", "ipv6-wrap")
+def test_our_clock_may_wrap_between_a_segment_and_its_ack(tcp: Tcp) -> None:
+    sock = tcp.established(ts=700, rtt=0.1)
+    sock.send(b"x")
+    (first,) = tcp.take()
+    now = first.option("TS")[0]  # type: ignore[index]
+    tcp.play("+0.1 < . 1:1(0) ack 2 <nop,nop,TS val 800 ecr 200>")
+    tcp.quiet((2**32 - now - 100 - 50) / 1000)  # 50 ms before the wrap
+    sock.send(b"y")
+    (before,) = tcp.take()
+    tcp.quiet(0.25)
+    (after,) = tcp.run(0.05)  # the repeat
+    assert before.option("TS")[0] == 2**32 - 50  # type: ignore[index]
+    assert after.option("TS")[0] == 250  # type: ignore[index]
+    tcp.play("+0.1 < . 1:1(0) ack 3 <nop,nop,TS val 800 ecr =250>")
+    tcp.quiet(0)
+    assert sock.tcp_info().tcpi_rtt == 100_000
+
+
 @pytest.mark.requirement("RFC7323-S7.1-1")
 def test_two_connections_have_unrelated_clocks(tcp: Tcp) -> None:
     assert apart(tcp) > 1000

@@ -80,6 +80,41 @@ def test_a_fin_behind_a_closed_window_is_probed_for(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.requirement("RFC9293-MUST-36")
+def test_a_fin_alone_waits_for_the_window_too(tcp: Tcp) -> None:
+    sock = tcp.established(win=2920)
+    tcp.play("+0 < . 1:1(0) ack 1 win 0")
+    sock.shutdown(socket.SHUT_WR)
+    tcp.play(
+        """
+        +0.3  > .  0:0(0) ack 1
+        +0.6  > .  0:0(0) ack 1
+        +0.01 < .  1:1(0) ack 1 win 1
+        +0    > F. 1:1(0) ack 1
+        """
+    )
+
+
+@pytest.mark.requirement("RFC9293-MUST-35", "RFC9293-SHLD-29")
+def test_a_window_that_closes_while_text_is_out_is_probed_when_that_is_acknowledged(
+    tcp: Tcp,
+) -> None:
+    sock = tcp.established(win=2920, rtt=0.1)
+    sock.send(tcp.data(4380))
+    tcp.play(
+        f"""
+        +0   > . 1:1461(1460) ack 1
+        +0   > . 1461:2921(1460) ack 1
+        +0.1 < . 1:1(0) ack 1461 win 0
+        +0   < . 1:1(0) ack 2921 win 0
+        +0.3 {PROBE}
+        +0.6 {PROBE}
+        +0   < P. 1:2(1) ack 2921 win 2920  # text of the peer may open it as well
+        +0   > P. 2921:4381(1460) ack 2
+        """
+    )
+
+
 @pytest.mark.requirement("RFC9293-MUST-35", "RFC9293-MUST-36")
 def test_a_lost_window_update_is_made_good_by_the_answer_to_a_probe(tcp: Tcp) -> None:
     stuck(tcp)
