@@ -79,5 +79,6 @@ class CongestionControl:
         """Sending starts again after more than one RTO without (RFC 5681 §4.1)."""
 
     def on_mss(self, mss: int) -> None:
-        """The effective send MSS changed (path MTU)."""
+        """The effective send MSS changed (path MTU). One segment always fits (RFC 5681 §3.1)."""
         self.mss = mss
+        self.cwnd = max(self.cwnd, mss)

@@ -26,6 +26,7 @@ from pystack.wire.segment import Segment
 from pystack.wire.seq import MASK
 
 TIMESTAMPS_SPACE: Final = 12
+MAX_RUN: Final = 65535 - 120  # octets of text: the largest IP packet less the largest headers
 _MSS: Final = Struct("!BBH")
 _TIMESTAMPS: Final = Struct("!BBBBII")  # after two octets: sackOK, or nop,nop
 _SACK_PERMITTED: Final = b"\x01\x01\x04\x02"
@@ -125,7 +126,7 @@ def set_eff_mss(tcb: Tcb) -> None:
         mss = min(mss, tcb.max_seg)
     if tcb.path_mtu:
         mss = min(mss, tcb.path_mtu - headers(tcb.v4))
-    mss = max(mss, tcb.config.tcp_min_snd_mss)
+    mss = min(max(mss, tcb.config.tcp_min_snd_mss), MAX_RUN)
     if tcb.ts_ok:
         mss -= TIMESTAMPS_SPACE
     if mss != tcb.eff_mss:

@@ -8,9 +8,8 @@ it. It sends in runs of up to 64 KB that the device (or `wire.batch`) cuts by th
 
 from __future__ import annotations
 
-from typing import Final
-
 from pystack.tcp import delayed_ack, emit, expiry, recovery, timers
+from pystack.tcp.options import MAX_RUN
 from pystack.tcp.states import (
     CLOSED,
     ESTABLISHED,
@@ -34,8 +33,6 @@ from pystack.tcp.tcb import (
 from pystack.tcp.window import measure_read, update_is_worth_it
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import FIN, PSH, RST
-
-_MAX_RUN: Final = 65535 - 120  # octets of text: the largest IP packet less the largest headers
 
 
 def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
@@ -132,12 +129,14 @@ def _resend(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         if allow < mss:
             if allow <= 0 or run.end - run.start > allow:
                 break
-        limit = min(allow, wnd_left, _MAX_RUN)
+        limit = min(allow, wnd_left, MAX_RUN)
         if limit <= 0:
             break
         length = run.end - run.start
         if length > limit:
             length = limit - limit % mss or min(limit, length)
+        if tcb.snd_up > tcb.snd_una and length > mss:
+            length = mss  # each segment has its own urgent pointer
         if not _resend_run(tcb, tx, run.start, length, mss, now_us):
             return False
         board.resent(run, length, now_us)
@@ -196,7 +195,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     wnd_end = una + tcb.snd_wnd
     cwnd_end = nxt + tcb.cc.cwnd - tcb.pipe
     may_end = min(wnd_end, cwnd_end)
-    run_most = _MAX_RUN - _MAX_RUN % mss
+    run_most = MAX_RUN - MAX_RUN % mss
     if tcb.snd_up > una:
         run_most = mss  # each segment has its own urgent pointer
     full = True

@@ -77,9 +77,12 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
         tcb.rcv_nxt = recvbuf.fill(rcv_nxt + len(text))
         tcb.bytes_received += recvbuf.held - before
         tcb.pending |= ACK_NOW  # a gap closed or narrowed (RFC 5681 §4.2)
-        if tcb.fin_at_seq == tcb.rcv_nxt and tcb.fin_at_seq:
-            on_fin(tcb, tcb.fin_at_seq, now_us)
-            return
+        if tcb.fin_at_seq and tcb.rcv_nxt >= tcb.fin_at_seq:
+            if tcb.rcv_nxt == tcb.fin_at_seq:
+                on_fin(tcb, tcb.fin_at_seq, now_us)
+                return
+            tcb.fin_at_seq = 0  # text lies where it was (Linux drops such a FIN too)
+            recvbuf.drop_fin()
     else:
         tcb.rcv_nxt = rcv_nxt + len(text)
     window.grow(tcb, len(text))

@@ -113,6 +113,11 @@ class RecvBuffer:
         self.ooo_bytes += 1
         self.memory.held_bytes += 1
 
+    def drop_fin(self) -> None:
+        """The peer has sent text where its FIN was: only text counts."""
+        self.ooo_bytes -= 1
+        self.memory.held_bytes -= 1
+
     def hold(self, start: int, text: bytes) -> tuple[int, int] | None:
         """Keep what is new of `text`, numbered from `start`, beyond a hole.
 

@@ -53,7 +53,7 @@ def send(host: str, seconds: float, _parallel: int) -> dict[str, float]:
         took = time.perf_counter() - began
     if confirmed != sent:
         raise SystemExit(f"{sent} bytes were sent and {confirmed} received")
-    return {"value": sent * 8 / took / 1e9, "bytes": sent}
+    return {"value": sent * 8 / took / 1e9, "work": sent / 1e6}
 
 
 def receive(host: str, seconds: float, _parallel: int) -> dict[str, float]:
@@ -70,7 +70,7 @@ def receive(host: str, seconds: float, _parallel: int) -> dict[str, float]:
                 raise SystemExit("the server closed in the midst of it")
             got += count
             now = time.perf_counter()
-    return {"value": got * 8 / (now - began) / 1e9, "bytes": got}
+    return {"value": got * 8 / (now - began) / 1e9, "work": got / 1e6}
 
 
 def echo(host: str, seconds: float, parallel: int) -> dict[str, float]:
@@ -84,6 +84,7 @@ def echo(host: str, seconds: float, parallel: int) -> dict[str, float]:
         trip = _trips_on_many(socks, message, taken)
     for _ in range(WARM_UP // parallel):
         trip()
+    warm_up = len(taken)
     taken.clear()
     began = now = time.perf_counter()
     until = began + seconds
@@ -92,7 +93,8 @@ def echo(host: str, seconds: float, parallel: int) -> dict[str, float]:
         now = time.perf_counter()
     for sock in socks:
         sock.close()
-    return {"value": len(taken) / (now - began), "count": len(taken), **_percentiles(taken)}
+    work = warm_up + len(taken)
+    return {"value": len(taken) / (now - began), "work": work, **_percentiles(taken)}
 
 
 def _trips_on_one(sock: socket.socket, message: bytes, taken: list[int]) -> Callable[[], None]:
@@ -142,13 +144,15 @@ def once(host: str, seconds: float, parallel: int) -> dict[str, float]:
     step = _one_connection(host, taken) if parallel == 1 else _connections(host, parallel, taken)
     for _ in range(max(WARM_UP // 4 // parallel, 1)):
         step()
+    warm_up = len(taken)
     taken.clear()
     began = now = time.perf_counter()
     until = began + seconds
     while now < until:
         step()
         now = time.perf_counter()
-    return {"value": len(taken) / (now - began), "count": len(taken), **_percentiles(taken)}
+    work = warm_up + len(taken)
+    return {"value": len(taken) / (now - began), "work": work, **_percentiles(taken)}
 
 
 def _one_connection(host: str, taken: list[int]) -> Callable[[], None]:

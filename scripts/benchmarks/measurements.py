@@ -45,14 +45,15 @@ class Measurement:
 def load(
     kind: str, way: Way, parallel: int, networks: Networks, side: str, effort: Effort
 ) -> Figures:
-    """The client's own figures, and how much of a processor the server took."""
+    """The client's own figures, and the processor time that the server took for it."""
     with networks.server(side, way) as server:
-        before, began = server.work(), time.perf_counter()
+        before = server.work()
         options = ("--seconds", effort.seconds, "--parallel", parallel)
         with networks.client(kind, way.host(side), *options) as client:
             figures: Figures = json.loads(client.line(effort.seconds + PATIENCE))
-            after, took = server.work(), time.perf_counter() - began
-    figures["server_cpu"] = (after["cpu_s"] - before["cpu_s"]) / took
+            after = server.work()
+    # "work": MB, or how many of them
+    figures["cpu_us"] = (after["cpu_s"] - before["cpu_s"]) * 1e6 / figures["work"]
     return figures
 
 

@@ -128,10 +128,12 @@ def _details(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
             for side in (PYSTACK, KERNEL)
         ]
 
+    cpu = "µs/MB" if outcome.measurement.unit == "Gbit/s" else "µs each"
     return [
         (title, unit, both(*keys))
         for title, unit, keys in (
             ("p50 / p90 / p99", "µs", ("p50_us", "p90_us", "p99_us")),
+            ("CPU of the server", cpu, ("cpu_us",)),
             ("allocated by Python", "bytes", ("traced",)),
             ("wake-ups in that time", "", ("wake_ups",)),
         )

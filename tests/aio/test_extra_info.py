@@ -102,6 +102,20 @@ async def test_the_socket_is_a_name_and_options_and_nothing_to_wait_on(
 
 
 @two_stacks()
+async def test_tcp_info_can_be_had_after_the_end(left: Stack, right: Stack) -> None:
+    client, server = await connected(left, right)
+    client.transport.write(bytes(1000))
+    client.transport.close()
+    await client.lost
+    await server.lost
+    assert server.transport.get_extra_info("tcp_info").tcpi_bytes_received == 1000
+    await asyncio.sleep(1)
+    info = client.transport.get_extra_info("tcp_info")
+    assert info.tcpi_state == 7  # TCP_CLOSE
+    assert info.tcpi_bytes_acked >= 1000
+
+
+@two_stacks()
 async def test_tcp_info_counts_what_passed(left: Stack, right: Stack) -> None:
     client, server = await connected(left, right)
     client.transport.write(bytes(1000))
