@@ -94,28 +94,21 @@ async def open_stack(options: DeviceOptions, remark: Callable[[str], None]) -> A
         await stack.aclose()
 
 
-class Setting(click.ParamType[tuple[str, str]]):
-    """NAME=VALUE of a sysctl, checked at once."""
-
-    name = "NAME=VALUE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Name and value."""
-        name, equals, setting = str(value).partition("=")
-        if not equals:
-            self.fail(f"{value!r} is not of the form name=value", param, ctx)
-        short = name.replace("/", ".").rsplit(".", 1)[-1]
-        if short == "tcp_congestion_control" and setting not in registry.names():
-            self.fail(f"{setting!r}: there is {', '.join(registry.names())}", param, ctx)
-        try:
-            Config().set(name, setting)
-        except OSError as error:
-            near = difflib.get_close_matches(short, [field.name for field in fields(Config)], 1)
-            hint = f" (is it {near[0]}?)" if near and error.errno == errno.ENOENT else ""
-            self.fail(f"{error.strerror}{hint}", param, ctx)
-        return name, setting
+def setting(text: str) -> tuple[str, str]:
+    """Name and value of "tcp_sack=0", checked at once. Raises BadParameter."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not of the form name=value")
+    short = name.replace("/", ".").rsplit(".", 1)[-1]
+    if short == "tcp_congestion_control" and value not in registry.names():
+        raise click.BadParameter(f"{value!r}: there is {', '.join(registry.names())}")
+    try:
+        Config().set(name, value)
+    except OSError as error:
+        near = difflib.get_close_matches(short, [field.name for field in fields(Config)], 1)
+        hint = f" (is it {near[0]}?)" if near and error.errno == errno.ENOENT else ""
+        raise click.BadParameter(f"{error.strerror}{hint}") from None
+    return name, value
 
 
 _ADDRESSES: Final = (
@@ -141,7 +134,7 @@ _DEVICE: Final = (
                  help="Maximum segment lifetime: TIME_WAIT lasts twice that.  [default: 30]"),
     click.option("--no-offload", "offload", is_flag=True, flag_value=False, default=True,
                  help="MTU-sized packets with full checksums, instead of runs of up to 64 KB."),
-    click.option("--sysctl", metavar="NAME=VALUE", type=Setting(), multiple=True,
+    click.option("--sysctl", metavar="NAME=VALUE", type=setting, multiple=True,
                  help="A setting by Linux's name, such as tcp_sack=0. May be repeated."),
 )  # fmt: skip
 

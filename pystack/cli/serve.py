@@ -9,7 +9,7 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -36,21 +36,14 @@ _SMALL: Final[dict[str, Factory]] = {
 }  # fmt: skip
 
 
-class ServicePort(click.ParamType[tuple[str, int]]):
-    """SERVICE=PORT."""
-
-    name = "SERVICE=PORT"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """Service and port."""
-        service, _, port = str(value).partition("=")
-        if service not in PORTS:
-            self.fail(f"{value!r}: the services are {', '.join(PORTS)}", param, ctx)
-        if not port.isdecimal() or not 1 <= int(port) <= 65535:
-            self.fail(f"{value!r}: a port is 1 to 65535, as in {service}=8080", param, ctx)
-        return service, int(port)
+def service_port(text: str) -> tuple[str, int]:
+    """Service and port of "http=8080". Raises BadParameter."""
+    service, _, port = text.partition("=")
+    if service not in PORTS:
+        raise click.BadParameter(f"{text!r}: the services are {', '.join(PORTS)}")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise click.BadParameter(f"{text!r}: a port is 1 to 65535, as in {service}=8080")
+    return service, int(port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,7 @@ class Service:
 @click.command(short_help="Serve HTTP, echo, discard, daytime, chargen.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]...", type=click.Choice([*PORTS]))
 @device_options
-@click.option("--port", "ports", metavar="SERVICE=PORT", type=ServicePort(), multiple=True,
+@click.option("--port", "ports", metavar="SERVICE=PORT", type=service_port, multiple=True,
               help="Another port than the usual one. May be repeated.")  # fmt: skip
 @click.option("--dir", "folder", metavar="FOLDER", help="Serve this folder too, below /files/.",
               type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip

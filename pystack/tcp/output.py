@@ -232,7 +232,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         _sent(tcb, nxt, end, length, mss, now_us)
         nxt = end
     tcb.cwnd_limited = nxt < text_end and cwnd_end < wnd_end and cwnd_end - nxt < mss
-    if full and fin and nxt == text_end and (nxt < wnd_end or nxt == una):
+    if full and fin and nxt == text_end and nxt < wnd_end:
         full = emit.segment(tcb, tx, nxt, 0, FIN, mss, now_us)
         if full:
             _sent(tcb, nxt, nxt + 1, 0, mss, now_us)

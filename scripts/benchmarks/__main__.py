@@ -54,7 +54,7 @@ def main(
             for number in range(repeats):
                 status.update(f"{measurement.title} ({number + 1} of {repeats})")
                 _once(networks, measurement, effort, outcome)
-    width = None if sys.stdout.isatty() else 116  # a file is wide enough
+    width = None if sys.stdout.isatty() else 120  # a file is wide enough
     Console(width=width).print(table(outcomes))
     if file is not None:
         figures = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from scripts.benchmarks.measurements import Figures, Measurement
@@ -94,7 +95,11 @@ def machine() -> dict[str, Any]:
 
 def table(outcomes: Sequence[Outcome]) -> Table:
     """The table that is printed."""
-    made = Table(title="pystack beside asyncio on the kernel's sockets", title_justify="left")
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        title="pystack beside asyncio on the kernel's sockets",
+        title_justify="left",
+    )
     made.add_column("", no_wrap=True)
     made.add_column("", no_wrap=True)
     for name in ("pystack", "±", "kernel", "±", "ratio", "target"):
@@ -124,7 +129,7 @@ def _details(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
 
     def both(*keys: str) -> list[str]:
         return [
-            " / ".join(_figure(outcome.median(side, key)) for key in keys)
+            "/".join(_figure(outcome.median(side, key)) for key in keys)
             for side in (PYSTACK, KERNEL)
         ]
 
@@ -132,7 +137,7 @@ def _details(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
     return [
         (title, unit, both(*keys))
         for title, unit, keys in (
-            ("p50 / p90 / p99", "µs", ("p50_us", "p90_us", "p99_us")),
+            ("p50/p90/p99", "µs", ("p50_us", "p90_us", "p99_us")),
             ("CPU of the server", cpu, ("cpu_us",)),
             ("allocated by Python", "bytes", ("traced",)),
             ("wake-ups in that time", "", ("wake_ups",)),

@@ -154,8 +154,9 @@ connection.recv(1)
 def test_a_peer_that_does_not_read_stops_us(namespace: Namespace) -> None:
     server(namespace, 4, "sys.stdin.readline()\n")
     with Program(
-        "nc", "--netns", namespace.path, KERNELS[4], "9000", stdin=subprocess.PIPE
+        "nc", "-v", "--netns", namespace.path, KERNELS[4], "9000", stdin=subprocess.PIPE
     ) as program:
+        program.until_err("connected")
         os.set_blocking(program.stdin.fileno(), False)
         taken = 0
         while select.select([], [program.stdin], [], 1)[1]:
