@@ -84,12 +84,12 @@ def lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("path MTU", f"{known['path_mtu']} bytes"),
         ("RTT", f"{_ms(known['rtt_us'])} ± {_ms(known['rttvar_us'])}"),
         ("RTO", _ms(known["rto_us"])),
-        ("cwnd", f"{known['cwnd_segments']} segments"),
-        ("ssthresh", "not set yet" if ssthresh is None else f"{ssthresh} segments"),
+        ("cwnd", _segments(known["cwnd_segments"])),
+        ("ssthresh", "not set yet" if ssthresh is None else _segments(ssthresh)),
         ("window", f"{known['peer_window']:,} bytes (yours), {known['our_window']:,} (ours)"),
-        ("received", f"{known['bytes_in']:,} bytes in {known['segments_in']:,} segments"),
-        ("sent", f"{known['bytes_out']:,} bytes in {known['segments_out']:,} segments"),
-        ("retransmitted", f"{known['retransmitted']:,} segments"),
+        ("received", f"{known['bytes_in']:,} bytes in {_segments(known['segments_in'])}"),
+        ("sent", f"{known['bytes_out']:,} bytes in {_segments(known['segments_out'])}"),
+        ("retransmitted", _segments(known["retransmitted"])),
     ]
 
 
@@ -100,6 +100,10 @@ def _place(address: tuple[Any, ...]) -> dict[str, Any]:
 
 def _text(place: dict[str, Any]) -> str:
     return hostport((place["address"], place["port"]))
+
+
+def _segments(count: int) -> str:
+    return f"{count:,} segment" + ("" if count == 1 else "s")
 
 
 def _ms(microseconds: int) -> str:

@@ -28,6 +28,7 @@ from pystack.cli.failures import Failure
 from pystack.cli.running import Stopped, run, say
 from pystack.cli.transcript import HEADING, Transcript
 from pystack.errors import SetupError
+from pystack.tcp.states import CLOSED, LISTEN
 
 _MSL: Final = 0.5  # seconds, in place of 30
 _PATIENCE: Final = 30  # seconds for the whole of it
@@ -47,11 +48,11 @@ class Scene:
     kernels: str
     over: asyncio.Event  # set whenever a connection has come back to CLOSED
 
-    def title(self, text: str, command: str) -> None:
-        """Head the table of one connection."""
+    def title(self, text: str, command: str, state: int) -> None:
+        """Head the table of one connection, which begins in `state`."""
         say(f"\n{self.palette.bold(text)}   {command}\n")
         say(self.palette.faint(HEADING))
-        self.transcript.start()
+        self.transcript.start(state)
         self.over.clear()
 
 
@@ -134,13 +135,13 @@ async def _passive(scene: Scene) -> None:
     try:
         assert runner.server is not None
         url = f"http://{hostport((scene.ours, _PORT)).removesuffix(f':{_PORT}')}/"
-        scene.title("curl opens, curl closes first", f"curl {url}")
+        scene.title("curl opens, curl closes first", f"curl {url}", CLOSED)
         scene.transcript.listening()
         await scene.stack.create_server(runner.server, scene.ours, _PORT)
         page = await _curl(url)
         await scene.over.wait()
         # in HTTP/1.0 the end of the connection is the end of the page, so curl waits for it
-        scene.title("curl opens, pystack closes first", f"curl --http1.0 {url}")
+        scene.title("curl opens, pystack closes first", f"curl --http1.0 {url}", LISTEN)
         await _curl("--http1.0", url)
         await scene.over.wait()
     finally:
@@ -171,7 +172,7 @@ async def _curl(*arguments: str) -> str:
 async def _active(scene: Scene) -> None:
     async with _web_server(scene.kernels):
         where = hostport((scene.kernels, _KERNEL_PORT))
-        scene.title("pystack opens, pystack closes first", f"GET http://{where}/hello")
+        scene.title("pystack opens, pystack closes first", f"GET http://{where}/hello", CLOSED)
         reader, writer = await scene.stack.open_connection(scene.kernels, _KERNEL_PORT)
         request = f"GET /hello HTTP/1.1\r\nHost: {where}\r\n\r\n"
         writer.write(request.encode())

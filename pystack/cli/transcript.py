@@ -106,10 +106,11 @@ class Transcript:
         """A listener was made: from CLOSED to LISTEN."""
         self.state(b"", CLOSED, LISTEN, 0)
 
-    def start(self) -> None:
-        """The next line is at 0.000 ms."""
+    def start(self, state: int) -> None:
+        """Begin in `state`; the next line is at 0.000 ms."""
         self.flush()
         self._first_us = 0
+        self._release(NAMES[state])
 
     def flush(self) -> None:
         """Write the line that is held."""

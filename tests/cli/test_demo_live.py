@@ -54,9 +54,15 @@ def states(output: str) -> list[str]:
     return re.findall(rf"^(?: *\d+\.\d{{3}}  .* | +)({STATES})$", output, re.MULTILINE)
 
 
-CURL_CLOSES = ["LISTEN", "SYN_RECEIVED", "ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSED"]
-WE_CLOSE = ["SYN_RECEIVED", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSED"]
-WE_OPEN = ["SYN_SENT", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSED"]
+CURL_CLOSES = [
+    "CLOSED", "LISTEN", "SYN_RECEIVED", "ESTABLISHED", "CLOSE_WAIT", "LAST_ACK", "CLOSED",
+]  # fmt: skip
+WE_CLOSE = [
+    "LISTEN", "SYN_RECEIVED", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSED",
+]  # fmt: skip
+WE_OPEN = [
+    "CLOSED", "SYN_SENT", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT", "CLOSED",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("family", [(), ("-6",)], ids=["ipv4", "ipv6"])

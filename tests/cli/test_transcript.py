@@ -83,6 +83,14 @@ def test_two_states_of_one_segment_stand_below_each_other() -> None:
     assert first.index("FIN_WAIT_2") == second.index("TIME_WAIT") == HEADING.index("our state")
 
 
+def test_a_transcript_begins_with_the_state_there_is() -> None:
+    page = Page()
+    page.transcript.start(CLOSED)
+    page.transcript.listening()
+    page.transcript.flush()
+    assert [line.split() for line in page.lines] == [["CLOSED"], ["0.000", "listen()", "LISTEN"]]
+
+
 def test_states_that_a_call_or_the_clock_brought_have_lines_of_their_own() -> None:
     page = Page()
     page.transcript.listening()
