@@ -3,7 +3,7 @@
        0.000  listen()                                                            LISTEN
        0.412  < S 0:0(0) win 64240 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 7>  SYN_RECEIVED
 
-A `Trace` of `stack.host`. Times are ms since the first line, timestamp values count from the first
+A `Trace` of `stack.table`. Times are ms since the first line, timestamp values count from the first
 of their sender, and a connection's state stands only where it changes.
 """
 

@@ -7,58 +7,34 @@ connections are told of events after each batch and may make socket calls while 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from errno import EADDRINUSE
-from typing import Protocol
+from collections.abc import Iterable
 
-from pystack.cc import registry
 from pystack.config import Config
-from pystack.counters import Counters
 from pystack.stack import ip_input, strangers
-from pystack.stack.addresses import Addresses
 from pystack.stack.fragments import Reassembly, fragment
 from pystack.stack.icmp import Icmp
-from pystack.stack.icmp_errors import set_path_mtu
 from pystack.stack.listener import HalfOpen, Listener
 from pystack.stack.loopback import take_local
-from pystack.stack.owner import Owner
-from pystack.stack.path_mtu import PathMtu
-from pystack.stack.ports import Ports
-from pystack.stack.time_wait import TimeWait, TimeWaits
-from pystack.stack.wakeups import Wakeups
-from pystack.tcp import calls, emit, expiry, isn, options, timers
+from pystack.stack.table import ConnectionTable
+from pystack.tcp import calls, emit, expiry, timers
 from pystack.tcp.output import output, output_ack
 from pystack.tcp.segment_arrives import segment_arrives
-from pystack.tcp.shared import Shared
 from pystack.tcp.states import (
-    CLOSE_WAIT,
     CLOSED,
-    ESTABLISHED,
     EVENT_ACCEPTABLE,
     SYN_SENT,
     TIME_WAIT,
-    end,
 )
-from pystack.tcp.tcb import ACK_NOW, SEND_RST, Tcb
+from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 from pystack.wire.consts import CHECKSUM_COMPLETE, DROP_TX_FULL, KIND_TCP
-from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment, flow_key
+from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
 from pystack.wire.seq import MASK
 
 _SLOTS = 32
 
 
-class Trace(Protocol):
-    """Who wants to see everything: each packet, each change of state."""
-
-    def packet(self, inbound: bool, packet: Packet, now_us: int) -> None:
-        """A packet came in or goes out; its buffer is valid during the call only."""
-
-    def state(self, key: bytes, old: int, new: int, now_us: int) -> None:
-        """The connection `key` went from state `old` to `new`."""
-
-
-class HostCore:
+class HostCore(ConnectionTable):
     """Connections, listeners and everything below them. `sockets.Host` adds the socket calls.
 
     `addresses` are "address/prefix-length" texts; `secret` (16 to 64 random bytes) keys ISNs,
@@ -71,23 +47,7 @@ class HostCore:
         self, addresses: Iterable[str] = (), *, secret: bytes, mtu: int = 1500, gso: bool = False,
         checksum_offload: bool = False, config: Config | None = None,
     ) -> None:  # fmt: skip
-        if not 16 <= len(secret) <= 64:
-            raise ValueError("the secret has 16 to 64 random bytes")
-        self.config = config if config is not None else Config()
-        self.shared = Shared(self.config, secret)
-        self.counters: Counters = self.shared.counters
-        self.addresses = Addresses()
-        for text in addresses:
-            self.addresses.add(text)
-        self.mtu = mtu
-        self.secret = secret
-        self.isn: Callable[[bytes, int], int] = self._isn
-        self.ports = Ports(self.config, secret)
-        self.connections: dict[bytes, Tcb | HalfOpen | TimeWait] = {}
-        self.listeners: dict[bytes, Listener] = {}  # address and port, 18 bytes
-        self.time_waits = TimeWaits(self.config)
-        self.wakeups = Wakeups()
-        self.path_mtus = PathMtu(self.config, mtu)
+        super().__init__(addresses, secret, mtu, config)
         self.icmp = Icmp(
             self.config, self.addresses.local, self.counters.dropped, self.next_ident,
             self.addresses.broadcast,
@@ -96,17 +56,9 @@ class HostCore:
         self.tx = TxBatch(gso=gso, checksum_offload=checksum_offload)
         self.rx: RxBatch | None = None  # for `receive`, made when first used
         self.seg = Segment()
-        self.dirty: list[Tcb] = []
-        self.on_dirty: Callable[[], None] | None = None
-        self.trace: Trace | None = None
-        self.now_us = 1
         self.looping = False  # what is being received was sent by ourselves
-        self._loops = False  # a connection to one of our own addresses was opened
         self._looped: list[Packet] = []
-        self._opening: list[Tcb] = []
         self._handed_out = False
-        self._ident = isn.keyed_hash(secret, b"", b"ip ident") & 0xFFFF
-        self._watch = self._state_changed
 
     # -- packets in -----------------------------------------------------------------------------
     def receive(self, packets: Iterable[Packet], now_us: int) -> None:
@@ -185,11 +137,11 @@ class HostCore:
         call of `receive` or `transmit`."""
         self._begin(now_us)
         tx = self.tx
-        if self._opening:
-            for tcb in self._opening:
+        if self.opening:
+            for tcb in self.opening:
                 if tcb.state == SYN_SENT:
                     tcb.set_send_sequence(self.isn(tcb.key, now_us) & MASK)
-            self._opening.clear()
+            self.opening.clear()
         dirty = self.dirty
         done = 0
         while done < len(dirty):
@@ -201,7 +153,7 @@ class HostCore:
             done += 1
             state = tcb.state
             if state in (CLOSED, TIME_WAIT):
-                self._retire(tcb, now_us)
+                self.retire(tcb, now_us)
             else:
                 at_us = timers.next_at(tcb)
                 if at_us and (not tcb.wake_at_us or at_us < tcb.wake_at_us):
@@ -211,7 +163,7 @@ class HostCore:
         del dirty[:done]
         if self.icmp.out:
             self._send_icmp()
-        if self._loops:
+        if self.talks_to_itself:
             self._looped += take_local(tx, self.addresses.local)
         self._handed_out = True
         count = tx.count
@@ -311,192 +263,10 @@ class HostCore:
         except Exception:  # as in `_tell`; the connection waits in the queue
             self.counters.owner_errors += 1
 
-    def touch(self, tcb: Tcb) -> None:
-        """`tcb` is to be looked at by the next transmit."""
-        if not tcb.dirty:
-            tcb.dirty = True
-            self.dirty.append(tcb)
-
-    def mark(self, tcb: Tcb) -> None:
-        """As `touch`, from a socket call: whoever drives the host is told."""
-        if not tcb.dirty:
-            tcb.dirty = True
-            self.dirty.append(tcb)
-            if len(self.dirty) == 1 and self.on_dirty is not None:
-                self.on_dirty()
-
-    def _state_changed(self, tcb: Tcb, old: int, new: int) -> None:
-        if new == ESTABLISHED:
-            self.counters.curr_estab += 1
-        elif old in (ESTABLISHED, CLOSE_WAIT) and new != CLOSE_WAIT:
-            self.counters.curr_estab -= 1
-        if self.trace is not None:
-            self.trace.state(tcb.key, old, new, self.now_us)
 
     # -- connections ----------------------------------------------------------------------------
-    def new_tcb(self, key: bytes, settings: Callable[[Tcb], None] | None = None) -> Tcb:
-        """A TCB in CLOSED, registered under `key`. Raises OSError EADDRINUSE if that is taken."""
-        if key in self.connections:
-            raise OSError(EADDRINUSE, "that connection exists")
-        tcb = self._make_tcb(key)
-        if settings is not None:
-            settings(tcb)
-        self.register(tcb)
-        return tcb
-
-    def _make_tcb(self, key: bytes) -> Tcb:
-        config = self.config
-        make = registry.factory(config.tcp_congestion_control)
-        tcb = Tcb(key, self.shared, make(536, config.tcp_initial_cwnd * 536))
-        tcb.watch = self._watch
-        tcb.ident = isn.keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
-        return tcb
-
-    def tcb_for(self, half_open: HalfOpen) -> Tcb:
-        """The TCB that takes over from a half-open record, registered in its place."""
-        tcb = self._make_tcb(half_open.key)
-        tcb.watch = None  # the change to SYN_RECEIVED was that of the record
-        half_open.make_tcb(tcb)
-        tcb.watch = self._watch
-        self.wakeups.forget(half_open)
-        self.connections[tcb.key] = tcb
-        return tcb
-
-    def register(self, connection: Tcb | HalfOpen | TimeWait) -> None:
-        """Enter a connection under its key."""
-        key = connection.key
-        self.connections[key] = connection
-        self.ports.use(key[32] << 8 | key[33])
-
-    def unregister(self, connection: Tcb | HalfOpen | TimeWait) -> None:
-        """Take a connection out, if it is still the one under its key."""
-        key = connection.key
-        if self.connections.get(key) is connection:
-            del self.connections[key]
-            self.ports.drop(key[32] << 8 | key[33])
-
-    def open(self, tcb: Tcb) -> None:
-        """OPEN: from CLOSED to SYN_SENT; the SYN leaves with the next transmit."""
-        remote = tcb.key[16:32]
-        if remote in self.addresses.local:
-            self._loops = True
-        offset = isn.timestamp_offset(self.secret, tcb.key)
-        options.prepare(tcb, self.mtu, self.path_mtus.mtu(remote), offset)
-        calls.open_active(tcb)
-        self._opening.append(tcb)
-        self.mark(tcb)
-
-    def _retire(self, tcb: Tcb, now_us: int) -> None:
-        """A connection has ended: out of the tables, its memory freed (what it has received
-        stays until its socket is closed); TIME_WAIT goes on as a compact record."""
-        timers.stop_all(tcb)
-        if tcb.state == TIME_WAIT:
-            tcb.watch = None  # the record's end is the end of TIME_WAIT
-            if self.connections.get(tcb.key) is tcb:
-                self._add_time_wait(tcb, now_us)
-            end(tcb, 0)
-        else:
-            self.unregister(tcb)
-        self.wakeups.forget(tcb)
-        tcb.sndbuf.clear()
-        tcb.scoreboard.clear()
-        tcb.recvbuf.clear_held()
-        if tcb.orphan:
-            tcb.recvbuf.clear()
-
-    def _add_time_wait(self, tcb: Tcb, now_us: int) -> None:
-        counters = self.counters
-        if counters.tw_curr >= self.config.tcp_max_tw_buckets:
-            oldest = self.time_waits.take_oldest()
-            if oldest is not None:
-                self.remove_time_wait(oldest)
-        self.connections[tcb.key] = self.time_waits.add(tcb, now_us)
-        counters.tw_curr += 1
-
-    def remove_time_wait(self, record: TimeWait) -> None:
-        """2 MSL are over, or a RST or a new SYN has ended them."""
-        self.unregister(record)
-        self.counters.tw_curr -= 1
-        if self.trace is not None:
-            self.trace.state(record.key, TIME_WAIT, CLOSED, self.now_us)
-
-    def connection_key(
-        self, remote: bytes, remote_port: int, local: bytes, local_port: int
-    ) -> bytes:
-        """The key of a connection to be opened; `local_port` 0 takes an ephemeral one.
-
-        Raises OSError EADDRNOTAVAIL when every port to that peer is taken.
-        """
-        if not local_port:
-            local_port = self.ports.ephemeral(
-                local, remote, remote_port,
-                lambda port: flow_key(local, remote, port, remote_port) in self.connections,
-            )  # fmt: skip
-        return flow_key(local, remote, local_port, remote_port)
-
-    def source_for(self, remote: bytes) -> bytes:
-        """The local address to reach `remote` from. Raises OSError ENETUNREACH."""
-        return self.addresses.source_for(remote)
-
-    # -- listeners ------------------------------------------------------------------------------
-    def listen(self, local: bytes, port: int, backlog: int, owner: Owner) -> Listener:
-        """A listener at 16-byte `local` (or a wildcard) and `port`. Its attributes may be set
-        before the next packet. Raises OSError EADDRINUSE."""
-        name = local + port.to_bytes(2, "big")
-        if name in self.listeners:
-            raise OSError(EADDRINUSE, f"port {port} is in use")
-        listener = Listener(local, port, min(backlog, self.config.somaxconn), owner, self.config)
-        self.listeners[name] = listener
-        return listener
-
-    def unlisten(self, listener: Listener) -> None:
-        """Stop listening: half-open connections are forgotten, unaccepted ones reset."""
-        self.listeners.pop(listener.local + listener.port.to_bytes(2, "big"), None)
-        listener.closed = True
-        if listener.half_open:
-            for connection in list(self.connections.values()):
-                if type(connection) is HalfOpen and connection.listener is listener:
-                    strangers.forget(self, connection)
-        while listener.queue:
-            tcb = listener.queue.popleft()
-            calls.abort(tcb)
-            self.mark(tcb)
-
-    # -- the device -----------------------------------------------------------------------------
-    def set_mtu(self, mtu: int) -> None:
-        """The device's MTU has changed; what is in flight is re-cut when it has fallen."""
-        lowered = mtu < self.mtu
-        self.mtu = mtu
-        self.path_mtus.device_mtu = mtu
-        for connection in list(self.connections.values()):
-            if type(connection) is Tcb:
-                self._set_path_mtu(connection, lowered)
-
-    def path_mtu_changed(self, destination: bytes, lowered: bool) -> None:
-        """Tell all connections to `destination` (RFC 8201 §5.2)."""
-        for connection in list(self.connections.values()):
-            if type(connection) is Tcb and connection.key[16:32] == destination:
-                self._set_path_mtu(connection, lowered)
-
-    def _set_path_mtu(self, tcb: Tcb, lowered: bool) -> None:
-        remote = tcb.key[16:32]
-        locked = self.path_mtus.is_locked(remote)
-        if set_path_mtu(tcb, self.path_mtus.mtu(remote), locked, lowered):
-            self.mark(tcb)
 
     def fail_all(self, error: int) -> None:
         """The device is gone: every connection ends with `error`, without a word to the peers."""
-        for connection in list(self.connections.values()):
-            if type(connection) is Tcb:
-                connection.pending &= ~SEND_RST
-                calls.abandon(connection, error)
-                self.touch(connection)
+        self.abandon_all(error)
         self._tell_owners()
-
-    def next_ident(self, destination: bytes) -> int:
-        """An IPv4 identification for a packet that may be fragmented (RFC 6864 §4.3)."""
-        self._ident = self._ident + 1 & 0xFFFF
-        return self._ident
-
-    def _isn(self, key: bytes, now_us: int) -> int:
-        return isn.initial_sequence(self.secret, key, now_us)

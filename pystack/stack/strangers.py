@@ -146,7 +146,7 @@ def _for_half_open(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: in
         host.send_reset(seg)
     elif answer == listening.FORGET:
         host.counters.attempt_fails += 1
-        forget(host, half_open)
+        host.forget_half_open(half_open)
 
 
 def _complete(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) -> None:
@@ -156,7 +156,7 @@ def _complete(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) ->
         host.counters.listen_overflows += 1
         if host.config.tcp_abort_on_overflow:
             host.send_reset(seg)
-            forget(host, half_open)
+            host.forget_half_open(half_open)
         else:
             half_open.ack_seen = True  # dropped; the SYN,ACK goes on (Linux)
             host.counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
@@ -177,22 +177,13 @@ def half_open_due(host: HostCore, half_open: HalfOpen, now_us: int) -> None:
     config = host.config
     if half_open.repeats >= config.tcp_synack_retries:
         host.counters.attempt_fails += 1
-        forget(host, half_open)
+        host.forget_half_open(half_open)
         return
     half_open.repeats += 1
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
     if half_open.send_syn_ack(host.tx, now_us):
         host.counters.retrans_segs += 1
-
-
-def forget(host: HostCore, half_open: HalfOpen) -> None:
-    """A half-open connection is gone: back to LISTEN, in silence."""
-    half_open.listener.half_open -= 1
-    host.unregister(half_open)
-    host.wakeups.forget(half_open)
-    if host.trace is not None:
-        host.trace.state(half_open.key, SYN_RECEIVED, LISTEN, host.now_us)
 
 
 def _for_time_wait(host: HostCore, record: TimeWait, seg: Segment, now_us: int) -> None:
