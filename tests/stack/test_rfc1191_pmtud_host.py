@@ -100,7 +100,7 @@ def test_the_answers_to_strangers_and_to_a_syn_have_df(tcp: Tcp) -> None:
     )
 
 
-@pytest.mark.requirement("RFC6864-S4.3-1")
+@pytest.mark.requirement("RFC6864-S4.3-1", "RFC9293-MAY-4")
 @pytest.mark.variants("v4")
 def test_without_discovery_packets_may_be_fragmented_and_each_has_an_id_of_its_own(
     tcp: Tcp,

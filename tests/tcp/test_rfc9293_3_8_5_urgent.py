@@ -250,6 +250,14 @@ def test_a_pointer_into_what_was_read_is_old_news(tcp: Tcp) -> None:
     assert not at_mark(sock)
 
 
+def test_a_repeated_segment_does_not_make_an_octet_urgent_that_came_as_another(tcp: Tcp) -> None:
+    sock = tcp.established()
+    tcp.play('+0 < P. 1:6(5) ack 1 "hello"\n+0 > . 1:1(0) ack 6')
+    tcp.play('+0 < PU. 1:6(5) ack 1 urg 3 "hello"\n+0 > . 1:1(0) ack 6')
+    assert oob_error(sock) == errno.EINVAL
+    assert sock.recv(100) == b"hello"
+
+
 def test_a_pointer_without_urg_means_nothing(tcp: Tcp) -> None:
     sock = tcp.established()
     tcp.play('+0 < P. 1:6(5) ack 1 urg 3 "hello"\n+0 > . 1:1(0) ack 6')
