@@ -143,3 +143,19 @@ def test_nothing_can_be_written_before_the_handshake_is_complete(tcp: Tcp) -> No
     tcp.play(f"{SYN}\n+0.01 < S. 0:0(0) ack 1 win 65535 <mss 1460>\n+0 > . 1:1(0) ack 1")
     assert sock.send(b"late") == 4
     tcp.play('+0 > P. 1:5(4) ack 1 "late"')
+
+
+@pytest.mark.requirement("RFC9293-S3.10.7.3-1")
+@pytest.mark.parametrize("offset", [-1000, 1000, 0x7FFF_0000])
+def test_a_syn_ack_that_echoes_a_timestamp_never_sent_is_reset(tcp: Tcp, offset: int) -> None:
+    # Linux takes it for one that answers an older connection, as one with a wrong ACK
+    tcp.connect()
+    (syn,) = tcp.take()
+    sent = syn.option("TS")
+    assert sent is not None
+    echo = (sent[0] + offset) & 0xFFFF_FFFF
+    tcp.flow("").bind(syn.src_port, syn.dst_port)
+    tcp.inject(tcp.segment(f"S. 0:0(0) ack ={syn.seq + 1} win 900 <TS val 7 ecr ={echo},nop,nop>"))
+    (answer,) = tcp.take()
+    assert (answer.flags, answer.seq) == (0x04, (syn.seq + 1) & 0xFFFF_FFFF)
+    assert tcp.state() == "SYN_SENT"

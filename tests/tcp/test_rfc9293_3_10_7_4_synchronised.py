@@ -154,3 +154,30 @@ def test_a_fin_on_a_segment_whose_octets_are_known_counts(tcp: Tcp) -> None:
     )
     assert tcp.state() == "CLOSE_WAIT"
     assert sock.recv(100) == tcp.data(10)
+
+
+def test_an_empty_segment_from_before_a_delayed_ack_still_counts(tcp: Tcp) -> None:
+    # sent by the peer before it sent the text that we have taken but not yet acknowledged
+    sock = tcp.established(rtt=0.1)
+    for start in range(1, 400, 10):
+        tcp.inject(tcp.segment(f"P. {start}:{start + 10}(10) ack 1"))
+        tcp.take()
+    sock.send(tcp.data(100))
+    tcp.play("+0 > P. 1:101(100) ack 401")
+    tcp.inject(tcp.segment("P. 401:411(10) ack 1"))
+    assert tcp.take() == []  # delayed
+    tcp.inject(tcp.segment(". 401:401(0) ack 101"))
+    assert tcp.take() == []
+    sent = tcp.run(5)
+    assert [packet.payload for packet in sent] == [b""]  # the delayed ACK, and no repeat
+
+
+@pytest.mark.requirement("RFC5961-S7-1", "RFC5961-S4.2-1")
+@pytest.mark.parametrize("seq", [0, 5000, 70_000])
+def test_a_flood_of_syns_draws_few_acks(tcp: Tcp, seq: int) -> None:
+    tcp.established(rtt=0.01)
+    answers = 0
+    for _ in range(90):
+        tcp.inject(tcp.segment(f"S {seq}:{seq}(0) win 65535"))
+        answers += len(tcp.run(0.01))
+    assert answers == 2  # one per 500 ms
