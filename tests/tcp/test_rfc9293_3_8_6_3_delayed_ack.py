@@ -93,6 +93,49 @@ def test_whatever_the_rhythm_no_ack_is_later_than_half_a_second(tcp: Tcp, gap: f
     tcp.run(0.5)
 
 
+@pytest.mark.requirement("RFC9293-SHLD-18", "RFC9293-MUST-40")
+def test_the_delay_grows_with_the_rhythm_up_to_200_ms_as_in_linux(tcp: Tcp) -> None:
+    sock, at = settled(tcp, rtt=0.3)
+    for delay in (0.08, 0.16, 0.2, 0.2):
+        tcp.play(
+            f"""
+            +0    < P. {at}:{at + 50}(50) ack 1
+            +{delay} > . 1:1(0) ack {at + 50}
+            +{0.25 - delay:.2f} quiet
+            """
+        )
+        at += 50
+        sock.recv(100)
+
+
+@pytest.mark.requirement("RFC9293-SHLD-18", "RFC9293-MUST-40")
+def test_the_delay_does_not_grow_beyond_the_round_trip_time(tcp: Tcp) -> None:
+    sock, at = settled(tcp, rtt=0.15)
+    for delay in (0.08, 0.15, 0.15):
+        tcp.play(
+            f"""
+            +0    < P. {at}:{at + 50}(50) ack 1
+            +{delay} > . 1:1(0) ack {at + 50}
+            +{0.25 - delay:.2f} quiet
+            """
+        )
+        at += 50
+        sock.recv(100)
+
+
+def test_an_ack_that_is_about_to_be_due_goes_with_the_next_segment(tcp: Tcp) -> None:
+    """As in Linux: within a quarter of the delay."""
+    _, at = settled(tcp, rtt=0.3)
+    tcp.play(
+        f"""
+        +0    < P. {at}:{at + 50}(50) ack 1        # due in 80 ms
+        +0.07 < P. {at + 50}:{at + 100}(50) ack 1
+        +0    > .  1:1(0) ack {at + 100}
+        +10   quiet
+        """
+    )
+
+
 @pytest.mark.requirement("RFC9293-SHLD-19")
 def test_in_a_stream_every_second_full_segment_is_acknowledged_at_once(tcp: Tcp) -> None:
     sock, at = settled(tcp)
@@ -211,6 +254,44 @@ def test_the_first_segments_of_a_connection_are_each_acknowledged_at_once(tcp: T
             """
         )
         sock.recv(10_000)
+
+
+def test_after_an_idle_time_longer_than_the_rto_acks_are_quick_again(tcp: Tcp) -> None:
+    """As in Linux: the peer starts from a small window then."""
+    sock, at = settled(tcp)
+    tcp.quiet(0.3)
+    for _ in range(8):
+        tcp.play(
+            f"""
+            +0.01 < . {at}:{at + 1460}(1460) ack 1
+            +0    > . 1:1(0) ack {at + 1460}
+            """
+        )
+        at += 1460
+        sock.recv(10_000)
+
+
+def test_after_a_hole_acks_are_quick_again(tcp: Tcp) -> None:
+    """As in Linux: the peer recovers from a loss."""
+    sock, at = settled(tcp)
+    tcp.play(
+        f"""
+        +0.01 < . {at + 1460}:{at + 2920}(1460) ack 1
+        +0    > . 1:1(0) ack {at}
+        +0.01 < . {at}:{at + 1460}(1460) ack 1
+        +0    > . 1:1(0) ack {at + 2920}
+        """
+    )
+    at += 2920
+    for _ in range(8):
+        sock.recv(10_000)
+        tcp.play(
+            f"""
+            +0.01 < . {at}:{at + 1460}(1460) ack 1
+            +0    > . 1:1(0) ack {at + 1460}
+            """
+        )
+        at += 1460
 
 
 @pytest.mark.requirement("RFC9293-MAY-13", "RFC5681-S3.2-1")
