@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 import random
 import socket
-import struct
-from collections import Counter
 from contextlib import suppress
 from typing import Any
 
@@ -17,10 +15,9 @@ from pystack.sockets import Host
 from tests.kit import encode
 from tests.kit.decode import decode
 from tests.kit.flow import pattern
-from tests.kit.hostile import FLAGS, Attacker, hostile_options, near
+from tests.kit.hostile import Attacker
 from tests.kit.pair import Pair
 from tests.kit.tcp import Tcp
-from tests.kit.variants import VARIANTS
 
 NEAR = ("192.0.2.1", "2001:db8::1")
 FAR = ("192.0.2.2", "2001:db8::2")
@@ -197,151 +194,7 @@ def test_octets_behind_a_packet_do_no_harm_however_many(tcp: Tcp) -> None:
     tcp.play("+0 > R. =0:=0(0) ack 1 win 0\n+10 quiet")
 
 
-# -- a peer that follows no rule ------------------------------------------------------------------
-
-
-class Anything:
-    """One seeded connection with a peer and a user who do anything."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = rng = random.Random(seed)
-        settings: dict[str, Any] = rng.choice(
-            ({}, {"tcp_sack": 0}, {"tcp_timestamps": 0}, {"tcp_rmem": "4096 8192 16384"})
-        )
-        self.tcp = Tcp(VARIANTS[rng.choice(list(VARIANTS))], settings)
-        self.ts = None if "tcp_timestamps" in settings else rng.choice((None, 5000))
-        passive = rng.random() < 0.5
-        listener = self.tcp.listen() if passive else None
-        self.sock: Any = self.tcp.established(
-            passive, listener=listener, ts=self.ts,
-            sack="tcp_sack" not in settings and rng.random() < 0.5,
-            wscale=rng.choice((None, 0, 7, 14)), win=rng.choice((1, 100, 1000, 65535)),
-            mss=rng.choice((None, 1, 88, 536, 1460, 65535)),
-        )  # fmt: skip
-        if listener is not None:
-            listener.close()
-        flow = self.tcp.default
-        self.seq, self.ack = flow.irs + 1, (flow.iss or 0) + 1
-        self.steps = 0
-
-    def go(self) -> None:
-        rng, tcp = self.rng, self.tcp
-        for _ in range(rng.randrange(20, 120)):
-            self.steps += 1
-            kind = rng.randrange(20)
-            if kind < 14:
-                self.packet(self.segment())
-            elif kind == 14:
-                self.note(tcp.run(rng.choice((0.001, 0.04, 0.2, 1, 10, 120, 1000))))
-            elif kind == 15:
-                self.packet(self.error())
-            elif kind == 16 and rng.random() < 0.3:
-                tcp.host.set_mtu(rng.choice((1280, 1400, 1500, 9000, 65535)))
-            elif self.sock is not None:
-                with suppress(OSError):
-                    self.call()
-            self.note(tcp.take())
-
-    def end(self) -> None:
-        """The user has gone; some time later so has everything."""
-        if self.sock is not None:
-            self.sock.close()
-        self.tcp.run(3000)
-        self.tcp.run(100_000)
-        host = self.tcp.host
-        assert not host.connections
-        assert host.shared.memory.held_bytes == 0
-        assert host.counters.owner_errors == 0
-
-    def note(self, packets: list[Any]) -> None:
-        """Where the connection stands, for the next segments."""
-        for packet in packets:
-            if packet.protocol == encode.TCP and not packet.flags & encode.RST:
-                self.seq = packet.ack
-                self.ack = packet.seq + len(packet.payload) + (packet.flags & encode.FIN)
-
-    def packet(self, packet: bytes) -> None:
-        gso_size = self.rng.choice((0, 0, 0, 1460, 1)) if len(packet) > 100 else 0
-        self.tcp.host.receive([(packet, gso_size, 0)], self.tcp.now_us)
-
-    def segment(self) -> bytes:
-        rng, flow = self.rng, self.tcp.default
-        size = rng.choice((0, 0, 1, 10, 1460, 3000, rng.randrange(9000)))
-        tsval = 5100 + self.steps
-        if self.ts is None or rng.random() < 0.3:
-            options = hostile_options(rng, tsval)
-        else:
-            options = b"\1\1" + struct.pack("!BBII", 8, 10, tsval, 0)
-        segment = encode.tcp(
-            flow.remote, flow.local, flow.remote_port or 0, flow.local_port or 0,
-            near(rng, self.seq, 70_000), near(rng, self.ack, 3000), rng.choice(FLAGS),
-            rng.choice((0, 1, 5, 100, 65535, rng.getrandbits(16))), options,
-            rng.randbytes(size), urgent=rng.choice((0, 0, 1, 10, rng.getrandbits(16))),
-        )  # fmt: skip
-        return encode.ip(flow.remote, flow.local, encode.TCP, segment)
-
-    def error(self) -> bytes:
-        rng, flow = self.rng, self.tcp.default
-        v4 = flow.version == 4
-        quoted = encode.tcp(
-            flow.local, flow.remote, flow.local_port or 0, flow.remote_port or 0,
-            near(rng, self.ack - 1, 3000), 0, encode.ACK, 0,
-        )  # fmt: skip
-        rest = struct.pack("!I", rng.choice((0, 68, 552, 600, 1280, 1300, rng.getrandbits(16))))
-        message = encode.icmp(
-            flow.remote, flow.local, rng.choice((3, 11, 12) if v4 else (1, 2, 3, 4)),
-            rng.randrange(6), rest, encode.ip(flow.local, flow.remote, encode.TCP, quoted),
-        )  # fmt: skip
-        protocol = encode.ICMP if v4 else encode.ICMPV6
-        return encode.ip(flow.remote, flow.local, protocol, message)
-
-    def call(self) -> None:
-        rng, sock = self.rng, self.sock
-        kind = rng.randrange(12)
-        if kind < 3:
-            text = rng.randbytes(rng.randrange(1, 20_000))
-            sock.send(text, rng.choice((0, 0, socket.MSG_OOB, socket.MSG_MORE, socket.MSG_EOR)))
-        elif kind < 6:
-            flags = rng.choice((0, 0, socket.MSG_OOB, socket.MSG_PEEK, socket.MSG_TRUNC))
-            sock.recv(rng.choice((1, 100, 100_000)), flags)
-        elif kind == 6:
-            sock.shutdown(rng.choice((socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR)))
-        elif kind == 7:
-            sock.poll()
-            sock.tcp_info()
-        elif kind == 8 and rng.random() < 0.2:
-            linger = struct.pack("ii", rng.randrange(2), 0)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            sock.close()
-            self.sock = None
-        else:
-            level, option, most = rng.choice(
-                (
-                    (socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000),
-                    (socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000),
-                    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 2),
-                    (socket.SOL_SOCKET, socket.SO_OOBINLINE, 2),
-                    (socket.IPPROTO_TCP, socket.TCP_CORK, 2),
-                    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 2),
-                    (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 2),
-                    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 100),
-                    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100_000),
-                    (socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, 100_000),
-                )
-            )
-            sock.setsockopt(level, option, rng.randrange(most))
-
-
-@pytest.mark.parametrize("seed", range(0, 120, 10))
-def test_a_peer_that_follows_no_rule_hurts_only_its_own_connection(seed: int) -> None:
-    """What is sent is watched by the kit: it is well-formed, no octet changes, no offer shrinks."""
-    states: Counter[str] = Counter()
-    for each in range(seed, seed + 10):
-        talk = Anything(each)
-        talk.go()
-        states.update(talk.tcp.history())
-        talk.end()
-    assert states["CLOSED"] >= 10
+# -- noise ----------------------------------------------------------------------------------------
 
 
 def test_noise_is_never_an_exception() -> None:
