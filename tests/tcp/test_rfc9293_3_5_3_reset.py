@@ -187,3 +187,18 @@ def test_abort_drops_what_is_queued_and_sends_a_reset(tcp: Tcp) -> None:
     sock.close()
     tcp.play("+0 > R. 1001:1001(0) ack 1 win *\n+100 quiet")
     assert tcp.state() == "CLOSED"
+
+
+def test_a_reset_from_just_before_the_fin_ends_the_connection(tcp: Tcp) -> None:
+    # Linux: the number of the FIN itself counts too, for peers that leave it out
+    sock = in_close_wait(tcp)
+    tcp.play("+0.01 < R 1:1(0) win 0\n+10 quiet")
+    assert tcp.state() == "CLOSED"
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EPIPE
+
+
+@pytest.mark.requirement("RFC5961-S3.2-3")
+def test_a_reset_from_just_before_any_other_segment_does_not(tcp: Tcp) -> None:
+    tcp.established(rtt=0.01)
+    tcp.play("+0 < P. 1:11(10) ack 1\n+0 > . 1:1(0) ack 11\n+0 < R 10:10(0) win 0\n+1 quiet")
+    assert tcp.state() == "ESTABLISHED"
