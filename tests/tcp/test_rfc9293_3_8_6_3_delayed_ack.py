@@ -271,8 +271,8 @@ def test_after_an_idle_time_longer_than_the_rto_acks_are_quick_again(tcp: Tcp) -
         sock.recv(10_000)
 
 
-def test_after_a_hole_acks_are_quick_again(tcp: Tcp) -> None:
-    """As in Linux: the peer recovers from a loss."""
+@pytest.mark.requirement("RFC9293-SHLD-18")
+def test_after_a_hole_acks_are_delayed_again(tcp: Tcp) -> None:
     sock, at = settled(tcp)
     tcp.play(
         f"""
@@ -282,7 +282,24 @@ def test_after_a_hole_acks_are_quick_again(tcp: Tcp) -> None:
         +0    > . 1:1(0) ack {at + 2920}
         """
     )
-    at += 2920
+    sock.recv(10_000)
+    tcp.play(
+        f"""
+        +0.01 < P. {at + 2920}:{at + 2930}(10) ack 1
+        +0.04..0.1 > . 1:1(0) ack {at + 2930}
+        """
+    )
+
+
+def test_after_a_duplicate_acks_are_quick_again(tcp: Tcp) -> None:
+    """As in Linux: our ACK may have been lost."""
+    sock, at = settled(tcp)
+    tcp.play(
+        f"""
+        +0.01 < . {at - 1460}:{at}(1460) ack 1
+        +0    > . 1:1(0) ack {at}
+        """
+    )
     for _ in range(8):
         sock.recv(10_000)
         tcp.play(
