@@ -301,7 +301,6 @@ def test_after_a_duplicate_acks_are_quick_again(tcp: Tcp) -> None:
         """
     )
     for _ in range(8):
-        sock.recv(10_000)
         tcp.play(
             f"""
             +0.01 < . {at}:{at + 1460}(1460) ack 1
@@ -309,6 +308,7 @@ def test_after_a_duplicate_acks_are_quick_again(tcp: Tcp) -> None:
             """
         )
         at += 1460
+        sock.recv(10_000)
 
 
 @pytest.mark.requirement("RFC9293-MAY-13", "RFC5681-S3.2-1")
