@@ -159,6 +159,21 @@ def test_whatever_arrives_puts_the_first_probe_off_by_a_whole_interval(
     tcp.play(f"+1.8 quiet\n+0.1 > . 0:0(0) ack {ack}")
 
 
+@pytest.mark.parametrize(
+    "came", ["R 90000:90000(0)", "P. 1:11(10) ack 5000", ". 90000:90000(0) ack 1", "P 1:11(10)"]
+)
+def test_what_a_stranger_may_have_sent_does_not_put_the_probe_off(tcp: Tcp, came: str) -> None:
+    """Refused segments say nothing of the peer; else anybody could keep a dead one alive."""
+    sock = tcp.established()
+    keep_alive(sock, 2, 1, 2)
+    tcp.play(f"+1.5 < {came}")
+    tcp.run(0.1)
+    tcp.play(f"+0.4 {PROBE}\n+0.5 < {came}")
+    tcp.run(0.1)
+    tcp.play(f"+0.4 {PROBE}\n+1 > R. 1:1(0) ack 1")
+    assert error_of(sock) == errno.ETIMEDOUT
+
+
 @pytest.mark.requirement("RFC9293-MUST-26")
 def test_there_is_no_probe_while_data_is_unacknowledged(tcp: Tcp) -> None:
     sock = tcp.established(rtt=0.01)
