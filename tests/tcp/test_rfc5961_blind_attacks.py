@@ -9,6 +9,8 @@ import pytest
 
 from tests.kit.tcp import Tcp
 
+pytestmark = pytest.mark.variants("ipv4", "ipv6-wrap")  # nothing here is for offloading
+
 
 def error_of(sock: socket.socket) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

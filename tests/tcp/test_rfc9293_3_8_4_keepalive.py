@@ -9,6 +9,8 @@ import pytest
 
 from tests.kit.tcp import Tcp
 
+pytestmark = pytest.mark.variants("ipv4", "ipv6-wrap")  # nothing here is for offloading
+
 PROBE = "> . 0:0(0) ack 1"
 
 

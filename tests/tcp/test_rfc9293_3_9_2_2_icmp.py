@@ -13,6 +13,8 @@ import pytest
 
 from tests.kit.tcp import Tcp
 
+pytestmark = pytest.mark.variants("ipv4", "ipv6-wrap")  # nothing here is for offloading
+
 SYN = "+0 > S 0:0(0) win * <...>"
 ROUTER = {4: "203.0.113.9", 6: "2001:db8:ffff::9"}
 
