@@ -16,19 +16,18 @@ INFINITE_SSTHRESH: Final = 0x7FFF_FFFF
 class AckSample:
     """What one ACK told, reused for each: read it in the hook, don't keep it.
 
-    `acked` and `lost` are the bytes newly acknowledged (cumulatively) and newly judged lost;
-    `flight` those outstanding before this ACK, `pipe` those believed in the network after it;
-    `rtt_us` this ACK's round-trip sample or -1, `min_rtt_us` the least one seen;
-    `cwnd_limited` whether the window and not the application bounded the last flight.
+    `acked` are the bytes newly acknowledged (cumulatively); `flight` those outstanding before this
+    ACK, `pipe` those believed in the network after it; `rtt_us` this ACK's round-trip sample or -1,
+    `min_rtt_us` the least one seen; `cwnd_limited` whether the window and not the application
+    bounded the last flight.
     """
 
-    __slots__ = ("now_us", "acked", "lost", "flight", "pipe", "rtt_us", "min_rtt_us",
+    __slots__ = ("now_us", "acked", "flight", "pipe", "rtt_us", "min_rtt_us",
                  "cwnd_limited")  # fmt: skip
 
     def __init__(self) -> None:
         self.now_us = 0
         self.acked = 0
-        self.lost = 0
         self.flight = 0
         self.pipe = 0
         self.rtt_us = -1

@@ -1,4 +1,5 @@
-"""Reno: slow start and congestion avoidance of RFC 5681, counting bytes (RFC 3465, L = 1).
+"""Reno: slow start and congestion avoidance of RFC 5681, counting bytes as Linux does (all that an
+ACK covers, where RFC 5681 §3.1 would take one SMSS per ACK).
 
 Fast recovery itself (RFC 6582) lives in `tcp.recovery`; this file keeps the two windows.
 """

@@ -152,7 +152,7 @@ class Settings:
         listener.window_clamp = self.window_clamp
         listener.tos = self.tos if v4 else self.tclass
         listener.ttl = self.ttl_of(config, v4)
-        listener.defer_accept_us = repeats_to_seconds(self.defer_accept, config) * 1_000_000
+        listener.defer_accept = self.defer_accept
 
     # -- what a child does not inherit ----------------------------------------------------------
     @property

@@ -13,7 +13,7 @@ from pystack.config import Config
 from pystack.stack import ip_input, strangers
 from pystack.stack.fragments import Reassembly, fragment
 from pystack.stack.icmp import Icmp
-from pystack.stack.listener import HalfOpen, Listener
+from pystack.stack.listener import HalfOpen
 from pystack.stack.loopback import take_local
 from pystack.stack.table import ConnectionTable
 from pystack.tcp import calls, emit, expiry, timers
@@ -27,7 +27,13 @@ from pystack.tcp.states import (
 )
 from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.wire.batch import Packet, RxBatch, TxBatch
-from pystack.wire.consts import CHECKSUM_COMPLETE, DROP_TX_FULL, KIND_TCP
+from pystack.wire.consts import (
+    CHECKSUM_COMPLETE,
+    DROP_TX_FULL,
+    IPV4_MIN_MTU,
+    IPV6_MIN_MTU,
+    KIND_TCP,
+)
 from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
 from pystack.wire.seq import MASK
 
@@ -100,6 +106,8 @@ class HostCore(ConnectionTable):
             if type(connection) is not Tcb:
                 strangers.segment_arrives(self, connection, seg, now_us)
                 continue
+            if self.talks_to_itself and not strangers.is_addressed_well(self, seg):
+                continue  # our own address, but from outside
             if connection.pending & ACK_NOW:
                 output_ack(connection, self.tx, now_us)
             if segment_arrives(connection, seg, now_us):
@@ -137,11 +145,6 @@ class HostCore(ConnectionTable):
         call of `receive` or `transmit`."""
         self._begin(now_us)
         tx = self.tx
-        if self.opening:
-            for tcb in self.opening:
-                if tcb.state == SYN_SENT:
-                    tcb.set_send_sequence(self.isn(tcb.key, now_us) & MASK)
-            self.opening.clear()
         dirty = self.dirty
         done = 0
         while done < len(dirty):
@@ -179,13 +182,20 @@ class HostCore(ConnectionTable):
         if self._handed_out:
             self._handed_out = False
             self.tx.clear()
+        if self.opening:  # before any segment can meet them
+            for tcb in self.opening:
+                if tcb.state == SYN_SENT:
+                    tcb.set_send_sequence(self.isn(tcb.key, now_us) & MASK)
+            self.opening.clear()
 
     def _send_icmp(self) -> None:
         """Whole packets made by ICMP, cut into fragments where the MTU asks for it."""
         for packet in self.icmp.take_out():
             pieces = [packet]
-            if len(packet) > self.mtu:
-                pieces = fragment(packet, self.mtu, self.next_ident(b""))
+            least = IPV4_MIN_MTU if packet[0] >> 4 == 4 else IPV6_MIN_MTU
+            mtu = max(self.mtu, least)
+            if len(packet) > mtu:
+                pieces = fragment(packet, mtu, self.next_ident(b""))
             for piece in pieces:
                 off = self.tx.reserve(len(piece))
                 if off < 0:
@@ -216,8 +226,10 @@ class HostCore(ConnectionTable):
         if self._looped:
             packets, self._looped = self._looped, []
             self.looping = True
-            self.receive(packets, now_us)
-            self.looping = False
+            try:
+                self.receive(packets, now_us)
+            finally:
+                self.looping = False
         while (what := self.wakeups.take_due(now_us)) is not None:
             if type(what) is Tcb:
                 at_us = timers.next_at(what)
@@ -237,6 +249,13 @@ class HostCore(ConnectionTable):
 
     # -- owners ---------------------------------------------------------------------------------
     def _tell_owners(self) -> None:
+        while self.acceptable:
+            listener = self.acceptable.pop()
+            listener.told = False
+            try:
+                listener.owner.on_events(EVENT_ACCEPTABLE)
+            except Exception:  # as in `_tell`; the connections wait in the queue
+                self.counters.owner_errors += 1
         dirty = self.dirty
         for index in range(len(dirty)):
             tcb = dirty[index]
@@ -255,16 +274,6 @@ class HostCore(ConnectionTable):
             self.counters.owner_errors += 1
             calls.abort(tcb)
             self.touch(tcb)
-
-    def tell_listener(self, listener: Listener) -> None:
-        """Somebody may be accepted."""
-        try:
-            listener.owner.on_events(EVENT_ACCEPTABLE)
-        except Exception:  # as in `_tell`; the connection waits in the queue
-            self.counters.owner_errors += 1
-
-
-    # -- connections ----------------------------------------------------------------------------
 
     def fail_all(self, error: int) -> None:
         """The device is gone: every connection ends with `error`, without a word to the peers."""

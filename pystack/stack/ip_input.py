@@ -91,9 +91,9 @@ def _on_icmp_error(host: HostCore, error: IcmpError, now_us: int) -> None:
     if icmp_errors.is_too_big(error):
         destination = error.quoted_key[16:32]
         if host.path_mtus.learn(destination, error.mtu, now_us, error.quoted_length):
-            if type(connection) is HalfOpen:
-                connection.path_mtu = host.path_mtus.mtu(destination)
             host.path_mtu_changed(destination, True)
+        elif type(connection) is Tcb and connection.path_mtu > host.path_mtus.mtu(destination):
+            host.take_path_mtu(connection, True)
     elif type(connection) is Tcb:
         icmp_errors.deliver(connection, error)
         host.touch(connection)

@@ -44,9 +44,9 @@ _WSCALE_NONE: Final = -1
 class Listener:
     """A port in LISTEN. `queue` holds established connections that nobody has accepted yet."""
 
-    __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept_us",
+    __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept",
                  "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
-                 "half_open", "closed")  # fmt: skip
+                 "half_open", "told")  # fmt: skip
 
     def __init__(
         self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
@@ -57,7 +57,7 @@ class Listener:
         self.backlog = backlog
         self.owner = owner
         self.settings: Callable[[Tcb], None] | None = None  # what accepted sockets inherit
-        self.defer_accept_us = 0
+        self.defer_accept = 0  # SYN,ACK repeats to wait for data (TCP_DEFER_ACCEPT)
         self.rcvbuf = config.tcp_rmem[1]
         self.rcvbuf_locked = False  # SO_RCVBUF was set
         self.max_seg = 0
@@ -67,7 +67,7 @@ class Listener:
         self.df = 0 if config.ip_no_pmtu_disc else 1
         self.queue: deque[Tcb] = deque()
         self.half_open = 0
-        self.closed = False
+        self.told = False  # its owner will be told after the batch
 
     def accept(self) -> Tcb | None:
         """The first connection of the accept queue; None when there is none."""
@@ -93,14 +93,14 @@ class Listener:
 class HalfOpen:
     """A SYN was taken and answered. Numbers are 32-bit, as on the wire."""
 
-    __slots__ = ("key", "listener", "iss", "irs", "snd_mss", "adv_mss", "path_mtu", "snd_wscale",
+    __slots__ = ("key", "listener", "iss", "irs", "snd_mss", "adv_mss", "snd_wscale",
                  "rcv_wscale", "ts_ok", "sack_ok", "ts_recent", "ts_offset", "peer_wnd", "wnd",
                  "first_sent_us", "repeats", "due_us", "wake_at_us", "ack_seen", "tos", "ttl",
                  "df", "ident", "challenge_us")  # fmt: skip
 
     def __init__(
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
-        mtu: int, path_mtu: int,
+        mtu: int,
     ) -> None:  # fmt: skip
         v4 = is_v4(seg.key)
         self.key = seg.key
@@ -110,7 +110,6 @@ class HalfOpen:
         default = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6
         self.snd_mss = max(seg.mss or default, config.tcp_min_snd_mss)
         self.adv_mss = options.announced_mss(mtu, v4, listener.max_seg, config.tcp_min_snd_mss)
-        self.path_mtu = path_mtu
         scaling = seg.wscale >= 0 and bool(config.tcp_window_scaling)
         self.snd_wscale = min(seg.wscale, MAX_WSCALE) if scaling else _WSCALE_NONE
         self.rcv_wscale = (
@@ -130,7 +129,7 @@ class HalfOpen:
         self.repeats = 0
         self.due_us = 0
         self.wake_at_us = 0
-        self.ack_seen = False  # complete, but waiting for data (TCP_DEFER_ACCEPT)
+        self.ack_seen = False  # acknowledged, but waiting for data (TCP_DEFER_ACCEPT)
         self.tos = listener.tos
         self.ttl = listener.ttl
         self.df = listener.df
@@ -164,11 +163,22 @@ class HalfOpen:
             return DROP
         if seg.ack != (self.iss + 1) & MASK:
             return ANSWER_WITH_RST
-        if self.listener.defer_accept_us and not seg.seg_len:
+        if self.repeats < self.listener.defer_accept and not seg.seg_len:
             self.ack_seen = True
-            if now_us - self.first_sent_us < self.listener.defer_accept_us:
-                return DROP
+            return DROP
         return COMPLETE
+
+    def gives_up(self, config: Config) -> bool:
+        """Whether the last repeat was waited for; one that waits for data is kept as long as
+        TCP_DEFER_ACCEPT says (Linux: syn_ack_recalc)."""
+        if self.repeats < config.tcp_synack_retries:
+            return False
+        return not self.ack_seen or self.repeats >= self.listener.defer_accept
+
+    def repeats_aloud(self) -> bool:
+        """Whether the SYN,ACK is to be sent again: not while an acknowledged one waits for data,
+        but at the end of that time, for a last chance."""
+        return not self.ack_seen or self.repeats >= self.listener.defer_accept - 1
 
     def may_acknowledge(self, config: Config, now_us: int) -> bool:
         """Whether an ACK in answer is within `tcp_invalid_ratelimit`."""
@@ -178,14 +188,11 @@ class HalfOpen:
         return True
 
     # -- what it sends ----------------------------------------------------------------------------
-    def _timestamps(self, now_us: int) -> int:
-        return (now_us // 1000 + self.ts_offset) & MASK
-
     def send_syn_ack(self, tx: TxBatch, now_us: int) -> bool:
         """SYN,ACK with what both sides offer. False if the batch is full."""
         opts = options.syn_options(
-            self.adv_mss, self.sack_ok, self.ts_ok, self._timestamps(now_us), self.ts_recent,
-            self.rcv_wscale,
+            self.adv_mss, self.sack_ok, self.ts_ok, options.timestamp(self.ts_offset, now_us),
+            self.ts_recent, self.rcv_wscale,
         )  # fmt: skip
         return emit.bare(
             tx, self.key, self.iss, (self.irs + 1) & MASK, SYN | ACK, self.wnd, opts,
@@ -196,11 +203,8 @@ class HalfOpen:
         """<SEQ=SND.NXT><ACK=RCV.NXT>, in answer to what is not acceptable."""
         opts = b""
         if self.ts_ok:
-            opts = (
-                b"\x01\x01\x08\x0a"
-                + self._timestamps(now_us).to_bytes(4, "big")
-                + self.ts_recent.to_bytes(4, "big")
-            )
+            tsval = options.timestamp(self.ts_offset, now_us)
+            opts = options.timestamps_option(tsval, self.ts_recent)
         wnd = -(-self.wnd >> max(self.rcv_wscale, 0))  # rounded up: promised is promised
         return emit.bare(
             tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK, ACK, wnd, opts,
@@ -221,7 +225,7 @@ class HalfOpen:
         options.take_agreed(
             tcb, snd_mss=self.snd_mss, adv_mss=self.adv_mss, snd_wscale=max(self.snd_wscale, 0),
             rcv_wscale=max(self.rcv_wscale, 0), ts_ok=self.ts_ok, sack_ok=self.sack_ok,
-            ts_offset=self.ts_offset, path_mtu=self.path_mtu,
+            ts_offset=self.ts_offset,
         )  # fmt: skip
         window.offer_on_syn(tcb, self.wnd)
         if self.ts_ok:

@@ -53,8 +53,11 @@ class PathMtu:
         big) is taken; below `min_pmtu` (552) we stay there and let routers fragment, as Linux
         does, so that a forged message cannot make segments tiny.
         """
-        self.on_time(now_us)
-        old = self.mtu(destination)
+        entry = self._learnt.get(destination)
+        if entry is not None and entry[2] + self.config.mtu_expires * 1_000_000 <= now_us:
+            old = self.device_mtu
+        else:
+            old = self.mtu(destination)
         locked = False
         if is_v4(destination):
             if mtu == 0:
@@ -68,12 +71,13 @@ class PathMtu:
             return False
         if mtu > old or (mtu == old and not locked and destination not in self._learnt):
             return False
-        locked = locked or self.is_locked(destination)
+        was_locked = self.is_locked(destination)
+        locked = locked or was_locked
         self._learnt[destination] = (mtu, locked, now_us)
         self._learnt.move_to_end(destination)
         if len(self._learnt) > MAX_ENTRIES:
             self._learnt.popitem(last=False)
-        return mtu < old
+        return mtu < old or (locked and not was_locked)
 
     def next_deadline(self) -> int:
         """When the oldest entry expires, in µs; 0 with none."""

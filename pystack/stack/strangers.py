@@ -117,7 +117,7 @@ def _on_syn(
     half_open = HalfOpen(
         listener, seg, config,
         (host.isn(key, now_us) if iss is None else iss) & MASK,
-        isn.timestamp_offset(host.secret, key), host.mtu, host.path_mtus.mtu(key[16:32]),
+        isn.timestamp_offset(host.secret, key), host.mtu,
     )  # fmt: skip
     if not is_v4(key):
         half_open.ident = isn.keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
@@ -158,7 +158,6 @@ def _complete(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) ->
             host.send_reset(seg)
             host.forget_half_open(half_open)
         else:
-            half_open.ack_seen = True  # dropped; the SYN,ACK goes on (Linux)
             host.counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
         return
     listener.half_open -= 1
@@ -167,7 +166,7 @@ def _complete(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) ->
     if tcb.state == CLOSED:
         return
     listener.queue.append(tcb)
-    host.tell_listener(listener)
+    host.note_acceptable(listener)
 
 
 def half_open_due(host: HostCore, half_open: HalfOpen, now_us: int) -> None:
@@ -175,19 +174,21 @@ def half_open_due(host: HostCore, half_open: HalfOpen, now_us: int) -> None:
     if host.connections.get(half_open.key) is not half_open:
         return
     config = host.config
-    if half_open.repeats >= config.tcp_synack_retries:
+    if half_open.gives_up(config):
         host.counters.attempt_fails += 1
         host.forget_half_open(half_open)
         return
     half_open.repeats += 1
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
-    if half_open.send_syn_ack(host.tx, now_us):
+    if half_open.repeats_aloud() and half_open.send_syn_ack(host.tx, now_us):
         host.counters.retrans_segs += 1
 
 
 def _for_time_wait(host: HostCore, record: TimeWait, seg: Segment, now_us: int) -> None:
     answer = host.time_waits.segment_arrives(record, seg, now_us)
+    if answer == waiting.OPEN_ANEW and find_listener(host, seg.key) is None:
+        answer = waiting.ANSWER
     if answer == waiting.ANSWER:
         host.time_waits.acknowledge(record, host.tx, now_us)
     elif answer == waiting.GONE:

@@ -33,7 +33,9 @@ from pystack.tcp.states import (
     end,
 )
 from pystack.tcp.tcb import SEND_RST, Tcb
+from pystack.wire.address import is_v4
 from pystack.wire.batch import Packet
+from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 from pystack.wire.segment import flow_key
 
 
@@ -74,12 +76,19 @@ class ConnectionTable:
         self.on_dirty: Callable[[], None] | None = None
         self.trace: Trace | None = None
         self.now_us = 1
+        self.acceptable: list[Listener] = []  # owners to be told after the batch
         self.opening: list[Tcb] = []  # wait for their ISS, which takes a clock
         self.talks_to_itself = False  # a connection to one of our own addresses was opened
         self._ident = isn.keyed_hash(secret, b"", b"ip ident") & 0xFFFF
         self._watch = self._state_changed
 
     # -- what the next transmit is to look at ---------------------------------------------------
+    def note_acceptable(self, listener: Listener) -> None:
+        """Somebody may be accepted: the listener's owner is told after the batch."""
+        if not listener.told:
+            listener.told = True
+            self.acceptable.append(listener)
+
     def touch(self, tcb: Tcb) -> None:
         """`tcb` is to be looked at by the next transmit."""
         if not tcb.dirty:
@@ -116,7 +125,8 @@ class ConnectionTable:
     def _make_tcb(self, key: bytes) -> Tcb:
         config = self.config
         make = registry.factory(config.tcp_congestion_control)
-        tcb = Tcb(key, self.shared, make(536, config.tcp_initial_cwnd * 536))
+        mss = DEFAULT_MSS_IPV4 if is_v4(key) else DEFAULT_MSS_IPV6
+        tcb = Tcb(key, self.shared, make(mss, config.tcp_initial_cwnd * mss))
         tcb.watch = self._watch
         tcb.ident = isn.keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
         return tcb
@@ -127,6 +137,7 @@ class ConnectionTable:
         tcb.watch = None  # the change to SYN_RECEIVED was that of the record
         half_open.make_tcb(tcb)
         tcb.watch = self._watch
+        self.take_path_mtu(tcb, False)
         self.wakeups.forget(half_open)
         self.connections[tcb.key] = tcb
         return tcb
@@ -150,7 +161,8 @@ class ConnectionTable:
         if remote in self.addresses.local:
             self.talks_to_itself = True
         offset = isn.timestamp_offset(self.secret, tcb.key)
-        options.prepare(tcb, self.mtu, self.path_mtus.mtu(remote), offset)
+        options.prepare(tcb, self.mtu, offset)
+        self.take_path_mtu(tcb, False)
         calls.open_active(tcb)
         self.opening.append(tcb)
         self.mark(tcb)
@@ -184,6 +196,7 @@ class ConnectionTable:
 
     def remove_time_wait(self, record: TimeWait) -> None:
         """2 MSL are over, or a RST or a new SYN has ended them."""
+        self.time_waits.forget(record)
         self.unregister(record)
         self.counters.tw_curr -= 1
         if self.trace is not None:
@@ -229,7 +242,6 @@ class ConnectionTable:
     def unlisten(self, listener: Listener) -> None:
         """Stop listening: half-open connections are forgotten, unaccepted ones reset."""
         self.listeners.pop(listener.local + listener.port.to_bytes(2, "big"), None)
-        listener.closed = True
         if listener.half_open:
             for connection in list(self.connections.values()):
                 if type(connection) is HalfOpen and connection.listener is listener:
@@ -247,15 +259,16 @@ class ConnectionTable:
         self.path_mtus.device_mtu = mtu
         for connection in list(self.connections.values()):
             if type(connection) is Tcb:
-                self._set_path_mtu(connection, lowered)
+                self.take_path_mtu(connection, lowered)
 
     def path_mtu_changed(self, destination: bytes, lowered: bool) -> None:
         """Tell all connections to `destination` (RFC 8201 §5.2)."""
         for connection in list(self.connections.values()):
             if type(connection) is Tcb and connection.key[16:32] == destination:
-                self._set_path_mtu(connection, lowered)
+                self.take_path_mtu(connection, lowered)
 
-    def _set_path_mtu(self, tcb: Tcb, lowered: bool) -> None:
+    def take_path_mtu(self, tcb: Tcb, lowered: bool) -> None:
+        """Let `tcb` know what is known of its path; `lowered`: that has just fallen."""
         remote = tcb.key[16:32]
         locked = self.path_mtus.is_locked(remote)
         if set_path_mtu(tcb, self.path_mtus.mtu(remote), locked, lowered):

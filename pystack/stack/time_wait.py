@@ -11,7 +11,7 @@ from typing import Final
 
 from pystack.config import Config
 from pystack.tcp import emit
-from pystack.tcp.options import TIMESTAMPS_SPACE
+from pystack.tcp.options import timestamp, timestamps_option
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import ACK, HAS_TIMESTAMPS, RST, SYN
@@ -21,11 +21,8 @@ from pystack.wire.seq import HALF, MASK, ts_older
 # what the host is to do with the segment
 STAY: Final = 0
 ANSWER: Final = 1  # acknowledge
-OPEN_ANEW: Final = 2  # the record has gone; handle the SYN as in LISTEN
-GONE: Final = 3  # a RST has ended it
-
-_TIMESTAMPS_HEAD: Final = b"\x01\x01\x08\x0a"
-assert len(_TIMESTAMPS_HEAD) + 8 == TIMESTAMPS_SPACE
+OPEN_ANEW: Final = 2  # remove the record and handle the SYN as in LISTEN
+GONE: Final = 3  # a RST ends it: remove the record
 
 
 class TimeWait:
@@ -51,10 +48,11 @@ class TimeWait:
 class TimeWaits:
     """All records of a host, in the order in which they expire."""
 
-    __slots__ = ("_queue", "config")
+    __slots__ = ("_queue", "_live", "config")
 
     def __init__(self, config: Config) -> None:
         self._queue: deque[tuple[int, TimeWait]] = deque()
+        self._live = 0  # records; all other places in the queue are stale
         self.config = config
 
     @property
@@ -66,12 +64,22 @@ class TimeWaits:
         """The record that takes over from `tcb`."""
         record = TimeWait(tcb, now_us + self.duration_us)
         self._queue.append((record.at_us, record))
+        self._live += 1
         return record
 
     def restart(self, record: TimeWait, now_us: int) -> None:
         """2 MSL from now; the old place in the queue becomes stale."""
+        if record.at_us == now_us + self.duration_us:
+            return
         record.at_us = now_us + self.duration_us
         self._queue.append((record.at_us, record))
+        if len(self._queue) > 64 + 2 * self._live:
+            self._queue = deque(entry for entry in self._queue if entry[0] == entry[1].at_us)
+
+    def forget(self, record: TimeWait) -> None:
+        """A record is gone, in whichever way."""
+        record.at_us = 0
+        self._live -= 1
 
     def next_at(self) -> int:
         """When the next one expires, 0 with none."""
@@ -91,27 +99,23 @@ class TimeWaits:
         """Remove and return the one that would expire first."""
         if not self.next_at():
             return None
-        record = self._queue.popleft()[1]
-        record.at_us = 0
-        return record
+        return self._queue.popleft()[1]
 
     def segment_arrives(self, record: TimeWait, seg: Segment, now_us: int) -> int:
         """STAY, ANSWER, OPEN_ANEW or GONE (RFC 9293 §3.10.7.4, RFC 6191, as Linux)."""
         flags = seg.flags
         has_ts = bool(seg.options & HAS_TIMESTAMPS)
         old = record.ts_ok and has_ts and ts_older(seg.tsval, record.ts_recent)
-        ahead = (seg.seq - record.rcv_nxt) & MASK
+        ahead = (seg.seq - record.rcv_nxt) & MASK  # of what was to come next; 0 is in order
         if flags & RST:
             if ahead or self.config.tcp_rfc1337:  # RFC 1337 §3
                 return STAY
-            record.at_us = 0
             return GONE
         if flags & SYN and not flags & ACK:
             newer = has_ts and (
                 not record.ts_ok or 0 < (seg.tsval - record.ts_recent) & MASK < HALF
             )
             if newer or (0 < ahead < HALF and not old):
-                record.at_us = 0
                 return OPEN_ANEW
             return self._answer_limited(record, now_us)  # Linux; RFC 6191 §2 would be silent
         if not flags & ACK:
@@ -136,10 +140,8 @@ class TimeWaits:
         """The ACK that answers a repeated FIN. False if the batch is full."""
         opts = b""
         if record.ts_ok:
-            tsval = (now_us // 1000 + record.ts_offset) & MASK
-            opts = (
-                _TIMESTAMPS_HEAD + tsval.to_bytes(4, "big") + record.ts_recent.to_bytes(4, "big")
-            )
+            tsval = timestamp(record.ts_offset, now_us)
+            opts = timestamps_option(tsval, record.ts_recent)
         return emit.bare(
             tx, record.key, record.snd_nxt, record.rcv_nxt, ACK, record.wnd, opts,
             record.tos, record.ttl, 0,

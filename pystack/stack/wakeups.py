@@ -39,6 +39,8 @@ class Wakeups:
         what.wake_at_us = at_us
         self._serial += 1
         heappush(self._heap, (at_us, self._serial, what))
+        if len(self._heap) > 64 + 2 * self._live:
+            self._compact()
 
     def next_at(self) -> int:
         """The earliest live deadline, 0 with none."""
@@ -66,7 +68,17 @@ class Wakeups:
         if what.wake_at_us:
             what.wake_at_us = 0
             self._live -= 1
-        heap = self._heap
-        if len(heap) > 64 + 2 * self._live:
-            heap[:] = [entry for entry in heap if entry[2].wake_at_us == entry[0]]
-            heapify(heap)
+        if len(self._heap) > 64 + 2 * self._live:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Keep one entry for each object: a far deadline may have been pushed many times."""
+        seen: set[int] = set()
+        kept = []
+        for entry in self._heap:
+            at_us, _, what = entry
+            if what.wake_at_us == at_us and id(what) not in seen:
+                seen.add(id(what))
+                kept.append(entry)
+        self._heap[:] = kept
+        heapify(self._heap)

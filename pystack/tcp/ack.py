@@ -30,19 +30,18 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         tcb.shared.counters.dropped[DROP_BAD_ACK] += 1
         tcb.pending |= CHALLENGE_ACK
         return False
-    tcb.last_ack_us = now_us
-    if tcb.probes_out:
-        expiry.peer_answered(tcb)
-    if tcb.soft_error and tcb.snd_nxt > una:
-        reports.clear(tcb)
+    if ack < una - min(tcb.max_snd_wnd, tcb.bytes_acked):
+        tcb.shared.counters.dropped[DROP_OLD_ACK] += 1
+        tcb.pending |= CHALLENGE_ACK
+        return False
+    if ack >= una:
+        sign_of_life(tcb, now_us)
+        if tcb.soft_error and tcb.snd_nxt > una:
+            reports.clear(tcb)
     wnd = seg.wnd << tcb.snd_wscale
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)
     elif ack < una:
-        if ack < una - min(tcb.max_snd_wnd, tcb.bytes_acked):
-            tcb.shared.counters.dropped[DROP_OLD_ACK] += 1
-            tcb.pending |= CHALLENGE_ACK
-            return False
         return True  # old, but its text may be good
     elif (
         tcb.snd_nxt > una
@@ -55,6 +54,13 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     if ack > una or seq > tcb.snd_wl1 or (seq == tcb.snd_wl1 and ack >= tcb.snd_wl2):
         _take_window(tcb, seq, ack, wnd, now_us)
     return True
+
+
+def sign_of_life(tcb: Tcb, now_us: int) -> None:
+    """The peer has shown that it knows where we are: probing starts over."""
+    tcb.last_ack_us = now_us
+    if tcb.probes_out:
+        expiry.peer_answered(tcb)
 
 
 def _take_window(tcb: Tcb, seq: int, ack: int, wnd: int, now_us: int) -> None:

@@ -242,7 +242,7 @@ def set_sndbuf(tcb: Tcb, limit: int) -> None:
 
 def set_rcvbuf(tcb: Tcb, limit: int) -> None:
     """SO_RCVBUF, already doubled; ends autotuning."""
-    tcb.recvbuf.limit = limit
+    tcb.recvbuf.set_limit(limit)
     tcb.rcvbuf_locked = True
     tcb.pending |= WINDOW_UPDATE
 

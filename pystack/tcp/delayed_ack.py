@@ -74,8 +74,11 @@ def schedule(tcb: Tcb, now_us: int) -> None:
     if ato_us > ATO_MIN_US:
         most_us = DELACK_MAX_US if tcb.pingpong else 500_000
         if tcb.srtt_us:
-            most_us = min(most_us, max(tcb.srtt_us >> 3, ATO_MIN_US))
+            most_us = min(most_us, max(tcb.srtt_us, ATO_MIN_US))
         ato_us = min(ato_us, most_us, DELACK_MAX_US)
+    if tcb.delack_at_us and tcb.delack_at_us <= now_us + (ato_us >> 2):
+        tcb.pending |= ACK_SOON  # it is about to be due
+        return
     at_us = now_us + ato_us
     if not tcb.delack_at_us or at_us < tcb.delack_at_us:
         timers.arm_delack(tcb, at_us)

@@ -15,7 +15,7 @@ from pystack.wire.consts import ACK, RST, SYN, URG
 from pystack.wire.segment import Segment
 from pystack.wire.seq import MASK
 
-_ECN_MASK = 0xFC
+_DSCP_MASK = 0xFC
 
 
 def sack_space(tcb: Tcb) -> int:
@@ -61,7 +61,7 @@ def segment(
     ident = tcb.ident
     codec.build_tcp(
         tx.pinned, off, tcb.key, seq & MASK, tcb.rcv_nxt & MASK, flags | ACK,
-        window.select(tcb), urgent, tcb.tos & _ECN_MASK, tcb.ttl, ident,
+        window.select(tcb), urgent, tcb.tos & _DSCP_MASK, tcb.ttl, ident,
         tcb.df and not tcb.mtu_locked,
         ts_ok, tsval, tcb.ts_recent, opts, length, tx.checksum_state,
     )  # fmt: skip
@@ -115,7 +115,7 @@ def bare(
     if off < 0:
         return False
     codec.build_tcp(
-        tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _ECN_MASK, ttl, ident, df,
+        tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _DSCP_MASK, ttl, ident, df,
         0, 0, 0, opts, 0, tx.checksum_state,
     )  # fmt: skip
     tx.commit(off, length, 0, tx.checksum_state)

@@ -164,7 +164,7 @@ def window_opened(tcb: Tcb, now_us: int) -> None:
 def arm_keepalive(tcb: Tcb, now_us: int) -> None:
     """Start the idle clock, or stop it, by the socket's settings."""
     if tcb.keepalive and tcb.state >= ESTABLISHED:
-        idle_us = now_us - max(tcb.last_seg_us, tcb.last_ack_us)
+        idle_us = now_us - max(tcb.last_data_us, tcb.last_ack_us)
         wait_us = max(tcb.keepalive_time_us - idle_us, 1)
         timers.arm_keepalive(tcb, now_us + wait_us)
     else:
@@ -179,7 +179,7 @@ def _on_keepalive(tcb: Tcb, now_us: int) -> None:
         # MUST-26: only when idle; retransmission and persist look after the rest
         timers.arm_keepalive(tcb, now_us + tcb.keepalive_time_us)
         return
-    idle_us = now_us - max(tcb.last_seg_us, tcb.last_ack_us)
+    idle_us = now_us - max(tcb.last_data_us, tcb.last_ack_us)
     if idle_us < tcb.keepalive_time_us:
         timers.arm_keepalive(tcb, now_us + tcb.keepalive_time_us - idle_us)
         return

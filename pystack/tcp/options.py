@@ -32,9 +32,19 @@ _TIMESTAMPS: Final = Struct("!BBBBII")  # after two octets: sackOK, or nop,nop
 _SACK_PERMITTED: Final = b"\x01\x01\x04\x02"
 
 
+def timestamp(offset: int, now_us: int) -> int:
+    """Our timestamp clock: 1 ms per tick plus a connection's offset."""
+    return (now_us // 1000 + offset) & MASK
+
+
 def now_ts(tcb: Tcb, now_us: int) -> int:
-    """Our timestamp clock: 1 ms per tick plus this connection's offset."""
-    return (now_us // 1000 + tcb.ts_offset) & MASK
+    """The timestamp clock of a connection."""
+    return timestamp(tcb.ts_offset, now_us)
+
+
+def timestamps_option(tsval: int, tsecr: int) -> bytes:
+    """`nop,nop,TS` as every segment after the SYN has it."""
+    return _TIMESTAMPS.pack(1, 1, 8, 10, tsval, tsecr)
 
 
 def headers(v4: bool) -> int:
@@ -65,11 +75,10 @@ def announced_mss(mtu: int, v4: bool, max_seg: int, minimum: int) -> int:
     return max(mss, minimum)
 
 
-def prepare(tcb: Tcb, mtu: int, path_mtu: int, ts_offset: int) -> None:
-    """Before our SYN: what we shall offer. `mtu` is the device's, `path_mtu` what is known."""
+def prepare(tcb: Tcb, mtu: int, ts_offset: int) -> None:
+    """Before our SYN: what we shall offer. `mtu` is the device's."""
     config = tcb.config
     v4 = tcb.v4
-    tcb.path_mtu = path_mtu
     tcb.adv_mss = announced_mss(mtu, v4, tcb.max_seg, config.tcp_min_snd_mss)
     clamp = window.full_space(tcb) if tcb.rcvbuf_locked else tcb.window_clamp
     tcb.rcv_wscale = receive_wscale(config, clamp)
@@ -97,7 +106,7 @@ def agree(tcb: Tcb, seg: Segment) -> None:
 
 def take_agreed(
     tcb: Tcb, *, snd_mss: int, adv_mss: int, snd_wscale: int, rcv_wscale: int, ts_ok: bool,
-    sack_ok: bool, ts_offset: int, path_mtu: int,
+    sack_ok: bool, ts_offset: int,
 ) -> None:  # fmt: skip
     """What a half-open connection's record has agreed on, when it becomes a TCB."""
     tcb.snd_mss = snd_mss
@@ -107,7 +116,6 @@ def take_agreed(
     tcb.ts_ok = ts_ok
     tcb.sack_ok = sack_ok
     tcb.ts_offset = ts_offset
-    tcb.path_mtu = path_mtu
     set_eff_mss(tcb)
 
 

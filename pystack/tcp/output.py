@@ -38,6 +38,8 @@ from pystack.wire.consts import FIN, PSH, RST
 def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     """Send all that may be sent now. False: the batch is full, call again after a flush."""
     pending = tcb.pending
+    if pending & WINDOW_UPDATE:
+        measure_read(tcb, now_us)
     if pending & (SEND_RST | SEND_SYN | ARM) or tcb.state < ESTABLISHED:
         return _output_rare(tcb, tx, now_us)
     if tcb.state == TIME_WAIT:
@@ -68,6 +70,8 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tcb.pending &= ~ARM
         expiry.arm_keepalive(tcb, now_us)
         expiry.arm_orphan(tcb, now_us)
+        if tcb.pending & SEND_RST:  # TCP_LINGER2 wants no FIN_WAIT_2
+            return _output_rare(tcb, tx, now_us)
     if tcb.pending & SEND_SYN:
         return _send_syn(tcb, tx, now_us)
     if tcb.state >= ESTABLISHED:
@@ -103,9 +107,8 @@ def begin_passive(tcb: Tcb, sent_us: int, repeats: int) -> None:
     """Set-up from a half-open record: its SYN,ACK left at `sent_us`, `repeats` copies since."""
     tcb.snd_nxt = tcb.iss + 1
     tcb.opened_us = sent_us
-    tcb.scoreboard.sent(tcb.iss, tcb.snd_nxt, sent_us)
+    tcb.scoreboard.sent(tcb.iss, tcb.snd_nxt, sent_us, repeats)
     if repeats:
-        tcb.scoreboard.runs[0].copies = repeats
         tcb.total_retrans = repeats
         for _ in range(repeats):
             recovery.note_retransmit(tcb, sent_us)
@@ -294,7 +297,6 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tcb.pending &= ~KEEPALIVE_PROBE
     if pending & WINDOW_UPDATE:
         tcb.pending &= ~WINDOW_UPDATE
-        measure_read(tcb, now_us)
         if update_is_worth_it(tcb) or (
             tcb.ack_scheduled and tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss
         ):
@@ -304,6 +306,8 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
             return False
         tcb.pending &= ~ANY_ACK
     elif tcb.pending & CHALLENGE_ACK:
+        if tx.reserve(emit.tcb_headers(tcb) + emit.sack_space(tcb)) < 0:
+            return False  # before the budget is touched
         tcb.pending &= ~CHALLENGE_ACK
         if _may_challenge(tcb, now_us):
             return _empty(tcb, tx, tcb.snd_nxt, now_us)

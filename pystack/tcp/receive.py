@@ -27,11 +27,14 @@ from pystack.wire.segment import Segment
 def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
     """Text that begins at RCV.NXT and fits the window, nothing being held out of order."""
     length = seg.length
+    recvbuf = tcb.recvbuf
+    if recvbuf.held + length > recvbuf.bound:
+        _no_memory(tcb)
+        return
     tcb.data_segs_in += seg.segs
     tcb.bytes_received += length
     if tcb.urgent_byte == urgent.NOT_YET:
         urgent.on_text(tcb, seg, tcb.rcv_nxt)
-    recvbuf = tcb.recvbuf
     at = seg.text
     recvbuf.append(bytes(seg.arena[at : at + length]))
     tcb.events |= EVENT_READABLE
@@ -55,6 +58,9 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
         if skip and seg.length:
             _duplicate(tcb, seq, seq + min(skip, seg.length))
         tcb.pending |= ACK_NOW
+        return
+    if recvbuf.held + recvbuf.ooo_bytes + length - skip > recvbuf.bound:
+        _no_memory(tcb)
         return
     if skip:
         _note_dsack(tcb, seq, rcv_nxt)
@@ -93,6 +99,13 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
     delayed_ack.schedule(tcb, now_us)
 
 
+def _no_memory(tcb: Tcb) -> None:
+    """The whole buffer is taken, which is twice what the window says: rounding windows up gives
+    a peer that sends crumbs a little more each time (Linux: TCPRcvQDrop)."""
+    tcb.shared.counters.dropped[DROP_RECEIVE_BUFFER] += 1
+    tcb.pending |= ACK_NOW
+
+
 def _hold(tcb: Tcb, start: int, text: bytes) -> None:
     """Text beyond a hole: keep it and answer at once with what is missing."""
     recvbuf = tcb.recvbuf
@@ -105,7 +118,6 @@ def _hold(tcb: Tcb, start: int, text: bytes) -> None:
         _note_dsack(tcb, *again)
     elif recvbuf.ooo_bytes == before:
         counters.dropped[DROP_RECEIVE_BUFFER] += 1
-    delayed_ack.enter_quick_acks(tcb)
     tcb.pending |= ACK_NOW
 
 

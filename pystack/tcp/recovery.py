@@ -78,6 +78,8 @@ def on_new_ack(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int) -> N
     """SND.UNA has moved by `acked`; `flight` were outstanding before."""
     tcb.retransmits = 0
     tcb.retrans_since_us = 0
+    if not tcb.scoreboard.lost_bytes:
+        tcb.pending &= ~RETRANSMIT_NOW
     recovery = tcb.recovery
     if recovery == OPEN:
         if tcb.dup_acks:

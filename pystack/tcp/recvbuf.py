@@ -10,46 +10,66 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pystack.tcp.shared import Memory
 
 
+_MANY: Final = 32  # so many chunks are kept as they came
+_CRUMB: Final = 512  # behind them texts under this are gathered
+_GATHERED: Final = 8192
+
+
 class RecvBuffer:
     """`held` octets are ready from number `read_seq`; `ooo_bytes` wait out of order.
 
-    `limit` is SO_RCVBUF in bytes, half of which is window (`calls` and `window` set it);
-    `memory` is the stack's count.
+    `limit` is SO_RCVBUF in bytes, half of which is window; `bound` is the largest that it ever
+    was, under which promises were made; `memory` is the stack's count.
     """
 
     __slots__ = (
-        "limit", "memory", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes", "_starts",
-        "_texts", "_recent",
+        "limit", "bound", "memory", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes",
+        "_starts", "_texts", "_recent",
     )  # fmt: skip
 
     def __init__(self, limit: int, max_holes: int, memory: Memory) -> None:
         self.limit = limit
+        self.bound = limit
         self.memory = memory
         self.held = 0
         self.read_seq = 0
-        self._chunks: deque[bytes | memoryview] = deque()
+        self._chunks: deque[bytes | bytearray | memoryview] = deque()
         self.ooo_bytes = 0
         self._max_holes = max_holes
         self._starts: list[int] = []  # first numbers of the texts held out of order, sorted
         self._texts: list[bytes] = []
         self._recent: list[tuple[int, int]] = []  # the blocks they form, newest first
 
+    def set_limit(self, limit: int) -> None:
+        """SO_RCVBUF, or what autotuning makes of it."""
+        self.limit = limit
+        self.bound = max(self.bound, limit)
+
     # -- in order ---------------------------------------------------------------------------
     def append(self, text: bytes) -> None:
         """Add text that continues the stream."""
-        self._chunks.append(text)
+        chunks = self._chunks
         length = len(text)
+        if length < _CRUMB and len(chunks) > _MANY and len(chunks[-1]) < _GATHERED:
+            last = chunks[-1]  # an object for each crumb would cost many times what it holds
+            if type(last) is bytearray:
+                last += text
+            else:
+                chunks[-1] = bytearray(b"".join((last, text)))
+        else:
+            chunks.append(text)
         self.held += length
         self.memory.held_bytes += length
 
     def take_chunk(self) -> bytes | memoryview:
-        """Remove and return the first chunk as it came; b"" when nothing is ready."""
+        """Remove and return the first chunk, as it came or gathered from small ones; b"" when
+        nothing is ready."""
         if not self._chunks:
             return b""
         chunk = self._chunks.popleft()
@@ -57,7 +77,7 @@ class RecvBuffer:
         self.held -= length
         self.read_seq += length
         self.memory.held_bytes -= length
-        return chunk
+        return bytes(chunk) if isinstance(chunk, bytearray) else chunk
 
     def take(self, length: int) -> bytes:
         """Remove and return up to `length` octets."""
@@ -67,7 +87,7 @@ class RecvBuffer:
         first = chunks[0]
         if len(first) == length or (len(first) < length and len(chunks) == 1):
             return bytes(self.take_chunk())
-        parts: list[bytes | memoryview] = []
+        parts: list[bytes | bytearray | memoryview] = []
         left = length
         while left and chunks:
             chunk = chunks[0]

@@ -32,15 +32,15 @@ class Scoreboard:
         self.runs: deque[Run] = deque()
         self.lost_bytes = 0
 
-    def sent(self, start: int, end: int, now_us: int) -> None:
-        """New numbers [start, end) left at `now_us`."""
+    def sent(self, start: int, end: int, now_us: int, copies: int = 0) -> None:
+        """New numbers [start, end) left at `now_us`, with so many repeats already."""
         runs = self.runs
         if runs:
             last = runs[-1]
             if last.sent_us == now_us and not last.copies and not last.lost:
                 last.end = end
                 return
-        runs.append(Run(start, end, now_us, 0, False))
+        runs.append(Run(start, end, now_us, copies, False))
 
     def acked(self, ack: int, now_us: int) -> int:
         """Take off all numbers below `ack`; the RTT of the newest run among them is returned.

@@ -19,9 +19,10 @@ from pystack.tcp.states import (
     FIN_WAIT_2,
     SYN_RECEIVED,
     SYN_SENT,
+    TIME_WAIT,
     end,
 )
-from pystack.tcp.syn_sent import on_segment_in_syn_sent
+from pystack.tcp.syn_sent import ANSWER_WITH_RST, HANDLED, on_segment_in_syn_sent
 from pystack.tcp.tcb import ACK_NOW, CHALLENGE_ACK, Tcb
 from pystack.wire.consts import (
     ACK,
@@ -39,11 +40,7 @@ from pystack.wire.consts import (
     URG,
 )
 from pystack.wire.segment import Segment
-from pystack.wire.seq import HALF, MASK
-
-# what the caller is to do with the segment
-HANDLED: Final = 0
-ANSWER_WITH_RST: Final = 1  # as for a stranger: <SEQ=SEG.ACK><CTL=RST>
+from pystack.wire.seq import HALF, MASK, unwrap
 
 _PLAIN: Final = ~PSH  # flags that the fast path does not look at
 
@@ -157,7 +154,12 @@ def _answer_unacceptable(tcb: Tcb, seg: Segment, seq: int) -> None:
         tcb.pending |= ACK_NOW
     else:
         # keep-alive and window probes each have their answer (RFC 9293 §3.8.4, §3.8.6.1)
-        tcb.pending |= ACK_NOW if seq == tcb.rcv_nxt - 1 else CHALLENGE_ACK
+        if seq != tcb.rcv_nxt - 1:
+            tcb.pending |= CHALLENGE_ACK
+            return
+        tcb.pending |= ACK_NOW
+        if seg.flags & ACK and tcb.snd_una <= unwrap(seg.ack, tcb.snd_una) <= tcb.snd_nxt:
+            ack.sign_of_life(tcb, tcb.last_seg_us)  # the peer's own probe (MUST-26)
 
 
 def _second_check_rst(tcb: Tcb, seq: int) -> None:
@@ -168,7 +170,10 @@ def _second_check_rst(tcb: Tcb, seq: int) -> None:
         tcb.fin_received and seq == tcb.rcv_nxt - 1
     ):
         state = tcb.state
-        if state == SYN_RECEIVED:
+        if state == TIME_WAIT:
+            if not tcb.config.tcp_rfc1337:
+                end(tcb, 0)
+        elif state == SYN_RECEIVED:
             tcb.shared.counters.attempt_fails += 1
             end(tcb, ECONNREFUSED)
         elif state == CLOSE_WAIT:

@@ -12,8 +12,9 @@ from pystack.wire.consts import ACK, DROP_BAD_ACK, DROP_NO_ACK, HAS_TIMESTAMPS, 
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK
 
-_HANDLED: Final = 0
-_ANSWER_WITH_RST: Final = 1
+# what the caller of `segment_arrives` is to do with the segment
+HANDLED: Final = 0
+ANSWER_WITH_RST: Final = 1  # as for a stranger: <SEQ=SEG.ACK><CTL=RST>
 
 
 def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
@@ -26,12 +27,12 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
         seg_ack = una + ((seg.ack - una + HALF) & MASK) - HALF
         if seg_ack <= tcb.iss or seg_ack > tcb.snd_nxt:
             tcb.shared.counters.dropped[DROP_BAD_ACK] += 1
-            return _HANDLED if flags & RST else _ANSWER_WITH_RST
+            return HANDLED if flags & RST else ANSWER_WITH_RST
         acceptable = True
         if tcb.ts_ok and seg.options & HAS_TIMESTAMPS and seg.tsecr:
             age = (options.now_ts(tcb, now_us) - seg.tsecr) & MASK
-            if age >= HALF:  # echoes what we never sent (Linux: PAWSActiveRejected)
-                return _HANDLED if flags & RST else _ANSWER_WITH_RST
+            if age > now_us // 1000 - tcb.opened_us // 1000:  # never sent (Linux: PAWSActive)
+                return HANDLED if flags & RST else ANSWER_WITH_RST
     # second: the RST bit
     if flags & RST:
         if acceptable:
@@ -39,12 +40,12 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
             end(tcb, ECONNREFUSED)
         else:
             tcb.shared.counters.dropped[DROP_NO_ACK] += 1
-        return _HANDLED
+        return HANDLED
     # third: security and compartment are not used on the Internet
     # fourth: the SYN bit
     if not flags & SYN:
         tcb.shared.counters.dropped[DROP_NO_ACK] += 1
-        return _HANDLED
+        return HANDLED
     tcb.set_receive_sequence(seg.seq)
     options.agree(tcb, seg)
     if tcb.ts_ok:
@@ -54,9 +55,9 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
         ack.first_window(tcb, seg, seg.seq)
         handshake.become_established(tcb, now_us)
         tcb.pending |= ACK_NOW
-        return _HANDLED
+        return HANDLED
     # a SYN alone: both sides are opening at the same time (§3.5, MUST-10)
     ack.first_window(tcb, seg, seg.seq)
     set_state(tcb, SYN_RECEIVED)
     tcb.pending |= SEND_SYN
-    return _HANDLED
+    return HANDLED

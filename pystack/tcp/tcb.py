@@ -53,7 +53,7 @@ class Tcb:
         "fin_wanted", "orphan", "read_shut", "nodelay", "cork", "oob_inline", "push_seq",
         "snd_up", "user_timeout_us", "keepalive", "keepalive_time_us", "keepalive_intvl_us",
         "keepalive_probes", "syn_retries", "linger2_us", "tos", "ttl", "df", "max_seg",
-        "window_clamp", "notsent_lowat", "want_write", "recverr", "defer_accept_us",
+        "window_clamp", "notsent_lowat", "want_write", "recverr",
         "sndbuf_locked", "rcvbuf_locked",
         # options: what the two SYNs agreed on
         "snd_mss", "adv_mss", "eff_mss", "path_mtu", "mtu_locked", "snd_wscale", "rcv_wscale",
@@ -133,7 +133,6 @@ class Tcb:
         self.notsent_lowat = config.tcp_notsent_lowat
         self.want_write = False  # a send was short: tell of room
         self.recverr = False
-        self.defer_accept_us = 0
         self.sndbuf_locked = False  # SO_SNDBUF was set: no autotuning
         self.rcvbuf_locked = False
 
@@ -242,11 +241,6 @@ class Tcb:
         self.rcv_up = irs
         self.space_seq = irs + 1
         self.recvbuf.read_seq = irs + 1
-
-    @property
-    def fin_seq(self) -> int:
-        """The number that our FIN has or would have: the end of what was written."""
-        return self.sndbuf.end_seq
 
     @property
     def flight(self) -> int:

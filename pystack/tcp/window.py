@@ -125,6 +125,6 @@ def measure_read(tcb: Tcb, now_us: int) -> None:
             wanted = 2 * copied + 16 * tcb.adv_mss + 2 * min(grown, copied)
             limit = min(2 * wanted, tcb.config.tcp_rmem[2])
             if limit > tcb.recvbuf.limit:
-                tcb.recvbuf.limit = limit
+                tcb.recvbuf.set_limit(limit)
     tcb.space_seq = tcb.recvbuf.read_seq
     tcb.space_at_us = now_us

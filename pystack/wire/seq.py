@@ -2,8 +2,8 @@
 
 Inside the stack, sequence numbers are *unwrapped*: plain ints that start at the ISS (or IRS)
 and never wrap, so that every comparison is `<`. They are unwrapped once, where a segment
-comes in, and masked once, where one is built. Nothing outside of this file does modular
-arithmetic on them.
+comes in, and masked once, where one is built. Nothing else does modular arithmetic on them; the
+files that see every segment write `unwrap` out, which saves the call.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def test_a_lock_stays_when_the_same_mtu_is_reported_again() -> None:
 
 def test_a_device_below_min_pmtu_keeps_its_mtu_and_is_locked() -> None:
     paths = cache(device_mtu=500)
-    assert not paths.learn(PEER4, 300, NOW_US)
+    assert paths.learn(PEER4, 300, NOW_US)  # packets go without DF from now on
     assert paths.mtu(PEER4) == 500
     assert paths.is_locked(PEER4)
 
