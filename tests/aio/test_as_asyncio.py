@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -340,4 +341,6 @@ def on_stacks(scenario: Callable[[Peers], Coroutine[Any, Any, object]]) -> objec
 def test_a_stack_does_as_asyncio_on_kernel_sockets(
     scenario: Callable[[Peers], Coroutine[Any, Any, object]],
 ) -> None:
+    if scenario is pausing_in_connection_made and sys.version_info < (3, 11, 4):
+        pytest.skip("asyncio itself did not heed so early a pause then (python/cpython#103607)")
     assert on_stacks(scenario) == on_kernel_sockets(scenario)
