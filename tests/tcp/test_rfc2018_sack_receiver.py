@@ -90,6 +90,21 @@ def test_switched_off_it_is_neither_offered_nor_answered(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.requirement("RFC2018-S4-1")
+@pytest.mark.host(tcp_sack=0)
+def test_a_syn_ack_that_permits_it_unasked_is_not_believed(tcp: Tcp) -> None:
+    tcp.connect()
+    tcp.play(
+        """
+        +0   > S  0:0(0) <mss 1460,nop,nop,TS val 100 ecr 0,nop,wscale 7>
+        +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460,nop,nop,sackOK>
+        +0   > .  1:1(0) ack 1
+        +0   < .  101:201(100) ack 1
+        +0   > .  1:1(0) ack 1
+        """
+    )
+
+
 @pytest.mark.requirement("RFC2018-S2-1")
 def test_sack_permitted_outside_of_a_syn_permits_nothing(tcp: Tcp) -> None:
     tcp.established()

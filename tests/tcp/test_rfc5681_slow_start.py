@@ -266,6 +266,18 @@ def test_after_a_timeout_one_segment_then_two_then_four_go(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.requirement("RFC5681-S3.1-6")
+def test_the_ack_that_ends_the_recovery_from_a_timeout_grows_the_window_too(tcp: Tcp) -> None:
+    sock = tcp.established()
+    sock.send(tcp.data(3 * MSS))
+    tcp.play(sent(1, 3 * MSS + 1))
+    tcp.play("+0.3 > . 1:1461(1460) ack 1")
+    assert windows(sock) == (1, 2)
+    tcp.play(f"+0.1 < . 1:1(0) ack {3 * MSS + 1}\n+0 quiet")
+    # to ssthresh by slow start, and the other two segments were a round trip above it
+    assert windows(sock) == (3, 2)
+
+
 # -- idle times --------------------------------------------------------------------------------
 
 

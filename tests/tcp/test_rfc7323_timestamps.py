@@ -33,6 +33,22 @@ def test_switched_off_they_are_neither_offered_nor_answered(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.requirement("RFC7323-S3.2-4")
+@pytest.mark.host(tcp_timestamps=0)
+def test_a_syn_ack_that_has_them_unasked_agrees_on_nothing(tcp: Tcp) -> None:
+    sock = tcp.connect()
+    tcp.play(
+        """
+        +0   > S  0:0(0) <mss 1460,nop,nop,sackOK,nop,wscale 7>
+        +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460,TS val 700 ecr 0>
+        +0   > .  1:1(0) ack 1
+        +0   < P. 1:11(10) ack 1
+        +0   > .  1:1(0) ack 11
+        """
+    )
+    assert sock.recv(100) == tcp.data(10)
+
+
 @pytest.mark.requirement("RFC7323-S3.2-1", "RFC7323-S3.2-5")
 def test_a_syn_ack_has_them_only_if_the_syn_had(tcp: Tcp) -> None:
     tcp.listen()
@@ -210,6 +226,21 @@ def test_an_old_duplicate_within_the_last_ack_does_not_set_the_echo_back(tcp: Tc
         +0    > . 1:1(0) ack 201 <nop,nop,TS val 200 ecr 900>
         """
     )
+
+
+@pytest.mark.requirement("RFC7323-S4.3-1")
+def test_a_pure_ack_that_was_overtaken_does_not_set_the_echo_back(tcp: Tcp) -> None:
+    """Linux lets it pass PAWS, as acknowledgments may overtake each other."""
+    sock = tcp.established(ts=700)
+    tcp.play(
+        """
+        +0 < . 1:1(0) ack 1 <nop,nop,TS val 820 ecr 200>
+        +0 < . 1:1(0) ack 1 <nop,nop,TS val 810 ecr 200>
+        +0.1 quiet
+        """
+    )
+    sock.send(b"x")
+    tcp.play("+0 > P. 1:2(1) ack 1 <nop,nop,TS val 300 ecr 820>")
 
 
 # -- §5: PAWS ---------------------------------------------------------------------------------
