@@ -79,17 +79,18 @@ async def traffic(link: LinkToKernel, stack: Stack) -> None:
 
 async def capture_of(link: LinkToKernel, kernels: Path, ours: Path) -> None:
     async with link.stack(pcap=ours) as stack:
-        command = ["tcpdump", "-n", "-i", "tun0", "-U", "-B", "65536", "-w", str(kernels)]
-        tcpdump = await link.namespace.start(command)
-        assert tcpdump.stderr is not None
-        await tcpdump.stderr.readline()  # "listening on …"
+        command = ["dumpcap", "-q", "-i", "tun0", "-B", "64", "-w", str(kernels)]
+        dumpcap = await link.namespace.start(command)
+        assert dumpcap.stderr is not None
+        while not (await dumpcap.stderr.readline()).startswith(b"File:"):
+            assert not dumpcap.stderr.at_eof()  # then it has failed
         await traffic(link, stack)
         await link.output("ping", "-c", "1", "-p", MARK.encode().hex(), link.ours)
         arrived = f"until grep -q '{MARK}' {kernels}; do sleep 0.02; done"
         await link.output("sh", "-c", arrived)
-        tcpdump.send_signal(signal.SIGINT)
-        _, said = await tcpdump.communicate()
-        assert b"\n0 packets dropped by kernel" in said, said
+        dumpcap.send_signal(signal.SIGINT)
+        _, said = await dumpcap.communicate()
+        assert b"/0 (pcap:0/dumpcap:0/" in said, said  # received, and dropped
 
 
 def test_nothing_is_wrong_with_any_segment_of_a_clean_link(
