@@ -161,7 +161,7 @@ def test_nodelay_switched_off_again_waits_again(tcp: Tcp) -> None:
 # -- holding on purpose, as Linux lets one do -----------------------------------------------------
 
 
-def test_a_cork_holds_what_is_not_full_for_200_ms(tcp: Tcp) -> None:
+def test_a_cork_holds_what_is_not_full_until_it_is_pulled(tcp: Tcp) -> None:
     sock = tcp.established()
     sock.setsockopt(TCP_LEVEL, socket.TCP_CORK, 1)
     sock.send(tcp.data(100))
@@ -176,6 +176,13 @@ def test_a_cork_holds_what_is_not_full_for_200_ms(tcp: Tcp) -> None:
     )
     sock.setsockopt(TCP_LEVEL, socket.TCP_CORK, 0)
     tcp.play("+0 > P. 1461:1501(40) ack 1")
+
+
+def test_a_cork_that_nobody_pulls_holds_for_one_timeout(tcp: Tcp) -> None:
+    sock = tcp.established(rtt=0.1)
+    sock.setsockopt(TCP_LEVEL, socket.TCP_CORK, 1)
+    sock.send(tcp.data(100))
+    tcp.play("+0.3 > P. 1:101(100) ack 1")
 
 
 def test_a_cork_is_pulled_by_a_fin(tcp: Tcp) -> None:
