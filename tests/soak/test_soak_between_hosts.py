@@ -17,7 +17,7 @@ from pystack.sockets.constants import AF_INET, AF_INET6, POLLIN
 from tests.kit.pair import Pair
 from tests.soak.talk import Talker
 
-SEEDS = range(150)
+SEEDS = range(100)
 PATIENCE_S = 3_000.0  # of virtual time; with an RTO of up to 120 s some runs take their time
 AFTERWARDS_S = 400.0  # TIME_WAIT, orphans in FIN_WAIT_2, and the memory of path MTUs
 SMALL_MTU = 1280
