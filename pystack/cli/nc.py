@@ -62,7 +62,7 @@ def nc(
     \b
     Example:
       sudo pystack nc -l 9000            then, elsewhere: nc -N 198.18.0.2 9000
-      sudo pystack nc 198.18.0.1 9000    after this, elsewhere: nc -l 9000
+      sudo pystack nc 198.18.0.1 9000    where elsewhere waits: nc -l 9000
     """
     host, port = _place(place, listen)
     try:
