@@ -70,6 +70,9 @@ def receive(host: str, seconds: float, _parallel: int) -> dict[str, float]:
                 raise SystemExit("the server closed in the midst of it")
             got += count
             now = time.perf_counter()
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv_into(buffer):
+            pass
     return {"value": got * 8 / (now - began) / 1e9, "work": got / 1e6}
 
 

@@ -1,7 +1,7 @@
 """What client and server have agreed upon."""
 
 SINK = 9001  # takes octets to the end, then answers with their number (8 octets, big endian)
-SOURCE = 9002  # sends octets for as long as somebody reads
+SOURCE = 9002  # sends octets until the client has closed its half
 ECHO = 9003
 ONCE = 9004  # answers MESSAGE octets with as many, and closes
 

@@ -46,7 +46,9 @@ class Sink(asyncio.Protocol):
 
 
 class Source(asyncio.Protocol):
-    """Writes as fast as the transport lets it."""
+    """Writes as fast as the transport lets it, until the peer has closed its half."""
+
+    finished = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -61,11 +63,14 @@ class Source(asyncio.Protocol):
         self.may_write = True
         self.fill()
 
+    def eof_received(self) -> None:
+        self.finished = True
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self.may_write = False
+        self.finished = True
 
     def fill(self) -> None:
-        while self.may_write and not self.transport.is_closing():
+        while self.may_write and not self.finished:
             self.transport.write(BLOB)
 
 
