@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pystack.config import Config
 from pystack.stack import ip_input, strangers
 from pystack.stack.fragments import Reassembly, fragment
+from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp import Icmp
-from pystack.stack.listener import HalfOpen
 from pystack.stack.loopback import take_local
 from pystack.stack.table import ConnectionTable
 from pystack.tcp import calls, emit, expiry, timers

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pystack.stack import icmp_errors
+from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp import IcmpError
-from pystack.stack.listener import HalfOpen
 from pystack.stack.strangers import is_addressed_well
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import RxBatch

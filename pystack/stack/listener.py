@@ -1,44 +1,17 @@
-"""LISTEN, and SYN_RECEIVED of a passive open: a compact record until the handshake completes.
+"""LISTEN: a port, its bounds, and the connections that wait to be accepted (RFC 9293 §3.10.7.2).
 
-RFC 9293 §3.10.7.2, and §3.10.7.4 for SYN_RECEIVED; Linux's bounds: half-open connections and
-the accept queue are limited by the backlog. A SYN makes a record, the final ACK makes a TCB in
-SYN_RECEIVED, which then takes that segment as any other; the listener itself never changes.
+Linux's bounds: half-open connections and the accept queue are limited by the backlog. A SYN makes
+a record of `half_open`; the listener itself never changes state.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from pystack.config import Config
 from pystack.stack.owner import Owner
-from pystack.tcp import calls, emit, options, output, timestamps, window
 from pystack.tcp.tcb import Tcb
-from pystack.wire.address import is_v4
-from pystack.wire.batch import TxBatch
-from pystack.wire.consts import (
-    ACK,
-    DEFAULT_MSS_IPV4,
-    DEFAULT_MSS_IPV6,
-    HAS_SACK_PERMITTED,
-    HAS_TIMESTAMPS,
-    MAX_WSCALE,
-    RST,
-    SYN,
-)
-from pystack.wire.segment import Segment
-from pystack.wire.seq import HALF, MASK, ts_older
-
-# what a half-open connection says of a segment
-DROP: Final = 0
-COMPLETE: Final = 1  # the handshake is complete: make a TCB
-ANSWER_WITH_RST: Final = 2
-ACKNOWLEDGE: Final = 3
-SYN_AGAIN: Final = 4  # the SYN,ACK is to be sent again
-FORGET: Final = 5  # reset: back to LISTEN
-
-_WSCALE_NONE: Final = -1
 
 
 class Listener:
@@ -88,148 +61,3 @@ class Listener:
     def accept_queue_full(self) -> bool:
         """Linux: one more than the backlog fits."""
         return len(self.queue) > self.backlog
-
-
-class HalfOpen:
-    """A SYN was taken and answered. Numbers are 32-bit, as on the wire."""
-
-    __slots__ = ("key", "listener", "iss", "irs", "snd_mss", "adv_mss", "snd_wscale",
-                 "rcv_wscale", "ts_ok", "sack_ok", "ts_recent", "ts_offset", "peer_wnd", "wnd",
-                 "first_sent_us", "repeats", "due_us", "wake_at_us", "ack_seen", "tos", "ttl",
-                 "df", "ident", "challenge_us")  # fmt: skip
-
-    def __init__(
-        self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
-        mtu: int,
-    ) -> None:  # fmt: skip
-        v4 = is_v4(seg.key)
-        self.key = seg.key
-        self.listener = listener
-        self.iss = iss
-        self.irs = seg.seq
-        default = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6
-        self.snd_mss = max(seg.mss or default, config.tcp_min_snd_mss)
-        self.adv_mss = options.announced_mss(mtu, v4, listener.max_seg, config.tcp_min_snd_mss)
-        scaling = seg.wscale >= 0 and bool(config.tcp_window_scaling)
-        self.snd_wscale = min(seg.wscale, MAX_WSCALE) if scaling else _WSCALE_NONE
-        self.rcv_wscale = (
-            options.receive_wscale(config, listener.largest_window) if scaling else _WSCALE_NONE
-        )
-        self.ts_ok = bool(seg.options & HAS_TIMESTAMPS) and config.tcp_timestamps != 0
-        self.sack_ok = bool(seg.options & HAS_SACK_PERMITTED) and config.tcp_sack != 0
-        self.ts_recent = seg.tsval if self.ts_ok else 0
-        self.ts_offset = 0 if config.tcp_timestamps == 2 else ts_offset
-        self.peer_wnd = seg.wnd
-        self.wnd = window.initial_window(
-            listener.rcvbuf, listener.window_clamp,
-            self.adv_mss - (options.TIMESTAMPS_SPACE if self.ts_ok else 0),
-            max(self.rcv_wscale, 0),
-        )  # fmt: skip
-        self.first_sent_us = 0
-        self.repeats = 0
-        self.due_us = 0
-        self.wake_at_us = 0
-        self.ack_seen = False  # acknowledged, but waiting for data (TCP_DEFER_ACCEPT)
-        self.tos = listener.tos
-        self.ttl = listener.ttl
-        self.df = listener.df
-        self.ident = 0
-        self.challenge_us = 0
-
-    # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
-    def segment_arrives(self, seg: Segment, now_us: int) -> int:
-        """What is to be done with a segment: DROP, COMPLETE, …"""
-        flags = seg.flags
-        rcv_nxt = (self.irs + 1) & MASK
-        if flags & SYN and not flags & (ACK | RST) and seg.seq == self.irs:
-            return SYN_AGAIN  # our SYN,ACK was lost
-        # first: timestamps and the sequence number
-        if self.ts_ok and not flags & RST:
-            if not seg.options & HAS_TIMESTAMPS:
-                return DROP
-            if ts_older(seg.tsval, self.ts_recent):
-                return ACKNOWLEDGE
-        offset = (seg.seq - rcv_nxt + HALF & MASK) - HALF
-        if not (0 <= offset < max(self.wnd, 1) or -seg.seg_len < offset < 0):
-            return DROP if flags & RST else ACKNOWLEDGE
-        # second: RST; a passive open goes back to LISTEN (RFC 9293 MUST-11)
-        if flags & RST:
-            return FORGET if offset == 0 else ACKNOWLEDGE
-        # fourth: SYN
-        if flags & SYN:
-            return ACKNOWLEDGE
-        # fifth: ACK
-        if not flags & ACK:
-            return DROP
-        if seg.ack != (self.iss + 1) & MASK:
-            return ANSWER_WITH_RST
-        if self.repeats < self.listener.defer_accept and not seg.seg_len:
-            self.ack_seen = True
-            return DROP
-        return COMPLETE
-
-    def gives_up(self, config: Config) -> bool:
-        """Whether the last repeat was waited for; one that waits for data is kept as long as
-        TCP_DEFER_ACCEPT says (Linux: syn_ack_recalc)."""
-        if self.repeats < config.tcp_synack_retries:
-            return False
-        return not self.ack_seen or self.repeats >= self.listener.defer_accept
-
-    def repeats_aloud(self) -> bool:
-        """Whether the SYN,ACK is to be sent again: not while an acknowledged one waits for data,
-        but at the end of that time, for a last chance."""
-        return not self.ack_seen or self.repeats >= self.listener.defer_accept - 1
-
-    def may_acknowledge(self, config: Config, now_us: int) -> bool:
-        """Whether an ACK in answer is within `tcp_invalid_ratelimit`."""
-        if self.challenge_us and now_us - self.challenge_us < config.tcp_invalid_ratelimit * 1000:
-            return False
-        self.challenge_us = now_us
-        return True
-
-    # -- what it sends ----------------------------------------------------------------------------
-    def send_syn_ack(self, tx: TxBatch, now_us: int) -> bool:
-        """SYN,ACK with what both sides offer. False if the batch is full."""
-        opts = options.syn_options(
-            self.adv_mss, self.sack_ok, self.ts_ok, options.timestamp(self.ts_offset, now_us),
-            self.ts_recent, self.rcv_wscale,
-        )  # fmt: skip
-        return emit.bare(
-            tx, self.key, self.iss, (self.irs + 1) & MASK, SYN | ACK, self.wnd, opts,
-            self.tos, self.ttl, self.ident, self.df,
-        )  # fmt: skip
-
-    def send_ack(self, tx: TxBatch, now_us: int) -> bool:
-        """<SEQ=SND.NXT><ACK=RCV.NXT>, in answer to what is not acceptable."""
-        opts = b""
-        if self.ts_ok:
-            tsval = options.timestamp(self.ts_offset, now_us)
-            opts = options.timestamps_option(tsval, self.ts_recent)
-        wnd = -(-self.wnd >> max(self.rcv_wscale, 0))  # rounded up: promised is promised
-        return emit.bare(
-            tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK, ACK, wnd, opts,
-            self.tos, self.ttl, self.ident, self.df,
-        )  # fmt: skip
-
-    def next_repeat(self, config: Config, now_us: int) -> None:
-        """When to send the SYN,ACK again: 1, 2, 4 … s apart."""
-        wait_us = config.tcp_rto_initial_ms * 1000 << min(self.repeats, 20)
-        self.due_us = now_us + min(wait_us, config.tcp_rto_max_ms * 1000)
-
-    def make_tcb(self, tcb: Tcb) -> Tcb:
-        """Fill a fresh TCB, in SYN_RECEIVED, with what was agreed on."""
-        if self.listener.settings is not None:
-            self.listener.settings(tcb)
-        tcb.set_send_sequence(self.iss)
-        tcb.set_receive_sequence(self.irs)
-        options.take_agreed(
-            tcb, snd_mss=self.snd_mss, adv_mss=self.adv_mss, snd_wscale=max(self.snd_wscale, 0),
-            rcv_wscale=max(self.rcv_wscale, 0), ts_ok=self.ts_ok, sack_ok=self.sack_ok,
-            ts_offset=self.ts_offset,
-        )  # fmt: skip
-        window.offer_on_syn(tcb, self.wnd)
-        if self.ts_ok:
-            timestamps.first(tcb, self.ts_recent, self.first_sent_us)
-        calls.open_passive(tcb)
-        output.begin_passive(tcb, self.first_sent_us, self.repeats)
-        return tcb

@@ -1,16 +1,17 @@
 """Segments that no TCB takes: for a half-open connection, TIME_WAIT, a listener, or nobody.
 
 RFC 9293 §3.10.7.1 (CLOSED) and §3.10.7.2 (LISTEN), the tables that lead to the records of
-`listener` and `time_wait`, and Linux's limits on queues.
+`half_open` and `time_wait`, and Linux's limits on queues.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pystack.stack import listener as listening
+from pystack.stack import half_open as handshaking
 from pystack.stack import time_wait as waiting
-from pystack.stack.listener import HalfOpen, Listener
+from pystack.stack.half_open import HalfOpen
+from pystack.stack.listener import Listener
 from pystack.stack.time_wait import TimeWait
 from pystack.tcp import isn
 from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED
@@ -135,16 +136,16 @@ def _on_syn(
 
 def _for_half_open(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) -> None:
     answer = half_open.segment_arrives(seg, now_us)
-    if answer == listening.COMPLETE:
+    if answer == handshaking.COMPLETE:
         _complete(host, half_open, seg, now_us)
-    elif answer == listening.SYN_AGAIN:
+    elif answer == handshaking.SYN_AGAIN:
         half_open.send_syn_ack(host.tx, now_us)
-    elif answer == listening.ACKNOWLEDGE:
+    elif answer == handshaking.ACKNOWLEDGE:
         if half_open.may_acknowledge(host.config, now_us) and host.shared.take_challenge(now_us):
             half_open.send_ack(host.tx, now_us)
-    elif answer == listening.ANSWER_WITH_RST:
+    elif answer == handshaking.ANSWER_WITH_RST:
         host.send_reset(seg)
-    elif answer == listening.FORGET:
+    elif answer == handshaking.FORGET:
         host.counters.attempt_fails += 1
         host.forget_half_open(half_open)
 

@@ -14,8 +14,9 @@ from pystack.cc import registry
 from pystack.config import Config
 from pystack.counters import Counters
 from pystack.stack.addresses import Addresses
+from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp_errors import set_path_mtu
-from pystack.stack.listener import HalfOpen, Listener
+from pystack.stack.listener import Listener
 from pystack.stack.owner import Owner
 from pystack.stack.path_mtu import PathMtu
 from pystack.stack.ports import Ports
