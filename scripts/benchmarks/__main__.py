@@ -44,6 +44,7 @@ def main(
     effort = QUICK if quick else Effort(seconds, connections)
     progress = Console(stderr=True)
     outcomes: list[Outcome] = []
+    where = machine()
     with Networks() as networks, progress.status("") as status:
         for measurement in MEASUREMENTS:
             if only and measurement.name not in only:
@@ -55,10 +56,10 @@ def main(
                 status.update(f"{measurement.title} ({number + 1} of {repeats})")
                 _once(networks, measurement, effort, outcome)
     width = None if sys.stdout.isatty() else 120  # a file is wide enough
-    Console(width=width).print(table(outcomes))
+    Console(width=width).print(table(outcomes, where))
     if file is not None:
         figures = {
-            "machine": machine(),
+            "machine": where,
             "effort": vars(effort),
             "results": [outcome.as_json() for outcome in outcomes],
         }

@@ -75,7 +75,7 @@ class Outcome:
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on."""
+    """What is measured on, and how busy it is already."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -93,8 +93,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
-    """The table that is printed."""
+def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
+    """The table that is printed; `where` as `machine` gives it."""
     made = Table(
         box=box.SIMPLE_HEAD,
         title="pystack beside asyncio on the kernel's sockets",
