@@ -79,4 +79,4 @@ def _once(networks: Networks, measurement: Measurement, effort: Effort, outcome:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="scripts/bench")

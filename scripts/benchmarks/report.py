@@ -100,6 +100,11 @@ def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
         title="pystack beside asyncio on the kernel's sockets",
         title_justify="left",
     )
+    made.caption_justify = "left"
+    made.caption = (
+        "{processor}, {processors} processors, Linux {kernel}, Python {python}; "
+        "load {load:.2f} when it began"
+    ).format(**where)
     made.add_column("", no_wrap=True)
     made.add_column("", no_wrap=True)
     for name in ("pystack", "±", "kernel", "±", "ratio", "target"):
