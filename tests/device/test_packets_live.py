@@ -110,7 +110,8 @@ def connected(wire: Wire, client: socket.socket, version: int) -> Segment:
     assert syn.mss == MTU - HEADERS[version]
     wire.answer(syn, version, seq=7000, ack=syn.seq + 1, flags=consts.SYN | consts.ACK)
     ack = wire.read()
-    while ack.flags == consts.SYN:  # on a busy machine the kernel has repeated its SYN meanwhile
+    while ack.flags == consts.SYN:  # the kernel's IPv6 may not have been ready to hear the answer
+        wire.answer(ack, version, seq=7000, ack=ack.seq + 1, flags=consts.SYN | consts.ACK)
         ack = wire.read()
     assert (ack.flags, ack.ack) == (consts.ACK, 7001)
     return ack
