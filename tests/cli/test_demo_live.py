@@ -95,8 +95,9 @@ def test_every_segment_of_handshake_data_and_close_is_shown(kernel_rights: None)
         for match in re.finditer(r"^ *\d+\.\d{3}  ([<>]) (\S+) ", output, re.MULTILINE)
     ]
     assert segments[:3] == ["< S", "> S.", "< ."]
-    for wanted in ("< P.", "> P.", "< F.", "> F."):
-        assert segments.count(wanted) == 2
+    for direction, flag in (("<", "P"), (">", "P"), ("<", "F"), (">", "F")):
+        # the end may come with the last data
+        assert sum(flag in segment for segment in segments if segment[0] == direction) == 2
     assert re.search(r"< S 0:0\(0\) win \d+ <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale", output)
     assert re.search(r"> S\. 0:0\(0\) ack 1 win \d+ <mss 1460,sackOK,TS val 0 ecr 0", output)
     assert re.search(r"< P\. 1:\d+\(\d+\) ack 1 win \d+ <nop,nop,TS val", output)

@@ -59,7 +59,7 @@ def test_nc_with_datagrams_is_refused_at_once(link: LinkToKernel) -> None:
                     await asyncio.wait_for(process.wait(), 0.1)
                 except TimeoutError:
                     continue
-            assert process.returncode == 1
+            assert process.returncode in (0, 1)  # newer releases of nc do not think it an error
 
     asyncio.run(main())
 
