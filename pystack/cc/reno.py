@@ -41,9 +41,8 @@ class Reno(CongestionControl):
         self.cwnd = self.ssthresh  # recovery counts what duplicate ACKs tell on top of it
         self.bytes_acked = 0
 
-    def on_exit_recovery(self, flight: int, now_us: int) -> None:
-        # RFC 6582 §3.2 step 3, first option: no burst when little is outstanding
-        self.cwnd = min(self.ssthresh, max(flight, self.mss) + self.mss)
+    def on_exit_recovery(self, most: int, now_us: int) -> None:
+        self.cwnd = min(self.ssthresh, most)
         self.bytes_acked = 0
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:

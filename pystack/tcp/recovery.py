@@ -94,7 +94,9 @@ def on_new_ack(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int) -> N
         if recovery == LOSS:
             _grow(tcb, acked, rtt_us, flight, now_us, True)
         else:
-            tcb.cc.on_exit_recovery(tcb.snd_nxt - tcb.snd_una, now_us)
+            # RFC 6582 §3.2 step 3, first option: no burst when little is outstanding
+            mss = tcb.eff_mss
+            tcb.cc.on_exit_recovery(max(tcb.snd_nxt - tcb.snd_una, mss) + mss, now_us)
         return
     if recovery == LOSS:
         _grow(tcb, acked, rtt_us, flight, now_us, True)
