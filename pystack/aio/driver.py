@@ -18,7 +18,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pystack.stack.host import HostCore
+from pystack.aio.running import NO_THREAD, Running
+from pystack.sockets import Host
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ BATCHES: Final = 64  # at most, per wake-up
 TURN_US: Final = 1000  # and no new one after that time: no timer is finer
 _FEW: Final = 3  # fewer packets than this: there were no more (`read_batch` has a bound of bytes)
 _TRY_AGAIN: Final = 0.1  # seconds after an error that nothing is known of
-_NO_THREAD: Final = -1
 
 _logger = logging.getLogger("pystack")
 
@@ -68,34 +68,28 @@ def monotonic_us() -> int:
     return time.monotonic_ns() // 1000 + 1
 
 
-class Driver:
+class Driver(Running):
     """Moves packets and time between one host, one device and one loop.
 
-    To be made and used in the thread of the loop. `thread` is that thread's, and no thread's in
-    a forked child or after the end: whoever is called compares it with `get_ident()` and has
-    `refuse` explain. `tap(inbound, packets, now_us)` sees all packets; they are valid during
-    the call only.
+    To be made and used in the thread of the loop. `tap(inbound, packets, now_us)` sees all
+    packets; they are valid during the call only.
     """
 
     __slots__ = (
-        "host", "device", "loop", "thread", "error", "tap", "lost_link_down", "lost_refused",
-        "_clock", "_rx", "_busy", "_flushing", "_timer", "_timer_at_us", "_watcher", "_forked",
-        "__weakref__",
+        "device", "tap", "lost_link_down", "lost_refused", "_clock", "_rx", "_busy", "_flushing",
+        "_timer", "_timer_at_us", "_watcher",
     )  # fmt: skip
 
     def __init__(
         self,
-        host: HostCore,
+        host: Host,
         device: PacketDevice,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], int] = monotonic_us,
         tap: Callable[[bool, Iterable[Packet], int], None] | None = None,
     ) -> None:
-        self.host = host
+        super().__init__(host, loop)
         self.device = device
-        self.loop = loop
-        self.thread = get_ident()
-        self.error = 0  # why nothing passes any more: ENETDOWN once the device is gone
         self.tap = tap
         self.lost_link_down = 0  # packets of ours that the device did not take
         self.lost_refused = 0
@@ -106,7 +100,6 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_us = 0
         self._watcher: asyncio.Task[None] | None = None
-        self._forked = False
 
     # -- begin and end ---------------------------------------------------------------------------
     def start(self) -> None:
@@ -119,9 +112,9 @@ class Driver:
     def stop(self) -> None:
         """End: nothing passes any more, and the device is gone. May be called again."""
         self.error = self.error or errno.ENETDOWN
-        if self.thread == _NO_THREAD:
+        if self.thread == NO_THREAD:
             return
-        self.thread = _NO_THREAD
+        self.thread = NO_THREAD
         self.host.on_dirty = None
         _drivers.discard(self)
         if self._timer is not None:
@@ -132,32 +125,10 @@ class Driver:
         self.device.stop()
         self.device.close()
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it has ended, or is none of this process's (after a fork)."""
-        return self.thread == _NO_THREAD
-
     async def wait_stopped(self) -> None:
         """Until nothing of it runs on the loop any more."""
         if self._watcher is not None:
             await asyncio.wait([self._watcher])
-
-    def refuse(self) -> None:
-        """Raise RuntimeError, as the caller is in no place to use the stack from."""
-        if self._forked:
-            raise RuntimeError("the stack belongs to the parent process: open one after the fork")
-        if self.thread == _NO_THREAD:
-            raise RuntimeError("the stack is closed")
-        raise RuntimeError(
-            "a stack may be used from the thread of its event loop only: call "
-            "loop.call_soon_threadsafe(function, ...) or "
-            "asyncio.run_coroutine_threadsafe(coroutine, loop) from others"
-        )
-
-    def check(self) -> None:
-        """Raise RuntimeError when called from anywhere but the thread of the loop."""
-        if get_ident() != self.thread:
-            self.refuse()
 
     # -- packets -----------------------------------------------------------------------------------
     def _readable(self) -> None:
@@ -266,14 +237,14 @@ class Driver:
         if get_ident() == self.thread:
             self.loop.call_soon(self.flush)
             return
-        if not self._forked:
+        if not self.forked:
             self.loop.call_soon_threadsafe(self.flush)  # it is marked now, and not again
         self.refuse()
 
     def flush(self) -> None:
         """Send what waits to be sent."""
         self._flushing = False
-        if self.thread == _NO_THREAD:
+        if self.thread == NO_THREAD:
             return
         self._busy = True
         try:
@@ -295,7 +266,7 @@ class Driver:
 
     def _on_time(self) -> None:
         self._timer = None
-        if self.thread == _NO_THREAD:
+        if self.thread == NO_THREAD:
             return
         self._busy = True
         try:
@@ -313,8 +284,8 @@ _drivers: Final[weakref.WeakSet[Driver]] = weakref.WeakSet()
 def _leave_to_parent() -> None:
     """In a forked child: the loop's epoll is shared with the parent, so touch nothing at all."""
     for driver in list(_drivers):
-        driver.thread = _NO_THREAD
-        driver._forked = True
+        driver.thread = NO_THREAD
+        driver.forked = True
     _drivers.clear()
 
 

@@ -15,7 +15,7 @@ from pystack.aio.transport import Transport
 from pystack.sockets.socket import Socket
 
 if TYPE_CHECKING:
-    from pystack.aio.driver import Driver
+    from pystack.aio.running import Running
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
@@ -25,7 +25,7 @@ class Server(asyncio.AbstractServer):
 
     def __init__(
         self,
-        driver: Driver,
+        driver: Running,
         sockets: Iterable[Socket],
         factory: ProtocolFactory,
         backlog: int,

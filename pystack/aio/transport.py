@@ -26,7 +26,7 @@ from pystack.sockets.tcp_info import TcpInfo
 from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
 
 if TYPE_CHECKING:
-    from pystack.aio.driver import Driver
+    from pystack.aio.running import Running
 
 _logger = logging.getLogger("pystack")
 
@@ -62,7 +62,7 @@ class Transport(transports._FlowControlMixin):
         def _maybe_resume_protocol(self) -> None: ...
 
     def __init__(
-        self, driver: Driver, socket: Socket, protocol: asyncio.BaseProtocol, on_lost: LostCallback
+        self, driver: Running, socket: Socket, protocol: asyncio.BaseProtocol, on_lost: LostCallback
     ) -> None:
         """Take over a connected socket. `on_lost` is called after the protocol's
         `connection_lost`."""
