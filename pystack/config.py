@@ -48,6 +48,12 @@ class Config:
     tcp_initial_cwnd: int = 10  # segments, RFC 6928 (per route in Linux: `initcwnd`)
     tcp_slow_start_after_idle: int = 1
     tcp_notsent_lowat: int = 0xFFFF_FFFF
+    # -- parts that can be replaced, by name (`stack.variants`). Linux has no such settings -------
+    tcp_ack_policy: str = "delayed"
+    tcp_rtt_estimator: str = "linux"
+    tcp_nagle_policy: str = "minshall"
+    tcp_initial_window: str = "linux"
+    tcp_isn: str = "rfc6528"
     # -- buffers: minimum, default, maximum, in bytes -------------------------------------------
     tcp_rmem: tuple[int, int, int] = (4096, 131_072, 6_291_456)
     tcp_wmem: tuple[int, int, int] = (4096, 16_384, 4_194_304)

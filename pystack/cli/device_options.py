@@ -14,9 +14,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from pystack.aio.stack import Stack
-from pystack.cc import registry
 from pystack.config import Config
 from pystack.errors import SetupError
+from pystack.stack import variants
 from pystack.wire import address
 from pystack.wire.consts import IPV6_MIN_MTU
 
@@ -45,6 +45,8 @@ class DeviceOptions:
     msl: float | None = None
     offload: bool = True
     sysctl: tuple[tuple[str, str], ...] = ()
+    cc: str | None = None
+    variants: tuple[tuple[str, str], ...] = ()
 
     def addresses(self) -> list[tuple[str, str | None]]:
         """Our addresses, each with the kernel's own."""
@@ -62,6 +64,10 @@ class DeviceOptions:
         sysctl = dict(self.sysctl)
         if self.msl is not None:
             sysctl["tcp_msl_ms"] = str(round(self.msl * 1000))
+        for kind, name in self.variants:
+            sysctl[variants.KINDS[kind].setting] = name
+        if self.cc is not None:
+            sysctl[variants.KINDS[variants.CONGESTION_CONTROL].setting] = self.cc
         return Stack.over_tun(
             self.dev, self.addr, peer=self.peer, addr6=self._addr6() or None, peer6=self.peer6,
             mtu=self.mtu, netns=self.netns, offload=self.offload, sysctl=sysctl, pcap=self.pcap,
@@ -100,8 +106,9 @@ def setting(text: str) -> tuple[str, str]:
     if not equals:
         raise click.BadParameter(f"{text!r} is not of the form name=value")
     short = name.replace("/", ".").rsplit(".", 1)[-1]
-    if short == "tcp_congestion_control" and value not in registry.names():
-        raise click.BadParameter(f"{value!r}: there is {', '.join(registry.names())}")
+    kind = variants.kind_of(short)
+    if kind:
+        _known(kind, value)
     try:
         Config().set(name, value)
     except OSError as error:
@@ -109,6 +116,28 @@ def setting(text: str) -> tuple[str, str]:
         hint = f" (is it {near[0]}?)" if near and error.errno == errno.ENOENT else ""
         raise click.BadParameter(f"{error.strerror}{hint}") from None
     return name, value
+
+
+def congestion_control(text: str) -> str:
+    """A name for --cc, checked at once. Raises BadParameter."""
+    return _known(variants.CONGESTION_CONTROL, text)
+
+
+def variant(text: str) -> tuple[str, str]:
+    """Kind and name of "ack_policy=quick", checked at once. Raises BadParameter."""
+    kind, equals, name = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not of the form kind=name")
+    return kind, _known(kind, name)
+
+
+def _known(kind: str, name: str) -> str:
+    try:
+        variants.names(kind)
+        variants.check(kind, name)
+    except OSError as error:
+        raise click.BadParameter(str(error.strerror)) from None
+    return name
 
 
 _ADDRESSES: Final = (
@@ -136,6 +165,10 @@ _DEVICE: Final = (
                  help="MTU-sized packets with full checksums, instead of runs of up to 64 KB."),
     click.option("--sysctl", metavar="NAME=VALUE", type=setting, multiple=True,
                  help="A setting by Linux's name, such as tcp_sack=0. May be repeated."),
+    click.option("--cc", metavar="NAME", type=congestion_control,
+                 help=f"The congestion control.  [default: {Config().tcp_congestion_control}]"),
+    click.option("--variant", "variants", metavar="KIND=NAME", type=variant, multiple=True,
+                 help="Another part of TCP, such as ack_policy=quick. May be repeated."),
 )  # fmt: skip
 
 

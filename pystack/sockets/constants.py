@@ -75,6 +75,7 @@ TCP_QUICKACK: Final = 12
 TCP_CONGESTION: Final = 13
 TCP_USER_TIMEOUT: Final = 18
 TCP_NOTSENT_LOWAT: Final = 25
+TCP_VARIANT: Final = 0x7073  # our own, far above Linux's: "kind=name" of a replaceable part
 
 # -- IPPROTO_IP -----------------------------------------------------------------------------------
 IP_TOS: Final = 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from errno import (
     EAFNOSUPPORT,
     EINVAL,
-    ENOENT,
     EPROTONOSUPPORT,
     ESOCKTNOSUPPORT,
 )
@@ -16,10 +15,10 @@ from pystack.sockets import constants as c
 from pystack.sockets.errors import fault
 from pystack.sockets.settings import Settings
 from pystack.sockets.socket import Socket
+from pystack.stack import variants
 from pystack.stack.host import HostCore
 
 _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC
-_CONGESTION: Final = "tcp_congestion_control"
 _AVAILABLE: Final = "tcp_available_congestion_control"
 
 
@@ -49,14 +48,17 @@ class Host(HostCore):
         """Read a setting by its short or full name (`tcp_sack`, `net.ipv4.tcp_sack`), after
         setting it if a value is given.
 
-        Raises OSError ENOENT for an unknown name or congestion control, EINVAL for a value of
-        the wrong form.
+        Raises OSError ENOENT for an unknown name, of a setting or of what a setting chooses
+        (`stack.variants`), EINVAL for a value of the wrong form.
         """
         short = name.replace("/", ".").rsplit(".", 1)[-1]
         if short == _AVAILABLE and value is None:
             return " ".join(registry.names())
         if value is not None:
-            if short == _CONGESTION and str(value) not in registry.names():
-                raise fault(ENOENT)
+            kind = variants.kind_of(short)
+            if kind:
+                variants.check(kind, str(value))
             self.config.set(name, value)
+            if kind == variants.ISN:
+                self.take_isn_generator()
         return self.config.get(name)

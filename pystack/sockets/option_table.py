@@ -23,6 +23,7 @@ from pystack.sockets.settings import (
     seconds_to_repeats,
 )
 from pystack.sockets.tcp_info import TcpInfo
+from pystack.stack import variants
 from pystack.tcp import calls, reports
 from pystack.tcp.states import CLOSED, LISTEN
 from pystack.tcp.tcb import Tcb
@@ -203,6 +204,26 @@ def _get_congestion(sock: Socket) -> bytes:
     return name.encode("latin-1").ljust(_CONGESTION_SIZE, b"\0")
 
 
+def _set_variant(sock: Socket, settings: Settings, value: bytes) -> None:
+    chosen = dict(settings.variants)
+    for kind, name in variants.parse(value.split(b"\0")[0].decode("latin-1")):
+        variants.check_for_socket(kind)
+        if kind == variants.CONGESTION_CONTROL:
+            settings.congestion = name
+        else:
+            chosen[kind] = name
+    settings.variants = tuple(chosen.items())
+
+
+def _get_variant(sock: Socket) -> bytes:
+    settings = sock.settings
+    chosen = dict(settings.variants)
+    if settings.congestion:
+        chosen[variants.CONGESTION_CONTROL] = settings.congestion
+    pairs = variants.in_use(sock.tcb, chosen, sock.host.config)
+    return ",".join(f"{kind}={name}" for kind, name in pairs).encode("latin-1")
+
+
 # -- IPPROTO_IP and IPPROTO_IPV6 ------------------------------------------------------------------
 def _set_tos(sock: Socket, settings: Settings, value: int) -> None:
     settings.tos = value & 0xFF & ~_ECN_MASK  # the ECN bits are TCP's own
@@ -315,6 +336,7 @@ _TCP: Final = {
     c.TCP_CONGESTION: Option(
         _get_congestion, _set_congestion, Settings.apply_congestion, raw=True
     ),
+    c.TCP_VARIANT: Option(_get_variant, _set_variant, Settings.apply_variants, raw=True),
     c.TCP_USER_TIMEOUT: _number(
         "user_timeout", 0, _INT_MAX, _zero,
         lambda s, tcb: calls.set_user_timeout(tcb, s.user_timeout * 1000),

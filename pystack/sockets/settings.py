@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pystack.cc import registry
 from pystack.config import Config
 from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
+from pystack.stack import variants
 from pystack.stack.listener import Listener
 from pystack.tcp import calls
 from pystack.tcp.tcb import Tcb
@@ -48,6 +49,7 @@ class Settings:
     window_clamp: int = 0
     quick_ack: bool = True
     congestion: str = ""
+    variants: tuple[tuple[str, str], ...] = ()  # kind and name, congestion control apart
     user_timeout: int = 0
     notsent_lowat: int = 0
     tos: int = 0
@@ -91,6 +93,8 @@ class Settings:
             self.apply_notsent_lowat(tcb)
         if self.congestion:
             self.apply_congestion(tcb)
+        if self.variants:
+            variants.choose(tcb, self.variants)
         self.apply_ip(tcb)
 
     def apply_keepalive_times(self, tcb: Tcb) -> None:
@@ -117,6 +121,12 @@ class Settings:
         """TCP_CONGESTION: another algorithm takes over the windows of the one before."""
         make = registry.factory(self.congestion)
         calls.set_congestion(tcb, make(tcb.eff_mss, tcb.cc.cwnd))
+
+    def apply_variants(self, tcb: Tcb) -> None:
+        """TCP_VARIANT: other parts go on where those before them were."""
+        if self.congestion and self.congestion != tcb.cc.name:
+            self.apply_congestion(tcb)
+        variants.choose(tcb, self.variants)
 
     def apply_ip(self, tcb: Tcb) -> None:
         """What the IP header of this connection's packets says. An AF_INET6 socket has both

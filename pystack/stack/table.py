@@ -13,6 +13,7 @@ from typing import Protocol
 from pystack.cc import registry
 from pystack.config import Config
 from pystack.counters import Counters
+from pystack.stack import variants
 from pystack.stack.addresses import Addresses
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp_errors import set_path_mtu
@@ -59,6 +60,7 @@ class ConnectionTable:
         if not 16 <= len(secret) <= 64:
             raise ValueError("the secret has 16 to 64 random bytes")
         self.config = config if config is not None else Config()
+        variants.check_settings(self.config)
         self.shared = Shared(self.config, secret)
         self.counters: Counters = self.shared.counters
         self.addresses = Addresses()
@@ -66,7 +68,8 @@ class ConnectionTable:
             self.addresses.add(text)
         self.mtu = mtu
         self.secret = secret
-        self.isn: Callable[[bytes, int], int] = self._isn
+        self.isn: Callable[[bytes, int], int]
+        self.take_isn_generator()
         self.ports = Ports(self.config, secret)
         self.connections: dict[bytes, Tcb | HalfOpen | TimeWait] = {}
         self.listeners: dict[bytes, Listener] = {}  # address and port, 18 bytes
@@ -128,6 +131,7 @@ class ConnectionTable:
         make = registry.factory(config.tcp_congestion_control)
         mss = DEFAULT_MSS_IPV4 if is_v4(key) else DEFAULT_MSS_IPV6
         tcb = Tcb(key, self.shared, make(mss, config.tcp_initial_cwnd * mss))
+        variants.equip(tcb)
         tcb.watch = self._watch
         tcb.ident = isn.keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
         return tcb
@@ -288,5 +292,7 @@ class ConnectionTable:
         self._ident = self._ident + 1 & 0xFFFF
         return self._ident
 
-    def _isn(self, key: bytes, now_us: int) -> int:
-        return isn.initial_sequence(self.secret, key, now_us)
+    def take_isn_generator(self) -> None:
+        """Choose initial sequence numbers as `tcp_isn` says from now on."""
+        generator = variants.make(variants.ISN, self.config.tcp_isn, self.secret)
+        self.isn = generator.initial_sequence

@@ -1,9 +1,8 @@
-"""When to acknowledge (RFC 9293 §3.8.6.3, RFC 5681 §4.2), with Linux's timing.
+"""When to acknowledge (RFC 9293 §3.8.6.3, RFC 5681 §4.2), with Linux's timing unless replaced.
 
-Writes `rcv_mss`, `ato_us`, `quick_acks`, `pingpong`, `ack_scheduled`. At once in the first
-segments and after idle (quick ACKs, up to 16), then for more than one full segment, or after
-40 ms, which grows with the observed spacing up to 200 ms. A connection that answers requests
-(`pingpong`) lets its ACKs ride on the answers.
+Writes `rcv_mss`, `ato_us`, `quick_acks`, `pingpong`, `ack_scheduled`. How long the ACK of text in
+order may wait is a part that can be replaced (others are in `ack_policies`); what has to be
+acknowledged at once, such as text out of order, is so whatever the policy.
 """
 
 from __future__ import annotations
@@ -11,14 +10,61 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.tcp import timers
+from pystack.tcp.part import Part
 from pystack.tcp.tcb import ACK_NOW, ACK_SOON, Tcb
 from pystack.wire.segment import Segment
 
 ATO_MIN_US: Final = 40_000
 DELACK_MAX_US: Final = 200_000
 MAX_QUICK_ACKS: Final = 16
+LONGEST_US: Final = 499_000  # RFC 9293 MUST-40: less than half a second
 _DEFAULT_MSS: Final = 536
 _MIN_MSS: Final = 88
+
+# what `wait_us` may answer besides a time
+NOW: Final = 0  # before the connection's next segment is handled
+AFTER_BATCH: Final = -1  # with what else has just come (MUST-58), as GRO merges for Linux
+
+
+class AckPolicy(Part):
+    """When text that came in order is acknowledged: a subclass says how long that may wait.
+
+    Of the TCB it reads what it needs: `rcv_nxt - last_ack_sent` octets are not acknowledged yet,
+    `rcv_mss` is the peer's segment size, `quick_acks` is how many ACKs Linux would now send
+    without delay (at the start, after idle, after a loss), `srtt_us`, `rcv_wnd`.
+    """
+
+    __slots__ = ()
+
+    def wait_us(self, tcb: Tcb, now_us: int) -> int:
+        """Text was taken and counted in `rcv_nxt`: how long its ACK may wait for more text or for
+        an answer to ride on, in µs, or NOW or AFTER_BATCH. An ACK that waits already is moved
+        forward, never back; 499 ms are the most."""
+        raise NotImplementedError
+
+
+class Delayed(AckPolicy):
+    """As Linux: after the batch in the first segments and after idle (quick ACKs, up to 16), then
+    at once for more than one full segment, or after 40 ms, which grows with the observed spacing up
+    to 200 ms. A connection that answers requests (`pingpong`) lets its ACKs ride on the answers."""
+
+    shared = True
+    __slots__ = ()
+
+    def wait_us(self, tcb: Tcb, now_us: int) -> int:
+        if tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss:
+            return NOW
+        if tcb.quick_acks and not tcb.pingpong:
+            return AFTER_BATCH
+        ato_us = tcb.ato_us
+        if ato_us > ATO_MIN_US:
+            most_us = DELACK_MAX_US if tcb.pingpong else 500_000
+            if tcb.srtt_us:
+                most_us = min(most_us, max(tcb.srtt_us, ATO_MIN_US))
+            ato_us = min(ato_us, most_us, DELACK_MAX_US)
+        if tcb.delack_at_us and tcb.delack_at_us <= now_us + (ato_us >> 2):
+            return AFTER_BATCH  # it is about to be due
+        return ato_us
 
 
 def set_up(tcb: Tcb) -> None:
@@ -64,24 +110,18 @@ def on_text(tcb: Tcb, seg: Segment, now_us: int) -> None:
 def schedule(tcb: Tcb, now_us: int) -> None:
     """In-order text was taken: acknowledge now or later."""
     tcb.ack_scheduled = True
-    if tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss or tcb.recvbuf.ooo_bytes:
+    if tcb.recvbuf.ooo_bytes:  # a gap is still there (RFC 5681 §4.2)
         tcb.pending |= ACK_NOW
         return
-    if tcb.quick_acks and not tcb.pingpong:
-        tcb.pending |= ACK_SOON  # merged over the batch (MUST-58), as GRO does for Linux
-        return
-    ato_us = tcb.ato_us
-    if ato_us > ATO_MIN_US:
-        most_us = DELACK_MAX_US if tcb.pingpong else 500_000
-        if tcb.srtt_us:
-            most_us = min(most_us, max(tcb.srtt_us, ATO_MIN_US))
-        ato_us = min(ato_us, most_us, DELACK_MAX_US)
-    if tcb.delack_at_us and tcb.delack_at_us <= now_us + (ato_us >> 2):
-        tcb.pending |= ACK_SOON  # it is about to be due
-        return
-    at_us = now_us + ato_us
-    if not tcb.delack_at_us or at_us < tcb.delack_at_us:
-        timers.arm_delack(tcb, at_us)
+    wait_us = tcb.ack_policy.wait_us(tcb, now_us)
+    if wait_us == NOW:
+        tcb.pending |= ACK_NOW
+    elif wait_us < 0:
+        tcb.pending |= ACK_SOON
+    else:
+        at_us = now_us + (wait_us if wait_us < LONGEST_US else LONGEST_US)
+        if not tcb.delack_at_us or at_us < tcb.delack_at_us:
+            timers.arm_delack(tcb, at_us)
 
 
 def on_timer(tcb: Tcb) -> None:

@@ -10,13 +10,14 @@ from pystack.tcp.tcb import Tcb
 def become_established(tcb: Tcb, now_us: int) -> None:
     """Both SYNs are acknowledged: choose the initial window and start the clocks."""
     set_state(tcb, ESTABLISHED)
-    segments = tcb.config.tcp_initial_cwnd
+    mss = tcb.eff_mss
+    initial_cwnd = tcb.initial_window.in_bytes(mss, tcb.config)
     if tcb.retransmits > 1:
-        segments = 1  # Linux forgives one lost SYN; RFC 5681 §3.1 none
+        initial_cwnd = mss  # Linux forgives one lost SYN; RFC 5681 §3.1 none
     if tcb.retransmits and not tcb.rtt_samples:
         rtt.fall_back(tcb)
     recovery.on_established(tcb)
-    tcb.cc.on_established(segments * tcb.eff_mss, now_us)
+    tcb.cc.on_established(initial_cwnd, now_us)
     ack.grow_send_buffer(tcb)
     delayed_ack.set_up(tcb)
     if tcb.keepalive:

@@ -214,7 +214,8 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
             if not length:
                 break
         tail = length % mss
-        if tail and nxt + length == text_end and not fin and _hold_small(tcb, text_end):
+        last = tail and nxt + length == text_end and not fin
+        if last and _hold_small(tcb, text_end, length - tail):
             length -= tail
             if not length:
                 break
@@ -245,14 +246,13 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     return full
 
 
-def _hold_small(tcb: Tcb, text_end: int) -> bool:
-    """Whether a last partial segment waits: corked, more was announced, or Nagle's algorithm
-    with Minshall's variant (a small segment is still unacknowledged)."""
+def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
+    """Whether a last partial segment waits: corked, more was announced, or by the Nagle policy."""
     if tcb.snd_up > tcb.snd_una:
         return False
     if tcb.cork or tcb.push_seq < text_end:
         return True
-    return not tcb.nodelay and tcb.snd_sml > tcb.snd_una and tcb.snd_nxt > tcb.snd_una
+    return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)
 
 
 def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> None:
@@ -280,7 +280,8 @@ def _after_idle(tcb: Tcb, now_us: int) -> None:
         return
     idle_us = now_us - tcb.last_sent_us
     if idle_us > tcb.rto_us:
-        tcb.cc.on_restart(idle_us, tcb.rto_us, config.tcp_initial_cwnd * tcb.eff_mss)
+        restart_window = tcb.initial_window.in_bytes(tcb.eff_mss, config)
+        tcb.cc.on_restart(idle_us, tcb.rto_us, restart_window)
 
 
 # -- ACKs and probes ------------------------------------------------------------------------------
@@ -297,9 +298,7 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tcb.pending &= ~KEEPALIVE_PROBE
     if pending & WINDOW_UPDATE:
         tcb.pending &= ~WINDOW_UPDATE
-        if update_is_worth_it(tcb) or (
-            tcb.ack_scheduled and tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss
-        ):
+        if update_is_worth_it(tcb):
             tcb.pending |= ACK_NOW
     if tcb.pending & (ACK_NOW | ACK_SOON):
         if not _empty(tcb, tx, tcb.snd_nxt, now_us):

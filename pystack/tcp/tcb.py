@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pystack.cc.base import AckSample, CongestionControl
 from pystack.config import Config
@@ -22,6 +22,12 @@ from pystack.tcp.sendbuf import SendBuffer
 from pystack.tcp.shared import Shared
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
+
+if TYPE_CHECKING:
+    from pystack.tcp.delayed_ack import AckPolicy
+    from pystack.tcp.initial_window import InitialWindow
+    from pystack.tcp.nagle import NaglePolicy
+    from pystack.tcp.rtt import RttEstimator
 
 # bits of Tcb.pending: what the one exit (`output`) is to do
 ACK_NOW: Final = 1  # acknowledge, on a data segment if one goes, else bare
@@ -47,6 +53,8 @@ class Tcb:
         # who: set by the stack
         "key", "v4", "shared", "config", "owner", "watch", "passive", "ident", "dirty",
         "wake_at_us",
+        # parts that can be replaced: set by the stack (`stack.variants`)
+        "ack_policy", "rtt_estimator", "nagle_policy", "initial_window",
         # emit: ident. states: state, error. Bit sets: pending, events
         "state", "error", "pending", "events",
         # calls: what the user asked for
@@ -105,6 +113,10 @@ class Tcb:
         self.ident = 0  # IPv4 ID of the next packet, or the IPv6 flow label
         self.dirty = False  # waits for transmit()
         self.wake_at_us = 0  # the deadline that lies in the stack's heap
+        self.ack_policy: AckPolicy
+        self.rtt_estimator: RttEstimator
+        self.nagle_policy: NaglePolicy
+        self.initial_window: InitialWindow
         self.state = states.CLOSED
         self.error = 0
         self.pending = 0

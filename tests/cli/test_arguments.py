@@ -48,7 +48,7 @@ def test_the_help_of_the_whole_names_every_command() -> None:
 @pytest.mark.parametrize(
     "option",
     ["--dev", "--addr", "--peer", "--addr6", "--mtu", "--port", "--netns", "--pcap", "--msl",
-     "--no-offload", "--sysctl", "--dir"],
+     "--no-offload", "--sysctl", "--dir", "--cc", "--variant"],
 )  # fmt: skip
 def test_serve_has_the_option(option: str) -> None:
     assert option in run("serve", "--help").output
@@ -61,6 +61,11 @@ def test_serve_has_the_option(option: str) -> None:
         ("serve --sysctl net.ipv4.tcp_sack=yes", "does not take the value 'yes'"),
         ("serve --sysctl tcp_congestion_control=warp", "'warp': there is "),
         ("serve --sysctl tcp_sack", "name=value"),
+        ("serve --sysctl tcp_ack_policy=nosuch", "there is no ACK policy 'nosuch': there is "),
+        ("serve --cc warp", "there is no congestion control 'warp': there is "),
+        ("nc --variant ack_policy=warp -l 1", "there is no ACK policy 'warp': there is ack-rate"),
+        ("serve --variant warp=1", "'warp' can't be replaced: there is ack_policy, "),
+        ("serve --variant quick", "kind=name"),
         ("serve --port http=99999", "a port is 1 to 65535"),
         ("serve --port gopher=70", "the services are http, echo"),
         ("serve --port echo=80", "http and echo cannot both have 80"),
