@@ -8,7 +8,7 @@ from errno import ECONNABORTED, EINVAL, ENETDOWN, ENOENT
 from types import TracebackType
 from typing import Final, TypeVar
 
-from pystack.aio import streams
+from pystack.aio import plugins, streams
 from pystack.aio.connecting import connected
 from pystack.aio.listening import bound_sockets, places_of
 from pystack.aio.names import Place, families_of, joined, resolve
@@ -249,6 +249,7 @@ def configured(sysctl: Mapping[str, str | int]) -> Config:
         except OSError as error:
             hint = "see pystack/config.py for all names and their values"
             raise SetupError(error.errno or ENOENT, str(error.strerror), hint) from None
+    plugins.find_congestion_control(config.tcp_congestion_control)
     try:
         variants.check_settings(config)
     except OSError as error:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from errno import EINVAL
 from typing import Self
 
+from pystack.aio import plugins
 from pystack.aio.doors import GRACE, Doors, configured
 from pystack.aio.driver import Driver, PacketDevice, monotonic_us
 from pystack.errors import SetupError
@@ -125,6 +126,7 @@ class Stack(Doors):
         if self._opened:
             raise RuntimeError("a stack is opened once; make another one")
         self._opened = True
+        plugins.load_congestion_controls()  # setsockopt may ask for any of them later
         self.device = device = await self._open_device()
         with ExitStack() as undo:
             undo.callback(device.close)

@@ -91,7 +91,7 @@ class CongestionControl:
     scalable = False
     ect = ECT_0
 
-    __slots__ = ("mss", "cwnd", "ssthresh", "pacing_rate", "seed")
+    __slots__ = ("mss", "cwnd", "ssthresh", "pacing_rate", "seed", "paced")
 
     def __init__(self, mss: int, initial_cwnd: int) -> None:
         """`mss`: payload bytes of a full segment; `initial_cwnd`: bytes."""
@@ -100,6 +100,7 @@ class CongestionControl:
         self.ssthresh = INFINITE_SSTHRESH
         self.pacing_rate = 0
         self.seed = 0  # 64 bits that differ between connections, for who needs chance
+        self.paced = False  # the connection is paced though pacing_rate may be 0
 
     def on_established(self, initial_cwnd: int, now_us: int) -> None:
         """The handshake is complete; the window data starts with, in bytes."""

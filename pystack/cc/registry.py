@@ -6,17 +6,26 @@ from collections.abc import Callable
 from typing import Final
 
 from pystack.cc.base import CongestionControl
+from pystack.cc.cubic import Cubic
 from pystack.cc.reno import Reno
 
 Factory = Callable[[int, int], CongestionControl]
 
-_factories: Final[dict[str, Factory]] = {"reno": Reno}
+_factories: Final[dict[str, Factory]] = {"cubic": Cubic, "reno": Reno}
 
 
 def register(name: str, factory: Factory) -> None:
-    """Make `factory(mss, initial_cwnd)` known as `name`. Raises ValueError for a bad name."""
-    if not name or len(name) > 15 or not name.isascii():
-        raise ValueError("a congestion control's name has 1 to 15 ASCII characters")
+    """Make `factory(mss, initial_cwnd)`, mostly a class, known as `name`, in place of one that has
+    that name already. A class without a `name` of its own gets this one.
+
+    Raises ValueError for a bad name, TypeError for what can't be called.
+    """
+    if not 1 <= len(name) <= 15 or not name.isascii() or not name.isprintable() or " " in name:
+        raise ValueError("a congestion control's name has 1 to 15 ASCII characters, no space")
+    if not callable(factory):
+        raise TypeError(f"a congestion control is a class, not {factory!r}")
+    if isinstance(factory, type) and "name" not in vars(factory):
+        setattr(factory, "name", name)  # noqa: B010 (what TCP_CONGESTION then tells)
     _factories[name] = factory
 
 

@@ -1,7 +1,9 @@
 """Reno: slow start and congestion avoidance of RFC 5681, counting bytes as Linux does (all that an
-ACK covers, where RFC 5681 §3.1 would take one SMSS per ACK).
+ACK covers, where RFC 5681 §3.1 would take one SMSS per ACK); a mark costs less than a loss
+(RFC 8511, ABE).
 
-Fast recovery itself (RFC 6582) lives in `tcp.recovery`; this file keeps the two windows.
+Fast recovery itself (RFC 6582) lives in `tcp.recovery`; this file keeps the two windows. Several
+algorithms build on it, as Linux's do on `tcp_reno_…`.
 """
 
 from __future__ import annotations
@@ -25,12 +27,21 @@ class Reno(CongestionControl):
             return  # RFC 7661 §4, Linux: an unused window is no evidence for a larger one
         acked = sample.acked
         if self.cwnd < self.ssthresh:
-            grown = self.cwnd + acked
-            if grown <= self.ssthresh:
-                self.cwnd = grown
-                return
-            self.cwnd = self.ssthresh
-            acked = grown - self.ssthresh
+            acked = self.slow_start(acked)
+        if acked:
+            self.avoid_congestion(acked)
+
+    def slow_start(self, acked: int) -> int:
+        """Grow by `acked` up to ssthresh; what is left over of it."""
+        grown = self.cwnd + acked
+        if grown <= self.ssthresh:
+            self.cwnd = grown
+            return 0
+        self.cwnd = self.ssthresh
+        return grown - self.ssthresh
+
+    def avoid_congestion(self, acked: int) -> None:
+        """One segment more for each window of bytes acknowledged (RFC 5681 §3.1, RFC 3465)."""
         self.bytes_acked += acked
         if self.bytes_acked >= self.cwnd:
             self.bytes_acked -= self.cwnd
@@ -42,7 +53,15 @@ class Reno(CongestionControl):
         self.bytes_acked = 0
 
     def on_exit_recovery(self, most: int, now_us: int) -> None:
-        self.cwnd = min(self.ssthresh, most)
+        self.cwnd = max(min(self.cwnd, self.ssthresh, most), self.mss)
+        self.bytes_acked = 0
+
+    def on_ecn(self, flight: int, now_us: int) -> None:
+        # RFC 8511 §3: 0.8 where a loss takes 0.5; marks come from short queues. cwnd may go down
+        # to one segment (RFC 3168 §6.1.2), which ssthresh doesn't (RFC 5681 §3.1)
+        reduced = flight * 4 // 5
+        self.ssthresh = max(reduced, 2 * self.mss)
+        self.cwnd = min(self.cwnd, max(reduced, self.mss))
         self.bytes_acked = 0
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:

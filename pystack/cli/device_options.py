@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from pystack.aio import plugins
 from pystack.aio.stack import Stack
 from pystack.config import Config
 from pystack.errors import SetupError
@@ -134,6 +135,8 @@ def variant(text: str) -> tuple[str, str]:
 def _known(kind: str, name: str) -> str:
     try:
         variants.names(kind)
+        if kind == variants.CONGESTION_CONTROL:
+            plugins.find_congestion_control(name)
         variants.check(kind, name)
     except OSError as error:
         raise click.BadParameter(str(error.strerror)) from None
