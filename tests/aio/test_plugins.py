@@ -48,23 +48,23 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def test_an_open_stack_knows_it(install: Install) -> None:
-    install("nice_one", SOURCE, mine="nice_one:Mine")
+    install("nice_one", SOURCE, guest="nice_one:Mine")
 
     async def body(loop: VirtualTimeLoop) -> None:
         device, _ = joined_devices()
         async with over(device, LEFT, loop=loop) as stack:
             socket = stack.host.socket()
-            socket.setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"mine")
-            assert socket.getsockopt(IPPROTO_TCP, TCP_CONGESTION, 16).rstrip(b"\0") == b"mine"
+            socket.setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"guest")
+            assert socket.getsockopt(IPPROTO_TCP, TCP_CONGESTION, 16).rstrip(b"\0") == b"guest"
             socket.close()
 
     run(body)
 
 
 def test_a_stack_can_be_told_to_use_it(install: Install) -> None:
-    install("nice_two", SOURCE, mine="nice_two:Mine")
-    Stack.over_tun("tun0", "198.18.0.2/24", sysctl={"tcp_congestion_control": "mine"})
-    assert registry.factory("mine")(1460, 14600).name == "mine"
+    install("nice_two", SOURCE, guest="nice_two:Mine")
+    Stack.over_tun("tun0", "198.18.0.2/24", sysctl={"tcp_congestion_control": "guest"})
+    assert registry.factory("guest")(1460, 14600).name == "guest"
 
 
 def test_a_name_that_nobody_brings_is_a_setup_error(install: Install) -> None:
@@ -88,7 +88,7 @@ def test_a_broken_one_is_named_in_one_line_and_the_others_are_there(
 ) -> None:
     package = f"broken_{len(why)}"
     install(package, source, bad=value.format(package))
-    install(f"nice_{len(why)}", SOURCE, mine=f"nice_{len(why)}:Mine")
+    install(f"nice_{len(why)}", SOURCE, guest=f"nice_{len(why)}:Mine")
     with caplog.at_level(logging.WARNING, "pystack"):
         plugins.load_congestion_controls()
         plugins.load_congestion_controls()  # told once
@@ -98,7 +98,7 @@ def test_a_broken_one_is_named_in_one_line_and_the_others_are_there(
         )
         + why.format(package)
     ]
-    assert "mine" in registry.names()
+    assert "guest" in registry.names()
     assert "bad" not in registry.names()
 
 
