@@ -34,7 +34,8 @@ class Config:
     tcp_sack: int = 1
     tcp_dsack: int = 1
     tcp_window_scaling: int = 1
-    tcp_ecn: int = 0  # ECN is not negotiated; no other value is taken
+    tcp_ecn: int = 2  # 0 off, 1 ask and answer, 2 answer
+    tcp_ecn_fallback: int = 1  # a SYN that is not answered is repeated without
     tcp_min_snd_mss: int = 48
     # -- retransmission ---------------------------------------------------------------------
     tcp_retries1: int = 3  # R1
@@ -129,7 +130,8 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
     "tcp_retries2": (0, 255),
     "tcp_orphan_retries": (0, 255),
     "tcp_timestamps": (0, 2),
-    "tcp_ecn": (0, 0),
+    "tcp_ecn": (0, 2),
+    "tcp_ecn_fallback": (0, 1),
     "tcp_min_snd_mss": (48, 65535),
     "tcp_rto_min_us": (1, 120_000_000),
     "tcp_rto_max_ms": (1000, 120_000),

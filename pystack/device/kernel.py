@@ -16,7 +16,8 @@ IFF_VNET_HDR: Final = 0x4000
 TUN_F_CSUM: Final = 1
 TUN_F_TSO4: Final = 2
 TUN_F_TSO6: Final = 4
-OFFLOADS: Final = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
+TUN_F_TSO_ECN: Final = 8  # runs with CWR, which stands on the first segment alone
+OFFLOADS: Final = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
 
 CAP_NET_ADMIN: Final = 12
 CAP_SYS_ADMIN: Final = 21

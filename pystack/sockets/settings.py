@@ -16,6 +16,7 @@ from pystack.stack.listener import Listener
 from pystack.tcp import calls
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import is_v4
+from pystack.wire.consts import DEFAULT_MSS_IPV4
 
 _ECN_MASK = 0x03
 FIN_TIMEOUT_MAX = 120  # seconds; TCP_LINGER2 takes no more
@@ -163,6 +164,10 @@ class Settings:
         listener.tos = self.tos if v4 else self.tclass
         listener.ttl = self.ttl_of(config, v4)
         listener.defer_accept = self.defer_accept
+        make = registry.factory(self.congestion or config.tcp_congestion_control)
+        cc = make(DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV4)
+        listener.ecn = cc.wants_ecn
+        listener.ect = cc.ect if cc.scalable else 0
 
     # -- what a child does not inherit ----------------------------------------------------------
     @property

@@ -2,7 +2,7 @@
 
 Left out is what the stack does not measure or has not got: `tcpi_fackets`, `tcpi_last_ack_sent`
 (Linux does not know it either), `tcpi_rcv_ssthresh`, `tcpi_rcv_rtt`, the delivery rate and the
-times spent busy or limited, ECN and Fast Open counts. In `pack` those are 0.
+times spent busy or limited, what was delivered in all, Fast Open counts. In `pack` those are 0.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ CA_LOSS: Final = 4
 OPT_TIMESTAMPS: Final = 1
 OPT_SACK: Final = 2
 OPT_WSCALE: Final = 4
+OPT_ECN: Final = 8
+OPT_ECN_SEEN: Final = 16
 
 NO_PACING: Final = 0xFFFF_FFFF_FFFF_FFFF
 _LAYOUT: Final = Struct("=8B24I4Q6I4Q2I2Q6I")
@@ -101,6 +103,7 @@ class TcpInfo:
     tcpi_data_segs_out: int = 0
     tcpi_bytes_sent: int = 0
     tcpi_bytes_retrans: int = 0
+    tcpi_delivered_ce: int = 0
     tcpi_rcv_ooopack: int = 0
     tcpi_snd_wnd: int = 0
     tcpi_rcv_wnd: int = 0
@@ -133,7 +136,8 @@ class TcpInfo:
             self.tcpi_segs_out & 0xFFFF_FFFF, self.tcpi_segs_in & 0xFFFF_FFFF,
             self.tcpi_notsent_bytes, self.tcpi_min_rtt, self.tcpi_data_segs_in & 0xFFFF_FFFF,
             self.tcpi_data_segs_out & 0xFFFF_FFFF,
-            0, 0, 0, 0, 0, 0, self.tcpi_bytes_sent, self.tcpi_bytes_retrans, 0, 0,
+            0, 0, 0, 0, 0, self.tcpi_delivered_ce & 0xFFFF_FFFF,
+            self.tcpi_bytes_sent, self.tcpi_bytes_retrans, 0, 0,
             self.tcpi_rcv_ooopack & 0xFFFF_FFFF, self.tcpi_snd_wnd, self.tcpi_rcv_wnd, 0,
         )  # fmt: skip
 
@@ -158,7 +162,9 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_backoff=tcb.backoff,
         tcpi_options=(OPT_TIMESTAMPS if tcb.ts_ok else 0)
         | (OPT_SACK if tcb.sack_ok else 0)
-        | (OPT_WSCALE if tcb.snd_wscale or tcb.rcv_wscale else 0),
+        | (OPT_WSCALE if tcb.snd_wscale or tcb.rcv_wscale else 0)
+        | (OPT_ECN if tcb.ecn and synchronised else 0)
+        | (OPT_ECN_SEEN if tcb.ecn_seen else 0),
         tcpi_snd_wscale=tcb.snd_wscale,
         tcpi_rcv_wscale=tcb.rcv_wscale,
         tcpi_rto=tcb.rto_us,
@@ -193,6 +199,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_data_segs_out=tcb.data_segs_out,
         tcpi_bytes_sent=tcb.bytes_sent,
         tcpi_bytes_retrans=tcb.bytes_retrans,
+        tcpi_delivered_ce=tcb.delivered_ce,
         tcpi_rcv_ooopack=tcb.ooo_segs,
         tcpi_snd_wnd=tcb.snd_wnd,
         tcpi_rcv_wnd=max(tcb.rcv_adv - tcb.rcv_nxt, 0),

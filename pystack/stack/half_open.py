@@ -10,7 +10,7 @@ from typing import Final
 
 from pystack.config import Config
 from pystack.stack.listener import Listener
-from pystack.tcp import calls, emit, options, output, timestamps, window
+from pystack.tcp import calls, ecn, emit, options, output, timestamps, window
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import is_v4
 from pystack.wire.batch import TxBatch
@@ -44,7 +44,7 @@ class HalfOpen:
     __slots__ = ("key", "listener", "iss", "irs", "snd_mss", "adv_mss", "snd_wscale",
                  "rcv_wscale", "ts_ok", "sack_ok", "ts_recent", "ts_offset", "peer_wnd", "wnd",
                  "first_sent_us", "repeats", "due_us", "wake_at_us", "ack_seen", "tos", "ttl",
-                 "df", "ident", "challenge_us")  # fmt: skip
+                 "df", "ident", "challenge_us", "ecn", "ect_ok", "ect")  # fmt: skip
 
     def __init__(
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
@@ -83,6 +83,9 @@ class HalfOpen:
         self.df = listener.df
         self.ident = 0
         self.challenge_us = 0
+        self.ecn = ecn.answer(config, listener.ecn, seg)
+        self.ect_ok = self.ecn != ecn.OFF
+        self.ect = listener.ect if self.ect_ok else 0  # of the SYN,ACK itself
 
     # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
     def segment_arrives(self, seg: Segment, now_us: int) -> int:
@@ -90,6 +93,8 @@ class HalfOpen:
         flags = seg.flags
         rcv_nxt = (self.irs + 1) & MASK
         if flags & SYN and not flags & (ACK | RST) and seg.seq == self.irs:
+            if not ecn.asks(flags):
+                self.ect_ok = False  # our data shall not be ECT (RFC 3168 §6.1.1)
             return SYN_AGAIN  # our SYN,ACK was lost
         # first: timestamps and the sequence number
         if self.ts_ok and not flags & RST:
@@ -143,8 +148,9 @@ class HalfOpen:
             self.ts_recent, self.rcv_wscale,
         )  # fmt: skip
         return emit.bare(
-            tx, self.key, self.iss, (self.irs + 1) & MASK, SYN | ACK, self.wnd, opts,
-            self.tos, self.ttl, self.ident, self.df,
+            tx, self.key, self.iss, (self.irs + 1) & MASK,
+            SYN | ACK | ecn.syn_ack_flags(self.ecn), self.wnd, opts,
+            self.tos, self.ttl, self.ident, self.df, self.ect,
         )  # fmt: skip
 
     def send_ack(self, tx: TxBatch, now_us: int) -> bool:
@@ -175,6 +181,7 @@ class HalfOpen:
             rcv_wscale=max(self.rcv_wscale, 0), ts_ok=self.ts_ok, sack_ok=self.sack_ok,
             ts_offset=self.ts_offset,
         )  # fmt: skip
+        ecn.take_agreed(tcb, self.ecn, self.ect_ok)
         window.offer_on_syn(tcb, self.wnd)
         if self.ts_ok:
             timestamps.first(tcb, self.ts_recent, self.first_sent_us)

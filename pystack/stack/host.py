@@ -16,7 +16,7 @@ from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp import Icmp
 from pystack.stack.loopback import take_local
 from pystack.stack.table import ConnectionTable
-from pystack.tcp import calls, emit, expiry, timers
+from pystack.tcp import calls, ecn, emit, expiry, timers
 from pystack.tcp.output import output, output_ack
 from pystack.tcp.segment_arrives import segment_arrives
 from pystack.tcp.states import (
@@ -108,7 +108,9 @@ class HostCore(ConnectionTable):
                 continue
             if self.talks_to_itself and not strangers.is_addressed_well(self, seg):
                 continue  # our own address, but from outside
-            if connection.pending & ACK_NOW:
+            if connection.pending & ACK_NOW or (
+                connection.ecn and ecn.ack_goes_first(connection, seg)
+            ):
                 output_ack(connection, self.tx, now_us)
             if segment_arrives(connection, seg, now_us):
                 self.send_reset(seg)
@@ -128,7 +130,7 @@ class HostCore(ConnectionTable):
 
     def segment_for(self, tcb: Tcb, seg: Segment, now_us: int) -> None:
         """Give `seg` to a connection."""
-        if tcb.pending & ACK_NOW:
+        if tcb.pending & ACK_NOW or (tcb.ecn and ecn.ack_goes_first(tcb, seg)):
             output_ack(tcb, self.tx, now_us)
         if segment_arrives(tcb, seg, now_us):
             self.send_reset(seg)

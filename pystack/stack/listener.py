@@ -19,7 +19,7 @@ class Listener:
 
     __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept",
                  "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
-                 "half_open", "told")  # fmt: skip
+                 "half_open", "told", "ecn", "ect")  # fmt: skip
 
     def __init__(
         self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
@@ -40,6 +40,8 @@ class Listener:
         self.df = 0 if config.ip_no_pmtu_disc else 1
         self.queue: deque[Tcb] = deque()
         self.half_open = 0
+        self.ecn = False  # its congestion control wants ECN, whatever `tcp_ecn` says
+        self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
         self.told = False  # its owner will be told after the batch
 
     def accept(self) -> Tcb | None:

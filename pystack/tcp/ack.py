@@ -5,7 +5,7 @@ Writes `snd_una`, `snd_wnd`, `snd_wl1`, `snd_wl2`, `max_snd_wnd`, `bytes_acked`,
 
 from __future__ import annotations
 
-from pystack.tcp import expiry, options, recovery, reports, rtt, timers
+from pystack.tcp import ecn, expiry, options, recovery, reports, rtt, timers
 from pystack.tcp.states import (
     CLOSING,
     EVENT_WRITABLE,
@@ -39,6 +39,10 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         if tcb.soft_error and tcb.snd_nxt > una:
             reports.clear(tcb)
     wnd = seg.wnd << tcb.snd_wscale
+    marked = False
+    if tcb.ecn and ack >= una:
+        marked = ecn.on_ack(tcb, seg, ack - una)
+    flight = tcb.snd_nxt - una
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)
     elif ack < una:
@@ -50,6 +54,8 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         and not seg.flags & (SYN | FIN)
     ):
         recovery.on_dup_ack(tcb, seg, now_us)
+    if marked:
+        recovery.on_mark(tcb, flight, now_us)
     # an ACK that moves SND.UNA is news whatever its number (Linux): a repeat may carry it
     if ack > una or seq > tcb.snd_wl1 or (seq == tcb.snd_wl1 and ack >= tcb.snd_wl2):
         _take_window(tcb, seq, ack, wnd, now_us)

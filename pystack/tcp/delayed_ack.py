@@ -88,6 +88,13 @@ def on_duplicate(tcb: Tcb) -> None:
     tcb.ato_us = ATO_MIN_US
 
 
+def on_mark(tcb: Tcb) -> None:
+    """A congestion mark, whose echo is not to wait (Linux: two quick ACKs)."""
+    tcb.quick_acks = max(tcb.quick_acks, 2)
+    tcb.pingpong = False
+    tcb.ato_us = ATO_MIN_US
+
+
 def on_text(tcb: Tcb, seg: Segment, now_us: int) -> None:
     """In-order text came: note the peer's segment size and its rhythm."""
     size = seg.gso_size or seg.length

@@ -6,12 +6,12 @@ Fills what every segment has: acknowledgment, window, timestamps, SACK blocks; s
 
 from __future__ import annotations
 
-from pystack.tcp import delayed_ack, options, receive, window
+from pystack.tcp import delayed_ack, ecn, options, receive, window
 from pystack.tcp.tcb import Tcb
 from pystack.wire import codec
 from pystack.wire.address import is_v4
 from pystack.wire.batch import TxBatch
-from pystack.wire.consts import ACK, RST, SYN, URG
+from pystack.wire.consts import ACK, ECN_FIELD, RST, SYN, URG
 from pystack.wire.segment import Segment
 from pystack.wire.seq import MASK
 
@@ -56,12 +56,17 @@ def segment(
             flags |= URG
         else:
             urgent = 0
+    tos = tcb.tos & _DSCP_MASK
+    if tcb.ecn:
+        bits = ecn.leaving(tcb, seq, length)
+        tos |= bits & ECN_FIELD
+        flags |= bits >> 2
     gso_size = mss if length > mss else 0
     tsval = (now_us // 1000 + tcb.ts_offset) & MASK if ts_ok else 0
     ident = tcb.ident
     codec.build_tcp(
         tx.pinned, off, tcb.key, seq & MASK, tcb.rcv_nxt & MASK, flags | ACK,
-        window.select(tcb), urgent, tcb.tos & _DSCP_MASK, tcb.ttl, ident,
+        window.select(tcb), urgent, tos, tcb.ttl, ident,
         tcb.df and not tcb.mtu_locked,
         ts_ok, tsval, tcb.ts_recent, opts, length, tx.checksum_state,
     )  # fmt: skip
@@ -90,11 +95,12 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     wnd = window.initial_window(
         tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
     )
-    flags = SYN | ACK if with_ack else SYN
+    flags = SYN | ACK | ecn.syn_ack_flags(tcb.ecn) if with_ack else SYN | ecn.syn_flags(tcb)
     ack = tcb.rcv_nxt & MASK if with_ack else 0
     df = int(tcb.df and not tcb.mtu_locked)
     sent = bare(
-        tx, tcb.key, tcb.iss & MASK, ack, flags, wnd, opts, tcb.tos, tcb.ttl, tcb.ident, df
+        tx, tcb.key, tcb.iss & MASK, ack, flags, wnd, opts, tcb.tos, tcb.ttl, tcb.ident, df,
+        ecn.control_ect(tcb),
     )
     if sent:
         tcb.ident = tcb.ident + 1 & 0xFFFF if tcb.v4 else tcb.ident
@@ -104,18 +110,19 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
 
 def bare(
     tx: TxBatch, key: bytes, seq: int, ack: int, flags: int, wnd: int, opts: bytes,
-    tos: int, ttl: int, ident: int, df: int = 1,
+    tos: int, ttl: int, ident: int, df: int = 1, ect: int = 0,
 ) -> bool:  # fmt: skip
     """A segment without text and without a TCB's help: SYN,ACK, RST, TIME_WAIT's ACK.
 
-    `seq` and `ack` are 32-bit, `wnd` is the header's field, `opts` all options.
+    `seq` and `ack` are 32-bit, `wnd` is the header's field, `opts` all options, `ect` IP's ECN
+    field.
     """
     length = (40 if is_v4(key) else 60) + len(opts)
     off = tx.reserve(length)
     if off < 0:
         return False
     codec.build_tcp(
-        tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _DSCP_MASK, ttl, ident, df,
+        tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _DSCP_MASK | ect, ttl, ident, df,
         0, 0, 0, opts, 0, tx.checksum_state,
     )  # fmt: skip
     tx.commit(off, length, 0, tx.checksum_state)

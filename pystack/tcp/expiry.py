@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 from typing import Final
 
-from pystack.tcp import delayed_ack, recovery, reports, rtt, timers
+from pystack.tcp import delayed_ack, ecn, recovery, reports, rtt, timers
 from pystack.tcp.states import (
     ESTABLISHED,
     FIN_WAIT_2,
@@ -56,6 +56,10 @@ def _give_up(tcb: Tcb) -> None:
 
 def _on_rto(tcb: Tcb, now_us: int) -> None:
     timers.arm_rto(tcb, 0)
+    if tcb.ecn_hold:
+        ecn.release(tcb)
+        if tcb.snd_nxt == tcb.snd_una:
+            return
     if tcb.state in (SYN_SENT, SYN_RECEIVED):
         _on_syn_rto(tcb, now_us)
         return

@@ -42,7 +42,7 @@ def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         measure_read(tcb, now_us)
     if pending & (SEND_RST | SEND_SYN | ARM) or tcb.state < ESTABLISHED:
         return _output_rare(tcb, tx, now_us)
-    if tcb.state == TIME_WAIT:
+    if tcb.state == TIME_WAIT or tcb.ecn_hold:
         return _output_acks(tcb, tx, now_us)
     if tcb.scoreboard.lost_bytes and not _resend(tcb, tx, now_us):
         return False

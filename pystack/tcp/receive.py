@@ -7,7 +7,7 @@ option is to say (RFC 2018, RFC 2883). Never sends; marks.
 
 from __future__ import annotations
 
-from pystack.tcp import delayed_ack, urgent, window
+from pystack.tcp import delayed_ack, ecn, urgent, window
 from pystack.tcp.states import (
     CLOSE_WAIT,
     CLOSING,
@@ -31,6 +31,8 @@ def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
     if recvbuf.held + length > recvbuf.bound:
         _no_memory(tcb)
         return
+    if tcb.ecn:
+        ecn.on_text(tcb, seg)
     tcb.data_segs_in += seg.segs
     tcb.bytes_received += length
     if tcb.urgent_byte == urgent.NOT_YET:
@@ -64,6 +66,8 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
         return
     if skip:
         _note_dsack(tcb, seq, rcv_nxt)
+    if tcb.ecn:
+        ecn.on_text(tcb, seg)
     tcb.data_segs_in += seg.segs
     if tcb.urgent_byte == urgent.NOT_YET:
         urgent.on_text(tcb, seg, seq)

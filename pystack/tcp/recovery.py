@@ -1,15 +1,17 @@
 """Loss recovery: what is lost and when to cut the window (RFC 5681 §3.2, 6582, 3042, 6298 §5).
 
-Writes `dup_acks`, `dup_bytes`, `limited_from`, `last_sack`, `recover`, `recovery`, `retransmits`,
-`retrans_since_us`. The congestion control owns cwnd and ssthresh; this file tells it. Instead of
-inflating cwnd by a segment per duplicate ACK, the same octets are counted in `dup_bytes` as having
-left the network, so `pipe` falls and `output` may send: flight <= cwnd + dup_bytes.
+Writes `dup_acks`, `dup_bytes`, `limited_from`, `last_sack`, `recover`, `recovery`, `marked_until`,
+`retransmits`, `retrans_since_us`. The congestion control owns cwnd and ssthresh; this file tells
+it. Instead of inflating cwnd by a segment per duplicate ACK, the same octets are counted in
+`dup_bytes` as having left the network, so `pipe` falls and `output` may send: flight <= cwnd +
+dup_bytes.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from pystack.tcp import ecn, timers
 from pystack.tcp.tcb import RETRANSMIT_NOW, Tcb
 from pystack.wire.segment import Segment
 from pystack.wire.seq import unwrap
@@ -65,6 +67,7 @@ def _enter_fast_recovery(tcb: Tcb, now_us: int) -> None:
     tcb.recovery = FAST
     tcb.dup_bytes = DUP_THRESH * tcb.eff_mss
     tcb.cc.on_enter_recovery(flight, now_us)
+    ecn.window_cut(tcb)
     tcb.shared.counters.fast_retrans += 1
     _retransmit_first(tcb)
 
@@ -111,9 +114,12 @@ def on_new_ack(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int) -> N
 
 def _grow(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int, limited: bool) -> None:
     cc = tcb.cc
+    if tcb.snd_una <= tcb.marked_until or (tcb.ce_bytes and not cc.scalable):
+        return  # the peer echoes a mark: this is no time to grow (RFC 3168 §6.1.2)
     sample = tcb.sample
     sample.now_us = now_us
     sample.acked = acked
+    sample.ce_bytes = tcb.ce_bytes
     sample.flight = flight
     sample.pipe = tcb.pipe
     sample.rtt_us = rtt_us
@@ -125,11 +131,27 @@ def _grow(tcb: Tcb, acked: int, rtt_us: int, flight: int, now_us: int, limited: 
     cc.on_ack(sample)
 
 
+def on_mark(tcb: Tcb, flight: int, now_us: int) -> None:
+    """The ACK that was just taken echoes a mark: cut the window as for a loss, once for what was
+    in flight then (RFC 3168 §6.1.2). `flight` were outstanding before it."""
+    cc = tcb.cc
+    if cc.scalable:
+        return  # it has counted the marks itself
+    if cc.cwnd <= tcb.eff_mss:
+        ecn.hold(tcb)
+        timers.arm_rto(tcb, now_us + tcb.rto_us)
+    elif tcb.recovery == OPEN and tcb.snd_una > tcb.marked_until:
+        tcb.marked_until = tcb.snd_nxt
+        cc.on_ecn(flight, now_us)
+        ecn.window_cut(tcb)
+
+
 def on_rto(tcb: Tcb, now_us: int) -> None:
     """The retransmission timer expired: all in flight is lost, start over with one segment."""
     tcb.shared.counters.timeouts += 1
     first = tcb.retransmits == 0
     tcb.cc.on_rto(tcb.snd_nxt - tcb.snd_una, first, now_us)
+    ecn.window_cut(tcb)
     tcb.recover = tcb.snd_nxt
     tcb.recovery = LOSS
     tcb.dup_acks = 0

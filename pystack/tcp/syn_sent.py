@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED
 from typing import Final
 
-from pystack.tcp import ack, handshake, options, timestamps
+from pystack.tcp import ack, ecn, handshake, options, timestamps
 from pystack.tcp.states import SYN_RECEIVED, end, set_state
 from pystack.tcp.tcb import ACK_NOW, SEND_SYN, Tcb
 from pystack.wire.consts import ACK, DROP_BAD_ACK, DROP_NO_ACK, HAS_TIMESTAMPS, RST, SYN
@@ -51,12 +51,14 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
     if tcb.ts_ok:
         timestamps.first(tcb, seg.tsval, now_us)
     if acceptable:
+        ecn.on_syn_ack(tcb, seg)
         ack.syn_acked(tcb, seg, now_us)
         ack.first_window(tcb, seg, seg.seq)
         handshake.become_established(tcb, now_us)
         tcb.pending |= ACK_NOW
         return HANDLED
     # a SYN alone: both sides are opening at the same time (§3.5, MUST-10)
+    ecn.on_syn(tcb, seg)
     ack.first_window(tcb, seg, seg.seq)
     set_state(tcb, SYN_RECEIVED)
     tcb.pending |= SEND_SYN

@@ -81,6 +81,9 @@ class Tcb:
         # window: what was promised
         "rcv_wnd", "rcv_adv", "rcv_ssthresh", "last_ack_sent", "space_seq", "space_at_us",
         "space_bytes",
+        # ecn
+        "ecn", "ect_ok", "ecn_echo", "cwr_due", "ecn_seen", "ecn_hold", "ce_bytes",
+        "delivered_ce",
         # delayed_ack
         "rcv_mss", "ato_us", "quick_acks", "pingpong", "ack_scheduled",
         # urgent
@@ -89,7 +92,7 @@ class Tcb:
         "srtt_us", "rttvar_us", "rto_us", "min_rtt_us", "backoff", "rtt_samples",
         # recovery
         "dup_acks", "dup_bytes", "limited_from", "last_sack", "recover", "recovery",
-        "retransmits", "retrans_since_us",
+        "marked_until", "retransmits", "retrans_since_us",
         "scoreboard", "cc", "sample",
         # reports: soft errors
         "soft_error", "reports",
@@ -192,6 +195,14 @@ class Tcb:
         self.rcv_ssthresh = 0
         self.space_at_us = 0
         self.space_bytes = 0
+        self.ecn = 0  # how marks are fed back, ecn.OFF …
+        self.ect_ok = False  # our data may be marked ECT
+        self.ecn_echo = False  # ACKs have ECE
+        self.cwr_due = False  # the next new text has CWR
+        self.ecn_seen = False  # text that was ECT has come
+        self.ecn_hold = False  # nothing leaves before the retransmission timer expires
+        self.ce_bytes = 0  # octets that the present ACK tells to have been marked
+        self.delivered_ce = 0  # segments, since the connection began
         self.rcv_mss = 536
         self.ato_us = 0
         self.quick_acks = 0
@@ -242,6 +253,7 @@ class Tcb:
         self.snd_up = self.snd_up + shift if self.snd_up else iss
         self.push_seq += shift
         self.recover = iss
+        self.marked_until = iss
         self.sndbuf.rebase(iss + 1)
 
     def set_receive_sequence(self, irs: int) -> None:

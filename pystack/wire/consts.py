@@ -20,6 +20,9 @@ TCP_HEADER: Final = 20
 IPV4_MIN_MTU: Final = 68  # RFC 791
 IPV6_MIN_MTU: Final = 1280  # RFC 8200 §5
 
+ECN_FIELD: Final = 3  # the bits of the TOS octet that are ECN's (RFC 3168 §5)
+CE: Final = 3  # congestion experienced
+
 # -- TCP flags (RFC 9293 §3.1; AE is RFC 9768) ---------------------------------------------
 FIN: Final = 0x001
 SYN: Final = 0x002

@@ -102,6 +102,7 @@ class Tcp(Driver):
         wscale: int | None = None,
         ts: int | None = None,
         sack: bool = False,
+        ecn: bool = False,
         win: int = 65535,
         rtt: float = 0.1,
         flow: str = "",
@@ -113,26 +114,28 @@ class Tcp(Driver):
         `passive`: the peer connects to our port 80 (or to `listener`); else we connect to its
         port 80. `ts` is the peer's first TSval (its clock ticks in ms); our own first one is
         100 in scripts from then on. `win` is the window field of all the peer's segments until
-        a script says otherwise. The last ACK of an active handshake is claimed.
+        a script says otherwise. With `ecn` who opens asks for it, and is answered so (`tcp_ecn`
+        must say so too). The last ACK of an active handshake is claimed.
         """
         __tracebackhide__ = True
         if passive:
-            return self._accepted(mss, wscale, ts, sack, win, rtt, flow, listener)
-        return self._connected(mss, wscale, ts, sack, win, rtt, flow, sock)
+            return self._accepted(mss, wscale, ts, sack, ecn, win, rtt, flow, listener)
+        return self._connected(mss, wscale, ts, sack, ecn, win, rtt, flow, sock)
 
     def _accepted(
-        self, mss: int | None, wscale: int | None, ts: int | None, sack: bool, win: int,
+        self, mss: int | None, wscale: int | None, ts: int | None, sack: bool, ecn: bool, win: int,
         rtt: float, flow: str, listener: Any,
     ) -> Any:  # fmt: skip
         __tracebackhide__ = True
         listener = listener or self.listen()
+        asks, agrees = ("EW", "E") if ecn else ("", "")
         ours = "..." if ts is None else f"mss *,{'sackOK' if sack else 'nop,nop'}"
         ours += "" if ts is None else f",TS val 100 ecr {ts},..."
         stamp = "" if ts is None else f"<nop,nop,TS val {ts + round(rtt * 1000)} ecr 100>"
         self.play(
             f"""
-            +0     {flow}< S  0:0(0) win {win} <{offer(mss, wscale, ts, sack)}>
-            +0     {flow}> S. 0:0(0) ack 1 <{ours}>
+            +0     {flow}< S{asks} 0:0(0) win {win} <{offer(mss, wscale, ts, sack)}>
+            +0     {flow}> S.{agrees} 0:0(0) ack 1 <{ours}>
             +{rtt} {flow}< .  1:1(0) ack 1 win {win} {stamp}
             +0     quiet
             """
@@ -140,11 +143,12 @@ class Tcp(Driver):
         return listener.accept()[0]
 
     def _connected(
-        self, mss: int | None, wscale: int | None, ts: int | None, sack: bool, win: int,
+        self, mss: int | None, wscale: int | None, ts: int | None, sack: bool, ecn: bool, win: int,
         rtt: float, flow: str, sock: Any,
     ) -> Any:  # fmt: skip
         __tracebackhide__ = True
         sock = self.connect(sock=sock)
+        asks, agrees = ("EW", "E") if ecn else ("", "")
         stamps = self.host.config.tcp_timestamps
         sacks = "sackOK" if self.host.config.tcp_sack else "nop,nop"
         ours = f"mss *,{sacks},TS val 100 ecr 0,..." if stamps else "..."
@@ -152,8 +156,8 @@ class Tcp(Driver):
         stamp = "" if ts is None else f"<nop,nop,TS val {later} ecr {ts}>"
         self.play(
             f"""
-            +0     {flow}> S  0:0(0) <{ours}>
-            +{rtt} {flow}< S. 0:0(0) ack 1 win {win} <{offer(mss, wscale, ts, sack, 100)}>
+            +0     {flow}> S{asks} 0:0(0) <{ours}>
+            +{rtt} {flow}< S.{agrees} 0:0(0) ack 1 win {win} <{offer(mss, wscale, ts, sack, 100)}>
             +0     {flow}> .  1:1(0) ack 1 {stamp}
             """
         )

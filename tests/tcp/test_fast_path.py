@@ -22,19 +22,21 @@ STEPS = 120
 class Side:
     """One of the two hosts, its connection, and what it has let out so far."""
 
-    def __init__(self, variant: Variant, ts: bool, sack: bool) -> None:
+    def __init__(self, variant: Variant, ts: bool, sack: bool, ecn: bool) -> None:
         self.tcp = Tcp(variant, {})
         self.ts = ts
         stamp = 700 if ts else None
-        self.sock: Any = self.tcp.established(ts=stamp, sack=sack, wscale=2, rtt=0.02)
+        self.sock: Any = self.tcp.established(ts=stamp, sack=sack, ecn=ecn, wscale=2, rtt=0.02)
         self.read = bytearray()
         self.sent: list[bytes] = []
         self.upto = 1  # what it has acknowledged
 
-    def comes(self, start: int, length: int, ack: int, win: int, flags: str, tsval: int) -> None:
+    def comes(
+        self, start: int, length: int, ack: int, win: int, flags: str, tsval: int, field: int
+    ) -> None:
         stamp = f"<nop,nop,TS val {tsval} ecr 100>" if self.ts else ""
         text = f"{flags} {start}:{start + length}({length}) ack {ack} win {win} {stamp}"
-        self.tcp.inject(self.tcp.segment(text))
+        self.tcp.inject(self.tcp.segment(text, ecn=field))
         self.note()
 
     def note(self, pause: float = 0) -> None:
@@ -48,6 +50,7 @@ class Side:
 
 def conversation(random: Random, sides: list[Side]) -> None:
     """The same steps for every side; after each of them all must look alike."""
+    marks = Random(random.random())
     upto = 1  # the peer's next octet
     written = 0
     clock = 720
@@ -56,7 +59,8 @@ def conversation(random: Random, sides: list[Side]) -> None:
         acked = 1 + random.choice((written, written, random.randint(0, written)))
         length = random.choice((0, 0, 1, 10, 1448, 1448, 1448))
         start = upto + random.choice((0, 0, 0, 0, 0, 1448, -1448, -1, 5))
-        flags = random.choice((". ", ". ", "P."))
+        flags = random.choice((".", ".", "P.")) + marks.choice((*[""] * 9, "E", "W", "EWA"))
+        field = marks.choice((0, 1, 2, 2, 2, 3))
         win = random.choice((20_000, 20_000, 20_000, 1000, 0))
         clock += random.choice((0, 0, 1, 1, 30, -1))
         size = random.choice((1, 100, 1448, 9000))
@@ -64,7 +68,8 @@ def conversation(random: Random, sides: list[Side]) -> None:
         step = random.choice(("come", "come", "come", "write", "read", "pause"))
         for side in sides:
             if step == "come":
-                side.comes(max(start, 1), length, min(acked, 1 + sent_by(first)), win, flags, clock)
+                upper = min(acked, 1 + sent_by(first))
+                side.comes(max(start, 1), length, upper, win, flags, clock, field)
             elif step == "write":
                 with suppress(BlockingIOError):
                     side.sock.send(first.data(size, written))
@@ -94,8 +99,9 @@ def test_with_and_without_the_fast_path_all_is_the_same(
     random = Random(seed)
     variant = random.choice(list(VARIANTS.values()))
     ts, sack = random.random() < 0.7, random.random() < 0.5
-    quick = Side(variant, ts, sack)
-    slow = Side(variant, ts, sack)
+    ecn = seed % 2 == 1
+    quick = Side(variant, ts, sack, ecn)
+    slow = Side(variant, ts, sack, ecn)
     used = 0
     real = segment_arrives._fast_path
 
@@ -109,4 +115,4 @@ def test_with_and_without_the_fast_path_all_is_the_same(
 
     monkeypatch.setattr(segment_arrives, "_fast_path", fast_path)
     conversation(random, [quick, slow])
-    assert used > 5
+    assert used > 2

@@ -1,0 +1,673 @@
+"""RFC 3168 §6.1: explicit congestion notification, classic.
+
+Where a peer's SYN asks, the handshake is `asked` or `asking`; the connections have no timestamps
+and, but where it says so, no SACK.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from pystack.cc.reno import Reno
+from tests.kit.tcp import Tcp
+
+MSS = 1460
+OPT_ECN, OPT_ECN_SEEN = 8, 16
+
+pytestmark = pytest.mark.host(tcp_ecn=1, tcp_congestion_control="reno")
+
+
+def asked(tcp: Tcp, *, win: int = 65535, sack: bool = False) -> Any:
+    """The peer has opened and asked for ECN."""
+    listener = tcp.listen()
+    tcp.play(
+        f"""
+        +0   < SEW 0:0(0) win {win} <mss 1460{",sackOK" if sack else ""}>
+        +0   > S.E 0:0(0) ack 1 <...>
+        +0.1 < .   1:1(0) ack 1 win {win}
+        +0   quiet
+        """
+    )
+    return listener.accept()[0]
+
+
+def asking(tcp: Tcp) -> Any:
+    """We have opened, asked, and the peer has agreed."""
+    sock = tcp.connect()
+    tcp.play(
+        """
+        +0   > SEW 0:0(0) <...>
+        +0.1 < S.E 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > .   1:1(0) ack 1
+        """
+    )
+    return sock
+
+
+def marked(start: int, end: int, *, flags: str = ".", first: str = "", push: bool = True) -> str:
+    """Full ECT(0) segments of ours; `first` are more flags of the first one."""
+    lines = []
+    for left in range(start, end, MSS):
+        right = min(left + MSS, end)
+        more = (first if left == start else "") + ("P" if push and right == end else "")
+        lines.append(f"+0 > [ect0] {flags}{more} {left}:{right}({right - left}) ack 1")
+    return "\n".join(lines) + "\n"
+
+
+# -- the handshake, we answering ---------------------------------------------------------------
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-1", "RFC9293-SHLD-8")
+@pytest.mark.parametrize("setting", [1, 2])
+def test_a_syn_that_asks_is_answered_with_ece_alone(tcp: Tcp, setting: int) -> None:
+    tcp.host.sysctl("tcp_ecn", setting)
+    sock = asked(tcp)
+    sock.send(tcp.data(5))
+    tcp.play("+0 > [ect0] P. 1:6(5) ack 1")
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-1")
+@pytest.mark.parametrize("flags", ["S", "SE", "SW"])
+def test_a_syn_that_does_not_ask_gets_no_ecn(tcp: Tcp, flags: str) -> None:
+    listener = tcp.listen()
+    tcp.play(
+        f"""
+        +0   < {flags} 0:0(0) win 65535 <mss 1460>
+        +0   > S. 0:0(0) ack 1 <mss 1460>
+        +0.1 < .  1:1(0) ack 1
+        """
+    )
+    listener.accept()[0].send(tcp.data(5))
+    tcp.play("+0 > P. 1:6(5) ack 1")
+
+
+@pytest.mark.host(tcp_ecn=0)
+def test_with_tcp_ecn_0_there_is_none(tcp: Tcp) -> None:
+    listener = tcp.listen()
+    tcp.play(
+        """
+        +0   < SEW 0:0(0) win 65535 <mss 1460>
+        +0   > S.  0:0(0) ack 1 <mss 1460>
+        +0.1 <     . 1:1(0) ack 1
+        +0   < [ce] P. 1:11(10) ack 1
+        +0   > .   1:1(0) ack 11
+        """
+    )
+    listener.accept()[0].send(tcp.data(5))
+    tcp.play("+0 > P. 1:6(5) ack 11")
+
+
+@pytest.mark.parametrize("field", ["ect0", "ect1", "ce"])
+def test_a_syn_that_is_ect_itself_is_not_believed(tcp: Tcp, field: str) -> None:
+    tcp.listen()
+    tcp.play(
+        f"""
+        +0 < [{field}] SEW 0:0(0) win 65535 <mss 1460>
+        +0 > S. 0:0(0) ack 1 <mss 1460>
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-1")
+@pytest.mark.host(tcp_ecn=2)
+def test_a_syn_that_asks_for_more_gets_the_classic_answer(tcp: Tcp) -> None:
+    tcp.listen()
+    tcp.play(
+        """
+        +0 < SEWA 0:0(0) win 65535 <mss 1460>
+        +0 > S.E 0:0(0) ack 1 <mss 1460>
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-2")
+def test_the_syn_ack_that_is_repeated_says_the_same(tcp: Tcp) -> None:
+    tcp.listen()
+    tcp.play(
+        """
+        +0 < SEW 0:0(0) win 65535 <mss 1460>
+        +0 > S.E 0:0(0) ack 1 <mss 1460>
+        +1 > S.E 0:0(0) ack 1 <mss 1460>
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-2")
+def test_after_a_repeat_of_the_syn_that_does_not_ask_nothing_is_ect(tcp: Tcp) -> None:
+    listener = tcp.listen()
+    tcp.play(
+        """
+        +0   < SEW 0:0(0) win 65535 <mss 1460>
+        +0   > S.E 0:0(0) ack 1 <mss 1460>
+        +0.5 < S   0:0(0) win 65535 <mss 1460>
+        +0   > S.E 0:0(0) ack 1 <mss 1460>
+        +0.1 < .   1:1(0) ack 1
+        """
+    )
+    listener.accept()[0].send(tcp.data(5))
+    tcp.play("+0 > P. 1:6(5) ack 1")
+
+
+# -- the handshake, we asking ----------------------------------------------------------------------
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-1", "RFC3168-S6.1.1-2")
+def test_our_syn_asks_with_ece_and_cwr_and_is_not_ect(tcp: Tcp) -> None:
+    sock = asking(tcp)
+    sock.send(tcp.data(5))
+    tcp.play("+0 > [ect0] P. 1:6(5) ack 1")
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-2")
+@pytest.mark.parametrize("flags", ["S.", "S.W", "S.EW"])
+def test_without_an_agreeing_syn_ack_nothing_is_ect(tcp: Tcp, flags: str) -> None:
+    sock = tcp.connect()
+    tcp.play(
+        f"""
+        +0   > SEW 0:0(0) <...>
+        +0.1 < {flags} 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > .   1:1(0) ack 1
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play(
+        """
+        +0 > P. 1:6(5) ack 1
+        +0 < [ce] P. 1:11(10) ack 6
+        +0 > .  6:6(0) ack 11
+        """
+    )
+
+
+@pytest.mark.host(tcp_ecn=2)
+def test_by_default_we_do_not_ask(tcp: Tcp) -> None:
+    tcp.connect()
+    tcp.play("+0 > S 0:0(0) <...>")
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1.1-1")
+def test_a_syn_that_is_not_answered_is_repeated_without(tcp: Tcp) -> None:
+    sock = tcp.connect()
+    tcp.play(
+        """
+        +0   > SEW 0:0(0) <...>
+        +1   > S   0:0(0) <...>
+        +0.1 < S.  0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > .   1:1(0) ack 1
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play("+0 > P. 1:6(5) ack 1")
+
+
+@pytest.mark.host(tcp_ecn_fallback=0)
+def test_without_the_fallback_it_asks_again(tcp: Tcp) -> None:
+    sock = tcp.connect()
+    tcp.play(
+        """
+        +0   > SEW 0:0(0) <...>
+        +1   > SEW 0:0(0) <...>
+        +0.1 < S.E 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > .   1:1(0) ack 1
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play("+0 > [ect0] P. 1:6(5) ack 1")
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-2")
+def test_who_has_sent_a_syn_that_does_not_ask_sends_nothing_ect_but_echoes(tcp: Tcp) -> None:
+    """The first SYN was answered, late: the peer may mark its data (RFC 3168 §6.1.1)."""
+    sock = tcp.connect()
+    tcp.play(
+        """
+        +0   > SEW 0:0(0) <...>
+        +1   > S   0:0(0) <...>
+        +0.1 < S.E 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > .   1:1(0) ack 1
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play(
+        """
+        +0 > P. 1:6(5) ack 1
+        +0 < [ce] P. 1:11(10) ack 6
+        +0 > .E 6:6(0) ack 11
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.1-1")
+@pytest.mark.parametrize(("flags", "answer", "field"), [("SEW", "S.E", 2), ("S", "S.", 0)])
+def test_two_that_open_at_the_same_time(tcp: Tcp, flags: str, answer: str, field: int) -> None:
+    sock = tcp.connect()
+    tcp.play(
+        f"""
+        +0   > SEW 0:0(0) <...>
+        +0   < {flags} 0:0(0) win 65535 <mss 1460>
+        +0   > {answer} 0:0(0) ack 1 <...>
+        +0.1 < {answer} 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > .   1:1(0) ack 1
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play(f"+0 > [tos {field}] P. 1:6(5) ack 1")
+
+
+# -- what is ECT ---------------------------------------------------------------------------------
+
+
+def test_the_user_has_the_other_six_bits_of_tos(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    if tcp.version == 4:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0xB9)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 0xB9)
+    sock.send(tcp.data(5))
+    tcp.play(
+        """
+        +0 > [tos 0xba] P. 1:6(5) ack 1
+        +0 < P. 1:11(10) ack 6
+        +0 > [tos 0xb8] . 6:6(0) ack 11
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.4-1")
+def test_acks_fin_and_rst_without_text_are_not_ect(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    tcp.play(
+        """
+        +0 < [ect0] P. 1:11(10) ack 1
+        +0 > . 1:1(0) ack 11
+        """
+    )
+    sock.recv(100)
+    sock.shutdown(socket.SHUT_WR)
+    tcp.play(
+        """
+        +0 > F. 1:1(0) ack 11
+        +0 < . 11:11(0) ack 2
+        +0 < [ect0] P. 11:21(10) ack 2
+        +0 > . 2:2(0) ack 21
+        """
+    )
+    sock.close()
+    tcp.play("+0 > R. 2:2(0) ack 21")
+
+
+@pytest.mark.requirement("RFC3168-S6.1.5-1")
+def test_repeats_are_not_ect(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    sock.send(tcp.data(MSS))
+    tcp.play(
+        """
+        +0          > [ect0] P. 1:1461(1460) ack 1
+        +0.2..2     > P. 1:1461(1460) ack 1
+        +0.1        < . 1:1(0) ack 1461
+        """
+    )
+    sock.send(tcp.data(5, MSS))
+    tcp.play("+0 > [ect0] PW. 1461:1466(5) ack 1")
+
+
+@pytest.mark.requirement("RFC3168-S6.1.6-1", "RFC3168-S6.1.2-2")
+def test_probes_of_a_shut_window_have_neither_ect_nor_cwr(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    sock.send(tcp.data(10))
+    tcp.play(
+        """
+        +0     > [ect0] P. 1:11(10) ack 1
+        +0.1   < .E 1:1(0) ack 11 win 0
+        """
+    )
+    sock.send(tcp.data(10, 10))
+    tcp.play(
+        """
+        +0.2..1 > . 10:10(0) ack 1
+        +0.1    < . 1:1(0) ack 11 win 1000
+        +0      > [ect0] PW. 11:21(10) ack 1
+        """
+    )
+
+
+# -- the receiver --------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("RFC3168-S6.1.3-1")
+def test_from_a_mark_on_all_acks_have_ece_until_cwr(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    tcp.play(
+        """
+        +0   < [ect0] P.  1:11(10) ack 1
+        +0   > .  1:1(0) ack 11
+        +0.1 < [ce]   P.  11:21(10) ack 1
+        +0   > .E 1:1(0) ack 21
+        +0.1 < [ect0] P.  21:31(10) ack 1
+        +0   > .E 1:1(0) ack 31
+        +0.1 < [ect0] P.  31:41(10) ack 1
+        +0   > .E 1:1(0) ack 41
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play(
+        """
+        +0   > [ect0] P.E 1:6(5) ack 41
+        +0.1 < [ect0] P.W 41:51(10) ack 6
+        +0   > .  6:6(0) ack 51
+        +0.1 < [ect0] P.  51:61(10) ack 6
+        +0..0.3  > .  6:6(0) ack 61
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.3-1")
+def test_a_marked_segment_with_cwr_starts_the_echo_again(tcp: Tcp) -> None:
+    _ = asked(tcp)
+    tcp.play(
+        """
+        +0   < [ce]   P.  1:11(10) ack 1
+        +0   > .E 1:1(0) ack 11
+        +0.1 < [ce]   P.W 11:21(10) ack 1
+        +0   > .E 1:1(0) ack 21
+        +0.1 < [ect0] P.W 21:31(10) ack 1
+        +0   > .  1:1(0) ack 31
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.3-1")
+def test_a_mark_is_echoed_at_once_though_acks_are_delayed(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+    tcp.play(
+        """
+        +0    < [ect0] P. 1:11(10) ack 1
+        +0.01 < [ce]   P. 11:21(10) ack 1
+        +0    > .E 1:1(0) ack 21
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.3-1")
+def test_a_mark_on_what_comes_out_of_order_counts_too(tcp: Tcp) -> None:
+    _ = asked(tcp)
+    tcp.play(
+        """
+        +0   < [ce]   P. 11:21(10) ack 1
+        +0   > .E 1:1(0) ack 1
+        +0   < [ect0] P. 1:11(10) ack 1
+        +0   > .E 1:1(0) ack 21
+        """
+    )
+
+
+@pytest.mark.variants("ipv4-wrap-offload")
+@pytest.mark.requirement("RFC3168-S6.1.3-1")
+def test_a_run_that_offload_brings_is_marked_as_one(tcp: Tcp) -> None:
+    _ = asked(tcp)
+    tcp.play(
+        """
+        +0   < [ce, gso 1460] .   1:4381(4380) ack 1
+        +0   > .E 1:1(0) ack 4381
+        +0   < [ect0, gso 1460] .W 4381:7301(2920) ack 1
+        +0   > .  1:1(0) ack 7301
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.5-1")
+def test_marks_outside_of_the_window_are_ignored(tcp: Tcp) -> None:
+    _ = asked(tcp)
+    tcp.play(
+        """
+        +0   < [ect0] P. 1:11(10) ack 1
+        +0   > . 1:1(0) ack 11
+        +0.1 < [ce] P. 1:11(10) ack 1
+        +0   > . 1:1(0) ack 11
+        +0.1 < [ce] . 900001:900011(10) ack 1
+        +0   > . 1:1(0) ack 11
+        """
+    )
+
+
+def test_marks_on_pure_acks_are_ignored(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    sock.send(tcp.data(5))
+    tcp.play(
+        """
+        +0   > [ect0] P. 1:6(5) ack 1
+        +0.1 < [ce] . 1:1(0) ack 6
+        +0.1 < [ect0] P. 1:11(10) ack 6
+        +0   > . 6:6(0) ack 11
+        """
+    )
+
+
+# -- the sender ------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("RFC3168-S6.1.2-1", "RFC3168-S6.1.2-2")
+def test_an_echo_cuts_the_window_once_per_round_trip_and_repeats_nothing(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
+    sock.send(tcp.data(60 * MSS))
+    tcp.play(marked(1, 10 * MSS + 1, push=False))
+    tcp.quiet(0.1)
+    upto, flags, cuts = 10 * MSS + 1, [], []
+    for number in range(1, 11):
+        tcp.inject(tcp.segment(f".E 1:1(0) ack {number * MSS + 1}"))
+        for packet in tcp.take():
+            assert tcp.default.our_number(packet.seq) == upto  # new, in its order
+            upto += len(packet.payload)
+            flags.append(packet.flags & 0x80)
+            assert packet.tos == 2
+        cuts.append(sock.tcp_info().tcpi_snd_ssthresh)
+    assert len(set(cuts)) == 1  # one reduction for ten echoes
+    assert 5 <= cuts[0] <= 8
+    assert flags[0]
+    assert not any(flags[1:])
+    # what was sent after the cut is another round trip, which may be cut again
+    tcp.quiet(0.1)
+    tcp.inject(tcp.segment(f".E 1:1(0) ack {upto}"))
+    assert [packet.flags & 0x80 for packet in tcp.take()][:2] == [0x80, 0]
+    assert sock.tcp_info().tcpi_snd_ssthresh < cuts[0]
+
+
+@pytest.mark.requirement("RFC3168-S6.1.2-1")
+def test_the_window_does_not_grow_by_an_ack_with_ece(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    sock.send(tcp.data(4 * MSS))
+    tcp.play(marked(1, 4 * MSS + 1))
+    tcp.play(f"+0.1 < .E 1:1(0) ack {4 * MSS + 1}")
+    tcp.take()
+    assert sock.tcp_info().tcpi_snd_cwnd < 10
+
+
+@pytest.mark.requirement("RFC3168-S6.1.2-2")
+def test_after_a_fast_retransmit_cwr_comes_with_new_data_and_not_with_the_repeat(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
+    sock.send(tcp.data(60 * MSS))
+    tcp.play(marked(1, 10 * MSS + 1, push=False))
+    tcp.quiet(0.1)
+    flags: list[tuple[bool, int, int]] = []
+    for _ in range(9):
+        tcp.inject(tcp.segment(". 1:1(0) ack 1"))
+        flags += [
+            (tcp.default.our_number(packet.seq) == 1, packet.flags & 0x80, packet.tos)
+            for packet in tcp.take()
+        ]
+    repeat = flags.index((True, 0, 0))
+    new = flags[repeat + 1 :]
+    assert new
+    assert all(not cwr for _, cwr, _ in flags[:repeat])
+    assert [cwr for _, cwr, _ in new] == [0x80, *[0] * (len(new) - 1)]
+    assert {field for _, _, field in new} == {2}
+
+
+@pytest.mark.requirement("RFC3168-S6.1.2-3")
+def test_an_echo_in_a_window_of_one_segment_stops_all_until_the_timer_expires(tcp: Tcp) -> None:
+    tcp.host.sysctl("tcp_initial_cwnd", 1)
+    sock = asked(tcp)
+    sock.send(tcp.data(4 * MSS))
+    tcp.play(
+        """
+        +0   > [ect0] . 1:1461(1460) ack 1
+        +0.1 < .E 1:1(0) ack 1461
+        """
+    )
+    rto = sock.tcp_info().tcpi_rto / 1e6
+    assert rto >= 0.2
+    tcp.play(
+        f"""
+        +{rto} > [ect0] . 1461:2921(1460) ack 1
+        +0.1 < . 1:1(0) ack 2921
+        +0   > [ect0] . 2921:4381(1460) ack 1
+        +0   > [ect0] P. 4381:5841(1460) ack 1
+        """
+    )
+
+
+def test_flags_of_ecn_mean_nothing_to_a_connection_without(tcp: Tcp) -> None:
+    sock = tcp.established()
+    sock.send(tcp.data(10 * MSS))
+    tcp.take()
+    tcp.play(
+        f"""
+        +0.1 < .EW  1:1(0) ack {4 * MSS + 1}
+        +0   < .EA  1:1(0) ack {10 * MSS + 1}
+        """
+    )
+    assert sock.tcp_info().tcpi_snd_cwnd > 10
+    assert not sock.tcp_info().tcpi_options & (OPT_ECN | OPT_ECN_SEEN)
+
+
+def test_tcp_info_tells_of_ecn_as_linux_does(tcp: Tcp) -> None:
+    sock = asked(tcp)
+    assert sock.tcp_info().tcpi_options & (OPT_ECN | OPT_ECN_SEEN) == OPT_ECN
+    tcp.play(
+        """
+        +0 < [ect0] P. 1:11(10) ack 1
+        +0 > . 1:1(0) ack 11
+        """
+    )
+    assert sock.tcp_info().tcpi_options & (OPT_ECN | OPT_ECN_SEEN) == OPT_ECN | OPT_ECN_SEEN
+    sock.send(tcp.data(3 * MSS))
+    tcp.take()
+    tcp.play(f"+0.1 < .E 11:11(0) ack {2 * MSS + 1}")
+    assert sock.tcp_info().tcpi_delivered_ce == 2
+
+
+# -- algorithms that count marks (RFC 8257) -------------------------------------------------------
+
+
+@pytest.fixture
+def counting(tcp: Tcp, monkeypatch: pytest.MonkeyPatch) -> Tcp:
+    """Reno says that it counts marks itself, and wants ECN with ECT(1)."""
+    if type(tcp) is not Tcp:
+        pytest.skip("Linux has no such algorithm")
+    for name, value in (("wants_ecn", True), ("scalable", True), ("ect", 1)):
+        monkeypatch.setattr(Reno, name, value)
+    tcp.host.sysctl("tcp_ecn", 0)
+    return tcp
+
+
+def counting_asked(tcp: Tcp) -> Any:
+    listener = tcp.listen()
+    tcp.play(
+        """
+        +0   < [ect1] SEW 0:0(0) win 65535 <mss 1460>
+        +0   > [ect1] S.E 0:0(0) ack 1 <mss 1460>
+        +0.1 < [ect1] .   1:1(0) ack 1
+        """
+    )
+    return listener.accept()[0]
+
+
+def test_an_algorithm_that_wants_ecn_asks_whatever_tcp_ecn_says(counting: Tcp) -> None:
+    tcp = counting
+    sock = tcp.connect()
+    tcp.play(
+        """
+        +0   > [ect1] SEW 0:0(0) <...>
+        +0.1 < [ect1] S.E 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > [ect1] .   1:1(0) ack 1
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play(
+        """
+        +0   > [ect1] P. 1:6(5) ack 1
+        +0..1 > [ect1] P. 1:6(5) ack 1
+        +0   < . 1:1(0) ack 6
+        """
+    )
+    sock.shutdown(socket.SHUT_WR)
+    tcp.play("+0 > [ect1] F. 6:6(0) ack 1")
+
+
+def test_a_listener_whose_algorithm_wants_ecn_answers_whatever_tcp_ecn_says(counting: Tcp) -> None:
+    sock = counting_asked(counting)
+    sock.send(counting.data(5))
+    counting.play("+0 > [ect1] P. 1:6(5) ack 1")
+
+
+def test_each_change_of_the_mark_is_acknowledged_at_once(counting: Tcp) -> None:
+    """RFC 8257 §3.2: what came before the change is acknowledged with the old mark first."""
+    tcp = counting
+    counting_asked(tcp).setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+    tcp.play(
+        """
+        +0    < [ect1] P.  1:11(10) ack 1
+        +0.01 < [ce]   P.  11:21(10) ack 1
+        +0    > [ect1] .   1:1(0) ack 11
+        +0    > [ect1] .E  1:1(0) ack 21
+        +0.01 < [ce]   P.  21:31(10) ack 1
+        +0    > [ect1] .E  1:1(0) ack 31
+        +0.01 < [ce]   P.W 31:41(10) ack 1
+        +0..0.2 > [ect1] .E 1:1(0) ack 41
+        """
+    )
+    tcp.quiet(0.01)
+
+
+def test_a_change_of_the_mark_is_told_after_what_was_delayed(counting: Tcp) -> None:
+    tcp = counting
+    counting_asked(tcp).setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+    tcp.play(
+        """
+        +0    < [ce]   P.  1:11(10) ack 1
+        +0    > [ect1] .E  1:1(0) ack 11
+        +0.01 < [ce]   P.  11:21(10) ack 1
+        +0    > [ect1] .E  1:1(0) ack 21
+        +0.01 < [ce]   P.  21:31(10) ack 1
+        &     < [ect1] P.  31:41(10) ack 1
+        +0    > [ect1] .E  1:1(0) ack 31
+        +0    > [ect1] .   1:1(0) ack 41
+        """
+    )
+
+
+def test_it_is_told_how_many_octets_were_marked(
+    counting: Tcp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tcp = counting
+    told: list[int] = []
+    monkeypatch.setattr(Reno, "on_ack", lambda cc, sample: told.append(sample.ce_bytes))
+    sock = counting_asked(tcp)
+    sock.send(tcp.data(6 * MSS))
+    tcp.take()
+    tcp.play(
+        f"""
+        +0.1 < .   1:1(0) ack {2 * MSS + 1}
+        +0   < .E  1:1(0) ack {4 * MSS + 1}
+        +0   < .E  1:1(0) ack {5 * MSS + 1}
+        +0   < .   1:1(0) ack {6 * MSS + 1}
+        """
+    )
+    assert told == [0, 2 * MSS, MSS, 0]
+    assert sock.tcp_info().tcpi_snd_cwnd == 10  # which it has not cut, and nobody else
