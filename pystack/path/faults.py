@@ -1,16 +1,18 @@
 """What may go wrong on a way: loss, duplication, reordering, corruption, each a stage of its own.
 
 Every one is drawn per packet from a random source that the caller made: the same seed and the same
-packets give the same faults. A rate is a probability from 0 to 1. A run that offloading left in
-one piece is one packet to them, so that its loss is that of all its segments: `Cut` in front makes
-packets of it.
+packets give the same faults. A rate is a probability from 0 to 1, `correlation` how much it depends
+on the packet before (`Correlated`). A run that offloading left in one piece is one packet to them,
+so that its loss is that of all its segments: `Cut` in front makes packets of it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from pystack.path.link import RandomSource, Stage
+from pystack.path.chance import Chance
+from pystack.path.link import RandomSource, Stage, kept
+from pystack.path.marking import marked
 from pystack.path.offload import wire_packets
 from pystack.wire import consts
 from pystack.wire.batch import Packet
@@ -24,30 +26,42 @@ class Cut(Stage):
 
 
 class Loss(Stage):
-    """Packets are lost."""
+    """Packets are lost; with `ecn` those that may be marked are marked instead (RFC 3168)."""
 
-    def __init__(self, rate: float, source: RandomSource) -> None:
-        self.rate = _checked(rate)
+    counted = ("lost", "marked")
+
+    def __init__(
+        self, rate: float, source: RandomSource, correlation: float = 0.0, *, ecn: bool = False
+    ) -> None:
+        self.rate = rate
+        self.ecn = ecn
         self.lost = 0
-        self._source = source
+        self.marked = 0
+        self._chance = Chance(rate, source, correlation)
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
-        if self._source.random() >= self.rate:
+        if not self._chance.strikes():
             return [packet]
-        self.lost += 1
-        return []
+        mark = marked(packet) if self.ecn else None
+        if mark is None:
+            self.lost += 1
+            return []
+        self.marked += 1
+        return [mark]
 
 
 class Duplication(Stage):
     """Packets come twice."""
 
-    def __init__(self, rate: float, source: RandomSource) -> None:
-        self.rate = _checked(rate)
+    counted = ("duplicated",)
+
+    def __init__(self, rate: float, source: RandomSource, correlation: float = 0.0) -> None:
+        self.rate = rate
         self.duplicated = 0
-        self._source = source
+        self._chance = Chance(rate, source, correlation)
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
-        if self._source.random() >= self.rate:
+        if not self._chance.strikes():
             return [packet]
         self.duplicated += 1
         return [packet, packet]
@@ -60,14 +74,19 @@ class Corruption(Stage):
     is filled in later would hide the damage. The receiver has to verify it (CHECKSUM_COMPLETE).
     """
 
-    def __init__(self, rate: float, source: RandomSource, *, bits: int = 1) -> None:
-        self.rate = _checked(rate)
+    counted = ("corrupted",)
+
+    def __init__(
+        self, rate: float, source: RandomSource, correlation: float = 0.0, *, bits: int = 1
+    ) -> None:
+        self.rate = rate
         self.bits = bits
         self.corrupted = 0
+        self._chance = Chance(rate, source, correlation)
         self._source = source
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
-        if self._source.random() >= self.rate or not packet[0]:
+        if not self._chance.strikes() or not packet[0]:
             return [packet]
         self.corrupted += 1
         packets = wire_packets(packet)
@@ -76,33 +95,34 @@ class Corruption(Stage):
         for _ in range(self.bits):
             bit = self._source.randrange(8 * len(damaged))
             damaged[bit >> 3] ^= 1 << (bit & 7)
-        packets[victim] = (damaged, 0, consts.CHECKSUM_COMPLETE)
+        packets[victim] = (bytes(damaged), 0, consts.CHECKSUM_COMPLETE)
         return packets
 
 
 class Reordering(Stage):
     """A packet is held back until `behind` others have overtaken it, or for `hold_us` at most."""
 
+    counted = ("reordered",)
+
     def __init__(
         self, rate: float, source: RandomSource, *, behind: int = 3, hold_us: int = 10_000
     ) -> None:
         if behind < 1 or hold_us < 1:
             raise ValueError(f"nothing is reordered behind {behind} packets in {hold_us} µs")
-        self.rate = _checked(rate)
+        self.rate = rate
         self.behind = behind
         self.hold_us = hold_us
         self.reordered = 0
-        self._source = source
+        self._chance = Chance(rate, source)
         self._passed = 0  # packets that were let by
         # (deadline, value of _passed that sets it free, packet), both ascending
         self._held: deque[tuple[int, int, Packet]] = deque()
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
-        if self._source.random() < self.rate:
+        if self._chance.strikes():
             self.reordered += 1
-            buffer, gso_size, checksum_state = packet
-            kept = (bytes(buffer), gso_size, checksum_state)
-            self._held.append((now_us + self.hold_us, self._passed + self.behind, kept))
+            held = (now_us + self.hold_us, self._passed + self.behind, kept(packet))
+            self._held.append(held)
             return []
         self._passed += 1
         out = [packet]
@@ -118,9 +138,3 @@ class Reordering(Stage):
 
     def next_deadline(self) -> int:
         return self._held[0][0] if self._held else 0
-
-
-def _checked(rate: float) -> float:
-    if not 0 <= rate <= 1:
-        raise ValueError(f"a rate lies between 0 and 1: {rate}")
-    return rate
