@@ -44,17 +44,26 @@ class Config:
     tcp_rto_min_us: int = 200_000
     tcp_rto_max_ms: int = 120_000
     tcp_rto_initial_ms: int = 1_000
+    tcp_early_retrans: int = 3  # tail loss probes (3, 4) or not
+    tcp_frto: int = 2  # 0 off
     # -- sending ----------------------------------------------------------------------------
     tcp_congestion_control: str = "reno"
     tcp_initial_cwnd: int = 10  # segments, RFC 6928 (per route in Linux: `initcwnd`)
     tcp_slow_start_after_idle: int = 1
     tcp_notsent_lowat: int = 0xFFFF_FFFF
+    tcp_pacing: int = 0  # our own name: pace whatever the congestion control says
+    tcp_pacing_ss_ratio: int = 200  # per cent of cwnd/SRTT in slow start, and after it
+    tcp_pacing_ca_ratio: int = 120
+    tcp_min_tso_segs: int = 2
+    tcp_tso_rtt_log: int = 9
     # -- parts that can be replaced, by name (`stack.variants`). Linux has no such settings -------
     tcp_ack_policy: str = "delayed"
     tcp_rtt_estimator: str = "linux"
     tcp_nagle_policy: str = "minshall"
     tcp_initial_window: str = "linux"
     tcp_isn: str = "rfc6528"
+    tcp_loss_recovery: str = "rack"
+    tcp_pacing_policy: str = "fq"
     # -- buffers: minimum, default, maximum, in bytes -------------------------------------------
     tcp_rmem: tuple[int, int, int] = (4096, 131_072, 6_291_456)
     tcp_wmem: tuple[int, int, int] = (4096, 16_384, 4_194_304)
@@ -137,6 +146,11 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
     "tcp_rto_max_ms": (1000, 120_000),
     "tcp_rto_initial_ms": (1, 120_000),
     "tcp_initial_cwnd": (1, 65535),
+    "tcp_early_retrans": (0, 4),
+    "tcp_pacing_ss_ratio": (1, 1000),
+    "tcp_pacing_ca_ratio": (1, 1000),
+    "tcp_min_tso_segs": (1, 45),
+    "tcp_tso_rtt_log": (0, 31),
     "tcp_keepalive_time": (1, 32767),
     "tcp_keepalive_intvl": (1, 32767),
     "tcp_keepalive_probes": (1, 127),

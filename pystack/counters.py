@@ -15,7 +15,8 @@ class Counters:
         "in_packets", "out_packets", "in_segs", "out_segs", "in_errs", "out_rsts",
         "active_opens", "passive_opens", "attempt_fails", "estab_resets", "curr_estab",
         "retrans_segs", "timeouts", "fast_retrans", "listen_overflows", "listen_drops",
-        "challenge_acks", "tw_recycled", "tw_curr", "ooo_queued", "dsack_sent",
+        "challenge_acks", "tw_recycled", "tw_curr", "ooo_queued", "dsack_sent", "dsack_recv",
+        "sack_reneging", "spurious_recoveries", "loss_probes",
         "icmp_in", "icmp_out", "reassembled", "owner_errors", "dropped",
     )  # fmt: skip
 
@@ -45,6 +46,10 @@ class Counters:
     tw_curr: int
     ooo_queued: int
     dsack_sent: int
+    dsack_recv: int
+    sack_reneging: int
+    spurious_recoveries: int
+    loss_probes: int
     icmp_in: int
     icmp_out: int
     reassembled: int

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from pystack.cc.base import INFINITE_SSTHRESH
-from pystack.tcp import recovery
+from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS
+from pystack.tcp.loss import DUP_THRESH
 from pystack.tcp.options import TIMESTAMPS_SPACE
 from pystack.tcp.states import (
     CLOSE_WAIT,
@@ -41,6 +41,7 @@ STATES: Final = {
 # tcpi_ca_state
 CA_OPEN: Final = 0
 CA_DISORDER: Final = 1
+CA_CWR: Final = 2
 CA_RECOVERY: Final = 3
 CA_LOSS: Final = 4
 
@@ -89,7 +90,7 @@ class TcpInfo:
     tcpi_snd_ssthresh: int = 0
     tcpi_snd_cwnd: int = 0
     tcpi_advmss: int = 0
-    tcpi_reordering: int = recovery.DUP_THRESH
+    tcpi_reordering: int = DUP_THRESH
     tcpi_rcv_space: int = 0
     tcpi_total_retrans: int = 0
     tcpi_pacing_rate: int = NO_PACING
@@ -152,7 +153,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
     def ms_since(at_us: int) -> int:
         return max(now_us - at_us, 0) // 1000 if at_us else 0
 
-    again = sum(run.end - run.start for run in tcb.scoreboard.runs if run.copies and not run.lost)
+    board = tcb.scoreboard
     synchronised = tcb.state >= ESTABLISHED
     return TcpInfo(
         tcpi_state=state,
@@ -172,9 +173,9 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_snd_mss=mss,
         tcpi_rcv_mss=tcb.rcv_mss,
         tcpi_unacked=segments(tcb.flight),
-        tcpi_sacked=segments(tcb.dup_bytes),  # without SACK: by duplicate ACKs
-        tcpi_lost=segments(tcb.scoreboard.lost_bytes),
-        tcpi_retrans=segments(again),
+        tcpi_sacked=segments(board.sacked_bytes + tcb.dup_bytes),  # without SACK: duplicate ACKs
+        tcpi_lost=segments(board.lost_bytes),
+        tcpi_retrans=segments(board.repeated_bytes),
         tcpi_last_data_sent=ms_since(tcb.last_sent_us),
         tcpi_last_data_recv=ms_since(tcb.last_data_us),
         tcpi_last_ack_recv=ms_since(tcb.last_ack_us),
@@ -207,8 +208,10 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
 
 
 def _ca_state(tcb: Tcb) -> int:
-    if tcb.recovery == recovery.LOSS:
+    if tcb.recovery == LOSS:
         return CA_LOSS
-    if tcb.recovery != recovery.OPEN:
+    if tcb.recovery == FAST:
         return CA_RECOVERY
-    return CA_DISORDER if tcb.dup_acks else CA_OPEN
+    if tcb.recovery == CWR:
+        return CA_CWR
+    return CA_DISORDER if tcb.dup_acks or tcb.scoreboard.sacked_bytes else CA_OPEN

@@ -132,6 +132,7 @@ class ConnectionTable:
         mss = DEFAULT_MSS_IPV4 if is_v4(key) else DEFAULT_MSS_IPV6
         tcb = Tcb(key, self.shared, make(mss, config.tcp_initial_cwnd * mss))
         variants.equip(tcb)
+        tcb.cc.seed = isn.keyed_hash(self.secret, key, b"cc")
         tcb.watch = self._watch
         tcb.ident = isn.keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
         return tcb

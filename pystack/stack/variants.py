@@ -17,14 +17,27 @@ from typing import Any, Final
 
 from pystack.cc import registry
 from pystack.config import Config
-from pystack.tcp import ack_policies, delayed_ack, initial_window, isn, nagle, rtt
+from pystack.tcp import (
+    ack_policies,
+    delayed_ack,
+    initial_window,
+    isn,
+    loss,
+    nagle,
+    pacing,
+    rack,
+    recovery,
+    rtt,
+)  # fmt: skip
 from pystack.tcp.part import Part
+from pystack.tcp.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
 
 Factory = Callable[..., Any]
 
 CONGESTION_CONTROL: Final = "congestion_control"
 ISN: Final = "isn"
+LOSS_RECOVERY: Final = "loss_recovery"
 _FAMILY: Final = "-n"
 _LONGEST_NAME: Final = 31
 
@@ -50,6 +63,8 @@ KINDS: Final = {
              nagle.NaglePolicy),
         Kind("initial_window", "initial window", "tcp_initial_window", "initial_window",
              initial_window.InitialWindow),
+        Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss", loss.LossDetection),
+        Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", pacing.Pacing),
         Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator),
         Kind(CONGESTION_CONTROL, "congestion control", "tcp_congestion_control", "cc", Part),
     )
@@ -71,6 +86,10 @@ _factories: Final[dict[str, dict[str, Factory]]] = {
         "rfc3390": initial_window.Rfc3390,
         "rfc5681": initial_window.Rfc5681,
     },
+    LOSS_RECOVERY: {
+        "rack": rack.Rack, "rfc6675": loss.Rfc6675, "newreno": loss.NewReno,
+    },
+    "pacing": {"fq": pacing.Pacing},
     ISN: {"rfc6528": isn.Rfc6528},
 }
 _shared: Final[dict[tuple[str, str], Part]] = {}  # parts that serve all connections
@@ -209,6 +228,8 @@ def choose(tcb: Tcb, chosen: Iterable[tuple[str, str]]) -> None:
         slot = KINDS[kind].slot
         if getattr(tcb, slot).name != name:
             setattr(tcb, slot, make(kind, name))
+            if kind == LOSS_RECOVERY and tcb.state >= ESTABLISHED:
+                recovery.loss_chosen(tcb)
 
 
 def check_for_socket(kind: str) -> None:

@@ -5,7 +5,7 @@ Writes `snd_una`, `snd_wnd`, `snd_wl1`, `snd_wl2`, `max_snd_wnd`, `bytes_acked`,
 
 from __future__ import annotations
 
-from pystack.tcp import ecn, expiry, options, recovery, reports, rtt, timers
+from pystack.tcp import ecn, expiry, options, recovery, reports, rtt, timers, tlp
 from pystack.tcp.states import (
     CLOSING,
     EVENT_WRITABLE,
@@ -45,15 +45,19 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     flight = tcb.snd_nxt - una
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)
-    elif ack < una:
+    elif seg.n_sack and tcb.by_sack and tcb.snd_nxt > una:
+        _sack_alone(tcb, seg, ack, now_us)
+    if ack < una:
         return True  # old, but its text may be good
-    elif (
-        tcb.snd_nxt > una
+    if (
+        ack == una
+        and tcb.snd_nxt > una
+        and not tcb.by_sack
         and not seg.length
         and wnd == tcb.snd_wnd
         and not seg.flags & (SYN | FIN)
     ):
-        recovery.on_dup_ack(tcb, seg, now_us)
+        recovery.on_dup_ack(tcb, now_us)
     if marked:
         recovery.on_mark(tcb, flight, now_us)
     # an ACK that moves SND.UNA is news whatever its number (Linux): a repeat may carry it
@@ -91,7 +95,10 @@ def first_window(tcb: Tcb, seg: Segment, seq: int) -> None:
 
 def syn_acked(tcb: Tcb, seg: Segment, now_us: int) -> None:
     """Our SYN is acknowledged: take it off, with its RTT (RFC 6298)."""
-    rtt_us = tcb.scoreboard.acked(tcb.iss + 1, now_us)
+    board = tcb.scoreboard
+    board.begin_ack()
+    board.acked(tcb.iss + 1, now_us)
+    rtt_us = board.rtt_us
     if rtt_us < 0:
         rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     tcb.snd_una = tcb.iss + 1
@@ -106,7 +113,16 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
     una = tcb.snd_una
     acked = ack - una
     flight = tcb.snd_nxt - una
-    rtt_us = tcb.scoreboard.acked(ack, now_us)
+    board = tcb.scoreboard
+    prior_pipe = tcb.pipe
+    board.begin_ack()
+    board.acked(ack, now_us)
+    rtt_us = board.rtt_us
+    duplicate = False
+    if seg.n_sack and tcb.by_sack:
+        duplicate = recovery.take_sack(tcb, seg, ack, now_us)
+        if rtt_us < 0:
+            rtt_us = board.sack_rtt_us
     if rtt_us < 0:
         rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     if rtt_us >= 0:  # else Karn: a backed-off RTO stays until a sample is had
@@ -121,13 +137,31 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
         grow_send_buffer(tcb)
         if tcb.want_write and has_room(tcb):
             tcb.events |= EVENT_WRITABLE
-    recovery.on_new_ack(tcb, acked, rtt_us, flight, now_us)
     if ack == tcb.snd_nxt:
         timers.arm_rto(tcb, 0)
-        if ack > text_end and tcb.fin_wanted:
-            _fin_acked(tcb, now_us)
     else:  # RFC 6298 §5.3; as Linux, at every partial ACK too
         timers.arm_rto(tcb, now_us + tcb.rto_us)
+    recovery.on_ack(tcb, seg, acked, flight, prior_pipe, duplicate, now_us)
+    if tcb.by_sack:
+        tlp.schedule(tcb, now_us)
+    if ack == tcb.snd_nxt and ack > text_end and tcb.fin_wanted:
+        _fin_acked(tcb, now_us)
+
+
+def _sack_alone(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
+    """SND.UNA stays, but SACK blocks may bring news, on old ACKs and on data too (RFC 6675 §2)."""
+    board = tcb.scoreboard
+    flight = tcb.snd_nxt - tcb.snd_una
+    prior_pipe = tcb.pipe
+    board.begin_ack()
+    duplicate = recovery.take_sack(tcb, seg, ack, now_us)
+    if not board.newly_delivered and not duplicate:
+        return
+    if board.sack_rtt_us >= 0:
+        rtt.take_sample(tcb, board.sack_rtt_us)
+    recovery.on_ack(tcb, seg, 0, flight, prior_pipe, duplicate, now_us)
+    if tcb.tlp_at_us:
+        tlp.schedule(tcb, now_us)  # losses are found by the blocks from here on
 
 
 def _rtt_by_timestamp(tcb: Tcb, seg: Segment, now_us: int) -> int:

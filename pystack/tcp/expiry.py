@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 from typing import Final
 
-from pystack.tcp import delayed_ack, ecn, recovery, reports, rtt, timers
+from pystack.tcp import delayed_ack, ecn, recovery, reports, rtt, timers, tlp
 from pystack.tcp.states import (
     ESTABLISHED,
     FIN_WAIT_2,
@@ -26,6 +26,12 @@ def on_time(tcb: Tcb, now_us: int) -> None:
     """Handle every deadline of `tcb` that has passed; marks what `output` is to send."""
     if tcb.delack_at_us and tcb.delack_at_us <= now_us:
         delayed_ack.on_timer(tcb)
+    if tcb.rack_at_us and tcb.rack_at_us <= now_us:
+        recovery.on_rack_timer(tcb, now_us)
+    if tcb.tlp_at_us and tcb.tlp_at_us <= now_us:
+        tlp.on_timer(tcb)
+    if tcb.pace_at_us and tcb.pace_at_us <= now_us:
+        timers.arm_pace(tcb, 0)  # `output` goes on
     if tcb.rto_at_us and tcb.rto_at_us <= now_us:
         _on_rto(tcb, now_us)
     if tcb.persist_at_us and tcb.persist_at_us <= now_us:

@@ -8,8 +8,21 @@ it. It sends in runs of up to 64 KB that the device (or `wire.batch`) cuts by th
 
 from __future__ import annotations
 
-from pystack.tcp import delayed_ack, emit, expiry, recovery, timers
+from pystack.cc.base import FAST, LOSS
+from pystack.tcp import (
+    delayed_ack,
+    delivery,
+    emit,
+    expiry,
+    pacing,
+    prr,
+    recovery,
+    spurious,
+    timers,
+    tlp,
+)
 from pystack.tcp.options import MAX_RUN
+from pystack.tcp.scoreboard import Run
 from pystack.tcp.states import (
     CLOSED,
     ESTABLISHED,
@@ -23,6 +36,7 @@ from pystack.tcp.tcb import (
     ARM,
     CHALLENGE_ACK,
     KEEPALIVE_PROBE,
+    PROBE_TAIL,
     RETRANSMIT_NOW,
     SEND_RST,
     SEND_SYN,
@@ -44,12 +58,28 @@ def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return _output_rare(tcb, tx, now_us)
     if tcb.state == TIME_WAIT or tcb.ecn_hold:
         return _output_acks(tcb, tx, now_us)
-    if tcb.scoreboard.lost_bytes and not _resend(tcb, tx, now_us):
-        return False
-    if tcb.sndbuf.end_seq + tcb.fin_wanted > tcb.snd_nxt and not _send_new(tcb, tx, now_us):
-        return False
+    unsent = tcb.sndbuf.end_seq + tcb.fin_wanted > tcb.snd_nxt
+    if unsent or tcb.scoreboard.lost_bytes or tcb.recovery or pending & PROBE_TAIL:
+        if not _output_text(tcb, tx, unsent, now_us):
+            return False
     if tcb.pending:
         return _output_acks(tcb, tx, now_us)
+    return True
+
+
+def _output_text(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
+    """Repeats, new text and FIN, tail loss probe, when pacing lets them go."""
+    board = tcb.scoreboard
+    if tcb.pending & PROBE_TAIL and not _probe_tail(tcb, tx, now_us):
+        return False
+    if tcb.release_us > now_us and pacing.holds(tcb, now_us):
+        return True
+    if board.lost_bytes and not tcb.frto_hold and not _resend(tcb, tx, now_us):
+        return False
+    if unsent and not _send_new(tcb, tx, now_us):
+        return False
+    if tcb.recovery == FAST and tcb.by_sack and not board.lost_bytes:
+        return _resend_extra(tcb, tx, now_us)
     return True
 
 
@@ -93,7 +123,7 @@ def _send_syn(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         board.sent(tcb.iss, tcb.snd_nxt, now_us)
     elif tcb.retransmits:
         board.mark_all_lost()
-        run = board.first_lost()
+        run = board.first_lost(1)
         if run is not None:
             board.resent(run, 1, now_us)
         tcb.total_retrans += 1
@@ -119,20 +149,21 @@ def _resend(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     """Lost runs again, as far as cwnd - pipe allows; the first at once when marked so."""
     board = tcb.scoreboard
     mss = tcb.eff_mss - (emit.sack_space(tcb) if tcb.sack_ok else 0)
+    run_most = min(MAX_RUN, pacing.run_bytes(tcb, mss))
     while board.lost_bytes:
-        run = board.first_lost()
+        run = board.first_lost(run_most)
         if run is None:
             break
-        allow = tcb.cc.cwnd - tcb.pipe
+        allow = recovery.allowance(tcb)
         wnd_left = tcb.snd_una + tcb.snd_wnd - run.start
         if tcb.pending & RETRANSMIT_NOW:
-            allow = max(allow, mss) if tcb.recovery == recovery.LOSS else mss
+            allow = max(allow, mss) if tcb.by_sack or tcb.recovery == LOSS else mss
             if run.start == tcb.snd_una:
                 wnd_left = max(wnd_left, mss)  # the head also serves as the window's probe
         if allow < mss:
             if allow <= 0 or run.end - run.start > allow:
                 break
-        limit = min(allow, wnd_left, MAX_RUN)
+        limit = min(allow, wnd_left, run_most)
         if limit <= 0:
             break
         length = run.end - run.start
@@ -140,16 +171,61 @@ def _resend(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
             length = limit - limit % mss or min(limit, length)
         if tcb.snd_up > tcb.snd_una and length > mss:
             length = mss  # each segment has its own urgent pointer
-        if not _resend_run(tcb, tx, run.start, length, mss, now_us):
+        start = run.start
+        if not _resend_run(tcb, tx, run, length, mss, now_us):
             return False
-        board.resent(run, length, now_us)
         tcb.pending &= ~RETRANSMIT_NOW
-        if tcb.rto_at_us == 0 or tcb.recovery == recovery.FAST or run.start <= tcb.snd_una:
+        if tcb.rto_at_us == 0 or start <= tcb.snd_una or (tcb.recovery == FAST and not tcb.by_sack):
             timers.arm_rto(tcb, expiry.next_rto_at(tcb, now_us))
+        if tcb.release_us > now_us and pacing.holds(tcb, now_us):
+            break
     return True
 
 
-def _resend_run(tcb: Tcb, tx: TxBatch, seq: int, length: int, mss: int, now_us: int) -> bool:
+def _resend_extra(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
+    """In recovery, with window to spare and nothing else to send: what the detector wants."""
+    mss = tcb.eff_mss - emit.sack_space(tcb)
+    while recovery.allowance(tcb) >= mss:
+        run = tcb.loss.extra(tcb.scoreboard)
+        if run is None:
+            return True
+        if run.end > tcb.snd_una + tcb.snd_wnd:
+            return True
+        if not _resend_run(tcb, tx, run, min(run.end - run.start, mss), mss, now_us):
+            return False
+    return True
+
+
+def _probe_tail(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
+    """A tail loss probe: a segment of new text if the window takes it, else the last one again
+    (RFC 8985 §7.3)."""
+    nxt = tcb.snd_nxt
+    mss = tcb.eff_mss - emit.sack_space(tcb)
+    text_end = tcb.sndbuf.end_seq
+    length = min(text_end - nxt, mss)
+    if length > 0 and nxt + length <= tcb.snd_una + tcb.snd_wnd:
+        flags = PSH if nxt + length == text_end else 0
+        if not emit.segment(tcb, tx, nxt, length, flags, mss, now_us):
+            return False
+        if length < mss:
+            tcb.snd_sml = nxt + length
+        _sent(tcb, nxt, nxt + length, length, mss, now_us)
+        tlp.sent(tcb, False)
+    else:
+        run = tcb.scoreboard.cut_tail(mss)
+        if run is not None:
+            if not _resend_run(tcb, tx, run, run.end - run.start, mss, now_us):
+                return False
+            tlp.sent(tcb, True)
+    tcb.pending &= ~PROBE_TAIL
+    tcb.shared.counters.loss_probes += 1
+    timers.arm_rto(tcb, expiry.next_rto_at(tcb, now_us))
+    return True
+
+
+def _resend_run(tcb: Tcb, tx: TxBatch, run: Run, length: int, mss: int, now_us: int) -> bool:
+    """The first `length` numbers of a run again. False: the batch is full."""
+    seq = run.start
     end = seq + length
     text_end = tcb.sndbuf.end_seq
     flags = 0
@@ -168,6 +244,11 @@ def _resend_run(tcb: Tcb, tx: TxBatch, seq: int, length: int, mss: int, now_us: 
     tcb.bytes_sent += text
     tcb.shared.counters.retrans_segs += segs
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
+    tcb.scoreboard.resent(run, length, now_us, tcb.pipe)
+    spurious.on_repeat(tcb, length, now_us)
+    if tcb.prr_on:
+        prr.on_sent(tcb, length)
+    pacing.on_sent(tcb, length, now_us)
     return True
 
 
@@ -196,9 +277,10 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if nxt == una:
         _after_idle(tcb, now_us)
     wnd_end = una + tcb.snd_wnd
-    cwnd_end = nxt + tcb.cc.cwnd - tcb.pipe
+    cwnd_end = nxt + recovery.allowance(tcb)
     may_end = min(wnd_end, cwnd_end)
-    run_most = MAX_RUN - MAX_RUN % mss
+    run_most = min(MAX_RUN, pacing.run_bytes(tcb, mss))
+    run_most -= run_most % mss
     if tcb.snd_up > una:
         run_most = mss  # each segment has its own urgent pointer
     full = True
@@ -235,7 +317,11 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
             end += 1
         _sent(tcb, nxt, end, length, mss, now_us)
         nxt = end
+        if tcb.release_us > now_us and pacing.holds(tcb, now_us):
+            return True
     tcb.cwnd_limited = nxt < text_end and cwnd_end < wnd_end and cwnd_end - nxt < mss
+    if text_end - nxt < mss and cwnd_end > nxt and not tcb.scoreboard.lost_bytes:
+        delivery.note_app_limited(tcb.scoreboard, tcb.pipe)
     if full and fin and nxt == text_end and nxt < wnd_end:
         full = emit.segment(tcb, tx, nxt, 0, FIN, mss, now_us)
         if full:
@@ -258,17 +344,22 @@ def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
 def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> None:
     """New numbers [start, end) have left."""
     segs = 1 if text <= mss else -(-text // mss)
-    tcb.scoreboard.sent(start, end, now_us)
+    tcb.scoreboard.sent(start, end, now_us, 0, tcb.pipe)
     tcb.snd_nxt = end
     tcb.segs_out += segs
     if text:
         tcb.data_segs_out += segs
         tcb.bytes_sent += text
         delayed_ack.on_data_sent(tcb, now_us)
+        pacing.on_sent(tcb, text, now_us)
+        if tcb.prr_on:
+            prr.on_sent(tcb, text)
     tcb.last_sent_us = now_us
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     if not tcb.rto_at_us:
         timers.arm_rto(tcb, expiry.next_rto_at(tcb, now_us))
+    if tcb.by_sack:
+        tlp.schedule(tcb, now_us)
     if tcb.persist_at_us:
         timers.arm_persist(tcb, 0)
 
@@ -276,10 +367,11 @@ def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> N
 def _after_idle(tcb: Tcb, now_us: int) -> None:
     """Nothing sent for longer than an RTO: the window is validated anew (RFC 5681 §4.1)."""
     config = tcb.config
-    if not config.tcp_slow_start_after_idle or not tcb.last_sent_us:
+    if not tcb.last_sent_us:
         return
     idle_us = now_us - tcb.last_sent_us
-    if idle_us > tcb.rto_us:
+    tcb.cc.on_tx_start(idle_us, now_us)
+    if config.tcp_slow_start_after_idle and idle_us > tcb.rto_us:
         restart_window = tcb.initial_window.in_bytes(tcb.eff_mss, config)
         tcb.cc.on_restart(idle_us, tcb.rto_us, restart_window)
 

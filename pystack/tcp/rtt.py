@@ -87,6 +87,13 @@ def back_off(tcb: Tcb) -> None:
     tcb.rto_us = min(tcb.rtt_estimator.backed_off_us(tcb), tcb.config.tcp_rto_max_ms * 1000)
 
 
+def undo_back_off(tcb: Tcb, rto_us: int) -> None:
+    """The timeout was spurious: back to the RTO from before it, unless a sample has set one."""
+    if tcb.backoff:
+        tcb.backoff = 0
+        tcb.rto_us = rto_us
+
+
 def hold_syn_interval(tcb: Tcb) -> None:
     """A repeat of the SYN in Linux's linear phase: the interval stays."""
     tcb.backoff += 1

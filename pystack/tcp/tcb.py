@@ -26,7 +26,9 @@ from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 if TYPE_CHECKING:
     from pystack.tcp.delayed_ack import AckPolicy
     from pystack.tcp.initial_window import InitialWindow
+    from pystack.tcp.loss import LossDetection
     from pystack.tcp.nagle import NaglePolicy
+    from pystack.tcp.pacing import Pacing
     from pystack.tcp.rtt import RttEstimator
 
 # bits of Tcb.pending: what the one exit (`output`) is to do
@@ -39,6 +41,7 @@ KEEPALIVE_PROBE: Final = 32
 WINDOW_UPDATE: Final = 64  # the application has read: offer more if it is worth a segment
 ARM: Final = 128  # a socket call changed something that only a clock can put into effect
 ACK_SOON: Final = 512  # acknowledge after the batch: what follows in it may be covered too
+PROBE_TAIL: Final = 1024  # a tail loss probe (RFC 8985 §7)
 RETRANSMIT_NOW: Final = 256  # the first lost run goes whatever the window says (fast retransmit)
 
 ANY_ACK: Final = ACK_NOW | ACK_SOON | CHALLENGE_ACK
@@ -54,14 +57,14 @@ class Tcb:
         "key", "v4", "shared", "config", "owner", "watch", "passive", "ident", "dirty",
         "wake_at_us",
         # parts that can be replaced: set by the stack (`stack.variants`)
-        "ack_policy", "rtt_estimator", "nagle_policy", "initial_window",
+        "ack_policy", "rtt_estimator", "nagle_policy", "initial_window", "loss", "pacing",
         # emit: ident. states: state, error. Bit sets: pending, events
         "state", "error", "pending", "events",
         # calls: what the user asked for
         "fin_wanted", "orphan", "read_shut", "nodelay", "cork", "oob_inline", "push_seq",
         "snd_up", "user_timeout_us", "keepalive", "keepalive_time_us", "keepalive_intvl_us",
         "keepalive_probes", "syn_retries", "linger2_us", "tos", "ttl", "df", "max_seg",
-        "window_clamp", "notsent_lowat", "want_write", "recverr",
+        "window_clamp", "notsent_lowat", "max_pacing_rate", "want_write", "recverr",
         "sndbuf_locked", "rcvbuf_locked",
         # options: what the two SYNs agreed on
         "snd_mss", "adv_mss", "eff_mss", "path_mtu", "mtu_locked", "snd_wscale", "rcv_wscale",
@@ -91,8 +94,14 @@ class Tcb:
         # rtt
         "srtt_us", "rttvar_us", "rto_us", "min_rtt_us", "backoff", "rtt_samples",
         # recovery
-        "dup_acks", "dup_bytes", "limited_from", "last_sack", "recover", "recovery",
-        "marked_until", "retransmits", "retrans_since_us",
+        "dup_acks", "dup_bytes", "limited_from", "recover", "recovery", "by_sack", "reduced_us",
+        "retransmits", "retrans_since_us",
+        # prr, spurious, tlp, pacing
+        "prr_on", "prr_delivered", "prr_out", "prr_allow", "prr_flight",
+        "undo_seq", "undo_cwnd", "undo_ssthresh", "undo_bytes", "undo_ts", "undo_rto_us", "frto",
+        "frto_hold",
+        "tlp_end", "tlp_repeat", "tlp_rtt_samples",
+        "pacing_rate", "release_us",
         "scoreboard", "cc", "sample",
         # reports: soft errors
         "soft_error", "reports",
@@ -100,6 +109,7 @@ class Tcb:
         "probes_out", "probe_backoff",
         # timers: every deadline
         "rto_at_us", "persist_at_us", "delack_at_us", "keepalive_at_us", "fin_wait_2_at_us",
+        "rack_at_us", "tlp_at_us", "pace_at_us",
     )  # fmt: skip
 
     def __init__(self, key: bytes, shared: Shared, cc: CongestionControl) -> None:
@@ -120,6 +130,8 @@ class Tcb:
         self.rtt_estimator: RttEstimator
         self.nagle_policy: NaglePolicy
         self.initial_window: InitialWindow
+        self.loss: LossDetection
+        self.pacing: Pacing
         self.state = states.CLOSED
         self.error = 0
         self.pending = 0
@@ -146,6 +158,7 @@ class Tcb:
         self.max_seg = 0  # TCP_MAXSEG, 0 for none
         self.window_clamp = 0  # TCP_WINDOW_CLAMP, 0 for none
         self.notsent_lowat = config.tcp_notsent_lowat
+        self.max_pacing_rate = 0xFFFF_FFFF_FFFF_FFFF  # SO_MAX_PACING_RATE
         self.want_write = False  # a send was short: tell of room
         self.recverr = False
         self.sndbuf_locked = False  # SO_SNDBUF was set: no autotuning
@@ -219,8 +232,27 @@ class Tcb:
         self.dup_acks = 0
         self.dup_bytes = 0
         self.limited_from = 0  # SND.NXT at the first duplicate ACK
-        self.last_sack = (0, 0)  # the first block of the last SACK option, as on the wire
-        self.recovery = 0
+        self.recovery = 0  # OPEN, FAST, LOSS or CWR of cc.base
+        self.by_sack = False  # losses are found by SACK blocks
+        self.reduced_us = 0  # when the window was last cut
+        self.prr_on = False
+        self.prr_delivered = 0
+        self.prr_out = 0
+        self.prr_allow = 0  # bytes that may leave now
+        self.prr_flight = 0  # RecoverFS
+        self.undo_seq = -1  # SND.UNA at the last cut that may still be undone, -1 for none
+        self.undo_cwnd = 0
+        self.undo_ssthresh = 0
+        self.undo_bytes = -1  # repeated since and not reported as duplicates; -1: nothing yet
+        self.undo_rto_us = 0
+        self.undo_ts = -1  # our timestamp of the first repeat
+        self.frto = False
+        self.frto_hold = False  # new data goes before repeats
+        self.tlp_end = 0  # TLP.end_seq, 0 while no probe is out
+        self.tlp_repeat = False
+        self.tlp_rtt_samples = -1  # as many had been had at the last probe
+        self.pacing_rate = 0  # bytes/s
+        self.release_us = 0
         self.retransmits = 0
         self.retrans_since_us = 0
         self.soft_error = 0
@@ -236,6 +268,9 @@ class Tcb:
         self.delack_at_us = 0
         self.keepalive_at_us = 0
         self.fin_wait_2_at_us = 0
+        self.rack_at_us = 0
+        self.tlp_at_us = 0
+        self.pace_at_us = 0
 
         self.set_send_sequence(0)
         self.set_receive_sequence(0)
@@ -253,7 +288,6 @@ class Tcb:
         self.snd_up = self.snd_up + shift if self.snd_up else iss
         self.push_seq += shift
         self.recover = iss
-        self.marked_until = iss
         self.sndbuf.rebase(iss + 1)
 
     def set_receive_sequence(self, irs: int) -> None:
@@ -273,5 +307,9 @@ class Tcb:
 
     @property
     def pipe(self) -> int:
-        """Numbers believed to be in the network (RFC 6675 §4 without SACK, RFC 6582)."""
-        return self.snd_nxt - self.snd_una - self.scoreboard.lost_bytes - self.dup_bytes
+        """Numbers believed to be in the network: neither delivered nor lost (RFC 6675 §4, RFC 9937
+        §6.2); without SACK duplicate ACKs tell what was delivered."""
+        board = self.scoreboard
+        return (
+            self.snd_nxt - self.snd_una - board.lost_bytes - board.sacked_bytes - self.dup_bytes
+        )

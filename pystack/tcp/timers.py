@@ -24,6 +24,15 @@ def next_at(tcb: Tcb) -> int:
     at = tcb.fin_wait_2_at_us
     if at and (at < least or not least):
         least = at
+    at = tcb.rack_at_us
+    if at and (at < least or not least):
+        least = at
+    at = tcb.tlp_at_us
+    if at and (at < least or not least):
+        least = at
+    at = tcb.pace_at_us
+    if at and (at < least or not least):
+        least = at
     return least
 
 
@@ -52,6 +61,21 @@ def arm_fin_wait_2(tcb: Tcb, at_us: int) -> None:
     tcb.fin_wait_2_at_us = at_us
 
 
+def arm_rack(tcb: Tcb, at_us: int) -> None:
+    """Look for losses at `at_us` without an ACK; 0 cancels."""
+    tcb.rack_at_us = at_us
+
+
+def arm_tlp(tcb: Tcb, at_us: int) -> None:
+    """Probe the tail at `at_us`; 0 cancels."""
+    tcb.tlp_at_us = at_us
+
+
+def arm_pace(tcb: Tcb, at_us: int) -> None:
+    """Go on sending at `at_us`; 0 cancels."""
+    tcb.pace_at_us = at_us
+
+
 def stop_all(tcb: Tcb) -> None:
     """The connection is gone."""
     tcb.rto_at_us = 0
@@ -59,3 +83,6 @@ def stop_all(tcb: Tcb) -> None:
     tcb.delack_at_us = 0
     tcb.keepalive_at_us = 0
     tcb.fin_wait_2_at_us = 0
+    tcb.rack_at_us = 0
+    tcb.tlp_at_us = 0
+    tcb.pace_at_us = 0
