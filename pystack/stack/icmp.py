@@ -16,7 +16,7 @@ from typing import Final
 from pystack.config import Config
 from pystack.stack.icmp_limit import IcmpLimit
 from pystack.wire import consts
-from pystack.wire.address import is_unicast_source, is_v4
+from pystack.wire.address import is_multicast, is_unicast_source, is_v4
 from pystack.wire.ip_headers import (
     NO_NEXT_HEADER,
     Buffer,
@@ -238,11 +238,20 @@ class Icmp:
         """ICMPv6's: the octet at `pointer` of the packet is wrong (RFC 4443 §3.4)."""
         return self._report(packet, 6, V6_PARAMETER_PROBLEM, code, pointer, now_us)
 
+    def in_transit(
+        self, packet: Buffer, version: int, kind: int, code: int, rest: int, source: bytes,
+        now_us: int,
+    ) -> bool:  # fmt: skip
+        """A router's word from `source`, one of its addresses, on a packet that it does not
+        forward (RFC 1812 §4.3.3). `rest` are the four octets after the checksum."""
+        return self._report(packet, version, kind, code, rest, now_us, source)
+
     def _report(
-        self, packet: Buffer, version: int, kind: int, code: int, pointer: int, now_us: int
-    ) -> bool:
+        self, packet: Buffer, version: int, kind: int, code: int, pointer: int, now_us: int,
+        router: bytes = b"",
+    ) -> bool:  # fmt: skip
         headers = read(packet, version)
-        if headers is None or not self._may_report(packet, headers):
+        if headers is None or not self._may_report(packet, headers, router != b""):
             return False
         if not self.limit.take(headers.source, now_us):
             self.errors_withheld += 1
@@ -254,12 +263,15 @@ class Icmp:
             room = V6_ERROR_SIZE - consts.IPV6_HEADER - MESSAGE_HEADER
             tos = 0
         rest = pointer.to_bytes(4, "big") + bytes(packet[: min(room, headers.length)])
-        self._send(headers.destination, headers.source, bytes((kind, code)), rest, tos)
+        source = router or headers.destination
+        self._send(source, headers.source, bytes((kind, code)), rest, tos)
         return True
 
-    def _may_report(self, packet: Buffer, headers: IpHeaders) -> bool:
+    def _may_report(self, packet: Buffer, headers: IpHeaders, in_transit: bool) -> bool:
         """Whether an error about this packet is allowed (RFC 1122 §3.2.2, RFC 4443 §2.4 (e))."""
-        if headers.destination not in self.local or not self._may_answer(headers.source):
+        destination = headers.destination
+        known = not is_multicast(destination) if in_transit else destination in self.local
+        if not known or not self._may_answer(headers.source):
             return False
         if headers.offset:
             # ICMPv6 may tell of a later fragment: only its first part could show an error.

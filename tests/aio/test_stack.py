@@ -12,10 +12,10 @@ import pytest
 
 import pystack
 from pystack.aio.stack import Stack
+from pystack.sim.vloop import VirtualLoop
 from tests.aio.memory_device import joined_devices
 from tests.aio.recorder import Recorder, connected
 from tests.aio.two_stacks import LEFT, RIGHT, device_of, over, run, take_failures, two_stacks
-from tests.aio.virtual_loop import VirtualTimeLoop
 
 MUCH = bytes(range(256)) * 40_000
 
@@ -112,7 +112,7 @@ def test_a_stack_that_was_not_opened_says_so() -> None:
 
 
 def test_the_device_is_closed_when_the_body_raises_or_is_cancelled() -> None:
-    async def body(loop: VirtualTimeLoop) -> None:
+    async def body(loop: VirtualLoop) -> None:
         device = joined_devices()[0]
         with pytest.raises(ZeroDivisionError):
             async with over(device, f"{LEFT}/24", loop=loop):
@@ -152,7 +152,7 @@ async def test_cancelled_while_it_closes_it_resets_and_is_gone_at_once(
 
 
 def test_a_device_is_closed_when_what_comes_after_it_fails(tmp_path: Path) -> None:
-    async def body(loop: VirtualTimeLoop) -> None:
+    async def body(loop: VirtualLoop) -> None:
         device = joined_devices()[0]
         with pytest.raises(pystack.SetupError, match="no capture to"):
             async with over(device, f"{LEFT}/24", loop=loop, pcap=tmp_path / "no" / "where"):
@@ -180,7 +180,7 @@ async def test_settings_are_put_into_effect(left: Stack, right: Stack) -> None:
 def test_both_directions_are_captured_with_their_checksums(tmp_path: Path) -> None:
     from dpkt import in_cksum, ip, pcapng
 
-    async def body(loop: VirtualTimeLoop) -> None:
+    async def body(loop: VirtualLoop) -> None:
         one, other = joined_devices(offload=True)
         async with (
             over(one, f"{LEFT}/24", loop=loop, pcap=tmp_path / "both") as left,
@@ -205,7 +205,7 @@ def test_both_directions_are_captured_with_their_checksums(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("size", [100, 1_000_000])
 def test_a_full_disk_ends_the_capture_and_not_the_stack(size: int) -> None:
-    async def body(loop: VirtualTimeLoop) -> None:
+    async def body(loop: VirtualLoop) -> None:
         one, other = joined_devices()
         async with (
             over(one, f"{LEFT}/24", loop=loop, pcap="/dev/full") as left,

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from pystack.aio.stack import Stack
+from pystack.sim.vloop import VirtualLoop
 from tests.aio.memory_device import MemoryDevice, joined_devices
-from tests.aio.virtual_loop import VirtualTimeLoop
 
 LEFT, RIGHT = "198.18.0.1", "198.18.0.2"
 LEFT6, RIGHT6 = "fd00::1", "fd00::2"
@@ -23,16 +23,16 @@ LEFT6, RIGHT6 = "fd00::1", "fd00::2"
 Body = Callable[[Stack, Stack], Coroutine[Any, Any, None]]
 
 
-def run(body: Callable[[VirtualTimeLoop], Awaitable[None]]) -> None:
+def run(body: Callable[[VirtualLoop], Awaitable[None]]) -> None:
     """Run `body(loop)` in virtual time; exceptions in callbacks fail it."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualTimeLoop)
+        assert isinstance(loop, VirtualLoop)
         loop.set_exception_handler(_raise)
         await body(loop)
 
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())
 
 
@@ -43,7 +43,7 @@ def _raise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 failures: list[dict[str, Any]] = []
 
 
-def over(device: MemoryDevice, *addresses: str, loop: VirtualTimeLoop, **options: Any) -> Stack:
+def over(device: MemoryDevice, *addresses: str, loop: VirtualLoop, **options: Any) -> Stack:
     """A stack over `device` with a secret of its own and the loop's time."""
     secret = device.name.encode().ljust(32, b".")
     return Stack.over(device, *addresses, clock=loop.now_us, secret=secret, **options)
@@ -56,7 +56,7 @@ def two_stacks(
     """Make a test of an async function of two stacks."""
 
     def decorate(body: Body) -> Callable[[], None]:
-        async def with_stacks(loop: VirtualTimeLoop) -> None:
+        async def with_stacks(loop: VirtualLoop) -> None:
             failures.clear()
             left, right = joined_devices(mtu=mtu, offload=offload)
             make = partial(over, loop=loop, sysctl=sysctl, **options)

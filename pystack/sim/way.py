@@ -1,0 +1,48 @@
+"""What one direction of a link is like, and the stages of `pystack.path` that make it so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from pystack.path.discipline import Discipline
+from pystack.path.faults import Loss
+from pystack.path.link import Delay, Link, Stage
+from pystack.path.queue import Pipe, Queue
+from pystack.path.units import rate_bps, size, time_us
+
+QUEUE = 1000  # packets, where nothing is said: what Linux gives an interface
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One direction of a link.
+
+    `rate` ("100mbit", or bit/s; None: no limit) counts the octets of IP packets; `delay` ("20ms",
+    or µs) is what every packet takes besides. `queue` is how much waits for the line at most,
+    beside the packet that is being sent: packets, octets ("64kb"), or a discipline of
+    `pystack.path`. `loss` is the probability that a packet gets lost behind all that.
+    """
+
+    rate: str | int | None = None
+    delay: str | int = 0
+    queue: int | str | Discipline = QUEUE
+    loss: float = 0.0
+
+    def stage(self, source: Random) -> Stage:
+        """A new stage of `pystack.path` that does all that. `source` decides what is lost."""
+        delay_us = self.delay if isinstance(self.delay, int) else time_us(self.delay)
+        stages: list[Stage] = []
+        if self.rate is None:
+            stages.append(Delay(delay_us))
+        else:
+            rate = self.rate if isinstance(self.rate, int) else rate_bps(self.rate)
+            queue = self.queue
+            if isinstance(queue, Discipline):
+                stages += [Queue(rate, queue), Delay(delay_us)]
+            else:
+                limit, in_bytes = (queue, False) if isinstance(queue, int) else size(queue)
+                stages.append(Pipe(rate, limit, delay_us, in_bytes=in_bytes))
+        if self.loss:
+            stages.append(Loss(self.loss, source))
+        return stages[0] if len(stages) == 1 else Link(*stages)

@@ -1,0 +1,201 @@
+"""asyncio in virtual time: ordinary programs, and what they may not do."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+
+from pystack import sim
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while text := await reader.read(65536):
+        writer.write(text)
+        await writer.drain()
+    writer.close()
+
+
+def two_hosts(world: sim.World) -> tuple[sim.SimHost, sim.SimHost]:
+    client, server = world.host("client"), world.host("server")
+    world.link(client, server, rate="100mbit", delay="20ms")
+    return client, server
+
+
+def test_an_echo_server_and_its_client() -> None:
+    async def main() -> float:
+        world = sim.World(seed=1)
+        client, server = two_hosts(world)
+        await server.start_server(echo, port=7)
+        reader, writer = await client.open_connection("server", 7)
+        for _ in range(10):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+            assert await reader.readexactly(100_000) == b"x" * 100_000
+        writer.close()
+        await writer.wait_closed()
+        return world.now_s
+
+    first = sim.run(main())
+    assert 0.5 < first < 2
+    assert sim.run(main()) == first
+
+
+def test_time_jumps_and_is_exact() -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        times = []
+        for pause in (0.1, 3600.0, 0.000001, 86400.0 * 30, 0.3, 0.0):
+            await asyncio.sleep(pause)
+            times.append(loop.time() - began)
+            began = loop.time()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.sleep(10), 2.5)
+        times.append(loop.time() - began)
+        return times
+
+    began = time.monotonic()
+    assert sim.run(main()) == pytest.approx([0.1, 3600, 1e-6, 86400 * 30, 0.3, 0, 2.5], abs=1e-9)
+    assert time.monotonic() - began < 5
+
+
+def test_a_world_may_be_made_before() -> None:
+    world = sim.World(seed=1)
+    client, server = two_hosts(world)
+    world.run(for_s=2)
+
+    async def main() -> tuple[float, bytes]:
+        await server.start_server(echo, port=7)
+        reader, writer = await client.open_connection("server", 7, family=socket.AF_INET6)
+        writer.write(b"hello")
+        answer = await reader.readexactly(5)
+        with pytest.raises(RuntimeError, match=r"asyncio\.sleep"):
+            world.run(for_s=1)
+        return world.now_s, answer
+
+    now, answer = sim.run(main(), world=world)
+    assert answer == b"hello"
+    assert now == pytest.approx(2.08, abs=1e-3)
+    world.run(for_s=1)  # and used afterwards
+    assert world.now_s == pytest.approx(now + 1)
+
+
+def test_a_host_of_another_world_is_refused() -> None:
+    client, _ = two_hosts(sim.World())
+
+    async def main() -> None:
+        await client.open_connection("server", 7)
+
+    with pytest.raises(RuntimeError, match="give it to run as well"):
+        sim.run(main())
+    with pytest.raises(RuntimeError, match="give it to run as well"):
+        asyncio.run(main())
+
+
+def test_a_deadlock_names_the_tasks_and_where_they_wait() -> None:
+    async def asks(client: sim.SimHost) -> None:
+        reader, _ = await client.open_connection("server", 7)
+        await reader.readexactly(1)
+
+    async def main() -> None:
+        client, server = two_hosts(sim.World(seed=1))
+        await server.start_server(lambda reader, writer: None, port=7)
+        asking = asyncio.create_task(asks(client), name="who asks")
+        await asking
+
+    with pytest.raises(sim.DeadlockError) as caught:
+        sim.run(main())
+    text = str(caught.value)
+    assert "who asks: test_a_deadlock_names" in text
+    assert "StreamReader._wait_for_data" in text
+    assert f"{__file__}, line " in text
+
+
+def test_the_end_of_the_main_task_is_the_end_of_the_others() -> None:
+    ended: list[str] = []
+
+    async def never() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async def main() -> str:
+        task = asyncio.create_task(never())
+        await asyncio.sleep(1)
+        return "done" if not task.done() else "what?"
+
+    assert sim.run(main()) == "done"
+    assert ended == ["cancelled"]
+
+
+def test_a_loop_that_never_pauses_is_found() -> None:
+    async def main() -> None:
+        while True:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="without a pause"):
+        sim.run(main())
+
+
+def test_descriptors_threads_and_processes_are_refused() -> None:
+    async def main() -> None:
+        for call in (
+            lambda: asyncio.open_connection("127.0.0.1", 7),
+            lambda: asyncio.start_server(echo, "127.0.0.1", 7),
+            lambda: asyncio.to_thread(print),
+            lambda: asyncio.create_subprocess_exec("true"),
+        ):
+            with pytest.raises(RuntimeError, match="no descriptors, threads or processes"):
+                await call()  # type: ignore[no-untyped-call]
+        loop = asyncio.get_running_loop()
+        said: list[str] = []
+
+        def in_thread() -> None:
+            try:
+                loop.call_soon_threadsafe(print)
+            except RuntimeError as error:
+                said.append(str(error))
+
+        thread = threading.Thread(target=in_thread)
+        thread.start()
+        thread.join()
+        assert said == ["virtual time has one thread: no other may call into it"]
+
+    sim.run(main())
+
+
+def test_unknown_names_are_not_found() -> None:
+    async def main() -> None:
+        client, server = two_hosts(sim.World(seed=1))
+        with pytest.raises(socket.gaierror, match="nobody"):
+            await client.open_connection("nobody", 7)
+        with pytest.raises(ConnectionRefusedError):
+            await client.open_connection(server.address, 7)
+
+    sim.run(main())
+
+
+def test_leaving_a_host_closes_what_is_open() -> None:
+    async def main() -> bytes:
+        client, server = two_hosts(sim.World(seed=1))
+        got: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def takes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            got.set_result(await reader.read())
+
+        async with client:
+            await server.start_server(takes, port=7)
+            _, writer = await client.open_connection("server", 7)
+            writer.write(b"the last words")
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.open_connection("server", 7)
+        with pytest.raises(TimeoutError):
+            await server.open_connection(client.address, 7)
+        return await got
+
+    assert sim.run(main()) == b"the last words"

@@ -1,0 +1,187 @@
+"""Worlds: what a seed decides, how long packets take, which way they go."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pystack.errors import SetupError
+from pystack.path.faults import Loss
+from pystack.path.link import Link
+from pystack.sim import Way, World
+from pystack.sim.events import START_US
+from pystack.sim.traffic import Bulk, Requests, Responder, Sink
+
+PROGRAM = """
+from pystack.sim import World
+from pystack.sim.traffic import Bulk, OnOff, Requests, Responder, Sink
+
+world = World(seed={seed!r}, digest=True)
+a, b, router = world.host("a"), world.host("b"), world.router("r")
+world.link(a, router, rate="20mbit", delay="3ms", loss=0.02)
+world.link(router, b, rate="5mbit", delay="10ms", queue=20)
+Sink(b, 1)
+Sink(b, 2, make=Responder)
+Bulk(a, b, 1, octets=1_000_000)
+Bulk(a, "fd00::2", 1)
+OnOff(a, b, 1, octets=30_000, pause_us=500_000, repeat=5)
+Requests(a, b, 2, count=50)
+world.run(for_s=4)
+print(world.digest(), world.events.count, [line.arrived for line in world.lines])
+"""
+
+
+def printed(seed: int | str, **environment: str) -> str:
+    """What the program above prints in a process of its own."""
+    command = [sys.executable, "-c", PROGRAM.format(seed=seed)]
+    return subprocess.run(
+        command, env={"PYTHONPATH": ":".join(sys.path), **environment}, check=True,
+        stdout=subprocess.PIPE, text=True,
+    ).stdout  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_octets_in_every_process() -> None:
+    first = printed(7, PYTHONHASHSEED="0")
+    assert len(first.split()[0]) == 64
+    assert printed(7, PYTHONHASHSEED="12345") == first
+    assert printed(7, PYTHONHASHSEED="random", PYTHONDEVMODE="1", TZ="Asia/Tokyo") == first
+    assert printed(7, PYSTACK_PURE="1") == first
+    assert printed("7") == first
+    assert printed(8, PYTHONHASHSEED="0") != first
+
+
+def test_a_digest_is_to_be_asked_for_in_advance() -> None:
+    with pytest.raises(RuntimeError, match="digest=True"):
+        World().digest()
+
+
+def test_a_round_trip_takes_exactly_the_delays_and_the_time_for_its_bits() -> None:
+    world = World(seed=1)
+    a, b = world.host("a"), world.host("b")
+    there, back = world.link(a, b, rate="1mbit", delay="20ms")
+    times: list[int] = []
+    there.taps.append(lambda line, packet, now_us: times.append(now_us - START_US))
+    back.arrival_taps.append(lambda line, packet, now_us: times.append(now_us - START_US))
+    Sink(b, 1)
+    Bulk(a, b, 1, octets=1000)
+    world.run(for_s=1)
+    syn, syn_ack, text, acked = times[:4]
+    assert syn == 0
+    assert syn_ack == 2 * (60 * 8 + 20_000)  # 60 octets each way, a µs per bit
+    assert text == syn_ack
+    assert acked - text == (1052 + 52) * 8 + 2 * 20_000  # with headers and timestamps
+
+
+def test_both_directions_may_differ() -> None:
+    world = World(seed=1)
+    a, b = world.host("a"), world.host("b")
+    there, back = world.link(
+        a, b, rate="10mbit", delay="5ms", back=Way(rate="1mbit", delay="50ms"), mtu=1000
+    )
+    arrivals: list[int] = []
+    for line in (there, back):
+        line.arrival_taps.append(lambda line, packet, now_us: arrivals.append(now_us - START_US))
+    Sink(b, 1)
+    Bulk(a, b, 1, octets=5000)
+    world.run(for_s=1)
+    assert arrivals[:2] == [48 + 5000, 48 + 5000 + 480 + 50_000]
+    assert there.octets > 5000
+    assert a.host.mtu == 1000
+
+
+def test_a_link_takes_stages_of_its_own() -> None:
+    world = World(seed=1)
+    a, b = world.host("a"), world.host("b")
+    loss = Loss(0.1, world.random("my loss"))
+    world.link(
+        a,
+        b,
+        rate="10mbit",
+        delay="5ms",
+        there=Link(loss, Way("10mbit", "5ms").stage(world.random("?"))),
+    )
+    sink = Sink(b, 1, check=True)
+    Bulk(a, b, 1, octets=300_000)
+    assert world.run(until=lambda: sink.received == 300_000, for_s=60)
+    assert loss.lost > 10
+    assert not sink.flows[0].wrong
+
+
+@pytest.mark.parametrize("address", ["10.0.0.2", "fd00::2"])
+def test_both_families_are_spoken(address: str) -> None:
+    world = World(seed=1)
+    a, b = (
+        world.host("a", "10.0.0.1/24", "fd00::1/64"),
+        world.host("b", "10.0.0.2/24", "fd00::2/64"),
+    )
+    world.link(a, b, rate="10mbit", delay="1ms")
+    sink = Sink(b, 1, check=True)
+    flow = Bulk(a, address, 1, octets=200_000)
+    assert world.run(until=lambda: flow.over, for_s=10)
+    assert (flow.sent, sink.received, flow.error) == (200_000, 200_000, 0)
+
+
+def test_requests_are_answered_one_by_one() -> None:
+    world = World(seed=1)
+    a, b = world.host("a"), world.host("b")
+    world.link(a, b, delay="10ms")
+    Sink(b, 1, make=Responder)
+    flow = Requests(a, b, 1, count=20, response=5000)
+    assert world.run(until=lambda: flow.over, for_s=10)
+    assert flow.latencies_us == [20_000] * 20
+    assert flow.error == 0
+
+
+def test_calls_come_in_their_order_and_time_never_goes_back() -> None:
+    world = World()
+    seen: list[tuple[str, float]] = []
+
+    def note(name: str) -> None:
+        seen.append((name, world.now_s))
+
+    world.at("20ms", lambda: note("c"))
+    world.at(0.01, lambda: note("a"))
+    world.at(0.01, lambda: (note("b"), world.at(0.005, lambda: note("late"))))  # type: ignore[func-returns-value]
+    world.after("1s", lambda: note("d"))
+    world.run(for_s=0.5)
+    assert seen == [("a", 0.01), ("b", 0.01), ("late", 0.01), ("c", 0.02)]
+    assert world.now_s == 0.5
+    world.run()
+    assert seen[-1] == ("d", 1.0)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    world = World()
+    a, b, c = world.host("a"), world.host("b"), world.host("c")
+    world.link(a, b)
+    with pytest.raises(ValueError, match="put a router between"):
+        world.link(a, c)
+    with pytest.raises(ValueError, match="called a already"):
+        world.host("a")
+    with pytest.raises(SetupError, match="tcp_nonsense"):
+        world.host("d", sysctl={"tcp_nonsense": 1})
+    with pytest.raises(ValueError, match="a rate is a number with"):
+        world.link(c, world.router("r"), rate="fast")
+
+
+def test_a_host_without_a_link_reaches_nobody() -> None:
+    world = World()
+    a = world.host("a")
+    flow = Bulk(a, "10.9.9.9", 1)
+    world.run()
+    assert flow.over
+    assert flow.error
+    assert a.unsent == 11  # tcp_syn_retries: a SYN and 10 more of them
+
+
+def test_an_endless_loop_is_found() -> None:
+    world = World()
+
+    def again() -> None:
+        world.after(0, again)
+
+    world.after(0, again)
+    with pytest.raises(RuntimeError, match="time does not move on"):
+        world.run(for_s=1)
