@@ -13,10 +13,10 @@ from pystack.aio import plugins
 from pystack.aio.stack import Stack
 from pystack.cc import registry
 from pystack.errors import SetupError
+from pystack.sim.vloop import VirtualLoop
 from pystack.sockets.constants import IPPROTO_TCP, TCP_CONGESTION
 from tests.aio.memory_device import joined_devices
 from tests.aio.two_stacks import LEFT, over, run
-from tests.aio.virtual_loop import VirtualTimeLoop
 
 SOURCE = """
 from pystack.cc import CongestionControl
@@ -50,7 +50,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 def test_an_open_stack_knows_it(install: Install) -> None:
     install("nice_one", SOURCE, guest="nice_one:Mine")
 
-    async def body(loop: VirtualTimeLoop) -> None:
+    async def body(loop: VirtualLoop) -> None:
         device, _ = joined_devices()
         async with over(device, LEFT, loop=loop) as stack:
             socket = stack.host.socket()
