@@ -17,7 +17,7 @@ class Counters:
         "retrans_segs", "timeouts", "fast_retrans", "listen_overflows", "listen_drops",
         "challenge_acks", "tw_recycled", "tw_curr", "ooo_queued", "dsack_sent", "dsack_recv",
         "sack_reneging", "spurious_recoveries", "loss_probes",
-        "icmp_in", "icmp_out", "reassembled", "owner_errors", "dropped",
+        "icmp_in", "icmp_out", "reassembled", "owner_errors", "part_errors", "dropped",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -54,6 +54,7 @@ class Counters:
     icmp_out: int
     reassembled: int
     owner_errors: int
+    part_errors: int
     dropped: list[int]
 
     def as_dict(self) -> dict[str, int]:

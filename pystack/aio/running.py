@@ -27,6 +27,7 @@ class Running:
         self.thread = get_ident()
         self.error = 0
         self.forked = False
+        host.on_part_failed = self._part_failed
 
     @property
     def is_stopped(self) -> bool:
@@ -49,6 +50,10 @@ class Running:
         """Raise RuntimeError when called from anywhere but the thread of the loop."""
         if get_ident() != self.thread:
             self.refuse()
+
+    def _part_failed(self, reason: str, error: Exception) -> None:
+        """A replaceable part has raised and ended its connection, whose users hear of it too."""
+        self.loop.call_exception_handler({"message": reason, "exception": error})
 
     def flush(self) -> None:
         """Send what waits to be sent."""

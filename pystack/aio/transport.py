@@ -173,9 +173,8 @@ class Transport(transports._FlowControlMixin):
         tcb = socket.tcb
         assert tcb is not None
         if tcb.state == CLOSED and not (tcb.recvbuf.held and self._paused):
-            code = errors.pending(socket)
-            if code:
-                self._fatal_error(errors.fault(errors.take(socket) or code))
+            if errors.pending(socket):
+                self._fatal_error(errors.taken(socket, 0))
 
     def _read(self) -> None:
         socket = self._socket

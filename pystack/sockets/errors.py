@@ -8,7 +8,6 @@ SO_ERROR. The room reads no clock and does no I/O, so `os.strerror` has a small 
 from __future__ import annotations
 
 import errno
-from errno import EPIPE
 from typing import TYPE_CHECKING, Final
 
 from pystack.tcp.states import CLOSED
@@ -80,6 +79,11 @@ def take(sock: Socket) -> int:
     return code
 
 
-def for_send(sock: Socket) -> OSError:
-    """Why a socket that cannot send cannot: the pending error, once, then EPIPE."""
-    return fault(take(sock) or EPIPE)
+def taken(sock: Socket, otherwise: int) -> OSError:
+    """As `take`, as an OSError; one for `otherwise` where nothing is pending. What a replaceable
+    part has ended says which one it was."""
+    code = take(sock) or otherwise
+    tcb = sock.tcb
+    if tcb is not None and tcb.failure and code == tcb.error:
+        return OSError(code, tcb.failure)
+    return fault(code)

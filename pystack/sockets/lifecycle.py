@@ -175,10 +175,10 @@ def connect(sock: Socket, where: Any) -> None:
     if state in (SYN_SENT, SYN_RECEIVED):
         raise fault(code)
     if state == CLOSED:
-        code = errors.take(sock) or ECONNABORTED
+        why = errors.taken(sock, ECONNABORTED)
         disconnect(sock)
         sock.phase = UNCONNECTED
-        raise fault(code)
+        raise why
     sock.phase = CONNECTED
 
 
@@ -203,7 +203,9 @@ def _begin(sock: Socket, where: Any) -> None:
     key = host.connection_key(remote, port, local, sock.port if sock.reserved else 0)
     try:
         tcb = host.new_tcb(key, sock.apply_settings)
-    except OSError:
+    except OSError as error:
+        if error.errno != EADDRINUSE:
+            raise  # a part of the connection can't be made
         raise fault(EADDRNOTAVAIL) from None  # Linux: the connection exists
     if not sock.settings.quick_ack:
         calls.set_quick_ack(tcb, False)

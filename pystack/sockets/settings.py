@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pystack.cc import registry
 from pystack.config import Config
 from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
 from pystack.stack import variants
@@ -120,8 +119,8 @@ class Settings:
 
     def apply_congestion(self, tcb: Tcb) -> None:
         """TCP_CONGESTION: another algorithm takes over the windows of the one before."""
-        make = registry.factory(self.congestion)
-        calls.set_congestion(tcb, make(tcb.eff_mss, tcb.cc.cwnd))
+        make = variants.make_congestion_control
+        calls.set_congestion(tcb, make(self.congestion, tcb.eff_mss, tcb.cc.cwnd))
 
     def apply_variants(self, tcb: Tcb) -> None:
         """TCP_VARIANT: other parts go on where those before them were."""

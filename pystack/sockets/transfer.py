@@ -83,8 +83,8 @@ def _why_not(sock: Socket, flags: int) -> OSError:
     if flags & MSG_FASTOPEN:
         return fault(EOPNOTSUPP)
     if sock.state in (SYN_SENT, SYN_RECEIVED):
-        return fault(errors.take(sock) or EAGAIN)
-    return fault(errors.take(sock) or EPIPE)
+        return errors.taken(sock, EAGAIN)
+    return errors.taken(sock, EPIPE)
 
 
 # -- receiving ----------------------------------------------------------------------------------
@@ -172,9 +172,8 @@ def _meet_end(sock: Socket) -> None:
         raise fault(ENOTCONN)
     if tcb is not None and tcb.fin_received:
         return  # before any error, as in Linux: all that the peer wanted to say has come
-    code = errors.take(sock)
-    if code:
-        raise fault(code)
+    if errors.pending(sock):
+        raise errors.taken(sock, 0)
     if sock.shutdowns & RCV_SHUTDOWN:
         return
     raise fault(ENOTCONN if state == CLOSED else EAGAIN)

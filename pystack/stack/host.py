@@ -8,6 +8,7 @@ connections are told of events after each batch and may make socket calls while 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import ECONNABORTED
 
 from pystack.config import Config
 from pystack.stack import ip_input, strangers
@@ -35,7 +36,6 @@ from pystack.wire.consts import (
     KIND_TCP,
 )
 from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
-from pystack.wire.seq import MASK
 
 _SLOTS = 32
 
@@ -108,12 +108,16 @@ class HostCore(ConnectionTable):
                 continue
             if self.talks_to_itself and not strangers.is_addressed_well(self, seg):
                 continue  # our own address, but from outside
-            if connection.pending & ACK_NOW or (
-                connection.ecn and ecn.ack_goes_first(connection, seg)
-            ):
-                output_ack(connection, self.tx, now_us)
-            if segment_arrives(connection, seg, now_us):
-                self.send_reset(seg)
+            try:
+                if connection.pending & ACK_NOW or (
+                    connection.ecn and ecn.ack_goes_first(connection, seg)
+                ):
+                    output_ack(connection, self.tx, now_us)
+                if segment_arrives(connection, seg, now_us):
+                    self.send_reset(seg)
+            except Exception as error:
+                if not self.blames(connection, error):
+                    raise
             if not connection.dirty:
                 connection.dirty = True
                 dirty.append(connection)
@@ -130,10 +134,14 @@ class HostCore(ConnectionTable):
 
     def segment_for(self, tcb: Tcb, seg: Segment, now_us: int) -> None:
         """Give `seg` to a connection."""
-        if tcb.pending & ACK_NOW or (tcb.ecn and ecn.ack_goes_first(tcb, seg)):
-            output_ack(tcb, self.tx, now_us)
-        if segment_arrives(tcb, seg, now_us):
-            self.send_reset(seg)
+        try:
+            if tcb.pending & ACK_NOW or (tcb.ecn and ecn.ack_goes_first(tcb, seg)):
+                output_ack(tcb, self.tx, now_us)
+            if segment_arrives(tcb, seg, now_us):
+                self.send_reset(seg)
+        except Exception as error:
+            if not self.blames(tcb, error):
+                raise
         self.touch(tcb)
 
     def send_reset(self, seg: Segment) -> None:
@@ -152,7 +160,14 @@ class HostCore(ConnectionTable):
         while done < len(dirty):
             tcb = dirty[done]
             tcb.dirty = False
-            if not output(tcb, tx, now_us):
+            try:
+                whole = output(tcb, tx, now_us)
+            except Exception as error:
+                tcb.dirty = True  # where it is, it is looked at once more: for the RST
+                if not self.blames(tcb, error):
+                    raise
+                continue
+            if not whole:
                 tcb.dirty = True
                 break
             done += 1
@@ -187,7 +202,10 @@ class HostCore(ConnectionTable):
         if self.opening:  # before any segment can meet them
             for tcb in self.opening:
                 if tcb.state == SYN_SENT:
-                    tcb.set_send_sequence(self.isn(tcb.key, now_us) & MASK)
+                    try:
+                        tcb.set_send_sequence(self.next_isn(tcb.key, now_us))
+                    except OSError as error:
+                        calls.fail(tcb, ECONNABORTED, str(error.strerror))
             self.opening.clear()
 
     def _send_icmp(self) -> None:
@@ -238,8 +256,7 @@ class HostCore(ConnectionTable):
                 if at_us > now_us:
                     self.wakeups.at(what, at_us)
                 elif at_us:
-                    expiry.on_time(what, now_us)
-                    self.touch(what)
+                    self._deadline(what, now_us)
             elif type(what) is HalfOpen:
                 strangers.half_open_due(self, what, now_us)
         while (record := self.time_waits.take_due(now_us)) is not None:
@@ -248,6 +265,14 @@ class HostCore(ConnectionTable):
         for destination in self.path_mtus.on_time(now_us):
             self.path_mtu_changed(destination, False)
         self._tell_owners()
+
+    def _deadline(self, tcb: Tcb, now_us: int) -> None:
+        try:
+            expiry.on_time(tcb, now_us)
+        except Exception as error:
+            if not self.blames(tcb, error):
+                raise
+        self.touch(tcb)
 
     # -- owners ---------------------------------------------------------------------------------
     def _tell_owners(self) -> None:

@@ -115,9 +115,13 @@ def _on_syn(
         counters.dropped[DROP_SYN_QUEUE_FULL] += 1
         return
     key = seg.key
+    if iss is None:
+        try:
+            iss = host.next_isn(key, now_us)
+        except OSError:
+            return  # told already; the peer may try again
     half_open = HalfOpen(
-        listener, seg, config,
-        (host.isn(key, now_us) if iss is None else iss) & MASK,
+        listener, seg, config, iss & MASK,
         isn.timestamp_offset(host.secret, key), host.mtu,
     )  # fmt: skip
     if not is_v4(key):
@@ -161,8 +165,14 @@ def _complete(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) ->
         else:
             host.counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
         return
+    try:
+        tcb = host.tcb_for(half_open)
+    except OSError as error:
+        host.part_failed(str(error.strerror), error)
+        host.send_reset(seg)
+        host.forget_half_open(half_open)
+        return
     listener.half_open -= 1
-    tcb = host.tcb_for(half_open)
     host.segment_for(tcb, seg, now_us)
     if tcb.state == CLOSED:
         return

@@ -7,13 +7,12 @@ TIME_WAIT record. `HostCore` adds packets and time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from errno import EADDRINUSE
+from errno import EADDRINUSE, ECONNABORTED
 from typing import Protocol
 
-from pystack.cc import registry
 from pystack.config import Config
 from pystack.counters import Counters
-from pystack.stack import variants
+from pystack.stack import blame, variants
 from pystack.stack.addresses import Addresses
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp_errors import set_path_mtu
@@ -39,6 +38,7 @@ from pystack.wire.address import is_v4
 from pystack.wire.batch import Packet
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 from pystack.wire.segment import flow_key
+from pystack.wire.seq import MASK
 
 
 class Trace(Protocol):
@@ -78,6 +78,7 @@ class ConnectionTable:
         self.path_mtus = PathMtu(self.config, mtu)
         self.dirty: list[Tcb] = []
         self.on_dirty: Callable[[], None] | None = None
+        self.on_part_failed: Callable[[str, Exception], None] | None = None
         self.trace: Trace | None = None
         self.now_us = 1
         self.acceptable: list[Listener] = []  # owners to be told after the batch
@@ -107,6 +108,23 @@ class ConnectionTable:
             if len(self.dirty) == 1 and self.on_dirty is not None:
                 self.on_dirty()
 
+    def blames(self, tcb: Tcb, error: Exception) -> bool:
+        """End `tcb` if a replaceable part of it is at fault for `error`, and tell of it; False if
+        it is the core's own."""
+        reason = blame.reason_of(tcb, error)
+        if not reason:
+            return False
+        calls.fail(tcb, ECONNABORTED, reason)
+        self.part_failed(reason, error)
+        self.touch(tcb)
+        return True
+
+    def part_failed(self, reason: str, error: Exception) -> None:
+        """Tell whoever drives the host that a part has raised `error`."""
+        self.counters.part_errors += 1
+        if self.on_part_failed is not None:
+            self.on_part_failed(reason, error)
+
     def _state_changed(self, tcb: Tcb, old: int, new: int) -> None:
         if new == ESTABLISHED:
             self.counters.curr_estab += 1
@@ -128,9 +146,10 @@ class ConnectionTable:
 
     def _make_tcb(self, key: bytes) -> Tcb:
         config = self.config
-        make = registry.factory(config.tcp_congestion_control)
         mss = DEFAULT_MSS_IPV4 if is_v4(key) else DEFAULT_MSS_IPV6
-        tcb = Tcb(key, self.shared, make(mss, config.tcp_initial_cwnd * mss))
+        name = config.tcp_congestion_control
+        cc = variants.make_congestion_control(name, mss, config.tcp_initial_cwnd * mss)
+        tcb = Tcb(key, self.shared, cc)
         variants.equip(tcb)
         tcb.cc.seed = isn.keyed_hash(self.secret, key, b"cc")
         tcb.watch = self._watch
@@ -138,10 +157,17 @@ class ConnectionTable:
         return tcb
 
     def tcb_for(self, half_open: HalfOpen) -> Tcb:
-        """The TCB that takes over from a half-open record, registered in its place."""
+        """The TCB that takes over from a half-open record, registered in its place. Raises OSError
+        for a part that can't be made or raises."""
         tcb = self._make_tcb(half_open.key)
         tcb.watch = None  # the change to SYN_RECEIVED was that of the record
-        half_open.make_tcb(tcb)
+        try:
+            half_open.make_tcb(tcb)
+        except Exception as error:
+            reason = blame.reason_of(tcb, error)
+            if not reason:
+                raise
+            raise OSError(ECONNABORTED, reason) from error
         tcb.watch = self._watch
         self.take_path_mtu(tcb, False)
         self.wakeups.forget(half_open)
@@ -167,9 +193,13 @@ class ConnectionTable:
         if remote in self.addresses.local:
             self.talks_to_itself = True
         offset = isn.timestamp_offset(self.secret, tcb.key)
-        options.prepare(tcb, self.mtu, offset)
-        self.take_path_mtu(tcb, False)
         calls.open_active(tcb)
+        try:
+            options.prepare(tcb, self.mtu, offset)
+        except Exception as error:
+            if not self.blames(tcb, error):
+                raise
+        self.take_path_mtu(tcb, False)
         self.opening.append(tcb)
         self.mark(tcb)
 
@@ -277,8 +307,12 @@ class ConnectionTable:
         """Let `tcb` know what is known of its path; `lowered`: that has just fallen."""
         remote = tcb.key[16:32]
         locked = self.path_mtus.is_locked(remote)
-        if set_path_mtu(tcb, self.path_mtus.mtu(remote), locked, lowered):
-            self.mark(tcb)
+        try:
+            if set_path_mtu(tcb, self.path_mtus.mtu(remote), locked, lowered):
+                self.mark(tcb)
+        except Exception as error:
+            if not self.blames(tcb, error):
+                raise
 
     def abandon_all(self, error: int) -> None:
         """Every connection ends with `error`, without a word to the peers."""
@@ -292,6 +326,16 @@ class ConnectionTable:
         """An IPv4 identification for a packet that may be fragmented (RFC 6864 §4.3)."""
         self._ident = self._ident + 1 & 0xFFFF
         return self._ident
+
+    def next_isn(self, key: bytes, now_us: int) -> int:
+        """The ISS of a new connection. Raises OSError ECONNABORTED for a generator that raises."""
+        try:
+            return self.isn(key, now_us) & MASK
+        except Exception as error:
+            kind = variants.KINDS[variants.ISN]
+            reason = blame.raised(kind, self.config.tcp_isn, error)
+            self.part_failed(reason, error)
+            raise OSError(ECONNABORTED, reason) from error
 
     def take_isn_generator(self) -> None:
         """Choose initial sequence numbers as `tcp_isn` says from now on."""

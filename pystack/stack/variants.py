@@ -16,6 +16,7 @@ from errno import EINVAL, ENOENT, EOPNOTSUPP
 from typing import Any, Final
 
 from pystack.cc import registry
+from pystack.cc.base import CongestionControl
 from pystack.config import Config
 from pystack.tcp import (
     ack_policies,
@@ -50,7 +51,7 @@ class Kind:
     words: str
     setting: str
     slot: str
-    base: type[Part]
+    base: type
 
 
 KINDS: Final = {
@@ -66,7 +67,8 @@ KINDS: Final = {
         Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss", loss.LossDetection),
         Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", pacing.Pacing),
         Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator),
-        Kind(CONGESTION_CONTROL, "congestion control", "tcp_congestion_control", "cc", Part),
+        Kind(CONGESTION_CONTROL, "congestion control", "tcp_congestion_control", "cc",
+             CongestionControl),
     )
 }  # fmt: skip
 
@@ -182,10 +184,11 @@ def make(kind: str, name: str, *given: Any) -> Any:
     if part is not None:
         return part
     factory, number = _find(kind, name)
-    part = _called(kind, name, factory, number or given)
-    if part.shared and not given:
-        _shared[kind, name] = part
-    return part
+    made: Part = _called(kind, name, factory, number or given)
+    made.name = name
+    if made.shared and not given:
+        _shared[kind, name] = made
+    return made
 
 
 def _find(kind: str, name: str) -> tuple[Factory, tuple[int, ...]]:
@@ -201,7 +204,7 @@ def _find(kind: str, name: str) -> tuple[Factory, tuple[int, ...]]:
     return factory, (int(number),)
 
 
-def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> Part:
+def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> Any:
     """What `factory` makes. Raises OSError EINVAL with what it has raised, or for what is none."""
     words = KINDS[kind].words
     try:
@@ -211,8 +214,17 @@ def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> P
     base = KINDS[kind].base
     if not isinstance(part, base):
         raise OSError(EINVAL, f"{words} {name!r} can't be made: {part!r} is no {base.__name__}")
-    part.name = name
     return part
+
+
+def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl:
+    """One of that name for segments of `mss` bytes and a window of `cwnd`. Raises as `check`."""
+    try:
+        factory = registry.factory(name)
+    except KeyError:
+        raise _unknown(CONGESTION_CONTROL, name) from None
+    cc: CongestionControl = _called(CONGESTION_CONTROL, name, factory, (mss, cwnd))
+    return cc
 
 
 def equip(tcb: Tcb) -> None:

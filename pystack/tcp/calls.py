@@ -1,7 +1,7 @@
 """The user's side: OPEN, SEND, CLOSE, ABORT and the settings (RFC 9293 §3.10.1 to §3.10.6).
 
-Writes the options the user sets, `cc`, `fin_wanted`, `orphan`, `read_shut`, `push_seq`, `snd_up`,
-`want_write`. Takes no time: what needs a clock is marked and put into effect by the next
+Writes the options the user sets, `cc`, `failure`, `fin_wanted`, `orphan`, `read_shut`, `push_seq`,
+`snd_up`, `want_write`. Takes no time: what needs a clock is marked and put into effect by the next
 transmit. The caller marks the connection dirty afterwards.
 """
 
@@ -138,6 +138,15 @@ def abort(tcb: Tcb) -> None:
     tcb.orphan = True
     timers.stop_all(tcb)
     end(tcb, 0)
+
+
+def fail(tcb: Tcb, error: int, reason: str) -> None:
+    """A replaceable part has raised: nothing of what was going on is gone on with, the peer gets a
+    RST at SND.NXT, and calls get `error` with `reason` as its text."""
+    tcb.pending = 0 if tcb.state in (CLOSED, SYN_SENT, TIME_WAIT) else SEND_RST
+    tcb.failure = reason
+    timers.stop_all(tcb)
+    end(tcb, error)
 
 
 def abandon(tcb: Tcb, error: int) -> None:

@@ -58,8 +58,8 @@ class Tcb:
         "wake_at_us",
         # parts that can be replaced: set by the stack (`stack.variants`)
         "ack_policy", "rtt_estimator", "nagle_policy", "initial_window", "loss", "pacing",
-        # emit: ident. states: state, error. Bit sets: pending, events
-        "state", "error", "pending", "events",
+        # emit: ident. states: state, error. calls: failure. Bit sets: pending, events
+        "state", "error", "failure", "pending", "events",
         # calls: what the user asked for
         "fin_wanted", "orphan", "read_shut", "nodelay", "cork", "oob_inline", "push_seq",
         "snd_up", "user_timeout_us", "keepalive", "keepalive_time_us", "keepalive_intvl_us",
@@ -134,6 +134,7 @@ class Tcb:
         self.pacing: Pacing
         self.state = states.CLOSED
         self.error = 0
+        self.failure = ""  # which replaceable part has ended the connection, and how
         self.pending = 0
         self.events = 0
 

@@ -1,0 +1,76 @@
+"""Whose fault an exception is that has come out of a connection: a replaceable part's, or our own.
+
+A part that raises ends its connection and nothing else. What the core raises by itself is a
+programming error, and goes on to whoever drives the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import CodeType, TracebackType
+from typing import Any
+
+from pystack.stack.variants import KINDS, Kind
+from pystack.tcp.tcb import Tcb
+
+_CC_NUMBERS = ("cwnd", "ssthresh", "pacing_rate")
+_RTT_NUMBERS = ("srtt_us", "rttvar_us", "rto_us")
+
+
+def reason_of(tcb: Tcb, error: Exception) -> str:
+    """What to tell the users of `tcb`, naming the part at fault; "" when none is."""
+    parts = {id(part): kind for kind, part in _parts(tcb)}
+    found = _part_within(error.__traceback__, parts)
+    if found is None and isinstance(error, AttributeError) and id(error.obj) in parts:
+        found = error.obj  # the core has looked for what the class should have set
+    if found is not None:
+        return raised(parts[id(found)], found.name, error)
+    for kind, part in _parts(tcb):
+        if kind.slot == "cc":
+            wrong = _no_int(part, _CC_NUMBERS)
+        elif kind.slot == "rtt_estimator":
+            wrong = _no_int(tcb, _RTT_NUMBERS)
+        else:
+            continue
+        if wrong:
+            return f"{kind.words} {part.name!r} has set {wrong}, which is no int"
+    return ""
+
+
+def raised(kind: Kind, name: str, error: Exception) -> str:
+    """The words for a part that has raised `error`."""
+    return f"{kind.words} {name!r} raised {type(error).__name__}: {error}"
+
+
+def _parts(tcb: Tcb) -> Iterator[tuple[Kind, Any]]:
+    for kind in KINDS.values():
+        part = getattr(tcb, kind.slot, None) if kind.slot else None
+        if part is not None:
+            yield kind, part
+
+
+def _part_within(trace: TracebackType | None, parts: dict[int, Kind]) -> Any:
+    """The innermost part whose method stands in the traceback, None for none."""
+    found = None
+    while trace is not None:
+        frame = trace.tb_frame
+        first = _first_argument(frame.f_code)
+        if first:
+            part = frame.f_locals.get(first)
+            if id(part) in parts:
+                found = part
+        trace = trace.tb_next
+    return found
+
+
+def _first_argument(code: CodeType) -> str:
+    return code.co_varnames[0] if code.co_argcount else ""
+
+
+def _no_int(owner: Any, names: tuple[str, ...]) -> str:
+    """`name to value` of the first that is no int, "" when all are."""
+    for name in names:
+        value = getattr(owner, name)
+        if type(value) is not int:
+            return f"{name} to {value!r}"
+    return ""
