@@ -124,7 +124,11 @@ def listen(sock: Socket, backlog: int) -> None:
     elif _somebody_listens(host, sock.local, sock.port, settings.v6only):
         raise fault(EADDRINUSE)
     listener = host.listen(sock.local, sock.port, backlog, sock.ear)
-    settings.apply_to_listener(listener, host.config)
+    try:
+        settings.apply_to_listener(listener, host.config)
+    except OSError:  # a part can't be made
+        host.unlisten(listener)
+        raise
     listener.settings = sock.apply_settings
     sock.listener = listener
 

@@ -23,18 +23,17 @@ def reason_of(tcb: Tcb, error: Exception) -> str:
     found = _part_within(error.__traceback__, parts)
     if found is None and isinstance(error, AttributeError) and id(error.obj) in parts:
         found = error.obj  # the core has looked for what the class should have set
-    if found is not None:
-        return raised(parts[id(found)], found.name, error)
     for kind, part in _parts(tcb):
+        if part is found:
+            continue  # what it has raised tells more
+        wrong = ""
         if kind.slot == "cc":
             wrong = _no_int(part, _CC_NUMBERS)
         elif kind.slot == "rtt_estimator":
             wrong = _no_int(tcb, _RTT_NUMBERS)
-        else:
-            continue
         if wrong:
             return f"{kind.words} {part.name!r} has set {wrong}, which is no int"
-    return ""
+    return raised(parts[id(found)], found.name, error) if found is not None else ""
 
 
 def raised(kind: Kind, name: str, error: Exception) -> str:
@@ -70,7 +69,7 @@ def _first_argument(code: CodeType) -> str:
 def _no_int(owner: Any, names: tuple[str, ...]) -> str:
     """`name to value` of the first that is no int, "" when all are."""
     for name in names:
-        value = getattr(owner, name)
+        value = getattr(owner, name, 0)
         if type(value) is not int:
             return f"{name} to {value!r}"
     return ""

@@ -16,9 +16,13 @@ from pystack.sockets import constants as c
 from pystack.tcp.delayed_ack import AckPolicy
 from pystack.tcp.initial_window import InitialWindow
 from pystack.tcp.isn import IsnGenerator
+from pystack.tcp.loss import Rfc6675
 from pystack.tcp.nagle import NaglePolicy
+from pystack.tcp.pacing import Pacing
+from pystack.tcp.rack import Rack
 from pystack.tcp.rtt import Linux, RttEstimator
 from pystack.tcp.tcb import Tcb
+from pystack.wire.consts import CHECKSUM_COMPLETE
 from tests.kit.errnos import fails_with
 from tests.kit.tcp import Tcp
 from tests.sockets.wire import Wire, address_of, connected, listening, make_wire
@@ -85,7 +89,11 @@ RAISED = "raised ZeroDivisionError: integer division or modulo by zero"
 
 
 # -- congestion control -----------------------------------------------------------------------
-def lose_once(scene: Scene) -> None:
+def lose_one_of_few(scene: Scene) -> None:
+    lose_once(scene, 10_000)
+
+
+def lose_once(scene: Scene, octets: int = MORE) -> None:
     """One segment of a window is lost: duplicate ACKs, recovery."""
     lost: list[bytes] = []
 
@@ -96,7 +104,7 @@ def lose_once(scene: Scene) -> None:
         return False
 
     scene.wire.drop = drop
-    scene.near.send(bytes(MORE))
+    scene.near.send(bytes(octets))
 
 
 def lose_all(scene: Scene) -> None:
@@ -109,6 +117,11 @@ def lose_all(scene: Scene) -> None:
 
 
 def just_send(scene: Scene) -> None:
+    scene.near.send(bytes(MORE))
+
+
+def send_paced(scene: Scene) -> None:
+    scene.wire.near.sysctl("tcp_pacing", 1)
     scene.near.send(bytes(MORE))
 
 
@@ -126,6 +139,26 @@ def receive(scene: Scene) -> None:
     scene.far.send(b"x")
 
 
+def delay_acks(scene: Scene) -> None:
+    """What is sent arrives, and is sent again as ACKs are half a second late: spuriously."""
+    wire = scene.wire
+    held: list[bytes] = []
+
+    def hold(sender: Host, packet: bytes) -> bool:
+        if sender is wire.far:
+            held.append(packet)
+        return sender is wire.far
+
+    wire.drop = hold
+    scene.near.send(bytes(5000))
+    wire.run(500_000)
+    wire.drop = lambda sender, packet: False
+    scene.near.send(bytes(5000))
+    for packet in held:
+        wire.near.receive([(packet, 0, CHECKSUM_COMPLETE)], wire.now_us)
+        wire.run(for_us=0)
+
+
 def lower_the_mtu(scene: Scene) -> None:
     scene.wire.near.set_mtu(1000)
 
@@ -133,8 +166,9 @@ def lower_the_mtu(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("hook", "happens"),
     [
-        ("on_ack", just_send), ("on_enter_recovery", lose_once), ("on_exit_recovery", lose_once),
-        ("on_rto", lose_all), ("on_restart", send_after_idle), ("on_mss", lower_the_mtu),
+        ("on_sample", just_send), ("on_ack", just_send), ("on_tx_start", just_send),
+        ("on_enter_recovery", lose_once), ("on_exit_recovery", lose_once), ("on_rto", lose_all),
+        ("on_undo", delay_acks), ("on_restart", send_after_idle), ("on_mss", lower_the_mtu),
     ],
 )  # fmt: skip
 def test_a_congestion_control_that_raises(hook: str, happens: Any) -> None:
@@ -223,8 +257,17 @@ def test_what_a_part_should_have_and_has_not_is_its_fault() -> None:
         ("rtt_estimator", Linux, "backed_off_us", lose_all, "RTT estimator"),
         ("nagle_policy", NaglePolicy, "holds", send_little, "Nagle policy"),
         ("initial_window", InitialWindow, "in_bytes", send_after_idle, "initial window"),
+        ("loss_recovery", Rack, "on_ack", just_send, "loss recovery"),
+        ("loss_recovery", Rack, "detect", just_send, "loss recovery"),
+        ("loss_recovery", Rack, "on_duplicate", delay_acks, "loss recovery"),
+        ("loss_recovery", Rack, "on_recovered", lose_once, "loss recovery"),
+        ("loss_recovery", Rack, "on_timeout", lose_all, "loss recovery"),
+        ("loss_recovery", Rfc6675, "extra", lose_one_of_few, "loss recovery"),
+        ("pacing", Pacing, "rate", just_send, "pacing"),
+        ("pacing", Pacing, "run_bytes", just_send, "pacing"),
+        ("pacing", Pacing, "release_us", send_paced, "pacing"),
     ],
-)
+)  # fmt: skip
 def test_a_part_that_raises(
     kind: str, base: type, hook: str, happens: Any, words: str
 ) -> None:
@@ -299,8 +342,8 @@ def test_a_peers_connection_that_cannot_have_its_parts_gets_a_reset(tcp: Tcp) ->
     pystack.register_variant("congestion_control", "broken", lambda mss, cwnd: broken())
     told: list[str] = []
     tcp.host.on_part_failed = lambda reason, error: told.append(reason)
-    tcp.host.sysctl("tcp_congestion_control", "broken")
     listener = tcp.listen()
+    tcp.host.sysctl("tcp_congestion_control", "broken")
     tcp.play(
         """
         +0 < S  0:0(0) win 65535 <mss 1460>
