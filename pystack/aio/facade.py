@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pystack.sockets.constants import IPPROTO_TCP
 from pystack.sockets.endpoint import Address
 from pystack.sockets.socket import Socket
 from pystack.sockets.tcp_info import TcpInfo
+from pystack.tcp.recording import Observer
+from pystack.tcp.tcb import Tcb
 
 
 class SocketFacade:
@@ -70,6 +74,10 @@ class SocketFacade:
     def tcp_info(self) -> TcpInfo:
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""
         return self._socket.tcp_info()
+
+    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
+        """As `sockets.Socket.attach_recorder`; raises OSError EBADF when it is closed."""
+        self._socket.attach_recorder(recorder)
 
     def setblocking(self, flag: bool) -> None:
         """It never blocks. Raises ValueError when asked to."""

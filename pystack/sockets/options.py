@@ -7,6 +7,7 @@ A value is an int or the bytes of its C form, in the machine's byte order, as wi
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from errno import EINVAL, ENOPROTOOPT, EOPNOTSUPP
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,8 @@ from pystack.tcp.states import CLOSED
 
 if TYPE_CHECKING:
     from pystack.sockets.socket import Socket
+    from pystack.tcp.recording import Observer
+    from pystack.tcp.tcb import Tcb
 
 _INT: Final = Struct("=i")
 _LINGER: Final = Struct("=ii")
@@ -40,6 +43,16 @@ def set_option(sock: Socket, level: int, name: int, value: Any) -> None:
             sock.host.mark(tcb)
     if sock.listener is not None:
         settings.apply_to_listener(sock.listener, sock.host.config)
+
+
+def set_recorder(sock: Socket, recorder: Callable[[Tcb], Observer] | None) -> None:
+    """See `Socket.attach_recorder`."""
+    sock.settings = dataclasses.replace(sock.settings, recorder=recorder)
+    if sock.tcb is not None:
+        sock.settings.apply_recorder(sock.tcb)
+    if sock.listener is not None:
+        for tcb in sock.listener.queue:  # have their settings already
+            sock.settings.apply_recorder(tcb)
 
 
 def get_option(sock: Socket, level: int, name: int, size: int) -> int | bytes:

@@ -6,13 +6,14 @@ Settings are never changed in place once a connection may share them: `options` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pystack.config import Config
 from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
 from pystack.stack import variants
 from pystack.stack.listener import Listener
-from pystack.tcp import calls
+from pystack.tcp import calls, recording
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4
@@ -61,6 +62,7 @@ class Settings:
     recverr: bool = False
     recverr_v6: bool = False
     v6only: bool = False
+    recorder: Callable[[Tcb], recording.Observer] | None = None  # makes one for a connection
 
     # -- into effect ----------------------------------------------------------------------------
     def apply(self, tcb: Tcb) -> None:
@@ -96,6 +98,11 @@ class Settings:
         if self.variants:
             variants.choose(tcb, self.variants)
         self.apply_ip(tcb)
+        self.apply_recorder(tcb)
+
+    def apply_recorder(self, tcb: Tcb) -> None:
+        """Who watches the connection, if anybody."""
+        recording.attach(tcb, self.recorder(tcb) if self.recorder is not None else None)
 
     def apply_keepalive_times(self, tcb: Tcb) -> None:
         """TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT, those that were set."""

@@ -22,6 +22,7 @@ from pystack.sockets.tcp_info import TcpInfo
 from pystack.stack.listener import Listener
 from pystack.stack.owner import Owner
 from pystack.tcp import calls
+from pystack.tcp.recording import Observer
 from pystack.tcp.states import (
     CLOSED,
     EVENT_CLOSED,
@@ -266,6 +267,12 @@ class Socket:
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""
         self.check()
         return TcpInfo.of(self)
+
+    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
+        """Have the connection, the one to be made, or those a listener takes, watched by what
+        `recorder` makes for each (see `pystack.tcp.recording`); None: no longer."""
+        self.check()
+        options.set_recorder(self, recorder)
 
     # -- for the other files of this room -------------------------------------------------------
     @property

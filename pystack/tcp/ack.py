@@ -5,7 +5,7 @@ Writes `snd_una`, `snd_wnd`, `snd_wl1`, `snd_wl2`, `max_snd_wnd`, `bytes_acked`,
 
 from __future__ import annotations
 
-from pystack.tcp import ecn, expiry, options, recovery, reports, rtt, timers, tlp
+from pystack.tcp import ecn, expiry, options, recording, recovery, reports, rtt, timers, tlp
 from pystack.tcp.states import (
     CLOSING,
     EVENT_WRITABLE,
@@ -60,6 +60,8 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         recovery.on_dup_ack(tcb, now_us)
     if marked:
         recovery.on_mark(tcb, flight, now_us)
+    if flight and tcb.recorder is not None:
+        recording.note(tcb, recording.ACKED, now_us)
     # an ACK that moves SND.UNA is news whatever its number (Linux): a repeat may carry it
     if ack > una or seq > tcb.snd_wl1 or (seq == tcb.snd_wl1 and ack >= tcb.snd_wl2):
         _take_window(tcb, seq, ack, wnd, now_us)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 from typing import Final
 
-from pystack.tcp import delayed_ack, ecn, recovery, reports, rtt, timers, tlp
+from pystack.tcp import delayed_ack, ecn, recording, recovery, reports, rtt, timers, tlp
 from pystack.tcp.states import (
     ESTABLISHED,
     FIN_WAIT_2,
@@ -28,6 +28,8 @@ def on_time(tcb: Tcb, now_us: int) -> None:
         delayed_ack.on_timer(tcb)
     if tcb.rack_at_us and tcb.rack_at_us <= now_us:
         recovery.on_rack_timer(tcb, now_us)
+        if tcb.recorder is not None:
+            recording.note(tcb, recording.LOOKED, now_us)
     if tcb.tlp_at_us and tcb.tlp_at_us <= now_us:
         tlp.on_timer(tcb)
     if tcb.pace_at_us and tcb.pace_at_us <= now_us:
@@ -81,6 +83,8 @@ def _on_rto(tcb: Tcb, now_us: int) -> None:
             return
     recovery.on_rto(tcb, now_us)
     rtt.back_off(tcb)
+    if tcb.recorder is not None:
+        recording.note(tcb, recording.RTO, now_us)
 
 
 def _patience_us(tcb: Tcb) -> int:

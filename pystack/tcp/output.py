@@ -16,6 +16,7 @@ from pystack.tcp import (
     expiry,
     pacing,
     prr,
+    recording,
     recovery,
     spurious,
     timers,
@@ -249,6 +250,8 @@ def _resend_run(tcb: Tcb, tx: TxBatch, run: Run, length: int, mss: int, now_us: 
     if tcb.prr_on:
         prr.on_sent(tcb, length)
     pacing.on_sent(tcb, length, now_us)
+    if tcb.recorder is not None:
+        recording.note(tcb, recording.RETRANSMITTED, now_us)
     return True
 
 
@@ -362,6 +365,8 @@ def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> N
         tlp.schedule(tcb, now_us)
     if tcb.persist_at_us:
         timers.arm_persist(tcb, 0)
+    if tcb.recorder is not None:
+        recording.note(tcb, recording.SENT, now_us)
 
 
 def _after_idle(tcb: Tcb, now_us: int) -> None:

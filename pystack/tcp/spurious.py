@@ -1,7 +1,7 @@
 """Was it a loss at all? Eifel (RFC 3522), D-SACK (RFC 2883, 3708) and F-RTO (RFC 5682).
 
-Writes `undo_…`, `frto`, `frto_hold`. When all was spurious, the windows become what they were
-before (RFC 4015, as Linux: at once) and the timer's backing off is taken back.
+Writes `undo_…`, `frto`, `frto_hold`, `undos`, `bytes_spurious`. When all was spurious, the windows
+become what they were before (RFC 4015, as Linux: at once), and so does the timer's backing off.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def on_dsack(tcb: Tcb, left: int, right: int) -> None:
     """Bytes [left, right) came twice."""
     if tcb.undo_seq >= 0 and right > tcb.undo_seq and tcb.undo_bytes > 0:
         tcb.undo_bytes = max(tcb.undo_bytes - (right - left), 0)
+    tcb.bytes_spurious += right - left
     tcb.shared.counters.dsack_recv += 1
 
 
@@ -70,6 +71,7 @@ def is_proven(tcb: Tcb, seg: Segment, acked: int) -> bool:
 
 def undo(tcb: Tcb) -> None:
     """Windows and timer as before."""
+    tcb.undos += 1
     tcb.cc.on_undo(tcb.undo_cwnd, tcb.undo_ssthresh)
     tcb.undo_seq = -1
     tcb.frto = False

@@ -99,12 +99,14 @@ class Tcb:
         # prr, spurious, tlp, pacing
         "prr_on", "prr_delivered", "prr_out", "prr_allow", "prr_flight",
         "undo_seq", "undo_cwnd", "undo_ssthresh", "undo_bytes", "undo_ts", "undo_rto_us", "frto",
-        "frto_hold",
+        "frto_hold", "undos", "bytes_spurious",
         "tlp_end", "tlp_repeat", "tlp_rtt_samples",
         "pacing_rate", "release_us",
         "scoreboard", "cc", "sample",
         # reports: soft errors
         "soft_error", "reports",
+        # recording
+        "recorder",
         # expiry: probes unanswered, of zero windows and keep-alives
         "probes_out", "probe_backoff",
         # timers: every deadline
@@ -249,6 +251,8 @@ class Tcb:
         self.undo_ts = -1  # our timestamp of the first repeat
         self.frto = False
         self.frto_hold = False  # new data goes before repeats
+        self.undos = 0  # reductions taken back
+        self.bytes_spurious = 0  # reported as having come twice
         self.tlp_end = 0  # TLP.end_seq, 0 while no probe is out
         self.tlp_repeat = False
         self.tlp_rtt_samples = -1  # as many had been had at the last probe
@@ -258,6 +262,7 @@ class Tcb:
         self.retrans_since_us = 0
         self.soft_error = 0
         self.reports: deque[Report] | None = None
+        self.recorder: Any = None  # a recording.Observer
         self.scoreboard = Scoreboard()
         self.cc = cc
         self.sample = AckSample()
