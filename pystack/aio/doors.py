@@ -21,7 +21,6 @@ from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import (
     AF_UNSPEC,
 )
-from pystack.stack import variants
 from pystack.tcp import calls
 from pystack.tcp.tcb import Tcb
 
@@ -249,9 +248,8 @@ def configured(sysctl: Mapping[str, str | int]) -> Config:
         except OSError as error:
             hint = "see pystack/config.py for all names and their values"
             raise SetupError(error.errno or ENOENT, str(error.strerror), hint) from None
-    plugins.find_congestion_control(config.tcp_congestion_control)
     try:
-        variants.check_settings(config)
+        plugins.find_chosen(config)
     except OSError as error:
         problem, _, hint = str(error.strerror).partition(": ")
         raise SetupError(error.errno or ENOENT, problem, hint) from None

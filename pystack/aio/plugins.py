@@ -1,7 +1,8 @@
 """Plug-ins of installed packages, found by their entry points.
 
-A package brings a congestion control by an entry point in the group `pystack.congestion_control`:
-the name users choose it by, and the class. In its pyproject.toml:
+A package brings a replaceable part of TCP (`stack.variants`) by an entry point in the group of its
+kind, such as `pystack.congestion_control` or `pystack.ack_policy`: the name users choose it by,
+and the class. In its pyproject.toml:
 
     [project.entry-points."pystack.congestion_control"]
     mine = "my_package.module:Mine"
@@ -13,36 +14,53 @@ import logging
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from pystack.cc import registry
+from pystack.config import Config
+from pystack.stack import variants
 
-CONGESTION_CONTROL: Final = "pystack.congestion_control"
+_GROUP: Final = "pystack."
 
 _logger = logging.getLogger("pystack")
 _seen: Final[set[EntryPoint]] = set()
 
 
-def load_congestion_controls() -> None:
-    """Register the congestion controls of installed packages, each the first time it is seen.
+def load() -> None:
+    """Register the parts of installed packages, each the first time it is seen.
 
     One that can't be had is named in a warning of the logger "pystack" and left out.
     """
-    for point in entry_points(group=CONGESTION_CONTROL):
-        if point in _seen:
-            continue
-        _seen.add(point)
-        try:
-            if point.name in registry.names():
-                raise ValueError("there is one of that name already")
-            registry.register(point.name, point.load())
-        except Exception as error:  # whatever importing it may raise
-            package = point.dist.name if point.dist else "an unknown package"
-            _logger.warning(
-                "the congestion control %r of %s (%s) is left out: %s: %s",
-                point.name, package, point.value, type(error).__name__, error,
-            )  # fmt: skip
+    points = entry_points()
+    for kind in variants.KINDS:
+        for point in points.select(group=_GROUP + kind):
+            if point not in _seen:
+                _seen.add(point)
+                _take(kind, point)
 
 
-def find_congestion_control(name: str) -> None:
-    """Look for it in installed packages if there is none of that name yet."""
-    if name not in registry.names():
-        load_congestion_controls()
+def _take(kind: str, point: EntryPoint) -> None:
+    try:
+        if point.name in variants.names(kind):
+            raise ValueError("there is one of that name already")
+        variants.register_variant(kind, point.name, point.load())
+    except Exception as error:  # whatever importing it may raise
+        package = point.dist.name if point.dist else "an unknown package"
+        _logger.warning(
+            "the %s %r of %s (%s) is left out: %s: %s",
+            variants.KINDS[kind].words, point.name, package, point.value,
+            type(error).__name__, error,
+        )  # fmt: skip
+
+
+def find(kind: str, name: str) -> None:
+    """Look in installed packages if there is no `name` of that kind yet. Raises OSError, telling
+    what there is, when there is none there either."""
+    try:
+        variants.check(kind, name)
+    except OSError:
+        load()
+        variants.check(kind, name)
+
+
+def find_chosen(config: Config) -> None:
+    """As `find`, for every part that the settings name."""
+    for kind in variants.KINDS.values():
+        find(kind.name, getattr(config, kind.setting))

@@ -126,7 +126,7 @@ class Stack(Doors):
         if self._opened:
             raise RuntimeError("a stack is opened once; make another one")
         self._opened = True
-        plugins.load_congestion_controls()  # setsockopt may ask for any of them later
+        plugins.load()  # setsockopt may ask for any of them later
         self.device = device = await self._open_device()
         with ExitStack() as undo:
             undo.callback(device.close)

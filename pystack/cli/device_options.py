@@ -135,9 +135,7 @@ def variant(text: str) -> tuple[str, str]:
 def _known(kind: str, name: str) -> str:
     try:
         variants.names(kind)
-        if kind == variants.CONGESTION_CONTROL:
-            plugins.find_congestion_control(name)
-        variants.check(kind, name)
+        plugins.find(kind, name)
     except OSError as error:
         raise click.BadParameter(str(error.strerror)) from None
     return name

@@ -114,11 +114,11 @@ def register_variant(kind: str, name: str, factory: Factory) -> None:
     """
     if kind not in KINDS:
         raise ValueError(f"{kind!r} can't be replaced: there is {', '.join(KINDS)}")
-    if not callable(factory):
-        raise TypeError(f"{factory!r} makes nothing: give a class")
     if kind == CONGESTION_CONTROL:
         registry.register(name, factory)
         return
+    if not callable(factory):
+        raise TypeError(f"{factory!r} makes nothing: give a class")
     plain = name.isascii() and name.isprintable() and not set(name) & set(" =,")
     if not name or len(name) > _LONGEST_NAME or not plain:
         raise ValueError(f"{name!r} is no name: 1 to {_LONGEST_NAME} ASCII characters, no ' =,'")

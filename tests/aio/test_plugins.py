@@ -1,4 +1,4 @@
-"""Congestion controls of installed packages, found by their entry points."""
+"""Replaceable parts of installed packages, found by their entry points."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pystack.cc import registry
 from pystack.errors import SetupError
 from pystack.sim.vloop import VirtualLoop
 from pystack.sockets.constants import IPPROTO_TCP, TCP_CONGESTION
+from pystack.stack import variants
 from tests.aio.memory_device import joined_devices
 from tests.aio.two_stacks import LEFT, over, run
 
@@ -30,19 +31,22 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """`install(package, source, **names)`: an installed package whose module has `source`, and
-    the congestion controls that it names."""
+    """`install(package, source, kind, **names)`: an installed package whose module has `source`,
+    and the congestion controls, or parts of another kind, that it names."""
     monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    monkeypatch.setitem(variants._factories, "ack_policy", dict(variants._factories["ack_policy"]))
     monkeypatch.setattr(plugins, "_seen", set())
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def install(package: str, source: str, **names: str) -> None:
+    def install(
+        package: str, source: str, kind: str = "congestion_control", **names: str
+    ) -> None:
         (tmp_path / f"{package}.py").write_text(source)
         info = tmp_path / f"{package}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         points = "".join(f"{name} = {value}\n" for name, value in names.items())
-        (info / "entry_points.txt").write_text(f"[pystack.congestion_control]\n{points}")
+        (info / "entry_points.txt").write_text(f"[pystack.{kind}]\n{points}")
 
     return install
 
@@ -65,6 +69,25 @@ def test_a_stack_can_be_told_to_use_it(install: Install) -> None:
     install("nice_two", SOURCE, guest="nice_two:Mine")
     Stack.over_tun("tun0", "198.18.0.2/24", sysctl={"tcp_congestion_control": "guest"})
     assert registry.factory("guest")(1460, 14600).name == "guest"
+
+
+@pytest.mark.parametrize("name", ["guest", "guest-3"])
+def test_parts_of_other_kinds_come_in_the_same_way(install: Install, name: str) -> None:
+    source = """
+from pystack.tcp.delayed_ack import NOW, AckPolicy
+
+class Mine(AckPolicy):
+    def __init__(self, n=1):
+        self.n = n
+
+    def wait_us(self, tcb, now_us):
+        return NOW
+"""
+    package = f"nice_{len(name)}_acks"
+    names = {"guest": f"{package}:Mine", "guest-n": f"{package}:Mine"}
+    install(package, source, "ack_policy", **names)
+    Stack.over_tun("tun0", "198.18.0.2/24", sysctl={"tcp_ack_policy": name})
+    assert variants.make("ack_policy", name).n == int(name[6:] or 1)
 
 
 def test_a_name_that_nobody_brings_is_a_setup_error(install: Install) -> None:
@@ -90,8 +113,8 @@ def test_a_broken_one_is_named_in_one_line_and_the_others_are_there(
     install(package, source, bad=value.format(package))
     install(f"nice_{len(why)}", SOURCE, guest=f"nice_{len(why)}:Mine")
     with caplog.at_level(logging.WARNING, "pystack"):
-        plugins.load_congestion_controls()
-        plugins.load_congestion_controls()  # told once
+        plugins.load()
+        plugins.load()  # told once
     assert caplog.messages == [
         f"the congestion control 'bad' of {package} ({package}:Mine) is left out: ".replace(
             f"{package}:Mine", value.format(package)
@@ -107,6 +130,6 @@ def test_a_package_cannot_take_the_name_of_another(
 ) -> None:
     reno = registry.factory("reno")
     install("rude", SOURCE, reno="rude:Mine")
-    plugins.load_congestion_controls()
+    plugins.load()
     assert registry.factory("reno") is reno
     assert "'reno' of rude" in caplog.text
