@@ -6,12 +6,19 @@ from collections.abc import Callable
 from typing import Final
 
 from pystack.cc.base import CongestionControl
+from pystack.cc.bbr import Bbr
 from pystack.cc.cubic import Cubic
+from pystack.cc.dctcp import Dctcp
+from pystack.cc.ledbat import Ledbat
 from pystack.cc.reno import Reno
+from pystack.cc.vegas import Vegas
+from pystack.cc.westwood import Westwood
 
 Factory = Callable[[int, int], CongestionControl]
 
-_factories: Final[dict[str, Factory]] = {"cubic": Cubic, "reno": Reno}
+_factories: Final[dict[str, Factory]] = {
+    made.name: made for made in (Bbr, Cubic, Dctcp, Ledbat, Reno, Vegas, Westwood)
+}
 
 
 def register(name: str, factory: Factory) -> None:
