@@ -167,13 +167,19 @@ def _enter(tcb: Tcb, flight: int, now_us: int) -> None:
     _cut(tcb, flight, now_us)
 
 
+def _flight_to_cut(tcb: Tcb, flight: int) -> int:
+    """FlightSize of RFC 5681 (4): without what limited transmit has sent (RFC 3042 §2), and as it
+    was when the window was last used in full, as several ACKs may be taken before more is sent."""
+    cwnd = max(tcb.cc.cwnd, tcb.eff_mss)
+    return cwnd if tcb.cwnd_limited else min(flight, cwnd)
+
+
 def _cut(tcb: Tcb, flight: int, now_us: int) -> None:
     cc = tcb.cc
     tlp.forget(tcb)
     tcb.recover = tcb.snd_nxt
     tcb.reduced_us = now_us
-    # what limited transmit has sent must not count (RFC 3042 §2)
-    cc.on_enter_recovery(min(flight, max(cc.cwnd, tcb.eff_mss)), now_us)
+    cc.on_enter_recovery(_flight_to_cut(tcb, flight), now_us)
     ecn.window_cut(tcb)
     prr.begin(tcb)
 
@@ -184,7 +190,7 @@ def _cut_once(tcb: Tcb, flight: int, now_us: int) -> None:
         return
     spurious.forget(tcb)
     cc = tcb.cc
-    cc.on_enter_recovery(min(flight, max(cc.cwnd, tcb.eff_mss)), now_us)
+    cc.on_enter_recovery(_flight_to_cut(tcb, flight), now_us)
     cc.on_exit_recovery(cc.ssthresh, now_us)
     ecn.window_cut(tcb)
 
@@ -203,7 +209,7 @@ def on_mark(tcb: Tcb, flight: int, now_us: int) -> None:
         tcb.recovery = CWR
         tcb.recover = tcb.snd_nxt
         tcb.reduced_us = now_us
-        cc.on_ecn(min(flight, max(cc.cwnd, tcb.eff_mss)), now_us)
+        cc.on_ecn(_flight_to_cut(tcb, flight), now_us)
         ecn.window_cut(tcb)
         prr.begin(tcb)
         prr.on_ack(tcb, tcb.scoreboard.newly_delivered, True)
