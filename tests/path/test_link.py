@@ -6,10 +6,13 @@ from random import Random
 
 import pytest
 
+from pystack.path.discipline import DropTail
 from pystack.path.faults import Duplication, Loss, Reordering
 from pystack.path.link import Delay, Link
+from pystack.path.nth import Nth
+from pystack.path.queue import Queue
 from pystack.wire.batch import Packet
-from tests.path.traffic import numbered, numbers
+from tests.path.traffic import ECT0, NOT_ECT, numbered, numbers, sized
 
 
 def test_a_link_without_stages_lets_the_very_packets_pass() -> None:
@@ -97,6 +100,45 @@ def test_what_was_there_before_comes_out_before_what_comes_now() -> None:
     link.feed(second, 101)
     assert numbers(link.take(201)) == [0]
     assert numbers(link.take(301)) == [1]
+
+
+def test_who_drives_a_link_late_gets_what_was_due_then() -> None:
+    """Each stage is fed when the one before let a packet go, not when somebody asked."""
+    link = Link(Delay(100), Queue(8_000_000, DropTail(1)), Delay(100))
+    first, second, third = (sized(1000, number=n) for n in range(3))
+    link.feed(first, 1)
+    link.feed(second, 1)
+    # both were at the queue at 101; the first left at 1101 and is there at 1201
+    assert link.next_deadline() == 101
+    assert numbers(link.take(1_500)) == [0]
+    assert link.next_deadline() == 2_101
+    # late again: the second has left the queue, so it has room, and was due at 2201
+    assert numbers(link.feed(third, 9_000)) == [1]
+    assert link.take(9_100) == []
+    assert link.next_deadline() == 10_100
+    assert numbers(link.take(10_200)) == [2]
+
+
+def test_packets_that_come_at_one_moment_may_be_fed_together() -> None:
+    """The same, as long as each stage has a random source of its own."""
+
+    def made() -> Link:
+        return Link(Loss(0.3, Random(1)), Duplication(0.3, Random(2)), Reordering(0.3, Random(3)))
+
+    together, single = made(), made()
+    packets = numbered(200)
+    one_by_one = [out for packet in packets for out in single.feed(packet, 5)]
+    assert together.feed_all(packets, 5) == one_by_one
+    assert together.counts() == single.counts()
+    assert together.feed_all([], 5) == []
+
+
+def test_counts_of_all_stages_are_added_up_by_name() -> None:
+    link = Link(Loss(1.0, Random(1), ecn=True), Nth(1), Duplication(1.0, Random(1)), Delay(1))
+    for ecn in (ECT0, NOT_ECT, ECT0):
+        link.feed(sized(100, ecn=ecn), 1)
+    assert link.counts() == {"lost": 2, "marked": 2, "duplicated": 1}
+    assert Link().counts() == {}
 
 
 def test_a_link_is_a_stage() -> None:
