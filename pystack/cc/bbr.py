@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pystack.cc.base import LOSS, AckSample
+from pystack.cc.base import AckSample
 from pystack.cc.bbr_model import (
     DRAIN,
     FULL_BW_GAIN,
@@ -21,7 +21,6 @@ from pystack.cc.bbr_model import (
     MIN_WINDOW_SEGS,
     NO_RTT,
     PROBE_RTT,
-    PROBE_RTT_US,
     STARTUP,
     UNIT,
     Model,
@@ -186,34 +185,14 @@ class Bbr(Model):
         if rtt_us > 0 and (rtt_us < self.min_rtt_us or expired):
             self.min_rtt_us, self.min_rtt_at_us = rtt_us, now_us
         if expired and not self.idle_restart and self.mode != PROBE_RTT:
-            self.mode = PROBE_RTT
-            self.save_cwnd()
-            self.probe_rtt_done_us = 0
+            self.begin_probe_rtt()
         if self.mode == PROBE_RTT:
-            self._probe_rtt(sample)
+            self.probe_rtt(sample)
         if sample.newly_delivered:
             self.idle_restart = False
 
-    def _probe_rtt(self, sample: AckSample) -> None:
-        """Few packets for 200 ms and a round, so that the queue is empty and the RTT shows."""
-        self.slow_until = sample.delivered + sample.pipe
-        now_us = sample.now_us
-        if not self.probe_rtt_done_us:
-            if sample.pipe <= MIN_WINDOW_SEGS * self.mss:
-                self.probe_rtt_done_us = now_us + PROBE_RTT_US
-                self.probe_rtt_round_done = False
-                self.round_end = sample.delivered
-            return
-        if self.round_start:
-            self.probe_rtt_round_done = True
-        if self.probe_rtt_round_done:
-            self._check_probe_rtt_done(now_us)
-
-    def _check_probe_rtt_done(self, now_us: int) -> None:
-        if not self.probe_rtt_done_us or now_us <= self.probe_rtt_done_us:
-            return
+    def end_probe_rtt(self, now_us: int) -> None:
         self.min_rtt_at_us = now_us
-        self.cwnd = max(self.cwnd, self.prior_cwnd)
         if self.full_bw_reached:
             self._enter_probe_bw(now_us)
         else:
@@ -239,27 +218,13 @@ class Bbr(Model):
                 self.cwnd += acked
             self.cwnd = max(self.cwnd, MIN_WINDOW_SEGS * self.mss)
         if self.mode == PROBE_RTT:
-            self.cwnd = min(self.cwnd, MIN_WINDOW_SEGS * self.mss)
+            self.cwnd = min(self.cwnd, self.probe_rtt_cwnd())
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
-        self.save_cwnd()
-        self.prior_recovery = LOSS
-        self.full_bw = 0
-        self.round_start = True
-        self.conserving = False
-        self.cwnd = self.mss
+        super().on_rto(flight, first, now_us)
         self.policer.on_loss(now_us, self.delivered, self.lost)
 
     def on_undo(self, cwnd: int, ssthresh: int) -> None:
         super().on_undo(cwnd, ssthresh)
         self.full_bw = self.full_bw_count = 0
         self.policer.forget()
-
-    def on_tx_start(self, idle_us: int, now_us: int) -> None:
-        """After idling nothing has to be probed: on with the rate that the model has."""
-        self.idle_restart = True
-        self.epoch_us, self.epoch_acked = now_us, 0
-        if self.mode == PROBE_BW:
-            self.set_pacing_rate(UNIT)
-        elif self.mode == PROBE_RTT:
-            self._check_probe_rtt_done(now_us)

@@ -23,6 +23,7 @@ FULL_BW_GAIN: Final = UNIT * 5 // 4
 FULL_BW_ROUNDS: Final = 3
 MIN_RTT_WINDOW_US: Final = 10_000_000
 PROBE_RTT_US: Final = 200_000
+LARGEST_WINDOW: Final = 1 << 30  # that a peer can offer (RFC 7323 §2.3)
 NO_RTT: Final = 1 << 62
 
 # modes of both
@@ -148,7 +149,7 @@ class Model(CongestionControl):
         """Bytes that the model has in flight at this gain."""
         if self.min_rtt_us == NO_RTT:
             return self.initial_cwnd
-        return -(-self.bw * self.min_rtt_us * gain // (UNIT * 1_000_000))
+        return min(-(-self.bw * self.min_rtt_us * gain // (UNIT * 1_000_000)), LARGEST_WINDOW)
 
     def at_once(self) -> int:
         """Bytes that leave in one go: about 1 ms of the rate."""
@@ -188,3 +189,53 @@ class Model(CongestionControl):
 
     def on_ecn(self, flight: int, now_us: int) -> None:
         """The model has no place for marks."""
+
+    def on_rto(self, flight: int, first: bool, now_us: int) -> None:
+        self.save_cwnd()
+        self.prior_recovery = LOSS
+        self.full_bw = 0  # what comes now is measured anew
+        self.conserving = False
+        self.cwnd = self.mss
+
+    # -- PROBE_RTT --------------------------------------------------------------------------------
+    def probe_rtt_cwnd(self) -> int:
+        """The window of PROBE_RTT in bytes."""
+        return MIN_WINDOW_SEGS * self.mss
+
+    def begin_probe_rtt(self) -> None:
+        """Called once the mode is another one still."""
+        self.save_cwnd()
+        self.mode = PROBE_RTT
+        self.probe_rtt_done_us = 0
+
+    def probe_rtt(self, sample: AckSample) -> None:
+        """Little in flight for 200 ms and a round, so that the queue is empty and the RTT shows."""
+        self.slow_until = sample.delivered + sample.pipe
+        if not self.probe_rtt_done_us:
+            if sample.pipe <= self.probe_rtt_cwnd():
+                self.probe_rtt_done_us = sample.now_us + PROBE_RTT_US
+                self.probe_rtt_round_done = False
+                self.round_end = sample.delivered
+            return
+        if self.round_start:
+            self.probe_rtt_round_done = True
+        if self.probe_rtt_round_done:
+            self._check_probe_rtt_done(sample.now_us)
+
+    def _check_probe_rtt_done(self, now_us: int) -> None:
+        if self.probe_rtt_done_us and now_us > self.probe_rtt_done_us:
+            self.cwnd = max(self.cwnd, self.prior_cwnd)
+            self.end_probe_rtt(now_us)
+
+    def end_probe_rtt(self, now_us: int) -> None:
+        """Go on in another mode."""
+        raise NotImplementedError
+
+    def on_tx_start(self, idle_us: int, now_us: int) -> None:
+        """After idling nothing has to be probed: on with the rate that the model has."""
+        self.idle_restart = True
+        self.epoch_us, self.epoch_acked = now_us, 0
+        if self.mode > PROBE_RTT:  # PROBE_BW
+            self.set_pacing_rate(UNIT)
+        elif self.mode == PROBE_RTT:
+            self._check_probe_rtt_done(now_us)

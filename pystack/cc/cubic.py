@@ -124,7 +124,7 @@ class Cubic(Reno):
         self.w_est += part // (17 * cwnd)
         self.w_est_part = part % (17 * cwnd)
         if self._w_cubic(t_us) < self.w_est:
-            self.cwnd = max(cwnd, self.w_est)
+            self.cwnd = max(cwnd, min(self.w_est, cwnd + acked))
             return
         # concave and convex (§4.4, §4.5): to where the curve will be in one round trip
         target = min(self._w_cubic(t_us + sample.srtt_us), cwnd + (cwnd >> 1))

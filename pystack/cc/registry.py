@@ -7,6 +7,7 @@ from typing import Final
 
 from pystack.cc.base import CongestionControl
 from pystack.cc.bbr import Bbr
+from pystack.cc.bbr3 import Bbr3
 from pystack.cc.cubic import Cubic
 from pystack.cc.dctcp import Dctcp
 from pystack.cc.ledbat import Ledbat
@@ -17,7 +18,7 @@ from pystack.cc.westwood import Westwood
 Factory = Callable[[int, int], CongestionControl]
 
 _factories: Final[dict[str, Factory]] = {
-    made.name: made for made in (Bbr, Cubic, Dctcp, Ledbat, Reno, Vegas, Westwood)
+    made.name: made for made in (Bbr, Bbr3, Cubic, Dctcp, Ledbat, Reno, Vegas, Westwood)
 }
 
 

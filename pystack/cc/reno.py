@@ -49,7 +49,8 @@ class Reno(CongestionControl):
 
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
         self.ssthresh = max(flight >> 1, 2 * self.mss)  # RFC 5681 (4)
-        self.cwnd = self.ssthresh  # recovery counts what duplicate ACKs tell on top of it
+        # less than ssthresh only when marks have cut it while all that was in flight still is
+        self.cwnd = min(self.cwnd, self.ssthresh)
         self.bytes_acked = 0
 
     def on_exit_recovery(self, most: int, now_us: int) -> None:

@@ -16,6 +16,7 @@ VERBS: Final = ("send", "ack", "ack", "ack", "lose", "mark", "timeout", "undo", 
 Step = tuple[int, int, int, int]  # a verb's number and three numbers from 0 to 255
 Look = tuple[int, int, int]  # cwnd, ssthresh, pacing rate
 
+LARGEST_WINDOW: Final = 1 << 30  # of a peer (RFC 7323 §2.3)
 _MSS: Final = (536, 1220, 1448, 8948)
 _IW_SEGS: Final = 10
 
@@ -56,6 +57,7 @@ class Anything:
         look = (cc.cwnd, cc.ssthresh, cc.pacing_rate)
         assert [type(value) for value in look] == [int, int, int]
         assert cc.cwnd >= cc.mss, "a segment always fits (RFC 5681 §3.1)"
+        assert cc.cwnd <= 4 * LARGEST_WINDOW, "what is never used does not grow without end"
         assert 0 <= cc.pacing_rate < 1 << 63
         assert cc.ssthresh > 0
         if self.looks and cc.ssthresh < self.looks[-1][1]:
@@ -69,10 +71,10 @@ class Anything:
     def _send(self, a: int, b: int, c: int) -> None:
         """Fill `a`/256 of the window, all of it from 128 on."""
         cc, now = self.cc, self.now_us
-        window = cc.cwnd if a >= 128 else cc.cwnd * a >> 8
+        window = min(cc.cwnd if a >= 128 else cc.cwnd * a >> 8, LARGEST_WINDOW)
         room = max(window - self.flight, 0 if self.flight else cc.mss)
         length = room - room % cc.mss
-        self.limited = a >= 128
+        self.limited = a >= 128 and cc.cwnd <= LARGEST_WINDOW
         if not length:
             return
         if not self.flight and self.last_sent_us:
