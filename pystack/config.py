@@ -62,6 +62,7 @@ class Config:
     tcp_nagle_policy: str = "minshall"
     tcp_initial_window: str = "linux"
     tcp_isn: str = "rfc6528"
+    tcp_experimental_option: str = "none"
     tcp_loss_recovery: str = "rack"
     tcp_pacing_policy: str = "fq"
     # -- buffers: minimum, default, maximum, in bytes -------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pystack.sockets.constants import IPPROTO_TCP
 from pystack.sockets.endpoint import Address
@@ -78,6 +79,10 @@ class SocketFacade:
     def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
         """As `sockets.Socket.attach_recorder`; raises OSError EBADF when it is closed."""
         self._socket.attach_recorder(recorder)
+
+    def variant(self, kind: str) -> Any:
+        """The connection's part of a kind, such as "congestion_control"; see `sockets.Socket`."""
+        return self._socket.variant(kind)
 
     def setblocking(self, flag: bool) -> None:
         """It never blocks. Raises ValueError when asked to."""

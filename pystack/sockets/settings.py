@@ -170,6 +170,7 @@ class Settings:
         listener.tos = self.tos if v4 else self.tclass
         listener.ttl = self.ttl_of(config, v4)
         listener.defer_accept = self.defer_accept
+        listener.option = dict(self.variants).get(variants.OPTION, "")
         name = self.congestion or config.tcp_congestion_control
         cc = variants.make_congestion_control(name, DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV4)
         listener.ecn = cc.wants_ecn

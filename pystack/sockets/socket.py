@@ -19,6 +19,7 @@ from pystack.sockets.errors import fault
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
 from pystack.sockets.settings import Settings
 from pystack.sockets.tcp_info import TcpInfo
+from pystack.stack import variants
 from pystack.stack.listener import Listener
 from pystack.stack.owner import Owner
 from pystack.tcp import calls
@@ -273,6 +274,13 @@ class Socket:
         `recorder` makes for each (see `pystack.tcp.recording`); None: no longer."""
         self.check()
         options.set_recorder(self, recorder)
+
+    def variant(self, kind: str) -> Any:
+        """The connection's part of that kind, a key of `stack.variants.KINDS`: an object that its
+        own class explains. None without a connection, and for no experimental option.
+        Raises OSError ENOENT for an unknown kind."""
+        self.check()
+        return variants.of(self.tcb, kind)
 
     # -- for the other files of this room -------------------------------------------------------
     @property

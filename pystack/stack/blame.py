@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from types import CodeType, TracebackType
 from typing import Any
 
-from pystack.stack.variants import KINDS, Kind
+from pystack.stack.variants import KINDS, OPTION, Kind
+from pystack.tcp.experiment import ExperimentalOption
 from pystack.tcp.tcb import Tcb
 
+_OBSERVER = Kind("recorder", "recorder", "", "recorder", object)  # tcp.recording.Observer
 _CC_NUMBERS = ("cwnd", "ssthresh", "pacing_rate")
 _RTT_NUMBERS = ("srtt_us", "rttvar_us", "rto_us")
 
@@ -20,9 +22,7 @@ _RTT_NUMBERS = ("srtt_us", "rttvar_us", "rto_us")
 def reason_of(tcb: Tcb, error: Exception) -> str:
     """What to tell the users of `tcb`, naming the part at fault; "" when none is."""
     parts = {id(part): kind for kind, part in _parts(tcb)}
-    found = _part_within(error.__traceback__, parts)
-    if found is None and isinstance(error, AttributeError) and id(error.obj) in parts:
-        found = error.obj  # the core has looked for what the class should have set
+    found = _at_fault(parts, error)
     for kind, part in _parts(tcb):
         if part is found:
             continue  # what it has raised tells more
@@ -36,16 +36,31 @@ def reason_of(tcb: Tcb, error: Exception) -> str:
     return raised(parts[id(found)], found.name, error) if found is not None else ""
 
 
+def reason_of_option(option: ExperimentalOption | None, error: Exception) -> str:
+    """As `reason_of`, where there is no TCB yet."""
+    kind = KINDS[OPTION]
+    if option is None or _at_fault({id(option): kind}, error) is None:
+        return ""
+    return raised(kind, option.name, error)
+
+
 def raised(kind: Kind, name: str, error: Exception) -> str:
     """The words for a part that has raised `error`."""
     return f"{kind.words} {name!r} raised {type(error).__name__}: {error}"
 
 
 def _parts(tcb: Tcb) -> Iterator[tuple[Kind, Any]]:
-    for kind in KINDS.values():
+    for kind in (*KINDS.values(), _OBSERVER):
         part = getattr(tcb, kind.slot, None) if kind.slot else None
         if part is not None:
             yield kind, part
+
+
+def _at_fault(parts: dict[int, Kind], error: Exception) -> Any:
+    found = _part_within(error.__traceback__, parts)
+    if found is None and isinstance(error, AttributeError) and id(error.obj) in parts:
+        return error.obj  # the core has looked for what the class should have set
+    return found
 
 
 def _part_within(trace: TracebackType | None, parts: dict[int, Kind]) -> Any:

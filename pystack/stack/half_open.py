@@ -11,6 +11,7 @@ from typing import Final
 from pystack.config import Config
 from pystack.stack.listener import Listener
 from pystack.tcp import calls, ecn, emit, options, output, timestamps, window
+from pystack.tcp.experiment import ExperimentalOption
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import is_v4
 from pystack.wire.batch import TxBatch
@@ -44,12 +45,14 @@ class HalfOpen:
     __slots__ = ("key", "listener", "iss", "irs", "snd_mss", "adv_mss", "snd_wscale",
                  "rcv_wscale", "ts_ok", "sack_ok", "ts_recent", "ts_offset", "peer_wnd", "wnd",
                  "first_sent_us", "repeats", "due_us", "wake_at_us", "ack_seen", "tos", "ttl",
-                 "df", "ident", "challenge_us", "ecn", "ect_ok", "ect")  # fmt: skip
+                 "df", "ident", "challenge_us", "ecn", "ect_ok", "ect",
+                 "option")  # fmt: skip
 
     def __init__(
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
-        mtu: int,
+        mtu: int, option: ExperimentalOption | None = None,
     ) -> None:  # fmt: skip
+        """`option` is the connection's experimental one, which has seen the SYN, or None."""
         v4 = is_v4(seg.key)
         self.key = seg.key
         self.listener = listener
@@ -86,6 +89,7 @@ class HalfOpen:
         self.ecn = ecn.answer(config, listener.ecn, seg)
         self.ect_ok = self.ecn != ecn.OFF
         self.ect = listener.ect if self.ect_ok else 0  # of the SYN,ACK itself
+        self.option = option
 
     # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
     def segment_arrives(self, seg: Segment, now_us: int) -> int:
@@ -147,6 +151,8 @@ class HalfOpen:
             self.adv_mss, self.sack_ok, self.ts_ok, options.timestamp(self.ts_offset, now_us),
             self.ts_recent, self.rcv_wscale,
         )  # fmt: skip
+        if self.option is not None:
+            opts = self.option.syn_options(True, opts, now_us)
         return emit.bare(
             tx, self.key, self.iss, (self.irs + 1) & MASK,
             SYN | ACK | ecn.syn_ack_flags(self.ecn), self.wnd, opts,
@@ -165,6 +171,13 @@ class HalfOpen:
             self.tos, self.ttl, self.ident, self.df,
         )  # fmt: skip
 
+    def send_reset(self, tx: TxBatch) -> bool:
+        """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>: it can't go on. False if the batch is full."""
+        return emit.bare(
+            tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK, RST | ACK, 0, b"",
+            self.tos, self.ttl, self.ident, self.df,
+        )  # fmt: skip
+
     def next_repeat(self, config: Config, now_us: int) -> None:
         """When to send the SYN,ACK again: 1, 2, 4 … s apart."""
         wait_us = config.tcp_rto_initial_ms * 1000 << min(self.repeats, 20)
@@ -174,6 +187,7 @@ class HalfOpen:
         """Fill a fresh TCB, in SYN_RECEIVED, with what was agreed on."""
         if self.listener.settings is not None:
             self.listener.settings(tcb)
+        tcb.option = self.option
         tcb.set_send_sequence(self.iss)
         tcb.set_receive_sequence(self.irs)
         options.take_agreed(

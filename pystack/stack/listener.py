@@ -19,7 +19,7 @@ class Listener:
 
     __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept",
                  "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
-                 "half_open", "told", "ecn", "ect")  # fmt: skip
+                 "half_open", "told", "option", "ecn", "ect")  # fmt: skip
 
     def __init__(
         self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
@@ -42,6 +42,7 @@ class Listener:
         self.half_open = 0
         self.ecn = False  # its congestion control wants ECN, whatever `tcp_ecn` says
         self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
+        self.option = ""  # name of an experimental option, "" for the stack's
         self.told = False  # its owner will be told after the batch
 
     def accept(self) -> Tcb | None:

@@ -6,14 +6,17 @@ RFC 9293 §3.10.7.1 (CLOSED) and §3.10.7.2 (LISTEN), the tables that lead to th
 
 from __future__ import annotations
 
+from errno import ECONNABORTED
 from typing import TYPE_CHECKING
 
+from pystack.stack import blame, variants
 from pystack.stack import half_open as handshaking
 from pystack.stack import time_wait as waiting
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.listener import Listener
 from pystack.stack.time_wait import TimeWait
 from pystack.tcp import isn
+from pystack.tcp.experiment import ExperimentalOption
 from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import ANY_V4, ANY_V6, is_unicast_source, is_v4
@@ -25,6 +28,7 @@ from pystack.wire.consts import (
     DROP_NOT_FOR_US,
     DROP_SYN_QUEUE_FULL,
     FIN,
+    HAS_EXPERIMENT,
     RST,
     SYN,
 )
@@ -120,9 +124,15 @@ def _on_syn(
             iss = host.next_isn(key, now_us)
         except OSError:
             return  # told already; the peer may try again
+    try:
+        option = _option_for(host, listener, seg, now_us)
+    except OSError as error:
+        host.part_failed(str(error.strerror), error)
+        host.send_reset(seg)
+        return
     half_open = HalfOpen(
         listener, seg, config, iss & MASK,
-        isn.timestamp_offset(host.secret, key), host.mtu,
+        isn.timestamp_offset(host.secret, key), host.mtu, option,
     )  # fmt: skip
     if not is_v4(key):
         half_open.ident = isn.keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
@@ -133,9 +143,41 @@ def _on_syn(
     half_open.first_sent_us = now_us
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
-    half_open.send_syn_ack(host.tx, now_us)
     if host.trace is not None:
         host.trace.state(key, LISTEN, SYN_RECEIVED, now_us)
+    _send_syn_ack(host, half_open, now_us)
+
+
+def _option_for(
+    host: HostCore, listener: Listener, seg: Segment, now_us: int
+) -> ExperimentalOption | None:
+    """The experimental option of a connection that begins, which has seen the SYN. Raises OSError
+    for one that can't be made or raises."""
+    name = listener.option or host.config.tcp_experimental_option
+    option: ExperimentalOption | None = variants.make(variants.OPTION, name)
+    if option is not None and seg.options & HAS_EXPERIMENT:
+        try:
+            option.take(seg, now_us)
+        except Exception as error:
+            reason = blame.reason_of_option(option, error)
+            if not reason:
+                raise
+            raise OSError(ECONNABORTED, reason) from error
+    return option
+
+
+def _send_syn_ack(host: HostCore, half_open: HalfOpen, now_us: int) -> bool:
+    """Whether it was sent. An experimental option that raises ends the attempt."""
+    try:
+        return half_open.send_syn_ack(host.tx, now_us)
+    except Exception as error:
+        reason = blame.reason_of_option(half_open.option, error)
+        if not reason:
+            raise
+        host.part_failed(reason, error)
+    half_open.send_reset(host.tx)
+    host.forget_half_open(half_open)
+    return False
 
 
 def _for_half_open(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: int) -> None:
@@ -143,7 +185,7 @@ def _for_half_open(host: HostCore, half_open: HalfOpen, seg: Segment, now_us: in
     if answer == handshaking.COMPLETE:
         _complete(host, half_open, seg, now_us)
     elif answer == handshaking.SYN_AGAIN:
-        half_open.send_syn_ack(host.tx, now_us)
+        _send_syn_ack(host, half_open, now_us)
     elif answer == handshaking.ACKNOWLEDGE:
         if half_open.may_acknowledge(host.config, now_us) and host.shared.take_challenge(now_us):
             half_open.send_ack(host.tx, now_us)
@@ -192,7 +234,7 @@ def half_open_due(host: HostCore, half_open: HalfOpen, now_us: int) -> None:
     half_open.repeats += 1
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
-    if half_open.repeats_aloud() and half_open.send_syn_ack(host.tx, now_us):
+    if half_open.repeats_aloud() and _send_syn_ack(host, half_open, now_us):
         host.counters.retrans_segs += 1
 
 

@@ -139,6 +139,7 @@ class ConnectionTable:
         if key in self.connections:
             raise OSError(EADDRINUSE, "that connection exists")
         tcb = self._make_tcb(key)
+        tcb.option = variants.make(variants.OPTION, self.config.tcp_experimental_option)
         if settings is not None:
             settings(tcb)
         self.register(tcb)
@@ -160,6 +161,7 @@ class ConnectionTable:
         """The TCB that takes over from a half-open record, registered in its place. Raises OSError
         for a part that can't be made or raises."""
         tcb = self._make_tcb(half_open.key)
+        tcb.option = half_open.option
         tcb.watch = None  # the change to SYN_RECEIVED was that of the record
         try:
             half_open.make_tcb(tcb)

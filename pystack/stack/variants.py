@@ -21,10 +21,12 @@ from pystack.config import Config
 from pystack.tcp import (
     ack_policies,
     delayed_ack,
+    experiment,
     initial_window,
     isn,
     loss,
     nagle,
+    options,
     pacing,
     rack,
     recovery,
@@ -39,6 +41,8 @@ Factory = Callable[..., Any]
 CONGESTION_CONTROL: Final = "congestion_control"
 ISN: Final = "isn"
 LOSS_RECOVERY: Final = "loss_recovery"
+OPTION: Final = "option"
+NONE: Final = "none"  # the name of no experimental option
 _FAMILY: Final = "-n"
 _LONGEST_NAME: Final = 31
 
@@ -66,6 +70,8 @@ KINDS: Final = {
              initial_window.InitialWindow),
         Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss", loss.LossDetection),
         Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", pacing.Pacing),
+        Kind(OPTION, "experimental option", "tcp_experimental_option", "option",
+             experiment.ExperimentalOption),
         Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator),
         Kind(CONGESTION_CONTROL, "congestion control", "tcp_congestion_control", "cc",
              CongestionControl),
@@ -92,6 +98,7 @@ _factories: Final[dict[str, dict[str, Factory]]] = {
         "rack": rack.Rack, "rfc6675": loss.Rfc6675, "newreno": loss.NewReno,
     },
     "pacing": {"fq": pacing.Pacing},
+    OPTION: {NONE: type(None)},
     ISN: {"rfc6528": isn.Rfc6528},
 }
 _shared: Final[dict[tuple[str, str], Part]] = {}  # parts that serve all connections
@@ -99,7 +106,7 @@ _by_setting: Final = {kind.setting: kind.name for kind in KINDS.values()}
 _of_connections: Final = [
     (kind.name, kind.slot, kind.setting)
     for kind in KINDS.values()
-    if kind.slot and kind.name != CONGESTION_CONTROL
+    if kind.slot and kind.name not in (CONGESTION_CONTROL, OPTION)
 ]
 
 
@@ -184,7 +191,9 @@ def make(kind: str, name: str, *given: Any) -> Any:
     if part is not None:
         return part
     factory, number = _find(kind, name)
-    made: Part = _called(kind, name, factory, number or given)
+    made: Part | None = _called(kind, name, factory, number or given)
+    if made is None:
+        return None
     made.name = name
     if made.shared and not given:
         _shared[kind, name] = made
@@ -212,7 +221,7 @@ def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> A
     except Exception as error:
         raise OSError(EINVAL, f"{words} {name!r} can't be made: {error}") from error
     base = KINDS[kind].base
-    if not isinstance(part, base):
+    if not isinstance(part, base) and not (part is None and name == NONE):
         raise OSError(EINVAL, f"{words} {name!r} can't be made: {part!r} is no {base.__name__}")
     return part
 
@@ -228,7 +237,8 @@ def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl
 
 
 def equip(tcb: Tcb) -> None:
-    """Give a new connection the parts that its stack's settings say."""
+    """Give a new connection the parts that its stack's settings say, but for the experimental
+    option, which may be there already."""
     config = tcb.config
     for kind, slot, setting in _of_connections:
         setattr(tcb, slot, make(kind, getattr(config, setting)))
@@ -238,10 +248,24 @@ def choose(tcb: Tcb, chosen: Iterable[tuple[str, str]]) -> None:
     """Give a connection other parts, where they are not the ones it has. Raises as `check`."""
     for kind, name in chosen:
         slot = KINDS[kind].slot
-        if getattr(tcb, slot).name != name:
+        if name_of(getattr(tcb, slot)) != name:
             setattr(tcb, slot, make(kind, name))
             if kind == LOSS_RECOVERY and tcb.state >= ESTABLISHED:
                 recovery.loss_chosen(tcb)
+            elif kind == OPTION:
+                options.set_eff_mss(tcb)
+
+
+def of(tcb: Tcb | None, kind: str) -> Any:
+    """The part that a connection has, None for none. Raises OSError ENOENT for an unknown kind."""
+    names(kind)
+    slot = KINDS[kind].slot
+    return getattr(tcb, slot) if tcb is not None and slot else None
+
+
+def name_of(part: Any) -> str:
+    """What a part was asked for by; there may be none, of an experimental option."""
+    return NONE if part is None else str(part.name)
 
 
 def check_for_socket(kind: str) -> None:
@@ -258,7 +282,7 @@ def in_use(tcb: Tcb | None, chosen: dict[str, str], config: Config) -> list[tupl
         if not kind.slot:
             name = getattr(config, kind.setting)
         elif tcb is not None:
-            name = getattr(tcb, kind.slot).name
+            name = name_of(getattr(tcb, kind.slot))
         else:
             name = chosen.get(kind.name) or getattr(config, kind.setting)
         found.append((kind.name, name))

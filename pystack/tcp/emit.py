@@ -7,6 +7,7 @@ Fills what every segment has: acknowledgment, window, timestamps, SACK blocks; s
 from __future__ import annotations
 
 from pystack.tcp import delayed_ack, ecn, options, receive, window
+from pystack.tcp.experiment import OPTIONS_MOST, sack_blocks
 from pystack.tcp.tcb import Tcb
 from pystack.wire import codec
 from pystack.wire.address import is_v4
@@ -19,11 +20,28 @@ _DSCP_MASK = 0xFC
 
 
 def sack_space(tcb: Tcb) -> int:
-    """Option octets that the SACK blocks of the next ACK take."""
+    """Option octets that the SACK blocks of the next segment with text take."""
     blocks = len(tcb.recvbuf.blocks()) + (tcb.dsack is not None)
-    if not blocks:
-        return 0
-    return 4 + 8 * min(blocks, 3 if tcb.ts_ok else 4)
+    if blocks:
+        taken = tcb.option.data_space() if tcb.option is not None else 0
+        blocks = min(blocks, sack_blocks(tcb.ts_ok, taken))
+    return 4 + 8 * blocks if blocks else 0
+
+
+def _option_octets(
+    tcb: Tcb, sacks: bool, seq: int, length: int, flags: int, now_us: int
+) -> bytes:
+    """All options but timestamps: SACK blocks, as far as the experimental option leaves room."""
+    mine = b""
+    taken = 0
+    option = tcb.option
+    if option is not None and not flags & RST:
+        mine = option.segment_octets(seq - tcb.iss - 1, length, flags, tcb.ts_ok, now_us)
+        taken = max(len(mine), option.data_space()) if length else len(mine)
+    most = sack_blocks(tcb.ts_ok, taken) if sacks else 0
+    if not most:
+        return mine
+    return options.sack_option(receive.take_blocks(tcb, most)) + mine
 
 
 def segment(
@@ -36,14 +54,15 @@ def segment(
     """
     ts_ok = tcb.ts_ok
     opts = b""
-    if tcb.sack_ok and (tcb.dsack is not None or tcb.recvbuf.ooo_bytes):
-        header = tcb_headers(tcb) + sack_space(tcb)
-        off = tx.reserve(header + length, mss if length > mss else 0)
+    header = tcb_headers(tcb)
+    sacks = tcb.sack_ok and (tcb.dsack is not None or tcb.recvbuf.ooo_bytes > 0)
+    if sacks or tcb.option is not None:
+        off = tx.reserve(header + OPTIONS_MOST + length, mss if length > mss else 0)
         if off < 0:
             return False
-        opts = options.sack_option(receive.take_blocks(tcb, 3 if ts_ok else 4))
+        opts = _option_octets(tcb, sacks, seq, length, flags, now_us)
+        header += len(opts)
     else:
-        header = tcb_headers(tcb)
         off = tx.reserve(header + length, mss if length > mss else 0)
         if off < 0:
             return False
@@ -92,6 +111,8 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     opts = options.syn_options(
         tcb.adv_mss, tcb.sack_ok, tcb.ts_ok, tsval, tcb.ts_recent if with_ack else 0, wscale
     )
+    if tcb.option is not None:
+        opts = tcb.option.syn_options(with_ack, opts, now_us)
     wnd = window.initial_window(
         tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
     )

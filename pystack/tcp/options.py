@@ -137,6 +137,8 @@ def set_eff_mss(tcb: Tcb) -> None:
     mss = min(max(mss, tcb.config.tcp_min_snd_mss), MAX_RUN)
     if tcb.ts_ok:
         mss -= TIMESTAMPS_SPACE
+    if tcb.option is not None:
+        mss -= tcb.option.data_space()
     if mss != tcb.eff_mss:
         tcb.eff_mss = mss
         tcb.cc.on_mss(mss)

@@ -22,6 +22,7 @@ from pystack.tcp import (
     timers,
     tlp,
 )
+from pystack.tcp.experiment import OPTIONS_MOST
 from pystack.tcp.options import MAX_RUN
 from pystack.tcp.scoreboard import Run
 from pystack.tcp.states import (
@@ -170,8 +171,8 @@ def _resend(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         length = run.end - run.start
         if length > limit:
             length = limit - limit % mss or min(limit, length)
-        if tcb.snd_up > tcb.snd_una and length > mss:
-            length = mss  # each segment has its own urgent pointer
+        if length > mss and _goes_alone(tcb):
+            length = mss
         start = run.start
         if not _resend_run(tcb, tx, run, length, mss, now_us):
             return False
@@ -284,8 +285,8 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     may_end = min(wnd_end, cwnd_end)
     run_most = min(MAX_RUN, pacing.run_bytes(tcb, mss))
     run_most -= run_most % mss
-    if tcb.snd_up > una:
-        run_most = mss  # each segment has its own urgent pointer
+    if _goes_alone(tcb):
+        run_most = mss
     full = True
     fin = tcb.fin_wanted
     while nxt < text_end:
@@ -333,6 +334,11 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if tcb.snd_nxt == una and full and waits:
         expiry.start_persist(tcb, now_us)  # nothing is in flight to wake us
     return full
+
+
+def _goes_alone(tcb: Tcb) -> bool:
+    """Whether each segment has something of its own: urgent pointer, experimental option."""
+    return tcb.snd_up > tcb.snd_una or (tcb.option is not None and tcb.option.goes_alone())
 
 
 def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
@@ -402,7 +408,7 @@ def _output_acks(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
             return False
         tcb.pending &= ~ANY_ACK
     elif tcb.pending & CHALLENGE_ACK:
-        if tx.reserve(emit.tcb_headers(tcb) + emit.sack_space(tcb)) < 0:
+        if tx.reserve(emit.tcb_headers(tcb) + OPTIONS_MOST) < 0:
             return False  # before the budget is touched
         tcb.pending &= ~CHALLENGE_ACK
         if _may_challenge(tcb, now_us):

@@ -33,6 +33,7 @@ from pystack.wire.consts import (
     DROP_PAWS,
     DROP_RST_REFUSED,
     FIN,
+    HAS_EXPERIMENT,
     HAS_TIMESTAMPS,
     PSH,
     RST,
@@ -43,6 +44,7 @@ from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, unwrap
 
 _PLAIN: Final = ~PSH  # flags that the fast path does not look at
+_FAST_OPTIONS: Final = HAS_TIMESTAMPS | HAS_EXPERIMENT  # options that it looks at
 
 
 def segment_arrives(tcb: Tcb, seg: Segment, now_us: int) -> int:
@@ -72,6 +74,8 @@ def segment_arrives(tcb: Tcb, seg: Segment, now_us: int) -> int:
         return answer
     if seg.options & HAS_TIMESTAMPS and tcb.ts_ok:
         timestamps.remember(tcb, seg, seq, now_us)
+    if seg.options & HAS_EXPERIMENT and tcb.option is not None:
+        tcb.option.take(seg, now_us)
     if seg.flags & URG:
         urgent.on_urgent(tcb, seg, seq)  # sixth
     if seg.length or seg.flags & FIN:
@@ -88,7 +92,7 @@ def _fast_path(tcb: Tcb, seg: Segment, now_us: int) -> bool:
     if seg.length > tcb.rcv_adv - rcv_nxt:
         return False
     if tcb.ts_ok:
-        if not seg.options & HAS_TIMESTAMPS:
+        if seg.options & _FAST_OPTIONS != HAS_TIMESTAMPS:
             return False
         tsval = seg.tsval
         if tsval != tcb.ts_recent:
@@ -99,6 +103,8 @@ def _fast_path(tcb: Tcb, seg: Segment, now_us: int) -> bool:
             timestamps.remember(tcb, seg, rcv_nxt, now_us)
         elif not ack.on_ack(tcb, seg, rcv_nxt, now_us):
             return True
+    elif seg.options & HAS_EXPERIMENT:
+        return False
     elif not ack.on_ack(tcb, seg, rcv_nxt, now_us):
         return True
     if seg.length:

@@ -8,7 +8,15 @@ from typing import Final
 from pystack.tcp import ack, ecn, handshake, options, timestamps
 from pystack.tcp.states import SYN_RECEIVED, end, set_state
 from pystack.tcp.tcb import ACK_NOW, SEND_SYN, Tcb
-from pystack.wire.consts import ACK, DROP_BAD_ACK, DROP_NO_ACK, HAS_TIMESTAMPS, RST, SYN
+from pystack.wire.consts import (
+    ACK,
+    DROP_BAD_ACK,
+    DROP_NO_ACK,
+    HAS_EXPERIMENT,
+    HAS_TIMESTAMPS,
+    RST,
+    SYN,
+)
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK
 
@@ -47,6 +55,8 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
         tcb.shared.counters.dropped[DROP_NO_ACK] += 1
         return HANDLED
     tcb.set_receive_sequence(seg.seq)
+    if seg.options & HAS_EXPERIMENT and tcb.option is not None:
+        tcb.option.take(seg, now_us)
     options.agree(tcb, seg)
     if tcb.ts_ok:
         timestamps.first(tcb, seg.tsval, now_us)

@@ -25,6 +25,7 @@ from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 
 if TYPE_CHECKING:
     from pystack.tcp.delayed_ack import AckPolicy
+    from pystack.tcp.experiment import ExperimentalOption
     from pystack.tcp.initial_window import InitialWindow
     from pystack.tcp.loss import LossDetection
     from pystack.tcp.nagle import NaglePolicy
@@ -58,6 +59,7 @@ class Tcb:
         "wake_at_us",
         # parts that can be replaced: set by the stack (`stack.variants`)
         "ack_policy", "rtt_estimator", "nagle_policy", "initial_window", "loss", "pacing",
+        "option",
         # emit: ident. states: state, error. calls: failure. Bit sets: pending, events
         "state", "error", "failure", "pending", "events",
         # calls: what the user asked for
@@ -134,6 +136,7 @@ class Tcb:
         self.initial_window: InitialWindow
         self.loss: LossDetection
         self.pacing: Pacing
+        self.option: ExperimentalOption | None
         self.state = states.CLOSED
         self.error = 0
         self.failure = ""  # which replaceable part has ended the connection, and how

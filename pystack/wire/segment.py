@@ -98,6 +98,11 @@ class Segment:
         at = self.text + skip
         return bytes(self.arena[at : at + length])
 
+    def option_octets(self) -> bytes:
+        """A copy of all options of the TCP header. Their lengths are sound (the parser has looked),
+        up to an end-of-options octet."""
+        return bytes(self.arena[self.upper + consts.TCP_HEADER : self.text])
+
     def sack_blocks(self) -> list[tuple[int, int]]:
         """The SACK option's blocks as (left, right), as on the wire, in their order."""
         edges = SACK_EDGES.unpack_from(self.records, self.index * RECORD_SIZE + SACK_OFFSET)
