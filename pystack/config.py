@@ -46,6 +46,7 @@ class Config:
     tcp_rto_initial_ms: int = 1_000
     tcp_early_retrans: int = 3  # tail loss probes (3, 4) or not
     tcp_frto: int = 2  # 0 off
+    tcp_min_rtt_wlen: int = 300
     # -- sending ----------------------------------------------------------------------------
     tcp_congestion_control: str = "reno"
     tcp_initial_cwnd: int = 10  # segments, RFC 6928 (per route in Linux: `initcwnd`)
@@ -148,6 +149,7 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
     "tcp_rto_initial_ms": (1, 120_000),
     "tcp_initial_cwnd": (1, 65535),
     "tcp_early_retrans": (0, 4),
+    "tcp_min_rtt_wlen": (0, 86_400),
     "tcp_pacing_ss_ratio": (1, 1000),
     "tcp_pacing_ca_ratio": (1, 1000),
     "tcp_min_tso_segs": (1, 45),

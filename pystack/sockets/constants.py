@@ -58,6 +58,7 @@ SO_SNDLOWAT: Final = 19
 SO_ACCEPTCONN: Final = 30
 SO_PROTOCOL: Final = 38
 SO_DOMAIN: Final = 39
+SO_MAX_PACING_RATE: Final = 47
 
 # -- IPPROTO_TCP ----------------------------------------------------------------------------------
 TCP_NODELAY: Final = 1

@@ -6,6 +6,7 @@ Linux's, checked against a kernel by the tests.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EINVAL, ENOENT, ENOTCONN
@@ -26,7 +27,7 @@ from pystack.sockets.tcp_info import TcpInfo
 from pystack.stack import variants
 from pystack.tcp import calls, reports
 from pystack.tcp.states import CLOSED, LISTEN
-from pystack.tcp.tcb import Tcb
+from pystack.tcp.tcb import UNLIMITED, Tcb
 
 if TYPE_CHECKING:
     from pystack.sockets.socket import Socket
@@ -138,6 +139,21 @@ def _set_linger(sock: Socket, settings: Settings, value: bytes) -> None:
 
 def _get_linger(sock: Socket) -> bytes:
     return _LINGER.pack(sock.settings.linger, sock.settings.linger_time)
+
+
+def _set_max_pacing_rate(sock: Socket, settings: Settings, value: bytes) -> None:
+    """Linux: an unsigned int, all ones for no bound, or an unsigned long."""
+    if len(value) < 4:
+        raise fault(EINVAL)
+    if len(value) >= 8:
+        settings.max_pacing_rate = int.from_bytes(value[:8], sys.byteorder)
+    else:
+        rate = int.from_bytes(value[:4], sys.byteorder)
+        settings.max_pacing_rate = UNLIMITED if rate == _UNSIGNED else rate
+
+
+def _get_max_pacing_rate(sock: Socket) -> bytes:
+    return sock.settings.max_pacing_rate.to_bytes(8, sys.byteorder)
 
 
 # -- IPPROTO_TCP ----------------------------------------------------------------------------------
@@ -298,6 +314,10 @@ _SOCKET: Final = {
     c.SO_ACCEPTCONN: Option(lambda sock: int(sock.state == LISTEN)),
     c.SO_PROTOCOL: _fixed(c.IPPROTO_TCP),
     c.SO_DOMAIN: Option(lambda sock: sock.family),
+    c.SO_MAX_PACING_RATE: Option(
+        _get_max_pacing_rate, _set_max_pacing_rate,
+        lambda s, tcb: calls.set_max_pacing_rate(tcb, s.max_pacing_rate), raw=True,
+    ),
 }
 
 _TCP: Final = {

@@ -14,7 +14,7 @@ from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
 from pystack.stack import variants
 from pystack.stack.listener import Listener
 from pystack.tcp import calls, recording
-from pystack.tcp.tcb import Tcb
+from pystack.tcp.tcb import UNLIMITED, Tcb
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4
 
@@ -53,6 +53,7 @@ class Settings:
     variants: tuple[tuple[str, str], ...] = ()  # kind and name, congestion control apart
     user_timeout: int = 0
     notsent_lowat: int = 0
+    max_pacing_rate: int = UNLIMITED
     tos: int = 0
     tclass: int = 0
     ttl: int = -1
@@ -93,6 +94,8 @@ class Settings:
             calls.set_user_timeout(tcb, self.user_timeout * 1000)
         if self.notsent_lowat:
             self.apply_notsent_lowat(tcb)
+        if self.max_pacing_rate != UNLIMITED:
+            calls.set_max_pacing_rate(tcb, self.max_pacing_rate)
         if self.congestion:
             self.apply_congestion(tcb)
         if self.variants:

@@ -104,7 +104,13 @@ class TcpInfo:
     tcpi_data_segs_out: int = 0
     tcpi_bytes_sent: int = 0
     tcpi_bytes_retrans: int = 0
+    tcpi_delivered: int = 0
     tcpi_delivered_ce: int = 0
+    tcpi_delivery_rate: int = 0
+    tcpi_delivery_rate_app_limited: int = 0
+    tcpi_max_pacing_rate: int = NO_PACING
+    tcpi_dsack_dups: int = 0
+    tcpi_reord_seen: int = 0
     tcpi_rcv_ooopack: int = 0
     tcpi_snd_wnd: int = 0
     tcpi_rcv_wnd: int = 0
@@ -126,19 +132,21 @@ class TcpInfo:
         return _LAYOUT.pack(
             self.tcpi_state, self.tcpi_ca_state, self.tcpi_retransmits & 0xFF,
             self.tcpi_probes & 0xFF, self.tcpi_backoff & 0xFF, self.tcpi_options,
-            self.tcpi_snd_wscale | self.tcpi_rcv_wscale << 4, 0,
+            self.tcpi_snd_wscale | self.tcpi_rcv_wscale << 4, self.tcpi_delivery_rate_app_limited,
             self.tcpi_rto, self.tcpi_ato, self.tcpi_snd_mss, self.tcpi_rcv_mss,
             self.tcpi_unacked, self.tcpi_sacked, self.tcpi_lost, self.tcpi_retrans, 0,
             self.tcpi_last_data_sent & 0xFFFF_FFFF, 0, self.tcpi_last_data_recv & 0xFFFF_FFFF,
             self.tcpi_last_ack_recv & 0xFFFF_FFFF, self.tcpi_pmtu, 0, self.tcpi_rtt,
             self.tcpi_rttvar, self.tcpi_snd_ssthresh, self.tcpi_snd_cwnd, self.tcpi_advmss,
             self.tcpi_reordering, 0, self.tcpi_rcv_space, self.tcpi_total_retrans,
-            self.tcpi_pacing_rate, NO_PACING, self.tcpi_bytes_acked, self.tcpi_bytes_received,
+            self.tcpi_pacing_rate, self.tcpi_max_pacing_rate, self.tcpi_bytes_acked,
+            self.tcpi_bytes_received,
             self.tcpi_segs_out & 0xFFFF_FFFF, self.tcpi_segs_in & 0xFFFF_FFFF,
             self.tcpi_notsent_bytes, self.tcpi_min_rtt, self.tcpi_data_segs_in & 0xFFFF_FFFF,
             self.tcpi_data_segs_out & 0xFFFF_FFFF,
-            0, 0, 0, 0, 0, self.tcpi_delivered_ce & 0xFFFF_FFFF,
-            self.tcpi_bytes_sent, self.tcpi_bytes_retrans, 0, 0,
+            self.tcpi_delivery_rate, 0, 0, 0, self.tcpi_delivered & 0xFFFF_FFFF,
+            self.tcpi_delivered_ce & 0xFFFF_FFFF, self.tcpi_bytes_sent, self.tcpi_bytes_retrans,
+            self.tcpi_dsack_dups & 0xFFFF_FFFF, self.tcpi_reord_seen,
             self.tcpi_rcv_ooopack & 0xFFFF_FFFF, self.tcpi_snd_wnd, self.tcpi_rcv_wnd, 0,
         )  # fmt: skip
 
@@ -189,7 +197,8 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_advmss=tcb.adv_mss - (TIMESTAMPS_SPACE if tcb.ts_ok and synchronised else 0),
         tcpi_rcv_space=tcb.space_bytes,
         tcpi_total_retrans=tcb.total_retrans,
-        tcpi_pacing_rate=cc.pacing_rate or NO_PACING,
+        tcpi_pacing_rate=tcb.pacing_rate or NO_PACING,
+        tcpi_max_pacing_rate=tcb.max_pacing_rate,
         tcpi_bytes_acked=tcb.bytes_acked,
         tcpi_bytes_received=tcb.bytes_received,
         tcpi_segs_out=tcb.segs_out,
@@ -200,7 +209,12 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_data_segs_out=tcb.data_segs_out,
         tcpi_bytes_sent=tcb.bytes_sent,
         tcpi_bytes_retrans=tcb.bytes_retrans,
+        tcpi_delivered=segments(board.delivered),
         tcpi_delivered_ce=tcb.delivered_ce,
+        tcpi_delivery_rate=tcb.delivery_rate,
+        tcpi_delivery_rate_app_limited=int(tcb.delivery_app_limited),
+        tcpi_dsack_dups=tcb.dsack_dups,
+        tcpi_reord_seen=int(board.reordering_seen),
         tcpi_rcv_ooopack=tcb.ooo_segs,
         tcpi_snd_wnd=tcb.snd_wnd,
         tcpi_rcv_wnd=max(tcb.rcv_adv - tcb.rcv_nxt, 0),

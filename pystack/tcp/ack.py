@@ -107,7 +107,7 @@ def syn_acked(tcb: Tcb, seg: Segment, now_us: int) -> None:
     tcb.last_ack_us = now_us
     timers.arm_rto(tcb, 0)
     if rtt_us >= 0:
-        rtt.take_sample(tcb, rtt_us)
+        rtt.take_sample(tcb, rtt_us, now_us)
 
 
 def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
@@ -128,7 +128,7 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
     if rtt_us < 0:
         rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     if rtt_us >= 0:  # else Karn: a backed-off RTO stays until a sample is had
-        rtt.take_sample(tcb, rtt_us)
+        rtt.take_sample(tcb, rtt_us, now_us)
     sndbuf = tcb.sndbuf
     text_end = sndbuf.end_seq
     tcb.snd_una = ack
@@ -160,7 +160,7 @@ def _sack_alone(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
     if not board.newly_delivered and not duplicate:
         return
     if board.sack_rtt_us >= 0:
-        rtt.take_sample(tcb, board.sack_rtt_us)
+        rtt.take_sample(tcb, board.sack_rtt_us, now_us)
     recovery.on_ack(tcb, seg, 0, flight, prior_pipe, duplicate, now_us)
     if tcb.tlp_at_us:
         tlp.schedule(tcb, now_us)  # losses are found by the blocks from here on

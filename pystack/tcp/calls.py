@@ -216,6 +216,11 @@ def set_window_clamp(tcb: Tcb, clamp: int) -> None:
     tcb.window_clamp = clamp
 
 
+def set_max_pacing_rate(tcb: Tcb, rate: int) -> None:
+    """SO_MAX_PACING_RATE, bytes/s."""
+    tcb.max_pacing_rate = rate
+
+
 def set_notsent_lowat(tcb: Tcb, lowat: int) -> None:
     """TCP_NOTSENT_LOWAT, bytes."""
     tcb.notsent_lowat = lowat

@@ -1,6 +1,6 @@
 """The one exit: what leaves, in which order, and how much (RFC 9293 §3.7.4, §3.8).
 
-Writes `snd_nxt`, `snd_sml`, `last_sent_us`, `opened_us`, the counts of what left, `cwnd_limited`
+Writes `snd_nxt`, `snd_sml`, `last_sent_us`, `opened_us`, the counts of what left, `cwnd_…`
 and `last_challenge_us`. Everything else marks; `output` looks at the marks once per batch:
 RST, SYN, repeats of lost runs, new text and FIN, window probe, then an ACK if nothing carried
 it. It sends in runs of up to 64 KB that the device (or `wire.batch`) cuts by the MSS.
@@ -324,6 +324,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         if tcb.release_us > now_us and pacing.holds(tcb, now_us):
             return True
     tcb.cwnd_limited = nxt < text_end and cwnd_end < wnd_end and cwnd_end - nxt < mss
+    _validate_cwnd(tcb, now_us)
     if text_end - nxt < mss and cwnd_end > nxt and not tcb.scoreboard.lost_bytes:
         delivery.note_app_limited(tcb.scoreboard, tcb.pipe)
     if full and fin and nxt == text_end and nxt < wnd_end:
@@ -348,6 +349,24 @@ def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
     if tcb.cork or tcb.push_seq < text_end:
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)
+
+
+def _validate_cwnd(tcb: Tcb, now_us: int) -> None:
+    """Whether the window was used in full of late (RFC 2861 §3, Linux: tcp_cwnd_validate)."""
+    cc = tcb.cc
+    pipe = tcb.pipe
+    if tcb.cwnd_limited or (cc.cwnd < cc.ssthresh and 2 * pipe > cc.cwnd):
+        tcb.cwnd_used = 0
+        tcb.cwnd_full_us = now_us
+        return
+    if pipe > tcb.cwnd_used:
+        tcb.cwnd_used = pipe
+    if now_us - tcb.cwnd_full_us >= tcb.rto_us and not tcb.recovery:
+        config = tcb.config
+        if config.tcp_slow_start_after_idle and tcb.cwnd_full_us:
+            cc.on_app_limited(tcb.cwnd_used, tcb.initial_window.in_bytes(tcb.eff_mss, config))
+        tcb.cwnd_used = 0
+        tcb.cwnd_full_us = now_us
 
 
 def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> None:

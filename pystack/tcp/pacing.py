@@ -13,9 +13,8 @@ from pystack.cc.base import CongestionControl
 from pystack.config import Config
 from pystack.tcp import timers
 from pystack.tcp.part import Part
-from pystack.tcp.tcb import Tcb
+from pystack.tcp.tcb import UNLIMITED, Tcb
 
-UNLIMITED: Final = 0xFFFF_FFFF_FFFF_FFFF  # SO_MAX_PACING_RATE's default
 CREDIT_US: Final = 1000
 _MAX_RUN: Final = 65535
 _RUN_SHIFT: Final = 10  # Linux's sk_pacing_shift: about a millisecond's worth
@@ -55,9 +54,11 @@ class Pacing(Part):
 
 def update(tcb: Tcb) -> None:
     """After each ACK: the rate by the windows as they are now."""
-    rate = tcb.cc.pacing_rate
+    cc = tcb.cc
+    cc.paced = paced_rate(tcb) > 0
+    rate = cc.pacing_rate
     if not rate:
-        rate = tcb.pacing.rate(tcb.cc, tcb.srtt_us, tcb.config)
+        rate = tcb.pacing.rate(cc, tcb.srtt_us, tcb.config)
     most = tcb.max_pacing_rate
     tcb.pacing_rate = rate if rate < most else most
 

@@ -3,7 +3,8 @@
 RFC 5681 §3.2, 6582, 6675, 8985, 3042, 5682, 6298 §5. What is lost is judged by `tcb.loss` on the
 scoreboard; how much may go during recovery, by `prr`; whether it was spurious, by `spurious`.
 The congestion control owns cwnd and ssthresh; this file tells it. Writes `dup_acks`, `dup_bytes`,
-`limited_from`, `recover`, `recovery`, `by_sack`, `reduced_us`, `retransmits`, `retrans_since_us`.
+`limited_from`, `recover`, `recovery`, `by_sack`, `reduced_us`, `retransmits`, `retrans_since_us`,
+`delivery_rate`, `delivery_app_limited`.
 
 Without SACK (or with the detector `newreno`) duplicate ACKs count: instead of inflating cwnd by a
 segment for each, the same octets are counted in `dup_bytes` as having left the network, so `pipe`
@@ -127,6 +128,10 @@ def _tell(
     sample.cwnd_limited = (
         before == LOSS or tcb.cwnd_limited or (cc.cwnd < cc.ssthresh and 2 * flight > cc.cwnd)
     )
+    rate = sample.delivery_rate
+    if rate and (not sample.app_limited or rate >= tcb.delivery_rate):
+        tcb.delivery_rate = rate
+        tcb.delivery_app_limited = sample.app_limited
     cc.on_sample(sample)
     if acked and before in _GROWS and recovery in _GROWS:
         if not tcb.ce_bytes or cc.scalable:  # no time to grow (RFC 3168 §6.1.2)

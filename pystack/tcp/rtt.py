@@ -1,7 +1,7 @@
 """Round-trip time and retransmission timeout: RFC 6298, with Linux's bounds unless replaced.
 
-Writes `srtt_us`, `rttvar_us`, `rto_us`, `min_rtt_us`, `backoff`, `rtt_samples`. How samples become
-an RTO is a part that can be replaced.
+Writes `srtt_us`, `rttvar_us`, `rto_us`, `min_rtt_…`, `next_min_rtt_…`, `backoff`, `rtt_samples`.
+How samples become an RTO is a part that can be replaced.
 """
 
 from __future__ import annotations
@@ -70,15 +70,31 @@ class Rfc6298(RttEstimator):
         tcb.rto_us = min(rto_us, tcb.config.tcp_rto_max_ms * 1000)
 
 
-def take_sample(tcb: Tcb, rtt_us: int) -> None:
+def take_sample(tcb: Tcb, rtt_us: int, now_us: int) -> None:
     """One measurement, in µs, of a segment that was sent once (or told apart by timestamps)."""
     if rtt_us < 1:
         rtt_us = 1
-    if rtt_us < tcb.min_rtt_us or not tcb.rtt_samples:
-        tcb.min_rtt_us = rtt_us
+    _take_min(tcb, rtt_us, now_us)
     tcb.rtt_estimator.on_sample(tcb, rtt_us)
     tcb.rtt_samples += 1
     tcb.backoff = 0
+
+
+def _take_min(tcb: Tcb, rtt_us: int, now_us: int) -> None:
+    """The least RTT of the last `tcp_min_rtt_wlen` s: a path that has become longer is seen."""
+    if rtt_us <= tcb.min_rtt_us or not tcb.rtt_samples:
+        tcb.min_rtt_us = tcb.next_min_rtt_us = rtt_us
+        tcb.min_rtt_at_us = tcb.next_min_rtt_at_us = now_us
+        return
+    window_us = tcb.config.tcp_min_rtt_wlen * 1_000_000
+    if rtt_us <= tcb.next_min_rtt_us or now_us - tcb.next_min_rtt_at_us > window_us >> 1:
+        tcb.next_min_rtt_us = rtt_us
+        tcb.next_min_rtt_at_us = now_us
+    if now_us - tcb.min_rtt_at_us > window_us:
+        tcb.min_rtt_us = tcb.next_min_rtt_us
+        tcb.min_rtt_at_us = tcb.next_min_rtt_at_us
+        tcb.next_min_rtt_us = rtt_us
+        tcb.next_min_rtt_at_us = now_us
 
 
 def back_off(tcb: Tcb) -> None:

@@ -1,7 +1,8 @@
 """Was it a loss at all? Eifel (RFC 3522), D-SACK (RFC 2883, 3708) and F-RTO (RFC 5682).
 
-Writes `undo_…`, `frto`, `frto_hold`, `undos`, `bytes_spurious`. When all was spurious, the windows
-become what they were before (RFC 4015, as Linux: at once), and so does the timer's backing off.
+Writes `undo_…`, `frto`, `frto_hold`, `dsack_dups`, `undos`, `bytes_spurious`. When all was
+spurious, the windows become what they were before (RFC 4015, as Linux: at once), and so does the
+timer's backing off.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def on_dsack(tcb: Tcb, left: int, right: int) -> None:
     if tcb.undo_seq >= 0 and right > tcb.undo_seq and tcb.undo_bytes > 0:
         tcb.undo_bytes = max(tcb.undo_bytes - (right - left), 0)
     tcb.bytes_spurious += right - left
+    tcb.dsack_dups += 1
     tcb.shared.counters.dsack_recv += 1
 
 

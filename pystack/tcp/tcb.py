@@ -45,6 +45,8 @@ ACK_SOON: Final = 512  # acknowledge after the batch: what follows in it may be 
 PROBE_TAIL: Final = 1024  # a tail loss probe (RFC 8985 §7)
 RETRANSMIT_NOW: Final = 256  # the first lost run goes whatever the window says (fast retransmit)
 
+UNLIMITED: Final = 0xFFFF_FFFF_FFFF_FFFF  # SO_MAX_PACING_RATE's default
+
 ANY_ACK: Final = ACK_NOW | ACK_SOON | CHALLENGE_ACK
 
 Report = tuple[int, int, int, int, int, bytes]  # errno, origin, type, code, info, offender
@@ -77,7 +79,8 @@ class Tcb:
         # output: snd_nxt and what has left
         "snd_nxt", "snd_sml", "last_sent_us", "opened_us",
         "segs_out", "data_segs_out", "bytes_sent",
-        "bytes_retrans", "total_retrans", "cwnd_limited", "last_challenge_us", "sndbuf",
+        "bytes_retrans", "total_retrans", "cwnd_limited", "cwnd_used", "cwnd_full_us",
+        "last_challenge_us", "sndbuf",
         # the receive side. timestamps: ts_recent ts_recent_us. segment_arrives: the next three
         "irs", "ts_recent", "ts_recent_us", "segs_in", "last_seg_us", "rcv_tos",
         # receive: rcv_nxt and text
@@ -94,14 +97,15 @@ class Tcb:
         # urgent
         "rcv_up", "urgent_byte",
         # rtt
-        "srtt_us", "rttvar_us", "rto_us", "min_rtt_us", "backoff", "rtt_samples",
+        "srtt_us", "rttvar_us", "rto_us", "min_rtt_us", "min_rtt_at_us",
+        "next_min_rtt_us", "next_min_rtt_at_us", "backoff", "rtt_samples",
         # recovery
         "dup_acks", "dup_bytes", "limited_from", "recover", "recovery", "by_sack", "reduced_us",
-        "retransmits", "retrans_since_us",
+        "retransmits", "retrans_since_us", "delivery_rate", "delivery_app_limited",
         # prr, spurious, tlp, pacing
         "prr_on", "prr_delivered", "prr_out", "prr_allow", "prr_flight",
-        "undo_seq", "undo_cwnd", "undo_ssthresh", "undo_bytes", "undo_ts", "undo_rto_us", "frto",
-        "frto_hold", "undos", "bytes_spurious",
+        "undo_seq", "undo_cwnd", "undo_ssthresh", "undo_bytes", "undo_ts", "undo_rto_us",
+        "dsack_dups", "frto", "frto_hold", "undos", "bytes_spurious",
         "tlp_end", "tlp_repeat", "tlp_rtt_samples",
         "pacing_rate", "release_us",
         "scoreboard", "cc", "sample",
@@ -164,7 +168,7 @@ class Tcb:
         self.max_seg = 0  # TCP_MAXSEG, 0 for none
         self.window_clamp = 0  # TCP_WINDOW_CLAMP, 0 for none
         self.notsent_lowat = config.tcp_notsent_lowat
-        self.max_pacing_rate = 0xFFFF_FFFF_FFFF_FFFF  # SO_MAX_PACING_RATE
+        self.max_pacing_rate = UNLIMITED  # bytes/s, SO_MAX_PACING_RATE
         self.want_write = False  # a send was short: tell of room
         self.recverr = False
         self.sndbuf_locked = False  # SO_SNDBUF was set: no autotuning
@@ -192,6 +196,8 @@ class Tcb:
         self.bytes_retrans = 0
         self.total_retrans = 0
         self.cwnd_limited = False
+        self.cwnd_used = 0  # the most that was in flight since `cwnd_full_us`
+        self.cwnd_full_us = 0  # when the window was last used in full
         self.last_challenge_us = 0
         self.sndbuf = SendBuffer(config.tcp_wmem[1], shared.memory)
 
@@ -233,6 +239,9 @@ class Tcb:
         self.rttvar_us = 0
         self.rto_us = config.tcp_rto_initial_ms * 1000
         self.min_rtt_us = 0
+        self.min_rtt_at_us = 0
+        self.next_min_rtt_us = 0  # the least of the younger samples, for when that one is too old
+        self.next_min_rtt_at_us = 0
         self.backoff = 0
         self.rtt_samples = 0
         self.dup_acks = 0
@@ -251,6 +260,7 @@ class Tcb:
         self.undo_ssthresh = 0
         self.undo_bytes = -1  # repeated since and not reported as duplicates; -1: nothing yet
         self.undo_rto_us = 0
+        self.dsack_dups = 0
         self.undo_ts = -1  # our timestamp of the first repeat
         self.frto = False
         self.frto_hold = False  # new data goes before repeats
@@ -263,6 +273,8 @@ class Tcb:
         self.release_us = 0
         self.retransmits = 0
         self.retrans_since_us = 0
+        self.delivery_rate = 0  # bytes/s, the last one that tells of the network
+        self.delivery_app_limited = False
         self.soft_error = 0
         self.reports: deque[Report] | None = None
         self.recorder: Any = None  # a recording.Observer

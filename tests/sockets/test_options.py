@@ -38,6 +38,16 @@ OPTIONS: dict[str, tuple[int, int, Any, list[tuple[Any, Any]]]] = {
             (1, "EINVAL"),
         ],
     ),
+    "SO_MAX_PACING_RATE": (
+        SOCKET, c.SO_MAX_PACING_RATE, struct.pack("Q", 0xFFFF_FFFF_FFFF_FFFF),
+        [
+            (1_000_000, struct.pack("Q", 1_000_000)),
+            (struct.pack("I", 3_000_000_000), struct.pack("Q", 3_000_000_000)),
+            (struct.pack("Q", 5 << 32), struct.pack("Q", 5 << 32)),
+            (-1, struct.pack("Q", 0xFFFF_FFFF_FFFF_FFFF)),
+            (b"\1\2", "EINVAL"),
+        ],
+    ),
     "TCP_NODELAY": (TCP, c.TCP_NODELAY, 0, [*FLAG, (b"\1", "EINVAL"), (b"", "EINVAL")]),
     "TCP_MAXSEG": (
         TCP, c.TCP_MAXSEG, 536,
