@@ -48,7 +48,7 @@ class Config:
     tcp_frto: int = 2  # 0 off
     tcp_min_rtt_wlen: int = 300
     # -- sending ----------------------------------------------------------------------------
-    tcp_congestion_control: str = "reno"
+    tcp_congestion_control: str = "cubic"
     tcp_initial_cwnd: int = 10  # segments, RFC 6928 (per route in Linux: `initcwnd`)
     tcp_slow_start_after_idle: int = 1
     tcp_notsent_lowat: int = 0xFFFF_FFFF
