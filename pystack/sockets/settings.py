@@ -13,7 +13,7 @@ from pystack.config import Config
 from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
 from pystack.stack import variants
 from pystack.stack.listener import Listener
-from pystack.tcp import calls, recording
+from pystack.tcp import calls, ecn, recording
 from pystack.tcp.tcb import UNLIMITED, Tcb
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4
@@ -176,7 +176,7 @@ class Settings:
         listener.option = dict(self.variants).get(variants.OPTION, "")
         name = self.congestion or config.tcp_congestion_control
         cc = variants.make_congestion_control(name, DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV4)
-        listener.ecn = cc.wants_ecn
+        listener.ecn = ecn.wanted_by(cc)
         listener.ect = cc.ect if cc.scalable else 0
 
     # -- what a child does not inherit ----------------------------------------------------------

@@ -12,6 +12,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS
+from pystack.tcp.accecn import FIRST_CEP
 from pystack.tcp.loss import DUP_THRESH
 from pystack.tcp.options import TIMESTAMPS_SPACE
 from pystack.tcp.states import (
@@ -52,14 +53,19 @@ OPT_WSCALE: Final = 4
 OPT_ECN: Final = 8
 OPT_ECN_SEEN: Final = 16
 
+# tcpi_accecn_opt_seen; 0 is none
+OPT_COUNTERS: Final = 2
+OPT_DISTRUSTED: Final = 3
+
 NO_PACING: Final = 0xFFFF_FFFF_FFFF_FFFF
-_LAYOUT: Final = Struct("=8B24I4Q6I4Q2I2Q6I")
+_LAYOUT: Final = Struct("=8B24I4Q6I4Q2I2Q6I2HI7I2H")
 
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
     """Times in µs, but `tcpi_last_…` in ms before the host was last driven. Windows and
-    thresholds of congestion control, and what is in flight, in segments; the rest in bytes.
+    thresholds of congestion control, what is in flight and marks, in segments; the rest in
+    bytes.
 
     On a listener `tcpi_unacked` is how many connections wait to be accepted, `tcpi_sacked` the
     backlog. `tcpi_bytes_acked` and `tcpi_bytes_received` count text, not SYN and FIN.
@@ -114,6 +120,14 @@ class TcpInfo:
     tcpi_rcv_ooopack: int = 0
     tcpi_snd_wnd: int = 0
     tcpi_rcv_wnd: int = 0
+    tcpi_received_ce: int = 0
+    tcpi_delivered_e1_bytes: int = 0
+    tcpi_delivered_e0_bytes: int = 0
+    tcpi_delivered_ce_bytes: int = 0
+    tcpi_received_e1_bytes: int = 0
+    tcpi_received_e0_bytes: int = 0
+    tcpi_received_ce_bytes: int = 0
+    tcpi_accecn_opt_seen: int = 0
 
     @classmethod
     def of(cls, sock: Socket) -> TcpInfo:
@@ -128,7 +142,7 @@ class TcpInfo:
         return _of_connection(sock.tcb, STATES[sock.state], sock.host.now_us)
 
     def pack(self) -> bytes:
-        """The C structure, as far as `tcpi_rehash`, in the machine's byte order."""
+        """The C structure, as of Linux 6.18, in the machine's byte order."""
         return _LAYOUT.pack(
             self.tcpi_state, self.tcpi_ca_state, self.tcpi_retransmits & 0xFF,
             self.tcpi_probes & 0xFF, self.tcpi_backoff & 0xFF, self.tcpi_options,
@@ -148,6 +162,11 @@ class TcpInfo:
             self.tcpi_delivered_ce & 0xFFFF_FFFF, self.tcpi_bytes_sent, self.tcpi_bytes_retrans,
             self.tcpi_dsack_dups & 0xFFFF_FFFF, self.tcpi_reord_seen,
             self.tcpi_rcv_ooopack & 0xFFFF_FFFF, self.tcpi_snd_wnd, self.tcpi_rcv_wnd, 0,
+            0, 0, 0, self.tcpi_received_ce & 0xFFFF_FFFF,
+            self.tcpi_delivered_e1_bytes & 0xFFFF_FFFF, self.tcpi_delivered_e0_bytes & 0xFFFF_FFFF,
+            self.tcpi_delivered_ce_bytes & 0xFFFF_FFFF, self.tcpi_received_e1_bytes & 0xFFFF_FFFF,
+            self.tcpi_received_e0_bytes & 0xFFFF_FFFF, self.tcpi_received_ce_bytes & 0xFFFF_FFFF,
+            0, self.tcpi_accecn_opt_seen,
         )  # fmt: skip
 
 
@@ -218,7 +237,25 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_rcv_ooopack=tcb.ooo_segs,
         tcpi_snd_wnd=tcb.snd_wnd,
         tcpi_rcv_wnd=max(tcb.rcv_adv - tcb.rcv_nxt, 0),
+        **_accurate_ecn(tcb),
     )
+
+
+def _accurate_ecn(tcb: Tcb) -> dict[str, int]:
+    """The counters of RFC 9768, without their first values."""
+    acc = tcb.accecn
+    if acc is None:
+        return {}
+    return {
+        "tcpi_received_ce": acc.rcv_cep - FIRST_CEP,
+        "tcpi_delivered_e1_bytes": acc.snd_e1b - 1,
+        "tcpi_delivered_e0_bytes": acc.snd_e0b - 1,
+        "tcpi_delivered_ce_bytes": acc.snd_ceb,
+        "tcpi_received_e1_bytes": acc.rcv_e1b - 1,
+        "tcpi_received_e0_bytes": acc.rcv_e0b - 1,
+        "tcpi_received_ce_bytes": acc.rcv_ceb,
+        "tcpi_accecn_opt_seen": OPT_DISTRUSTED if acc.distrust else OPT_COUNTERS * acc.seen,
+    }
 
 
 def _ca_state(tcb: Tcb) -> int:

@@ -19,6 +19,7 @@ from pystack.wire.consts import (
     ACK,
     DEFAULT_MSS_IPV4,
     DEFAULT_MSS_IPV6,
+    ECN_FIELD,
     HAS_SACK_PERMITTED,
     HAS_TIMESTAMPS,
     MAX_WSCALE,
@@ -46,7 +47,7 @@ class HalfOpen:
                  "rcv_wscale", "ts_ok", "sack_ok", "ts_recent", "ts_offset", "peer_wnd", "wnd",
                  "first_sent_us", "repeats", "due_us", "wake_at_us", "ack_seen", "tos", "ttl",
                  "df", "ident", "challenge_us", "ecn", "ect_ok", "ect",
-                 "option")  # fmt: skip
+                 "syn_field", "syn_acks", "option")  # fmt: skip
 
     def __init__(
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
@@ -88,6 +89,8 @@ class HalfOpen:
         self.challenge_us = 0
         self.ecn = ecn.answer(config, listener.ecn, seg)
         self.ect_ok = self.ecn != ecn.OFF
+        self.syn_field = seg.tos & ECN_FIELD
+        self.syn_acks = 0  # that were sent
         self.ect = listener.ect if self.ect_ok else 0  # of the SYN,ACK itself
         self.option = option
 
@@ -97,7 +100,7 @@ class HalfOpen:
         flags = seg.flags
         rcv_nxt = (self.irs + 1) & MASK
         if flags & SYN and not flags & (ACK | RST) and seg.seq == self.irs:
-            if not ecn.asks(flags):
+            if not ecn.agrees(self.ecn, flags):
                 self.ect_ok = False  # our data shall not be ECT (RFC 3168 §6.1.1)
             return SYN_AGAIN  # our SYN,ACK was lost
         # first: timestamps and the sequence number
@@ -145,19 +148,29 @@ class HalfOpen:
         return True
 
     # -- what it sends ----------------------------------------------------------------------------
-    def send_syn_ack(self, tx: TxBatch, now_us: int) -> bool:
+    def send_syn_ack(self, tx: TxBatch, config: Config, now_us: int) -> bool:
         """SYN,ACK with what both sides offer. False if the batch is full."""
+        flags = ecn.syn_ack_flags(self.ecn, self.syn_field)
+        accecn = b""
+        if self.ecn == ecn.ACCURATE:
+            # what may be in its way: the option, then the flags (RFC 9768 §3.2.3.2.2)
+            if not self.syn_acks:
+                accecn = ecn.syn_ack_option(self.ecn, config)
+            elif not self.ect_ok or (self.repeats > 1 and config.tcp_ecn_fallback):
+                flags = 0
+                self.ect_ok = False
         opts = options.syn_options(
             self.adv_mss, self.sack_ok, self.ts_ok, options.timestamp(self.ts_offset, now_us),
-            self.ts_recent, self.rcv_wscale,
+            self.ts_recent, self.rcv_wscale, accecn,
         )  # fmt: skip
         if self.option is not None:
             opts = self.option.syn_options(True, opts, now_us)
-        return emit.bare(
-            tx, self.key, self.iss, (self.irs + 1) & MASK,
-            SYN | ACK | ecn.syn_ack_flags(self.ecn), self.wnd, opts,
+        sent = emit.bare(
+            tx, self.key, self.iss, (self.irs + 1) & MASK, SYN | ACK | flags, self.wnd, opts,
             self.tos, self.ttl, self.ident, self.df, self.ect,
         )  # fmt: skip
+        self.syn_acks += sent
+        return sent
 
     def send_ack(self, tx: TxBatch, now_us: int) -> bool:
         """<SEQ=SND.NXT><ACK=RCV.NXT>, in answer to what is not acceptable."""
@@ -167,7 +180,8 @@ class HalfOpen:
             opts = options.timestamps_option(tsval, self.ts_recent)
         wnd = -(-self.wnd >> max(self.rcv_wscale, 0))  # rounded up: promised is promised
         return emit.bare(
-            tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK, ACK, wnd, opts,
+            tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK,
+            ACK | ecn.first_flags(self.ecn), wnd, opts,
             self.tos, self.ttl, self.ident, self.df,
         )  # fmt: skip
 
@@ -195,7 +209,7 @@ class HalfOpen:
             rcv_wscale=max(self.rcv_wscale, 0), ts_ok=self.ts_ok, sack_ok=self.sack_ok,
             ts_offset=self.ts_offset,
         )  # fmt: skip
-        ecn.take_agreed(tcb, self.ecn, self.ect_ok)
+        ecn.take_agreed(tcb, self.ecn, self.ect_ok, self.ect)
         window.offer_on_syn(tcb, self.wnd)
         if self.ts_ok:
             timestamps.first(tcb, self.ts_recent, self.first_sent_us)

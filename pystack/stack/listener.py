@@ -40,7 +40,7 @@ class Listener:
         self.df = 0 if config.ip_no_pmtu_disc else 1
         self.queue: deque[Tcb] = deque()
         self.half_open = 0
-        self.ecn = False  # its congestion control wants ECN, whatever `tcp_ecn` says
+        self.ecn = 0  # the ECN that its congestion control wants, whatever `tcp_ecn` says
         self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
         self.option = ""  # name of an experimental option, "" for the stack's
         self.told = False  # its owner will be told after the batch

@@ -169,7 +169,7 @@ def _option_for(
 def _send_syn_ack(host: HostCore, half_open: HalfOpen, now_us: int) -> bool:
     """Whether it was sent. An experimental option that raises ends the attempt."""
     try:
-        return half_open.send_syn_ack(host.tx, now_us)
+        return half_open.send_syn_ack(host.tx, host.config, now_us)
     except Exception as error:
         reason = blame.reason_of_option(half_open.option, error)
         if not reason:

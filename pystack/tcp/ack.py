@@ -39,9 +39,8 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         if tcb.soft_error and tcb.snd_nxt > una:
             reports.clear(tcb)
     wnd = seg.wnd << tcb.snd_wscale
-    marked = False
-    if tcb.ecn and ack >= una:
-        marked = ecn.on_ack(tcb, seg, ack - una)
+    if tcb.ecn:
+        ecn.arrives(tcb, seg)
     flight = tcb.snd_nxt - una
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)
@@ -58,7 +57,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         and not seg.flags & (SYN | FIN)
     ):
         recovery.on_dup_ack(tcb, now_us)
-    if marked:
+    if tcb.ecn and ecn.is_told_of_marks(tcb, seg):
         recovery.on_mark(tcb, flight, now_us)
     if flight and tcb.recorder is not None:
         recording.note(tcb, recording.ACKED, now_us)

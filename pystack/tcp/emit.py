@@ -6,7 +6,7 @@ Fills what every segment has: acknowledgment, window, timestamps, SACK blocks; s
 
 from __future__ import annotations
 
-from pystack.tcp import delayed_ack, ecn, options, receive, window
+from pystack.tcp import accecn, delayed_ack, ecn, options, receive, window
 from pystack.tcp.experiment import OPTIONS_MOST, sack_blocks
 from pystack.tcp.tcb import Tcb
 from pystack.wire import codec
@@ -31,7 +31,8 @@ def sack_space(tcb: Tcb) -> int:
 def _option_octets(
     tcb: Tcb, sacks: bool, seq: int, length: int, flags: int, now_us: int
 ) -> bytes:
-    """All options but timestamps: SACK blocks, as far as the experimental option leaves room."""
+    """All options but timestamps: SACK blocks, as far as the experimental option leaves room, then
+    AccECN (which stands before them, as in Linux)."""
     mine = b""
     taken = 0
     option = tcb.option
@@ -39,9 +40,13 @@ def _option_octets(
         mine = option.segment_octets(seq - tcb.iss - 1, length, flags, tcb.ts_ok, now_us)
         taken = max(len(mine), option.data_space()) if length else len(mine)
     most = sack_blocks(tcb.ts_ok, taken) if sacks else 0
-    if not most:
-        return mine
-    return options.sack_option(receive.take_blocks(tcb, most)) + mine
+    if most:
+        mine = options.sack_option(receive.take_blocks(tcb, most)) + mine
+    acc = tcb.accecn
+    if acc is not None:
+        room = OPTIONS_MOST - (options.TIMESTAMPS_SPACE if tcb.ts_ok else 0) - len(mine)
+        mine = accecn.option(acc, tcb, room, now_us) + mine
+    return mine
 
 
 def segment(
@@ -56,7 +61,7 @@ def segment(
     opts = b""
     header = tcb_headers(tcb)
     sacks = tcb.sack_ok and (tcb.dsack is not None or tcb.recvbuf.ooo_bytes > 0)
-    if sacks or tcb.option is not None:
+    if sacks or tcb.option is not None or tcb.accecn is not None:
         off = tx.reserve(header + OPTIONS_MOST + length, mss if length > mss else 0)
         if off < 0:
             return False
@@ -77,7 +82,7 @@ def segment(
             urgent = 0
     tos = tcb.tos & _DSCP_MASK
     if tcb.ecn:
-        bits = ecn.leaving(tcb, seq, length)
+        bits = ecn.leaving(tcb, seq, length, flags)
         tos |= bits & ECN_FIELD
         flags |= bits >> 2
     gso_size = mss if length > mss else 0
@@ -109,20 +114,21 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
         wscale = -1
     tsval = options.now_ts(tcb, now_us)
     opts = options.syn_options(
-        tcb.adv_mss, tcb.sack_ok, tcb.ts_ok, tsval, tcb.ts_recent if with_ack else 0, wscale
-    )
+        tcb.adv_mss, tcb.sack_ok, tcb.ts_ok, tsval, tcb.ts_recent if with_ack else 0, wscale,
+        ecn.syn_ack_option(tcb.ecn, tcb.config) if with_ack else b"",
+    )  # fmt: skip
     if tcb.option is not None:
         opts = tcb.option.syn_options(with_ack, opts, now_us)
     wnd = window.initial_window(
         tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
     )
-    flags = SYN | ACK | ecn.syn_ack_flags(tcb.ecn) if with_ack else SYN | ecn.syn_flags(tcb)
+    flags = (SYN | ACK if with_ack else SYN) | ecn.syn_flags(tcb, with_ack)
     ack = tcb.rcv_nxt & MASK if with_ack else 0
     df = int(tcb.df and not tcb.mtu_locked)
     sent = bare(
         tx, tcb.key, tcb.iss & MASK, ack, flags, wnd, opts, tcb.tos, tcb.ttl, tcb.ident, df,
         ecn.control_ect(tcb),
-    )
+    )  # fmt: skip
     if sent:
         tcb.ident = tcb.ident + 1 & 0xFFFF if tcb.v4 else tcb.ident
         window.offer_on_syn(tcb, wnd)

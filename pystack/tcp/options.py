@@ -26,6 +26,7 @@ from pystack.wire.segment import Segment
 from pystack.wire.seq import MASK
 
 TIMESTAMPS_SPACE: Final = 12
+ACCECN_SPACE: Final = 12
 MAX_RUN: Final = 65535 - 120  # octets of text: the largest IP packet less the largest headers
 _MSS: Final = Struct("!BBH")
 _TIMESTAMPS: Final = Struct("!BBBBII")  # after two octets: sackOK, or nop,nop
@@ -139,21 +140,26 @@ def set_eff_mss(tcb: Tcb) -> None:
         mss -= TIMESTAMPS_SPACE
     if tcb.option is not None:
         mss -= tcb.option.data_space()
+    if tcb.accecn is not None and tcb.accecn.sends:
+        mss -= ACCECN_SPACE
     if mss != tcb.eff_mss:
         tcb.eff_mss = mss
         tcb.cc.on_mss(mss)
 
 
 def syn_options(
-    mss: int, sack: bool, timestamps: bool, tsval: int, tsecr: int, wscale: int
-) -> bytes:
-    """The options of a SYN or SYN,ACK, in Linux's order. `wscale` -1 leaves it out."""
+    mss: int, sack: bool, timestamps: bool, tsval: int, tsecr: int, wscale: int,
+    accecn: bytes = b"",
+) -> bytes:  # fmt: skip
+    """The options of a SYN or SYN,ACK, in Linux's order. `wscale` -1 leaves it out; `accecn` is
+    the whole option."""
     parts = [_MSS.pack(2, 4, mss)]
     if timestamps:
         first, second = (4, 2) if sack else (1, 1)
         parts.append(_TIMESTAMPS.pack(first, second, 8, 10, tsval, tsecr))
     elif sack:
         parts.append(_SACK_PERMITTED)
+    parts.append(accecn)
     if wscale >= 0:
         parts.append(bytes((1, 3, 3, wscale)))
     return b"".join(parts)

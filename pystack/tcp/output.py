@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from pystack.cc.base import FAST, LOSS
 from pystack.tcp import (
+    accecn,
     delayed_ack,
     delivery,
+    ecn,
     emit,
     expiry,
     pacing,
@@ -279,6 +281,10 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     mss = _bounded_mss(tcb, mss)
     una = tcb.snd_una
     if nxt == una:
+        if tcb.ecn and tcb.pending & ACK_NOW and ecn.goes_alone(tcb):
+            if not _empty(tcb, tx, nxt, now_us):
+                return False
+            tcb.pending &= ~ANY_ACK
         _after_idle(tcb, now_us)
     wnd_end = una + tcb.snd_wnd
     cwnd_end = nxt + recovery.allowance(tcb)
@@ -338,8 +344,11 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 
 
 def _goes_alone(tcb: Tcb) -> bool:
-    """Whether each segment has something of its own: urgent pointer, experimental option."""
-    return tcb.snd_up > tcb.snd_una or (tcb.option is not None and tcb.option.goes_alone())
+    """Whether each segment has something of its own: urgent pointer, experimental option, a digit
+    of accurate ECN in CWR."""
+    if tcb.snd_up > tcb.snd_una or (tcb.option is not None and tcb.option.goes_alone()):
+        return True
+    return tcb.accecn is not None and accecn.breaks_runs(tcb.accecn)
 
 
 def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:

@@ -66,6 +66,8 @@ def on_ack(
     if acked:
         tcb.retransmits = 0
         tcb.retrans_since_us = 0
+    if tcb.ecn:
+        ecn.on_delivery(tcb, seg, board.newly_delivered)
     if tcb.by_sack:
         _note_facts(tcb)
         tcb.loss.on_ack(board, now_us)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ECONNRESET, EPIPE
 from typing import Final
 
-from pystack.tcp import ack, handshake, receive, timestamps, urgent
+from pystack.tcp import ack, ecn, handshake, receive, timestamps, urgent
 from pystack.tcp.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -26,12 +26,15 @@ from pystack.tcp.syn_sent import ANSWER_WITH_RST, HANDLED, on_segment_in_syn_sen
 from pystack.tcp.tcb import ACK_NOW, CHALLENGE_ACK, Tcb
 from pystack.wire.consts import (
     ACK,
+    AE,
+    CWR,
     DROP_AFTER_CLOSE,
     DROP_NO_ACK,
     DROP_NO_TIMESTAMP,
     DROP_OUT_OF_WINDOW,
     DROP_PAWS,
     DROP_RST_REFUSED,
+    ECE,
     FIN,
     HAS_EXPERIMENT,
     HAS_TIMESTAMPS,
@@ -43,7 +46,8 @@ from pystack.wire.consts import (
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, unwrap
 
-_PLAIN: Final = ~PSH  # flags that the fast path does not look at
+# flags that make no difference to the path: those of ECN are for ack and receive, if for anyone
+_PLAIN: Final = ~(PSH | ECE | CWR | AE)
 _FAST_OPTIONS: Final = HAS_TIMESTAMPS | HAS_EXPERIMENT  # options that it looks at
 
 
@@ -85,7 +89,8 @@ def segment_arrives(tcb: Tcb, seg: Segment, now_us: int) -> int:
 
 def _fast_path(tcb: Tcb, seg: Segment, now_us: int) -> bool:
     """The common case in ESTABLISHED, with the same outcome as the full body: the next segment
-    in order, only ACK and perhaps PSH set, fitting the window, its timestamp not older."""
+    in order, with no flags but ACK, PSH and those of ECN, fitting the window, its timestamp not
+    older."""
     rcv_nxt = tcb.rcv_nxt
     if seg.flags & _PLAIN != ACK or seg.seq != rcv_nxt & MASK or tcb.recvbuf.ooo_bytes:
         return False
@@ -155,6 +160,8 @@ def _answer_unacceptable(tcb: Tcb, seg: Segment, seq: int) -> None:
     """An ACK in answer; for an empty segment its rate is limited, against ACK loops."""
     if seg.flags & SYN:
         tcb.pending |= CHALLENGE_ACK  # RFC 5961 §4.2: whatever its number
+        if tcb.ecn and seq == tcb.irs:
+            ecn.on_syn_again(tcb, seg)
     elif seg.length or seg.flags & FIN:
         receive.on_old_segment(tcb, seq, seg.seg_len)
         tcb.pending |= ACK_NOW
@@ -197,6 +204,8 @@ def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
     """Fourth: a SYN here is answered by a challenge ACK (RFC 5961 §4.2). In SYN_RECEIVED it is
     the peer's repeat, or the SYN,ACK of a simultaneous open, whose ACK counts (§3.5)."""
     if tcb.state == SYN_RECEIVED and seq == tcb.irs:
+        if tcb.ecn:
+            ecn.on_syn_again(tcb, seg)
         if seg.flags & ACK and seg.ack == tcb.snd_nxt & MASK:
             ack.syn_acked(tcb, seg, tcb.last_seg_us)
             ack.first_window(tcb, seg, seq)

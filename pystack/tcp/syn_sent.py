@@ -57,18 +57,20 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
     tcb.set_receive_sequence(seg.seq)
     if seg.options & HAS_EXPERIMENT and tcb.option is not None:
         tcb.option.take(seg, now_us)
+    if acceptable:
+        ecn.on_syn_ack(tcb, seg)
+    else:
+        ecn.on_syn(tcb, seg)
     options.agree(tcb, seg)
     if tcb.ts_ok:
         timestamps.first(tcb, seg.tsval, now_us)
     if acceptable:
-        ecn.on_syn_ack(tcb, seg)
         ack.syn_acked(tcb, seg, now_us)
         ack.first_window(tcb, seg, seg.seq)
         handshake.become_established(tcb, now_us)
         tcb.pending |= ACK_NOW
         return HANDLED
     # a SYN alone: both sides are opening at the same time (§3.5, MUST-10)
-    ecn.on_syn(tcb, seg)
     ack.first_window(tcb, seg, seg.seq)
     set_state(tcb, SYN_RECEIVED)
     tcb.pending |= SEND_SYN

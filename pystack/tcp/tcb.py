@@ -24,6 +24,7 @@ from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 
 if TYPE_CHECKING:
+    from pystack.tcp.accecn import AccEcn
     from pystack.tcp.delayed_ack import AckPolicy
     from pystack.tcp.experiment import ExperimentalOption
     from pystack.tcp.initial_window import InitialWindow
@@ -92,6 +93,8 @@ class Tcb:
         # ecn
         "ecn", "ect_ok", "ecn_echo", "cwr_due", "ecn_seen", "ecn_hold", "ce_bytes",
         "delivered_ce",
+        # accecn: its record, when feedback is accurate
+        "accecn",
         # delayed_ack
         "rcv_mss", "ato_us", "quick_acks", "pingpong", "ack_scheduled",
         # urgent
@@ -227,6 +230,7 @@ class Tcb:
         self.ecn_seen = False  # text that was ECT has come
         self.ecn_hold = False  # nothing leaves before the retransmission timer expires
         self.ce_bytes = 0  # octets that the present ACK tells to have been marked
+        self.accecn: AccEcn | None = None
         self.delivered_ce = 0  # segments, since the connection began
         self.rcv_mss = 536
         self.ato_us = 0

@@ -42,6 +42,8 @@ OPT_WSCALE: Final = 3
 OPT_SACK_PERMITTED: Final = 4
 OPT_SACK: Final = 5
 OPT_TIMESTAMPS: Final = 8
+OPT_ACCECN0: Final = 172  # RFC 9768: ECT(0) first, then CE, ECT(1)
+OPT_ACCECN1: Final = 174  # ECT(1) first
 OPT_EXPERIMENT_1: Final = 253  # RFC 6994
 OPT_EXPERIMENT_2: Final = 254
 

@@ -567,10 +567,10 @@ def test_tcp_info_tells_of_ecn_as_linux_does(tcp: Tcp) -> None:
 
 @pytest.fixture
 def counting(tcp: Tcp, monkeypatch: pytest.MonkeyPatch) -> Tcp:
-    """Reno says that it counts marks itself, and wants ECN with ECT(1)."""
+    """Reno says that it counts marks itself, and wants ECN."""
     if type(tcp) is not Tcp:
         pytest.skip("Linux has no such algorithm")
-    for name, value in (("wants_ecn", True), ("scalable", True), ("ect", 1)):
+    for name, value in (("wants_ecn", True), ("scalable", True), ("ect", 2)):
         monkeypatch.setattr(Reno, name, value)
     tcp.host.sysctl("tcp_ecn", 0)
     return tcp
@@ -580,9 +580,9 @@ def counting_asked(tcp: Tcp) -> Any:
     listener = tcp.listen()
     tcp.play(
         """
-        +0   < [ect1] SEW 0:0(0) win 65535 <mss 1460>
-        +0   > [ect1] S.E 0:0(0) ack 1 <mss 1460>
-        +0.1 < [ect1] .   1:1(0) ack 1
+        +0   < [ect0] SEW 0:0(0) win 65535 <mss 1460>
+        +0   > [ect0] S.E 0:0(0) ack 1 <mss 1460>
+        +0.1 < [ect0] .   1:1(0) ack 1
         """
     )
     return listener.accept()[0]
@@ -593,27 +593,27 @@ def test_an_algorithm_that_wants_ecn_asks_whatever_tcp_ecn_says(counting: Tcp) -
     sock = tcp.connect()
     tcp.play(
         """
-        +0   > [ect1] SEW 0:0(0) <...>
-        +0.1 < [ect1] S.E 0:0(0) ack 1 win 65535 <mss 1460>
-        +0   > [ect1] .   1:1(0) ack 1
+        +0   > [ect0] SEW 0:0(0) <...>
+        +0.1 < [ect0] S.E 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > [ect0] .   1:1(0) ack 1
         """
     )
     sock.send(tcp.data(5))
     tcp.play(
         """
-        +0   > [ect1] P. 1:6(5) ack 1
-        +0..1 > [ect1] P. 1:6(5) ack 1
+        +0   > [ect0] P. 1:6(5) ack 1
+        +0..1 > [ect0] P. 1:6(5) ack 1
         +0   < . 1:1(0) ack 6
         """
     )
     sock.shutdown(socket.SHUT_WR)
-    tcp.play("+0 > [ect1] F. 6:6(0) ack 1")
+    tcp.play("+0 > [ect0] F. 6:6(0) ack 1")
 
 
 def test_a_listener_whose_algorithm_wants_ecn_answers_whatever_tcp_ecn_says(counting: Tcp) -> None:
     sock = counting_asked(counting)
     sock.send(counting.data(5))
-    counting.play("+0 > [ect1] P. 1:6(5) ack 1")
+    counting.play("+0 > [ect0] P. 1:6(5) ack 1")
 
 
 def test_each_change_of_the_mark_is_acknowledged_at_once(counting: Tcp) -> None:
@@ -622,14 +622,14 @@ def test_each_change_of_the_mark_is_acknowledged_at_once(counting: Tcp) -> None:
     counting_asked(tcp).setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
     tcp.play(
         """
-        +0    < [ect1] P.  1:11(10) ack 1
+        +0    < [ect0] P.  1:11(10) ack 1
         +0.01 < [ce]   P.  11:21(10) ack 1
-        +0    > [ect1] .   1:1(0) ack 11
-        +0    > [ect1] .E  1:1(0) ack 21
+        +0    > [ect0] .   1:1(0) ack 11
+        +0    > [ect0] .E  1:1(0) ack 21
         +0.01 < [ce]   P.  21:31(10) ack 1
-        +0    > [ect1] .E  1:1(0) ack 31
+        +0    > [ect0] .E  1:1(0) ack 31
         +0.01 < [ce]   P.W 31:41(10) ack 1
-        +0..0.2 > [ect1] .E 1:1(0) ack 41
+        +0..0.2 > [ect0] .E 1:1(0) ack 41
         """
     )
     tcp.quiet(0.01)
@@ -641,13 +641,13 @@ def test_a_change_of_the_mark_is_told_after_what_was_delayed(counting: Tcp) -> N
     tcp.play(
         """
         +0    < [ce]   P.  1:11(10) ack 1
-        +0    > [ect1] .E  1:1(0) ack 11
+        +0    > [ect0] .E  1:1(0) ack 11
         +0.01 < [ce]   P.  11:21(10) ack 1
-        +0    > [ect1] .E  1:1(0) ack 21
+        +0    > [ect0] .E  1:1(0) ack 21
         +0.01 < [ce]   P.  21:31(10) ack 1
-        &     < [ect1] P.  31:41(10) ack 1
-        +0    > [ect1] .E  1:1(0) ack 31
-        +0    > [ect1] .   1:1(0) ack 41
+        &     < [ect0] P.  31:41(10) ack 1
+        +0    > [ect0] .E  1:1(0) ack 31
+        +0    > [ect0] .   1:1(0) ack 41
         """
     )
 
