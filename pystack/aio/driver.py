@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SLOTS: Final = 16  # packets read at once
 BATCHES: Final = 64  # at most, per wake-up
 TURN_US: Final = 1000  # and no new one after that time: no timer is finer
-_FEW: Final = 3  # fewer packets than this: there were no more (`read_batch` has a bound of bytes)
+FEW: Final = 3  # fewer packets than this: there were no more (`read_batch` has a bound of bytes)
 _TRY_AGAIN: Final = 0.1  # seconds after an error that nothing is known of
 
 _logger = logging.getLogger("pystack")
@@ -149,7 +149,7 @@ class Driver(Running):
                     self.tap(True, rx.packets(count), now_us)
                 host.receive_batch(rx, count, now_us)
                 self._transmit(now_us)
-                if count < _FEW or now_us >= until_us:
+                if count < FEW or now_us >= until_us:
                     break
         finally:
             self._busy = False

@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from errno import EINVAL
 from typing import Self
 
-from pystack.aio import plugins
+from pystack.aio import impaired_device, plugins
 from pystack.aio.doors import GRACE, Doors, configured
 from pystack.aio.driver import Driver, PacketDevice, monotonic_us
 from pystack.errors import SetupError
+from pystack.path.words import Impairment
 from pystack.sockets import Host
 
 Clock = Callable[[], int]
@@ -68,6 +69,7 @@ class Stack(Doors):
         netns: str | None = None,
         offload: bool = True,
         queue_length: int | None = None,
+        impair: str | Impairment | None = None,
         sysctl: Mapping[str, str | int] | None = None,
         pcap: str | os.PathLike[str] | None = None,
         grace: float = GRACE,
@@ -78,9 +80,12 @@ class Stack(Doors):
         and `peer6` the kernel's on the device, by default the first other one of the prefix.
         `mtu` in bytes; `netns` the network namespace, by name or path, that gets the device;
         `offload` lets runs of up to 64 KB pass uncut; `queue_length` is how many packets wait in
-        the device before the kernel drops some. `sysctl` has settings by Linux's names, `pcap`
-        is a file to capture to, `grace` is in seconds. Entering raises SetupError.
+        the device before the kernel drops some. `impair` makes a bad way of the device, such as
+        "delay 20ms loss 1%" (docs/impairments.md; ValueError where it is none); with most of its
+        words there is no offload. `sysctl` has settings by Linux's names, `pcap` is a file to
+        capture to, `grace` is in seconds. Entering raises SetupError.
         """
+        impairment = impaired_device.parsed(impair) if isinstance(impair, str) else impair
         pairs = [(own, other) for own, other in ((address, peer), (addr6, peer6)) if own]
         if not pairs:
             raise SetupError(EINVAL, "no address was given", 'give one such as "198.18.0.2/24"')
@@ -88,9 +93,13 @@ class Stack(Doors):
         async def open_device() -> PacketDevice:
             from pystack.aio.tun_device import TunDevice
 
-            return await TunDevice.open(
-                name, pairs, mtu=mtu, netns=netns, offload=offload, queue_length=queue_length
+            whole = offload and not (impairment and impairment.needs_packets())
+            device = await TunDevice.open(
+                name, pairs, mtu=mtu, netns=netns, offload=whole, queue_length=queue_length
             )
+            if impairment is None:
+                return device
+            return impaired_device.ImpairedDevice(device, impairment)
 
         return cls(
             open_device, [own for own, _ in pairs], sysctl=sysctl, pcap=pcap, grace=grace

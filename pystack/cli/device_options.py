@@ -14,9 +14,12 @@ from typing import Any, Final, TypeVar
 import click
 
 from pystack.aio import plugins
+from pystack.aio.impaired_device import ImpairedDevice, parsed
 from pystack.aio.stack import Stack
+from pystack.cli.failures import sentence
 from pystack.config import Config
 from pystack.errors import SetupError
+from pystack.path.words import Impairment
 from pystack.stack import variants
 from pystack.wire import address
 from pystack.wire.consts import IPV6_MIN_MTU
@@ -45,6 +48,7 @@ class DeviceOptions:
     pcap: Path | None = None
     msl: float | None = None
     offload: bool = True
+    impair: Impairment | None = None
     sysctl: tuple[tuple[str, str], ...] = ()
     cc: str | None = None
     variants: tuple[tuple[str, str], ...] = ()
@@ -71,7 +75,8 @@ class DeviceOptions:
             sysctl[variants.KINDS[variants.CONGESTION_CONTROL].setting] = self.cc
         return Stack.over_tun(
             self.dev, self.addr, peer=self.peer, addr6=self._addr6() or None, peer6=self.peer6,
-            mtu=self.mtu, netns=self.netns, offload=self.offload, sysctl=sysctl, pcap=self.pcap,
+            mtu=self.mtu, netns=self.netns, offload=self.offload, impair=self.impair,
+            sysctl=sysctl, pcap=self.pcap,
         )  # fmt: skip
 
 
@@ -95,6 +100,8 @@ async def open_stack(options: DeviceOptions, remark: Callable[[str], None]) -> A
         await stack.__aenter__()  # fails as well when it was not for IPv6
     if why_no_ipv6:
         remark(f"no IPv6: {why_no_ipv6}")
+    if isinstance(stack.device, ImpairedDevice):
+        remark(f"impaired: {stack.device.impairment.text} (seed {stack.device.seed})")
     try:
         yield stack
     finally:
@@ -141,6 +148,16 @@ def _known(kind: str, name: str) -> str:
     return name
 
 
+def impairment(text: str) -> Impairment:
+    """What --impair says. Raises BadParameter."""
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    except OSError as error:
+        raise click.BadParameter(f"trace: {sentence(error)}") from None
+
+
 _ADDRESSES: Final = (
     click.option("--addr", metavar="ADDR/LEN", default=ADDR, show_default=True,
                  help="The stack's IPv4 address (or its only one)."),
@@ -164,6 +181,8 @@ _DEVICE: Final = (
                  help="Maximum segment lifetime: TIME_WAIT lasts twice that.  [default: 30]"),
     click.option("--no-offload", "offload", is_flag=True, flag_value=False, default=True,
                  help="MTU-sized packets with full checksums, instead of runs of up to 64 KB."),
+    click.option("--impair", metavar="WORDS", type=impairment,
+                 help='A bad way, in netem\'s words: "delay 20ms 2ms loss 1% rate 20mbit".'),
     click.option("--sysctl", metavar="NAME=VALUE", type=setting, multiple=True,
                  help="A setting by Linux's name, such as tcp_sack=0. May be repeated."),
     click.option("--cc", metavar="NAME", type=congestion_control,

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from pystack.aio.impaired_device import ImpairedDevice
 from pystack.aio.stack import Stack
 from pystack.cli import http_server
 from pystack.cli.device_options import (
@@ -76,6 +77,7 @@ def serve(
       sudo pystack serve http echo --port http=8080 --dir .
       sudo pystack serve --dev tun7 --addr 10.9.0.2/24 --addr6 none --sysctl tcp_sack=0
       sudo pystack serve --netns blue --pcap blue.pcapng --msl 1
+      sudo pystack serve --impair "delay 20ms 2ms loss 1% reorder 5% rate 20mbit limit 100"
     """
     chosen = [
         Service(name, dict(ports).get(name, port))
@@ -198,10 +200,15 @@ async def summary(stack: Stack) -> str:
         f"{counters.passive_opens:,} connections, {counters.in_packets:,} packets in, "
         f"{counters.out_packets:,} out, {counters.retrans_segs:,} segments retransmitted"
     )
+    if isinstance(stack.device, ImpairedDevice):
+        for way, counts in zip(("in", "out"), stack.device.counts(), strict=True):
+            text += f"\nimpaired {way}: {_counted(counts) or 'nothing'}"
     try:
-        drops = await stack.drop_counters()
+        drops = _counted(await stack.drop_counters())
     except OSError:
         return text  # the device is gone, and its counters with it
-    if drops:
-        text += "\ndropped: " + ", ".join(f"{name} {count:,}" for name, count in drops.items())
-    return text
+    return f"{text}\ndropped: {drops}" if drops else text
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)

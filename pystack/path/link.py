@@ -58,7 +58,7 @@ class Stage:
     def take_answers(self) -> list[Packet]:
         """ICMP errors about packets that did not pass, since the last call.
 
-        They belong to the opposite direction, before everything that is on the way there.
+        They are for who sent those: whoever drives the stage sees to it that they get there.
         """
         return []
 

@@ -19,8 +19,9 @@ _FRAGMENTATION_NEEDED: Final = 4
 _PACKET_TOO_BIG: Final = 2  # ICMPv6's type
 _V4_QUERIES: Final = frozenset((0, 8, 13, 14))  # no errors: these may be answered by one
 _V6_INFORMATIONAL: Final = 128
-_V4_ROOM: Final = 576 - 28  # octets of a quote (RFC 1812 §4.3.2.3)
-_V6_ROOM: Final = consts.IPV6_MIN_MTU - 48  # RFC 4443 §2.4 (c)
+_V4_SIZE: Final = 576  # octets of a message with its quote (RFC 1812 §4.3.2.3)
+_V6_SIZE: Final = consts.IPV6_MIN_MTU  # RFC 4443 §2.4 (c)
+_HEADER: Final = 8
 _TTL: Final = 64
 
 
@@ -64,10 +65,11 @@ def _too_big(packet: Buffer, mtu: int) -> bytes | None:
         return None
     if headers.version == 4:
         head = bytes((_UNREACHABLE, _FRAGMENTATION_NEEDED, 0, 0)) + mtu.to_bytes(4, "big")
-        protocol, room, initial = consts.IPPROTO_ICMP, _V4_ROOM, 0
+        protocol, size, outer, initial = consts.IPPROTO_ICMP, _V4_SIZE, consts.IPV4_HEADER, 0
     else:
         head = bytes((_PACKET_TOO_BIG, 0, 0, 0)) + mtu.to_bytes(4, "big")
-        protocol, room = consts.IPPROTO_ICMPV6, _V6_ROOM
+        protocol, size, outer = consts.IPPROTO_ICMPV6, _V6_SIZE, consts.IPV6_HEADER
+    room = min(size, mtu) - outer - _HEADER  # the way back may be as narrow
     message = bytearray(head + bytes(packet[:room]))
     if headers.version == 6:
         initial = pseudo_header_sum(headers.destination, headers.source, len(message), protocol)

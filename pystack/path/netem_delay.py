@@ -27,8 +27,8 @@ class NetemDelay(Stage):
     Evenly between both ends, or with `distribution` NORMAL with `jitter_us` as standard deviation
     (6 of them at most); never before they came. `correlation` is that of successive delays. With
     `overtakes`, packets that it strikes go at once: one at most in `gap`, which alone makes it
-    exactly every `gap`-th. More than `limit` packets are not kept: what comes then is dropped (0:
-    no limit).
+    exactly every `gap`-th. The others keep their order if `in_order`, as netem's do behind a rate.
+    More than `limit` packets are not kept: what comes then is dropped (0: no limit).
     """
 
     counted = ("reordered", "dropped")
@@ -44,6 +44,7 @@ class NetemDelay(Stage):
         overtakes: Chance | None = None,
         gap: int = 0,
         limit: int = 0,
+        in_order: bool = False,
     ) -> None:
         if delay_us < 0 or jitter_us < 0 or gap < 0 or limit < 0:
             raise ValueError(
@@ -57,6 +58,7 @@ class NetemDelay(Stage):
         self.distribution = distribution
         self.gap = gap
         self.limit = limit
+        self.in_order = in_order
         self.reordered = 0
         self.dropped = 0
         self._overtakes = overtakes
@@ -64,6 +66,7 @@ class NetemDelay(Stage):
         self._correlated = Correlated(source, correlation)
         self._heap: list[tuple[int, int, Packet]] = []  # when due, number in order of coming
         self._count = 0
+        self._last_us = 0  # when the last one is due, of those that keep their order
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
         due = self.take(now_us) if self._heap else []
@@ -72,6 +75,8 @@ class NetemDelay(Stage):
             due.append(packet)
             return due
         until = now_us + self._drawn_us()
+        if self.in_order:
+            until = self._last_us = max(until, self._last_us)
         if until <= now_us:
             due.append(packet)
             return due

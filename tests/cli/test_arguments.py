@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -78,6 +79,10 @@ def test_serve_has_the_option(option: str) -> None:
         ("serve --netns no-such-namespace", "no network namespace no-such-namespace"),
         ("serve --dir /no/such/folder", "does not exist"),
         ("serve --speed 9", "--speed"),
+        ("serve --impair", "requires an argument"),
+        ("serve --impair=lose", "'--impair': 'lose' is no word of an impairment: is it loss?"),
+        ("serve --impair=delay", "'--impair': delay needs a time, such as 20ms"),
+        ("nc --impair=limit 198.18.0.1 80", "limit needs a number of packets"),
         ("nc", "give HOST and PORT, or -l and PORT"),
         ("nc 198.18.0.1", "give HOST and PORT"),
         ("nc 198.18.0.1 http", "is no port"),
@@ -94,6 +99,19 @@ def test_a_mistake_is_told_in_one_line_with_status_2(arguments: str, words: str)
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("pystack")
     assert words in result.stderr
+
+
+def test_a_trace_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+    missing = run("serve", "--impair", f"trace {tmp_path}/missing")
+    (tmp_path / "wrong").write_text("7\nseven\n")
+    wrong = run("serve", "--impair", f"trace {tmp_path}/wrong")
+    for result, words in (
+        (missing, "missing: No such file or directory"),
+        (wrong, "line 2: 'seven' is no time in ms"),
+    ):
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert words in result.stderr
 
 
 def test_without_the_extra_the_command_says_what_to_install() -> None:

@@ -58,6 +58,12 @@ def test_the_sender_of_an_ipv6_packet_is_told_the_mtu() -> None:
     assert rx.add(answer, 0, consts.CHECKSUM_COMPLETE) == consts.KIND_OTHER
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_message_fits_through_the_narrow_place_itself(version: int) -> None:
+    (answer,) = told(Mtu(400), bytes(sized(401, version=version)[0]))
+    assert len(answer) == 400
+
+
 def test_answers_are_given_once() -> None:
     stage = Mtu(1300)
     assert stage.answers
