@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.cc.base import FAST, LOSS
-from pystack.tcp import options, rtt
+from pystack.tcp import ecn, options, rtt
 from pystack.tcp.tcb import Tcb
 from pystack.wire.consts import HAS_TIMESTAMPS
 from pystack.wire.segment import Segment
@@ -75,6 +75,7 @@ def undo(tcb: Tcb) -> None:
     """Windows and timer as before."""
     tcb.undos += 1
     tcb.cc.on_undo(tcb.undo_cwnd, tcb.undo_ssthresh)
+    ecn.cut_undone(tcb)
     tcb.undo_seq = -1
     tcb.frto = False
     tcb.frto_hold = False

@@ -509,6 +509,21 @@ def test_after_a_fast_retransmit_cwr_comes_with_new_data_and_not_with_the_repeat
     assert {field for _, _, field in new} == {2}
 
 
+def test_a_cut_that_is_taken_back_is_not_told(tcp: Tcp) -> None:
+    """The timeout was spurious, as the echoed timestamp shows (RFC 3522): nothing was cut."""
+    sock = tcp.established(ecn=True, ts=700, rtt=0.1)
+    sock.send(tcp.data(100))
+    tcp.play("+0 > [ect0] P. 1:101(100) ack 1 <nop,nop,TS val 200 ecr 800>")
+    tcp.play(
+        """
+        +0.2..1 > P. 1:101(100) ack 1 <nop,nop,TS val * ecr 800>
+        +0.1    < . 1:1(0) ack 101 <nop,nop,TS val 1200 ecr 200>
+        """
+    )
+    sock.send(tcp.data(100, 100))
+    tcp.play("+0 > [ect0] P. 101:201(100) ack 1 <nop,nop,TS val * ecr 1200>")
+
+
 @pytest.mark.requirement("RFC3168-S6.1.2-3")
 def test_an_echo_in_a_window_of_one_segment_stops_all_until_the_timer_expires(tcp: Tcp) -> None:
     tcp.host.sysctl("tcp_initial_cwnd", 1)
