@@ -143,8 +143,8 @@ def leaving(acc: AccEcn, tcb: Tcb, length: int, flags: int) -> int:
     field = acc.reflect
     if field >= 0:
         acc.reflect = _MANGLED
-        bare = not length and not flags & (FIN | RST)
-        if bare and tcb.dsack is None and not tcb.recvbuf.ooo_bytes:
+        bare = not length and not flags & (FIN | RST) and not tcb.recvbuf.ooo_bytes
+        if bare and tcb.rcv_nxt == tcb.irs + 1:
             return told(field)
     return (acc.rcv_cep & ACE) << ACE_SHIFT
 

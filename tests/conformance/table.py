@@ -14,7 +14,7 @@ TOPICS = (
     "header", "options", "checksum", "isn", "open", "listen", "states", "reset", "close",
     "time-wait", "mss", "rto", "retransmission", "window", "zero-window", "sws", "nagle",
     "delayed-ack", "urgent", "keepalive", "user-timeout", "icmp", "timestamps", "sack", "api",
-    "congestion", "security", "pmtud", "ip4", "ip6",
+    "congestion", "ecn", "security", "pmtud", "ip4", "ip6",
 )  # fmt: skip
 """Topics in scope: a MUST of these is shown by a test or waived with a reason."""
 

@@ -21,7 +21,7 @@ def rows() -> dict[str, table.Row]:
         ("RFC1-MUST-2", "MUST", "options"),
         ("RFC1-MUST-10", "MUST", "options"),
         ("RFC1-SHLD-1", "SHOULD", "options"),
-        ("RFC2-MUST-1", "MUST", "ecn"),
+        ("RFC2-MUST-1", "MUST", "tfo"),
     )
     return {name: table.Row(name, level, "1", topic, "do") for name, level, topic in found}
 

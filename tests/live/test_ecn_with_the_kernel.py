@@ -56,6 +56,11 @@ def test_who_is_asked_agrees_and_both_send_data_that_is_ect(
     assert {"ecn", "ecnseen"} <= words, words
 
 
+def test_a_kernel_asked_for_accurate_feedback_agrees_on_what_it_knows(link: LinkToKernel) -> None:
+    words = asyncio.run(seen_by_ss(link, True, 2, 3))
+    assert {"ecn", "ecnseen"} <= words, words
+
+
 @pytest.mark.parametrize("active", [True, False], ids=["we-open", "kernel-opens"])
 def test_when_nobody_asks_there_is_none(link: LinkToKernel, active: bool) -> None:
     words = asyncio.run(seen_by_ss(link, active, 2, 2))

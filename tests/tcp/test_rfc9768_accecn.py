@@ -318,6 +318,49 @@ def test_a_syn_ack_that_comes_again_is_told_of_again(tcp: Tcp) -> None:
     tcp.play("+0 > [ect0] P.WA 1:6(5) ack 1")  # one mark is counted
 
 
+@pytest.mark.parametrize("what", ["text", "text ahead", "fin"])
+def test_when_its_ack_is_held_back_no_other_segment_tells_of_a_syn_ack(tcp: Tcp, what: str) -> None:
+    sock = asking(tcp)
+    tcp.play(
+        """
+        +0   < S.W 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > .W 1:1(0) ack 1
+        +0   < S.W 0:0(0) ack 1 win 65535 <mss 1460>
+        +0.1 quiet
+        """
+    )
+    if what == "fin":
+        sock.shutdown(1)
+        tcp.play("+0 > F.EA 1:1(0) ack 1")
+        return
+    start = 1 if what == "text" else 11
+    tcp.play(
+        f"""
+        +0   < P.EA {start}:{start + 10}(10) ack 1
+        +0   > .EA 1:1(0) ack {11 if what == "text" else 1}
+        """
+    )
+
+
+@pytest.mark.parametrize(("setting", "first"), [(1, "S.E"), (3, "S.W")])
+def test_a_syn_ack_that_comes_again_and_does_not_agree_ends_ect(
+    tcp: Tcp, setting: int, first: str
+) -> None:
+    tcp.host.sysctl("tcp_ecn", setting)
+    sock = tcp.connect()
+    tcp.play(
+        f"""
+        +0   > {"SEW" if setting == 1 else "SEWA"} 0:0(0) <...>
+        +0.1 < {first} 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > {"." if setting == 1 else ".W"} 1:1(0) ack 1
+        +1   < S. 0:0(0) ack 1 win 65535 <mss 1460>
+        +0   > {"." if setting == 1 else ".W"} 1:1(0) ack 1
+        """
+    )
+    sock.send(tcp.data(5))
+    tcp.play(f"+0 > {'P.' if setting == 1 else 'P.EA'} 1:6(5) ack 1")
+
+
 def test_two_that_open_at_the_same_time_agree_on_it(tcp: Tcp) -> None:
     sock = tcp.connect()
     tcp.play(
@@ -731,6 +774,19 @@ def test_the_option_tells_whether_it_has(tcp: Tcp, octets: int, marks: int) -> N
     assert info.tcpi_delivered_ce_bytes == octets
     assert info.tcpi_delivered_e0_bytes == left - 1
     assert (ssthresh(sock) < 10) == (marks > 0)
+
+
+def test_counters_never_go_back(tcp: Tcp) -> None:
+    sock = asked(tcp, option=True)
+    sock.send(tcp.data(3 * 1448))
+    tcp.take()
+    tcp.play(
+        f"""
+        +0.1 < .WA 1:1(0) ack 2897 <{counters(1448, 1449)}>
+        +0   < .WA 1:1(0) ack 4345 <{counters(1000, 1449)}>
+        """
+    )
+    assert sock.tcp_info().tcpi_delivered_ce_bytes == 1448
 
 
 @pytest.mark.parametrize("order", ["ac", "ae"])
