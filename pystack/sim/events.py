@@ -35,13 +35,17 @@ class _Call:
 
 
 class Events:
-    """The heap; `now_us` is the present, `count` how many events there were."""
+    """The heap; `now_us` is the present, `count` how many events there were.
 
-    __slots__ = ("now_us", "count", "_heap", "_serial", "_ranks", "_still")
+    Up to `horizon_us` nobody looks at anything between two events.
+    """
+
+    __slots__ = ("now_us", "count", "horizon_us", "_heap", "_serial", "_ranks", "_still")
 
     def __init__(self) -> None:
         self.now_us = START_US
         self.count = 0
+        self.horizon_us = 0
         self._heap: list[tuple[int, int, Due]] = []
         self._serial = 0
         self._ranks = 0
@@ -81,10 +85,28 @@ class Events:
                 raise RuntimeError(f"time does not move on: {ENDLESS} events at {at_us} µs")
         what.due(at_us)
 
+    def goes_on(self, at_us: int, rank: int) -> bool:
+        """Asked by a source that is being called: whether what it has to do at `at_us` is the
+        next event of all. If so that counts as one, and the present moves there."""
+        if at_us > self.horizon_us:
+            return False
+        if self._heap:
+            first_us, first_rank, _ = self._heap[0]
+            if first_us < at_us or (first_us == at_us and first_rank < rank):
+                return False
+        self.count += 1
+        if at_us > self.now_us:
+            self.now_us = at_us
+            self._still = 0
+        return True
+
     def run(self, until_us: int) -> None:
-        """Let everything up to `until_us` happen, that included; the present is then that."""
+        """Let everything up to `until_us` happen, that included."""
         heap = self._heap
         step = self.step
-        while heap and heap[0][0] <= until_us:
-            step()
-        self.now_us = max(self.now_us, until_us)
+        self.horizon_us = until_us
+        try:
+            while heap and heap[0][0] <= until_us:
+                step()
+        finally:
+            self.horizon_us = 0

@@ -28,6 +28,8 @@ class SimHost(Node, Doors):
     out.
     """
 
+    takes_runs = True
+
     def __init__(
         self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes,
         offload: bool, config: Config,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from errno import ENETDOWN
 
@@ -10,12 +9,11 @@ from pystack.config import Config
 from pystack.sim.events import Events
 from pystack.sim.line import Line
 from pystack.sockets import Host
+from pystack.stack.run_input import RunInput
 from pystack.wire.address import text
 from pystack.wire.batch import Packet
 
 MTU = 1500
-
-_logger = logging.getLogger("pystack")
 
 
 class Node:
@@ -23,6 +21,8 @@ class Node:
 
     `host` is the host itself: sockets, settings, counters. `lines` are those that leave here.
     """
+
+    takes_runs = False  # whether `arrive_piece` may be called
 
     def __init__(
         self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes,
@@ -40,7 +40,6 @@ class Node:
         self._wake_us = 0
         self._busy = False  # a transmit follows anyway
         self.host.on_dirty = self._on_dirty
-        self.host.on_part_failed = self._part_failed
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -70,6 +69,20 @@ class Node:
             self.host.receive(packets, now_us)
             self._transmit(now_us)
 
+    def arrive_alone(self, packet: Packet, now_us: int) -> None:
+        """A single packet has come."""
+        if self.up:
+            self._busy = True
+            self.host.receive_packet(packet, now_us)
+            self._transmit(now_us)
+
+    def arrive_piece(self, run: RunInput, piece: int, now_us: int) -> None:
+        """A piece of a run has come, which was loaded for this host."""
+        if self.up:
+            self._busy = True
+            run.piece(piece, now_us)
+            self._transmit(now_us)
+
     def due(self, now_us: int) -> None:
         """A deadline of the host's may have come, or a socket call wants something sent."""
         if now_us != self._wake_us or not self.up:
@@ -80,10 +93,6 @@ class Node:
         if at_us and at_us <= now_us:
             self.host.on_time(now_us)
         self._transmit(now_us)
-
-    def _part_failed(self, reason: str, error: Exception) -> None:
-        """A replaceable part has raised and ended its connection."""
-        _logger.error("%s: %s", self.name, reason, exc_info=error)
 
     def flush(self) -> None:
         """Send at once what socket calls have left to be sent."""
@@ -107,8 +116,11 @@ class Node:
         host = self.host
         while True:
             tx = host.transmit(now_us)
-            for packet in tx:
-                self.send(packet, now_us)
+            if tx.count == 1:
+                self.send(tx.packet(0), now_us)
+            else:
+                for packet in tx:
+                    self.send(packet, now_us)
             if not tx.count or not host.dirty:
                 break
         self._busy = False

@@ -63,6 +63,10 @@ class Router(Node):
         elif self.host.icmp.out:
             self._transmit(now_us)
 
+    def arrive_alone(self, packet: Packet, now_us: int) -> None:
+        """A single packet."""
+        self.arrive([packet], now_us)
+
     def _forward(self, packet: Packet, local: set[bytes], now_us: int) -> bool:
         """Send a packet on; False when it is for the router itself, or is no packet at all."""
         buffer, gso_size, checksum_state = packet

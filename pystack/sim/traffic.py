@@ -14,10 +14,11 @@ from typing import Final
 from pystack.sim.host import SimHost
 from pystack.sockets import Socket, errors
 from pystack.sockets.constants import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_CONGESTION
-from pystack.tcp.states import EVENT_CLOSED
+from pystack.tcp.states import EVENT_CLOSED, EVENT_PEER_CLOSED
 
 PATTERN: Final = Random("pystack.sim.traffic").randbytes(65536)
 _TWICE: Final = PATTERN + PATTERN  # any 64 KB of the stream, wherever they begin
+_ENDS: Final = EVENT_CLOSED | EVENT_PEER_CLOSED
 
 
 class Flow:
@@ -50,7 +51,7 @@ class Flow:
         if self.over:
             return
         self._read()
-        if events & EVENT_CLOSED or self.socket.at_eof:
+        if events & _ENDS and (events & EVENT_CLOSED or self.socket.at_eof):
             self._end()
         else:
             self.go_on()

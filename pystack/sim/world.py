@@ -15,12 +15,13 @@ from pystack.path.units import time_us
 from pystack.sim.digest import Digest
 from pystack.sim.events import START_US, Events
 from pystack.sim.host import SimHost
-from pystack.sim.line import Line
+from pystack.sim.line import Line, StageLine
 from pystack.sim.node import MTU, Node
 from pystack.sim.router import Router
 from pystack.sim.vloop import VirtualLoop
 from pystack.sim.way import QUEUE, Way
 
+_ENDLESS_US = 1 << 62
 Direction = Way | Stage | None
 
 
@@ -32,16 +33,18 @@ class World:
         world.link(a, b, rate="100mbit", delay="20ms", loss=0.01)
         world.run(for_s=10)
 
-    `digest` has `world.digest()` ready; reckoning it takes time.
+    `digest` has `world.digest()` ready; reckoning it takes time. `runs` lets segments that
+    follow each other travel as one object where that changes nothing.
 
     The same seed and the same calls give the same octets at the same µs, in every process and on
     every machine. Made in what `sim.run` runs, a world is on the clock of that loop, and time
     passes by itself; elsewhere time passes in `run`.
     """
 
-    def __init__(self, seed: int | str = 0, *, digest: bool = False) -> None:
+    def __init__(self, seed: int | str = 0, *, digest: bool = False, runs: bool = True) -> None:
         self.seed = seed
         self._digest = Digest() if digest else None
+        self._runs = runs
         self.nodes: dict[str, Node] = {}
         self.lines: list[Line] = []
         loop = asyncio._get_running_loop()
@@ -105,9 +108,12 @@ class World:
         made = []
         for near, far, way in ((one, other, there), (other, one, back)):
             name = f"{near.name}>{far.name}"
-            if not isinstance(way, Stage):
-                way = (way or both).stage(self.random(f"line {name} {len(self.lines)}"))
-            line = Line(self.events, name, near, far, way, mtu)
+            source = self.random(f"line {name} {len(self.lines)}")
+            line: Line
+            if isinstance(way, Stage):
+                line = StageLine(self.events, name, near, far, mtu, way)
+            else:
+                line = (way or both).line(self.events, name, near, far, mtu, source, self._runs)
             near.lines.append(line)
             self.lines.append(line)
             made.append(line)
@@ -168,11 +174,9 @@ class World:
         events = self.events
         end_us = None if for_s is None else events.now_us + round(for_s * 1e6)
         if until is None:
+            events.run(_ENDLESS_US if end_us is None else end_us)
             if end_us is not None:
-                events.run(end_us)
-            else:
-                while events.next_at():
-                    events.step()
+                events.now_us = end_us
             return True
         while not until():
             at_us = events.next_at()

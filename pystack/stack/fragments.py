@@ -77,7 +77,7 @@ class Reassembly:
     `icmp` makes the errors (into its `out`), `dropped` counts by `consts.DROP_…`.
     """
 
-    __slots__ = ("config", "icmp", "dropped", "memory", "_packets", "_sources", "_source_memory")
+    __slots__ = ("config", "icmp", "dropped", "memory", "packets", "_sources", "_source_memory")
 
     def __init__(self, config: Config, icmp: Icmp, dropped: list[int]) -> None:
         self.config = config
@@ -85,13 +85,13 @@ class Reassembly:
         self.dropped = dropped
         self.memory = 0  # octets held, with what Python needs for them
         # Both in order of beginning, so the first is the oldest and the next to expire.
-        self._packets: OrderedDict[bytes, _Packet] = OrderedDict()
+        self.packets: OrderedDict[bytes, _Packet] = OrderedDict()
         self._sources: dict[bytes, OrderedDict[bytes, _Packet]] = {}
         self._source_memory: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         """How many packets are in pieces (or condemned and remembered)."""
-        return len(self._packets)
+        return len(self.packets)
 
     def add(self, packet: Buffer, version: int, now_us: int) -> bytes | None:
         """Take a fragment, from its IP header to its end; the whole packet if it is the last.
@@ -113,14 +113,14 @@ class Reassembly:
 
     def next_deadline(self) -> int:
         """When the oldest packet expires, in µs; 0 with none."""
-        for oldest in self._packets.values():
+        for oldest in self.packets.values():
             return oldest.began_at_us + self.config.ipfrag_time * 1_000_000
         return 0
 
     def on_time(self, now_us: int) -> None:
         """Give up what has waited too long, with Time Exceeded if its first part came."""
-        while self._packets and self.next_deadline() <= now_us:
-            oldest = next(iter(self._packets.values()))
+        while self.packets and self.next_deadline() <= now_us:
+            oldest = next(iter(self.packets.values()))
             self._forget(oldest)
             if oldest.condemned:
                 continue
@@ -229,10 +229,10 @@ class Reassembly:
         protocol = headers.protocol if headers.version == 4 else 0
         ident = headers.ident.to_bytes(4, "big")
         key = headers.source + headers.destination + ident + bytes((protocol,))
-        whole = self._packets.get(key)
+        whole = self.packets.get(key)
         if whole is None:
             whole = _Packet(key, headers.source, now_us)
-            self._packets[key] = whole
+            self.packets[key] = whole
             self._sources.setdefault(whole.source, OrderedDict())[key] = whole
             self._charge(whole, PACKET_COST)
         return whole
@@ -247,7 +247,7 @@ class Reassembly:
             del self._source_memory[whole.source]
 
     def _forget(self, whole: _Packet) -> None:
-        del self._packets[whole.key]
+        del self.packets[whole.key]
         of_source = self._sources[whole.source]
         del of_source[whole.key]
         if not of_source:
@@ -269,7 +269,7 @@ class Reassembly:
         while self._source_memory.get(source, 0) > bound // PER_SOURCE:
             self._drop(next(iter(self._sources[source].values())))
         while self.memory > bound:
-            self._drop(next(iter(self._packets.values())))
+            self._drop(next(iter(self.packets.values())))
 
     def _drop(self, whole: _Packet) -> None:
         self._forget(whole)

@@ -82,6 +82,15 @@ class HostCore(ConnectionTable):
             self.receive_batch(rx, rx.count, now_us)
             rx.clear()
 
+    def receive_packet(self, packet: Packet, now_us: int) -> None:
+        """As `receive`, one packet."""
+        rx = self.rx
+        if rx is None:
+            rx = self.rx = RxBatch(_SLOTS)
+        rx.clear()
+        rx.add(*packet)
+        self.receive_batch(rx, 1, now_us)
+
     def receive_batch(self, rx: RxBatch, count: int, now_us: int) -> None:
         """Take the first `count` packets of a batch that was read and parsed."""
         self._begin(now_us)
@@ -123,6 +132,17 @@ class HostCore(ConnectionTable):
                 dirty.append(connection)
         self._tell_owners()
 
+    def receive_segment(self, seg: Segment, now_us: int) -> None:
+        """Take one segment that was parsed already, as `receive_batch` one packet."""
+        self._begin(now_us)
+        counters = self.counters
+        counters.in_packets += 1
+        if self.talks_to_itself and not strangers.is_addressed_well(self, seg):
+            counters.in_segs += 1  # our own address, but from outside
+        else:
+            self.one_segment(seg, now_us)
+        self._tell_owners()
+
     def one_segment(self, seg: Segment, now_us: int) -> None:
         """A segment found otherwise than in a batch (put together from fragments)."""
         self.counters.in_segs += 1
@@ -153,7 +173,8 @@ class HostCore(ConnectionTable):
     def transmit(self, now_us: int) -> TxBatch:
         """What is to be sent now. Call until the batch is empty; it is valid until the next
         call of `receive` or `transmit`."""
-        self._begin(now_us)
+        if now_us != self.now_us or self._handed_out or self.opening:
+            self._begin(now_us)
         tx = self.tx
         dirty = self.dirty
         done = 0
@@ -231,13 +252,14 @@ class HostCore(ConnectionTable):
         if self._looped:
             return self.now_us
         least = self.wakeups.next_at()
-        for at_us in (
-            self.time_waits.next_at(),
-            self.reassembly.next_deadline(),
-            self.path_mtus.next_deadline(),
-        ):
-            if at_us and (at_us < least or not least):
-                least = at_us
+        if self.time_waits.queue or self.reassembly.packets or self.path_mtus.learnt:
+            for at_us in (
+                self.time_waits.next_at(),
+                self.reassembly.next_deadline(),
+                self.path_mtus.next_deadline(),
+            ):
+                if at_us and (at_us < least or not least):
+                    least = at_us
         return least
 
     def on_time(self, now_us: int) -> None:

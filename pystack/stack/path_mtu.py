@@ -21,28 +21,29 @@ PLATEAUS: Final = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, IPV4_MI
 
 
 class PathMtu:
-    """MTUs by destination (16 bytes). `device_mtu` may be changed at any time."""
+    """MTUs by destination (16 bytes). `device_mtu` may be changed at any time; `learnt`, what
+    routers have reported, is to be looked at only."""
 
-    __slots__ = ("config", "device_mtu", "_learnt")
+    __slots__ = ("config", "device_mtu", "learnt")
 
     def __init__(self, config: Config, device_mtu: int) -> None:
         self.config = config
         self.device_mtu = device_mtu
-        # MTU, locked, learnt at; in order of learning
-        self._learnt: OrderedDict[bytes, tuple[int, bool, int]] = OrderedDict()
+        # MTU, locked, when learnt; in order of learning
+        self.learnt: OrderedDict[bytes, tuple[int, bool, int]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many destinations have an MTU of their own."""
-        return len(self._learnt)
+        return len(self.learnt)
 
     def mtu(self, destination: bytes) -> int:
         """The largest packet, in bytes, that may be sent there without being fragmented."""
-        entry = self._learnt.get(destination)
+        entry = self.learnt.get(destination)
         return min(entry[0], self.device_mtu) if entry else self.device_mtu
 
     def is_locked(self, destination: bytes) -> bool:
         """Whether the path is narrower than we care to follow: packets go without DF then."""
-        entry = self._learnt.get(destination)
+        entry = self.learnt.get(destination)
         return entry is not None and entry[1]
 
     def learn(self, destination: bytes, mtu: int, now_us: int, quoted_length: int = 0) -> bool:
@@ -53,7 +54,7 @@ class PathMtu:
         big) is taken; below `min_pmtu` (552) we stay there and let routers fragment, as Linux
         does, so that a forged message cannot make segments tiny.
         """
-        entry = self._learnt.get(destination)
+        entry = self.learnt.get(destination)
         if entry is not None and entry[2] + self.config.mtu_expires * 1_000_000 <= now_us:
             old = self.device_mtu
         else:
@@ -69,27 +70,27 @@ class PathMtu:
                 mtu, locked = min(old, self.config.min_pmtu), True
         elif mtu < IPV6_MIN_MTU:
             return False
-        if mtu > old or (mtu == old and not locked and destination not in self._learnt):
+        if mtu > old or (mtu == old and not locked and destination not in self.learnt):
             return False
         was_locked = self.is_locked(destination)
         locked = locked or was_locked
-        self._learnt[destination] = (mtu, locked, now_us)
-        self._learnt.move_to_end(destination)
-        if len(self._learnt) > MAX_ENTRIES:
-            self._learnt.popitem(last=False)
+        self.learnt[destination] = (mtu, locked, now_us)
+        self.learnt.move_to_end(destination)
+        if len(self.learnt) > MAX_ENTRIES:
+            self.learnt.popitem(last=False)
         return mtu < old or (locked and not was_locked)
 
     def next_deadline(self) -> int:
         """When the oldest entry expires, in µs; 0 with none."""
-        for _, _, learnt_at_us in self._learnt.values():
+        for _, _, learnt_at_us in self.learnt.values():
             return learnt_at_us + self.config.mtu_expires * 1_000_000
         return 0
 
     def on_time(self, now_us: int) -> list[bytes]:
         """Forget what has expired; the destinations whose MTU may have risen by that."""
         expired = []
-        while self._learnt and self.next_deadline() <= now_us:
-            expired.append(self._learnt.popitem(last=False)[0])
+        while self.learnt and self.next_deadline() <= now_us:
+            expired.append(self.learnt.popitem(last=False)[0])
         return expired
 
 

@@ -48,10 +48,10 @@ class TimeWait:
 class TimeWaits:
     """All records of a host, in the order in which they expire."""
 
-    __slots__ = ("_queue", "_live", "config")
+    __slots__ = ("queue", "_live", "config")
 
     def __init__(self, config: Config) -> None:
-        self._queue: deque[tuple[int, TimeWait]] = deque()
+        self.queue: deque[tuple[int, TimeWait]] = deque()
         self._live = 0  # records; all other places in the queue are stale
         self.config = config
 
@@ -63,7 +63,7 @@ class TimeWaits:
     def add(self, tcb: Tcb, now_us: int) -> TimeWait:
         """The record that takes over from `tcb`."""
         record = TimeWait(tcb, now_us + self.duration_us)
-        self._queue.append((record.at_us, record))
+        self.queue.append((record.at_us, record))
         self._live += 1
         return record
 
@@ -72,9 +72,9 @@ class TimeWaits:
         if record.at_us == now_us + self.duration_us:
             return
         record.at_us = now_us + self.duration_us
-        self._queue.append((record.at_us, record))
-        if len(self._queue) > 64 + 2 * self._live:
-            self._queue = deque(entry for entry in self._queue if entry[0] == entry[1].at_us)
+        self.queue.append((record.at_us, record))
+        if len(self.queue) > 64 + 2 * self._live:
+            self.queue = deque(entry for entry in self.queue if entry[0] == entry[1].at_us)
 
     def forget(self, record: TimeWait) -> None:
         """A record is gone, in whichever way."""
@@ -83,7 +83,7 @@ class TimeWaits:
 
     def next_at(self) -> int:
         """When the next one expires, 0 with none."""
-        queue = self._queue
+        queue = self.queue
         while queue and queue[0][0] != queue[0][1].at_us:
             queue.popleft()
         return queue[0][0] if queue else 0
@@ -99,7 +99,7 @@ class TimeWaits:
         """Remove and return the one that would expire first."""
         if not self.next_at():
             return None
-        return self._queue.popleft()[1]
+        return self.queue.popleft()[1]
 
     def segment_arrives(self, record: TimeWait, seg: Segment, now_us: int) -> int:
         """STAY, ANSWER, OPEN_ANEW or GONE (RFC 9293 §3.10.7.4, RFC 6191, as Linux)."""

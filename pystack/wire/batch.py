@@ -18,7 +18,8 @@ Packet = tuple[Buffer, int, int]  # an IP packet, its gso_size (or 0), its check
 
 MAX_PACKET: Final = consts.IPV6_HEADER + 0xFFFF
 _LARGEST_HEADERS: Final = 120  # IPv4 with all options and TCP with all options
-_pack_record: Final = TX_RECORD.pack_into  # bound once: each packet goes through it
+_pack_record: Final = TX_RECORD.pack_into  # bound once: each packet goes through them
+_unpack_record: Final = TX_RECORD.unpack_from
 _RECORD: Final = TX_RECORD.size
 
 
@@ -56,8 +57,11 @@ class RxBatch:
         if index >= self.capacity:
             raise IndexError("all slots of the batch are taken")
         start = index * self.slot_size + SLOT_HEADROOM
-        length = min(len(buffer), self.slot_size - SLOT_HEADROOM)
-        self.view[start : start + length] = buffer[:length]
+        length = len(buffer)
+        if length > self.slot_size - SLOT_HEADROOM:
+            length = self.slot_size - SLOT_HEADROOM
+            buffer = buffer[:length]
+        self.view[start : start + length] = buffer
         self.count = index + 1
         return codec.parse(
             self.pinned, start, length, checksum_state, gso_size, self.records_pinned, index
@@ -157,11 +161,16 @@ class TxBatch:
         self.count = 0
         self.used = 0
 
+    def packet(self, index: int) -> Packet:
+        """One of the packets."""
+        start, length, gso_size, state = _unpack_record(self.records, index * _RECORD)
+        return self.view[start : start + length], gso_size, state
+
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[Packet]:
         view = self.view
         for index in range(self.count):
-            start, length, gso_size, state = TX_RECORD.unpack_from(self.records, index * _RECORD)
+            start, length, gso_size, state = _unpack_record(self.records, index * _RECORD)
             yield view[start : start + length], gso_size, state
