@@ -20,15 +20,18 @@ _FOREVER = 1 << 62
 
 @dataclass
 class Path:
-    """Rate in bytes/s, times in µs, queue and marking threshold in bytes (0: no mark), chance of
-    loss in millionths; `drop` are numbers of packets that are lost whatever happens."""
+    """Rate in bytes/s, times in µs, queue and marking threshold in bytes (0: no mark); every n-th
+    packet is lost, or one by chance in millionths; a policer lets `police_burst` bytes through and
+    then `police_rate` bytes/s."""
 
     rate: int
     rtt_us: int
     queue: int
     mark_above: int = 0
+    lose_every: int = 0
     loss_ppm: int = 0
-    drop: frozenset[int] = frozenset()
+    police_rate: int = 0
+    police_burst: int = 0
 
 
 @dataclass
@@ -78,37 +81,43 @@ class Flow:
         self._flying: deque[Packet] = deque()
         self._by_number: dict[int, Packet] = {}
         self._next_number = 0
-        self._pipe = 0
-        self._delivered = 0
+        self.pipe = 0
+        self.delivered = 0
         self._delivered_us = self._first_sent_us = self.now_us
-        self._lost = 0
+        self.lost = 0
         self._app_limited = 0
         self._free_us = self.now_us  # when the bottleneck has sent what waits
         self._pace_us = self.now_us
         self._rto_us = _FOREVER
         self._srtt_us = 0
         self._min_rtt_us = 0
-        self._state = OPEN
+        self.recovery = OPEN
         self._recovery_end = 0
         self._lost_number = -1
         self._prr_delivered = self._prr_out = self._prr_flight = self._budget = 0
         self._backlog = _FOREVER if self.bursts is None else 0
+        self._bursts = deque((_START_US + at, size) for at, size in self.bursts or [])
         self._cwnd_limited = True
         self._idle_since = 0
         self._chance = 0x2545F491
+        self._tokens, self._tokens_us = self.path.police_burst, self.now_us
         self.cc.on_established(self.cc.cwnd, self.now_us)
 
     # -- time -------------------------------------------------------------------------------------
     def run(self, seconds: int, step_ms: int = 0) -> list[Row]:
-        """Go on for `seconds`, with a row every `step_ms`; all rows so far."""
-        end = self.now_us + seconds * 1_000_000
+        """Go on for `seconds`; with a row every `step_ms`, those of this call."""
+        self.rows = []
+        return self.run_us(seconds * 1_000_000, step_ms)
+
+    def run_us(self, duration_us: int, step_ms: int = 0) -> list[Row]:
+        """As `run`, in µs."""
+        end = self.now_us + duration_us
         look = self.now_us + step_ms * 1000 if step_ms else _FOREVER
-        bursts = [(_START_US + at, size) for at, size in self.bursts or []]
         self._send()
         while True:
             pace = self._pace_us if self._pace_us > self.now_us and self._may_send() else _FOREVER
             ack = self._acks[0][0] if self._acks else _FOREVER
-            burst = next((at for at, _ in bursts if at > self.now_us), _FOREVER)
+            burst = self._bursts[0][0] if self._bursts else _FOREVER
             now = min(ack, pace, self._rto_us, burst, look, end)
             self.now_us = now
             if now == end:
@@ -118,7 +127,7 @@ class Flow:
                 look += step_ms * 1000
                 continue
             if now == burst:
-                self._backlog += sum(size for at, size in bursts if at == now)
+                self._backlog += self._bursts.popleft()[1]
             elif now == ack:
                 self._on_ack(self._by_number.pop(heapq.heappop(self._acks)[1]))
             elif now == self._rto_us:
@@ -129,7 +138,7 @@ class Flow:
         self.rows.append(
             Row(
                 (self.now_us - _START_US) // 1000, self.cc.cwnd // self._mss,
-                self._pipe // self._mss, self.cc.pacing_rate, self._delivered,
+                self.pipe // self._mss, self.cc.pacing_rate, self.delivered,
                 max(self._free_us - self.now_us, 0) // 1000,
             )
         )  # fmt: skip
@@ -137,14 +146,14 @@ class Flow:
     # -- sending ----------------------------------------------------------------------------------
     def _may_send(self) -> bool:
         window = self.cc.cwnd
-        if self._state in (FAST, CWR) and self.cc.uses_prr:
+        if self.recovery in (FAST, CWR) and self.cc.uses_prr:
             window = self._budget
-        return self._backlog >= self._mss and self._pipe + self._mss <= window
+        return self._backlog >= self._mss and self.pipe + self._mss <= window
 
     def _send(self) -> None:
         now = self.now_us
         while self._may_send() and self._pace_us <= now:
-            if not self._pipe:
+            if not self.pipe:
                 if self._idle_since:
                     self.cc.on_tx_start(now - self._idle_since, now)
                 self._first_sent_us = self._delivered_us = now
@@ -152,18 +161,18 @@ class Flow:
             if self.cc.pacing_rate:
                 gap = self._mss * 1_000_000 // self.cc.pacing_rate
                 self._pace_us = max(self._pace_us, now) + gap
-        self._cwnd_limited = self._pipe + self._mss > self.cc.cwnd
+        self._cwnd_limited = self.pipe + self._mss > self.cc.cwnd
         if self._backlog < self._mss and not self._cwnd_limited:
-            self._app_limited = self._delivered + self._pipe or 1
+            self._app_limited = self.delivered + self.pipe or 1
 
     def _transmit(self) -> None:
         now = self.now_us
         packet = Packet(
-            self._next_number, now, self._delivered, self._delivered_us, self._first_sent_us,
-            self._lost, self._pipe + self._mss, self._app_limited > 0,
+            self._next_number, now, self.delivered, self._delivered_us, self._first_sent_us,
+            self.lost, self.pipe + self._mss, self._app_limited > 0,
         )  # fmt: skip
         self._next_number += 1
-        self._pipe += self._mss
+        self.pipe += self._mss
         self._prr_out += self._mss
         self._backlog -= self._mss
         self.sent += self._mss
@@ -180,12 +189,24 @@ class Flow:
         heapq.heappush(self._acks, (self._free_us + path.rtt_us, packet.number))
 
     def _unlucky(self, packet: Packet) -> bool:
-        if packet.number in self.path.drop:
+        if self.path.police_rate and not self._has_token():
+            return True
+        if self.path.lose_every and packet.number % self.path.lose_every == 0 < packet.number:
             return True
         if not self.path.loss_ppm:
             return False
         self._chance = (self._chance * 6364136223846793005 + 1442695040888963407) % (1 << 64)
         return (self._chance >> 33) * 1_000_000 >> 31 < self.path.loss_ppm
+
+    def _has_token(self) -> bool:
+        path = self.path
+        earned = (self.now_us - self._tokens_us) * path.police_rate // 1_000_000
+        self._tokens = min(self._tokens + earned, path.police_burst)
+        self._tokens_us = self.now_us
+        if self._tokens < self._mss:
+            return False
+        self._tokens -= self._mss
+        return True
 
     # -- what comes back --------------------------------------------------------------------------
     def _on_ack(self, packet: Packet) -> None:
@@ -194,14 +215,14 @@ class Flow:
         if packet.over:
             return  # thought lost by a timeout; no matter here
         s.now_us = now
-        s.flight = s.prior_pipe = self._pipe
+        s.flight = s.prior_pipe = self.pipe
         s.newly_delivered = s.acked = mss
         s.ce_bytes = mss if packet.marked else 0
-        self._delivered += mss
+        self.delivered += mss
         self._delivered_us = now
         self._first_sent_us = packet.sent_us
         self._leave(packet)
-        if self._app_limited and self._delivered > self._app_limited:
+        if self._app_limited and self.delivered > self._app_limited:
             self._app_limited = 0
         s.newly_lost = self._find_lost(packet.number - 2)
         s.rtt_us = now - packet.sent_us
@@ -211,17 +232,17 @@ class Flow:
         s.interval_us = max(packet.sent_us - packet.first_sent_us, now - packet.delivered_us)
         s.delivery_rate = 0
         if s.interval_us >= self._min_rtt_us:
-            s.delivery_rate = (self._delivered - packet.delivered) * 1_000_000 // s.interval_us
+            s.delivery_rate = (self.delivered - packet.delivered) * 1_000_000 // s.interval_us
         s.prior_delivered, s.prior_lost = packet.delivered, packet.lost
         s.tx_in_flight, s.app_limited = packet.in_flight, packet.app_limited
-        s.delivered, s.lost = self._delivered, self._lost
+        s.delivered, s.lost = self.delivered, self.lost
         s.cwnd_limited = self._cwnd_limited or (cc.cwnd < cc.ssthresh and 2 * s.flight > cc.cwnd)
         ended = self._change_state(packet, s)
-        s.pipe, s.recovery = self._pipe, self._state
+        s.pipe, s.recovery = self.pipe, self.recovery
         cc.on_sample(s)
         if ended:
             cc.on_exit_recovery(max(cc.ssthresh, mss), now)
-        elif self._state in (OPEN, LOSS):
+        elif self.recovery in (OPEN, LOSS):
             cc.on_ack(s)
         elif cc.uses_prr:
             self._reduce_in_proportion(s)
@@ -233,15 +254,19 @@ class Flow:
 
     def _change_state(self, packet: Packet, s: AckSample) -> bool:
         """Into recovery or out of it; whether FAST or CWR has ended."""
-        if self._state != OPEN and packet.number >= self._recovery_end:
-            was, self._state = self._state, OPEN
+        if self.recovery != OPEN and packet.number >= self._recovery_end:
+            was, self.recovery = self.recovery, OPEN
             if self._lost_number < self._recovery_end:
                 return was != LOSS
-        if self._state in (OPEN, CWR) and s.newly_lost and self._lost_number >= self._recovery_end:
-            self._state = FAST
+        if (
+            self.recovery in (OPEN, CWR)
+            and s.newly_lost
+            and self._lost_number >= self._recovery_end
+        ):
+            self.recovery = FAST
             self.cc.on_enter_recovery(s.flight, s.now_us)
-        elif self._state == OPEN and s.ce_bytes and not self.cc.scalable:
-            self._state = CWR
+        elif self.recovery == OPEN and s.ce_bytes and not self.cc.scalable:
+            self.recovery = CWR
             self.cc.on_ecn(s.flight, s.now_us)
         else:
             return False
@@ -255,14 +280,14 @@ class Flow:
         """RFC 9937 §6.2."""
         self._prr_delivered += s.newly_delivered
         ssthresh = self.cc.ssthresh
-        if self._pipe > ssthresh:
+        if self.pipe > ssthresh:
             count = -(-self._prr_delivered * ssthresh // self._prr_flight) - self._prr_out
         else:
             limit = max(self._prr_delivered - self._prr_out, s.newly_delivered)
-            count = min(ssthresh - self._pipe, limit + (0 if s.newly_lost else self._mss))
+            count = min(ssthresh - self.pipe, limit + (0 if s.newly_lost else self._mss))
         if not self._prr_out:
             count = max(count, self._mss)
-        self._budget = self._pipe + max(count, 0)
+        self._budget = self.pipe + max(count, 0)
 
     def _find_lost(self, below: int) -> int:
         lost = 0
@@ -276,14 +301,14 @@ class Flow:
         return lost
 
     def _count_lost(self, lost: int) -> None:
-        self._pipe -= lost
-        self._lost += lost
+        self.pipe -= lost
+        self.lost += lost
         self._backlog += lost
         self.lost_packets += lost // self._mss
 
     def _leave(self, packet: Packet) -> None:
         packet.over = True
-        self._pipe -= self._mss
+        self.pipe -= self._mss
         while self._flying and self._flying[0].over:
             self._flying.popleft()
 
@@ -291,9 +316,9 @@ class Flow:
         self._rto_us = self.now_us + (self._srtt_us + _MIN_RTO_US if self._srtt_us else 1_000_000)
 
     def _on_rto(self) -> None:
-        flight = self._pipe
+        flight = self.pipe
         self.timeouts += 1
-        self._state = LOSS
+        self.recovery = LOSS
         self._recovery_end = self._next_number
         self.cc.on_rto(flight, True, self.now_us)
         self._find_lost(self._next_number)
