@@ -144,7 +144,7 @@ def test_random_losses_cost_those_little_that_measure_the_bandwidth() -> None:
         one.run(20)
         return one.delivered * 100 // (20 * RATE)
 
-    shares = {name: share(name) for name in names()}
+    shares = {name: share(name) for name in CURVES}
     assert shares["bbr"] > 95
     assert shares["bbr3"] > 70
     assert shares["westwood"] > 45
