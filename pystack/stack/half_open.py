@@ -159,6 +159,7 @@ class HalfOpen:
             elif not self.ect_ok or (self.repeats > 1 and config.tcp_ecn_fallback):
                 flags = 0
                 self.ect_ok = False
+                self.ect = 0
         opts = options.syn_options(
             self.adv_mss, self.sack_ok, self.ts_ok, options.timestamp(self.ts_offset, now_us),
             self.ts_recent, self.rcv_wscale, accecn,

@@ -20,10 +20,12 @@ def link(request: pytest.FixtureRequest, namespace: Namespace) -> LinkToKernel:
     return LinkToKernel(namespace, version, offload)
 
 
-async def seen_by_ss(link: LinkToKernel, active: bool, theirs: int, ours: int) -> set[str]:
+async def seen_by_ss(
+    link: LinkToKernel, active: bool, theirs: int, ours: int, cc: str = "cubic"
+) -> set[str]:
     """The words of ss about a connection that has echoed 2 MB; `active`: we opened it."""
     await link.output("sysctl", "-w", f"net.ipv4.tcp_ecn={theirs}")
-    async with link.stack(sysctl={"tcp_ecn": ours}) as stack:
+    async with link.stack(sysctl={"tcp_ecn": ours, "tcp_congestion_control": cc}) as stack:
         kernels = link.kernel_socket()
         if active:
             kernels.bind((link.theirs, 0))
@@ -58,6 +60,11 @@ def test_who_is_asked_agrees_and_both_send_data_that_is_ect(
 
 def test_a_kernel_asked_for_accurate_feedback_agrees_on_what_it_knows(link: LinkToKernel) -> None:
     words = asyncio.run(seen_by_ss(link, True, 2, 3))
+    assert {"ecn", "ecnseen"} <= words, words
+
+
+def test_a_kernel_without_dctcp_agrees_with_ours(link: LinkToKernel) -> None:
+    words = asyncio.run(seen_by_ss(link, True, 2, 0, "dctcp"))
     assert {"ecn", "ecnseen"} <= words, words
 
 

@@ -947,3 +947,28 @@ def test_both_ends_agree_on_what_was_marked(seed: int) -> None:
             assert ours.tcpi_delivered_ce_bytes == theirs.tcpi_received_ce_bytes
         if option == 2:
             assert ours.tcpi_delivered_e0_bytes == theirs.tcpi_received_e0_bytes > 0
+
+
+@pytest.mark.variants("ipv4")
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_flags_marks_and_options_come_nothing_breaks(tcp: Tcp, seed: int) -> None:
+    random = Random(seed)
+    tcp.host.sysctl("tcp_ecn_option", 1 + seed % 2)
+    sock = asked(tcp, option=seed < 4) if seed < 6 else asking(tcp, option=True)
+    at = 1
+    for _ in range(400):
+        flags = "." + "".join(random.sample("PEWA", random.randrange(5)))
+        kind, size = random.choice((172, 174, 173)), random.choice((2, 3, 5, 8, 11, 14, 38))
+        option = f"<raw 0x{kind:02x}{size:02x}{random.randbytes(size - 2).hex()}>"
+        length = random.choice((0, 0, 10, 1460))
+        start = at + random.choice((0, 0, 0, 10, -10))
+        ack = 1 + random.randint(0, len(tcp.default.sent))
+        text = f"{flags} {start}:{start + length}({length}) ack {ack} {random.choice(('', option))}"
+        tcp.inject(tcp.segment(text, ecn=random.randrange(4)))
+        with suppress(BlockingIOError):
+            sock.send(tcp.data(random.choice((1, 1460, 9000)), len(tcp.default.sent)))
+        for packet in tcp.run(random.choice((0, 0.001, 0.3))):
+            at = max(at, tcp.default.their_number(packet.ack))
+        with suppress(BlockingIOError):
+            sock.recv(100_000)
+    assert tcp.state() == "ESTABLISHED"
