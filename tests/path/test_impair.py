@@ -399,6 +399,13 @@ def test_directions_and_seeds_draw_differently_and_a_seed_always_the_same() -> N
     assert left("loss 30% seed 5", 1) == left("loss 30% seed 5", 2)
 
 
+def test_what_follows_later_does_not_repeat_the_draws_of_what_was_before() -> None:
+    plain = link("loss 30% at 1s loss 30.000001%")
+    packets = [sized(100, number=n) for n in range(300)]
+    first = numbers(plain.feed_all(packets, START))
+    assert first != numbers(plain.feed_all(packets, START + 1_000_000))
+
+
 def test_what_one_fault_draws_does_not_depend_on_the_others() -> None:
     packets = [sized(100, number=n) for n in range(300)]
     alone, beside = link("loss 30%"), link("loss 30% duplicate 10% corrupt 0% nth 400")

@@ -73,6 +73,8 @@ def test_who_comes_at_the_very_moment_misses_it() -> None:
     queue = TracedQueue((5,), DropTail(10))
     assert departures(queue, [(5_000, sized(1500))]) == [(10_000, 0)]
     assert departures(queue, [(14_999, sized(1500))]) == [(15_000, 0)]
+    within = TracedQueue((5, 9), DropTail(10))
+    assert departures(within, [(5_000, sized(1500))]) == [(9_000, 0)]
 
 
 def test_packets_before_the_beginning_wait_for_it() -> None:
