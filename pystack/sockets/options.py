@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from errno import EINVAL, ENOPROTOOPT, EOPNOTSUPP
+from errno import ECONNABORTED, EINVAL, ENOPROTOOPT, EOPNOTSUPP
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.sockets import errors
 from pystack.sockets.constants import AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from pystack.sockets.errors import fault
 from pystack.sockets.option_table import OPTIONS
@@ -38,7 +39,12 @@ def set_option(sock: Socket, level: int, name: int, value: Any) -> None:
     sock.settings = settings
     tcb = sock.tcb
     if tcb is not None and option.effect is not None:
-        option.effect(settings, tcb)
+        try:
+            option.effect(settings, tcb)
+        except Exception as error:
+            if not sock.host.blames(tcb, error):
+                raise
+            raise errors.taken(sock, ECONNABORTED) from error
         if tcb.state != CLOSED:
             sock.host.mark(tcb)
     if sock.listener is not None:

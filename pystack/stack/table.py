@@ -116,7 +116,7 @@ class ConnectionTable:
             return False
         calls.fail(tcb, ECONNABORTED, reason)
         self.part_failed(reason, error)
-        self.touch(tcb)
+        self.mark(tcb)
         return True
 
     def part_failed(self, reason: str, error: Exception) -> None:

@@ -23,6 +23,13 @@ class Failing(Reno):
         raise ZeroDivisionError("of all things")
 
 
+class Unwilling(Reno):
+    name = "unwilling"
+
+    def on_mss(self, mss: int) -> None:
+        raise RuntimeError("no")
+
+
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionResetError):
         while data := await reader.read(1000):
@@ -65,6 +72,19 @@ async def test_a_part_that_raises_is_told_to_the_loop_once_and_to_the_connection
     others[1].write(b"hello")
     assert await others[0].read(100) == b"hello"
     others[1].close()
+
+
+@two_stacks()
+async def test_a_connection_that_fails_while_it_is_opened_is_gone_at_once(
+    left: Stack, right: Stack
+) -> None:
+    pystack.register_variant("congestion_control", "unwilling", Unwilling)
+    left.host.sysctl("tcp_congestion_control", "unwilling")
+    with pytest.raises(ConnectionAbortedError, match="'unwilling' raised RuntimeError: no"):
+        await left.open_connection(RIGHT, 7000)
+    await asyncio.sleep(0)
+    assert not left.host.connections
+    assert len(take_failures()) == 1
 
 
 def test_an_unknown_part_is_a_setup_error_that_tells_what_there_is() -> None:

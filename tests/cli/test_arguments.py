@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from pystack.cli import device_options
 from pystack.cli.commands import pystack
 from tests.cli.program import PYSTACK
 
@@ -140,3 +141,19 @@ def test_options_not_given_are_linux_defaults() -> None:
     assert context.params["dev"] == "tun0"
     assert context.params["addr"] == "198.18.0.2/24"
     assert context.params["offload"] is True
+
+
+def test_cc_and_variants_become_settings_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, str] = {}
+
+    def over_tun(*names: object, sysctl: dict[str, str], **options: object) -> None:
+        given.update(sysctl)
+
+    monkeypatch.setattr(device_options.Stack, "over_tun", over_tun)
+    arguments = ["--cc", "reno", "--variant", "ack_policy=every-4", "--variant", "pacing=fq", "1"]
+    context = pystack.commands["nc"].make_context("nc", ["-l", *arguments])
+    names = ("cc", "variants")
+    device_options.DeviceOptions(**{name: context.params[name] for name in names}).stack()
+    assert given == {
+        "tcp_congestion_control": "reno", "tcp_ack_policy": "every-4", "tcp_pacing_policy": "fq",
+    }  # fmt: skip

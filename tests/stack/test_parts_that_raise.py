@@ -13,7 +13,9 @@ import pystack
 from pystack.cc.reno import Reno
 from pystack.sockets import Host, Socket
 from pystack.sockets import constants as c
+from pystack.tcp import recording
 from pystack.tcp.delayed_ack import AckPolicy
+from pystack.tcp.experiment import ExperimentalOption
 from pystack.tcp.initial_window import InitialWindow
 from pystack.tcp.isn import IsnGenerator
 from pystack.tcp.loss import Rfc6675
@@ -306,6 +308,53 @@ def test_a_timeout_that_is_no_int_is_told_as_such() -> None:
     check(
         ours, "RTT estimator 'dreaming' has set rto_us to None, which is no int", TypeError
     )
+
+
+def test_a_mark_that_the_peer_echoes_is_told_to_a_part_that_raises(tcp: Tcp) -> None:
+    pystack.register_variant("congestion_control", "failing", failing(Reno, "on_ecn"))
+    tcp.host.sysctl("tcp_ecn", 1)
+    tcp.host.sysctl("tcp_congestion_control", "failing")
+    listener = tcp.listen()
+    tcp.play(
+        """
+        +0   < SEW 0:0(0) win 65535 <mss 1460>
+        +0   > S.E 0:0(0) ack 1 <...>
+        +0.1 < .   1:1(0) ack 1
+        +0   quiet
+        """
+    )
+    listener.accept()[0].send(tcp.data(3000))
+    tcp.run(0)
+    tcp.inject(tcp.segment(".E 1:1(0) ack 1461"))
+    tcp.play("+0 > R. 3001:3001(0) ack 1")
+
+
+def test_an_option_that_makes_a_part_raise_ends_the_connection_too(tcp: Tcp) -> None:
+    class Large(ExperimentalOption):
+        needs_peer = False
+        data_size = 20
+
+    pystack.register_variant("option", "large", Large)
+    pystack.register_variant("congestion_control", "failing", failing(Reno, "on_mss"))
+    sock = tcp.established()
+    sock.setsockopt(TCP, c.TCP_CONGESTION, b"failing")
+    with pytest.raises(ConnectionAbortedError, match="'failing' raised ZeroDivisionError"):
+        sock.setsockopt(TCP, c.TCP_VARIANT, b"option=large")
+    tcp.play("+0 > R. 1:1(0) ack 1")
+
+
+def test_a_recorder_that_raises_is_named_like_a_part() -> None:
+    class Observer:
+        name = "curious"
+
+        def note(self, tcb: Tcb, event: int, now_us: int) -> None:
+            1 // 0  # noqa: B018
+
+    ours = scene(make_wire())
+    assert ours.near.tcb is not None
+    recording.attach(ours.near.tcb, Observer())
+    just_send(ours)
+    check(ours, f"recorder 'curious' {RAISED}")
 
 
 # -- what can't be made -------------------------------------------------------------------------
