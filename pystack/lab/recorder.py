@@ -205,8 +205,8 @@ class _Watch:
         if recorder is None:
             recording.attach(tcb, None)
             return
-        if event == ACKED and tcb.sample.delivery_rate:
-            self.delivery_rate = tcb.sample.delivery_rate
+        if event == ACKED and tcb.shared.sample.delivery_rate:
+            self.delivery_rate = tcb.shared.sample.delivery_rate
         event = (event & _TOLD) | self._seen(tcb)
         if not event & ~_PLAIN:
             self.skipped += 1

@@ -19,6 +19,10 @@ def take_sample(board: Scoreboard, sample: AckSample, now_us: int) -> None:
         sample.delivery_rate = 0
         sample.interval_us = 0
         sample.rtt_us = -1
+        sample.prior_delivered = 0
+        sample.prior_lost = 0
+        sample.tx_in_flight = 0
+        sample.app_limited = False
         return
     delivered = board.delivered
     if board.app_limited_until and delivered > board.app_limited_until:

@@ -59,9 +59,9 @@ class Rack(LossDetection):
         allowed_us = self.rtt_us + self.reo_wnd_us(board)
         xmit_us = self.xmit_us
         end_seq = self.end_seq
-        sends = board.sends
-        while sends:
-            sent_us, start, end = sends[0]
+        sendings = board.sendings
+        while (oldest := sendings.oldest()) is not None:
+            sent_us, start, end = oldest
             if sent_us > xmit_us or (sent_us == xmit_us and start >= end_seq):
                 return
             stop = min(end, end_seq) if sent_us == xmit_us else end
@@ -72,9 +72,9 @@ class Rack(LossDetection):
             else:
                 board.mark_sent_lost(start, stop, sent_us)
             if stop < end:
-                sends[0] = (sent_us, stop, end)
+                sendings.drop_oldest(stop)
                 return
-            sends.popleft()
+            sendings.drop_oldest()
 
     def on_duplicate(self, board: Scoreboard, una: int, snd_nxt: int) -> None:
         """Once per round trip with a needless repeat: a quarter of min_rtt more."""

@@ -110,7 +110,7 @@ def _tell(
     """Tell the congestion control; `before` was the state when the ACK came."""
     cc = tcb.cc
     board = tcb.scoreboard
-    sample = tcb.sample
+    sample = tcb.shared.sample
     recovery = tcb.recovery
     sample.now_us = now_us
     sample.acked = acked
@@ -138,6 +138,7 @@ def _tell(
     if acked and before in _GROWS and recovery in _GROWS:
         if not tcb.ce_bytes or cc.scalable:  # no time to grow (RFC 3168 §6.1.2)
             cc.on_ack(sample)
+    board.newest = None
     pacing.update(tcb)
 
 

@@ -11,9 +11,10 @@ What an ACK tells is gathered between `begin_ack` and its end: `newly_delivered`
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from heapq import heappop, heappush
 from typing import Final
+
+from pystack.tcp.sendings import Sendings
 
 _FRONT: Final = 64  # so many runs taken off at the front are let go together
 _NEVER: Final = 1 << 80
@@ -68,7 +69,7 @@ class Scoreboard:
     """
 
     __slots__ = (
-        "_runs", "_starts", "_first", "_lost_starts", "sends", "lost_bytes", "sacked_bytes",
+        "_runs", "_starts", "_first", "_lost_starts", "sendings", "lost_bytes", "sacked_bytes",
         "repeated_bytes", "fack", "reordering_seen",
         # totals and marks of delivery
         "delivered", "delivered_us", "first_sent_us", "app_limited_until", "lost",
@@ -84,7 +85,7 @@ class Scoreboard:
         self._starts: list[int] = []
         self._first = 0  # index of the first run still held
         self._lost_starts: list[int] = []  # heap: where lost runs begin or began
-        self.sends: deque[tuple[int, int, int]] = deque()  # (time, start, end) of each sending
+        self.sendings = Sendings()
         self.lost_bytes = 0
         self.sacked_bytes = 0
         self.repeated_bytes = 0  # on their way, and sent more than once
@@ -120,11 +121,7 @@ class Scoreboard:
                 and not last.copies and not last.lost and not last.sacked and not copies
             ):  # fmt: skip
                 last.end = end
-                time_us, first, before = self.sends[-1]
-                if time_us == now_us and before == start:
-                    self.sends[-1] = (now_us, first, end)
-                else:
-                    self.sends.append((now_us, start, end))
+                self.sendings.note(now_us, start, end)
                 return
         run = Run(start, end, now_us, copies)
         if copies:
@@ -132,7 +129,7 @@ class Scoreboard:
         self._stamp(run, now_us, pipe)
         runs.append(run)
         self._starts.append(start)
-        self.sends.append((now_us, start, end))
+        self.sendings.note(now_us, start, end)
 
     def _stamp(self, run: Run, now_us: int, pipe: int) -> None:
         if pipe <= 0:  # nothing was on its way: a new sampling interval begins
@@ -163,7 +160,7 @@ class Scoreboard:
         run.copies += 1
         run.sent_us = now_us
         self._stamp(run, now_us, pipe)
-        self.sends.append((now_us, run.start, end))
+        self.sendings.note(now_us, run.start, end)
         if index > self._first:  # joined with its neighbour when both left in one go
             before = self._runs[index - 1]
             if (
@@ -226,16 +223,14 @@ class Scoreboard:
             runs.clear()
             self._starts.clear()
             self._first = 0
-            self.sends.clear()
+            self.sendings.clear()
             self._lost_starts.clear()
         else:
             if first >= _FRONT:
                 del runs[:first]
                 del self._starts[:first]
                 self._first = 0
-            sends = self.sends
-            while sends and sends[0][2] <= ack:
-                sends.popleft()
+            self.sendings.acked(ack)
         if ack > self.fack:
             self.fack = ack
         if not self.repeat_acked:
@@ -420,13 +415,16 @@ class Scoreboard:
 
     def unmark_lost(self) -> None:
         """What was judged lost was not, and is on its way (undo)."""
-        for index in range(len(self._runs) - 1, self._first - 1, -1):
+        entries = []
+        for index in range(self._first, len(self._runs)):
             run = self._runs[index]
             if run.lost:
                 run.lost = False
                 if run.copies:
                     self.repeated_bytes += run.end - run.start
-                self.sends.appendleft((run.sent_us, run.start, run.end))
+                entries.append((run.sent_us, run.start, run.end))
+        entries.sort()
+        self.sendings.put_back(entries)
         self.lost_bytes = 0
         self._lost_starts.clear()
 
@@ -517,7 +515,7 @@ class Scoreboard:
         self._starts.clear()
         self._first = 0
         self._lost_starts.clear()
-        self.sends.clear()
+        self.sendings.clear()
         self.lost_bytes = 0
         self.sacked_bytes = 0
         self.repeated_bytes = 0

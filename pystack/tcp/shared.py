@@ -5,6 +5,7 @@ A TCB points to its stack's `Shared`; nothing here knows a connection.
 
 from __future__ import annotations
 
+from pystack.cc.base import AckSample
 from pystack.config import Config
 from pystack.counters import Counters
 from pystack.tcp.isn import keyed_hash
@@ -23,7 +24,8 @@ class Shared:
     """One per stack."""
 
     __slots__ = (
-        "config", "secret", "counters", "memory", "_challenges_left", "_challenges_until_us",
+        "config", "secret", "counters", "memory", "sample", "_challenges_left",
+        "_challenges_until_us",
     )  # fmt: skip
 
     def __init__(self, config: Config, secret: bytes) -> None:
@@ -31,6 +33,7 @@ class Shared:
         self.config = config
         self.secret = secret
         self.counters = Counters()
+        self.sample = AckSample()  # the one of the ACK being taken
         self.memory = Memory()
         self._challenges_left = 0
         self._challenges_until_us = 0

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.cc.base import AckSample, CongestionControl
+from pystack.cc.base import CongestionControl
 from pystack.config import Config
 from pystack.tcp import states
 from pystack.tcp.recvbuf import RecvBuffer
@@ -111,7 +111,7 @@ class Tcb:
         "dsack_dups", "frto", "frto_hold", "undos", "bytes_spurious",
         "tlp_end", "tlp_repeat", "tlp_rtt_samples",
         "pacing_rate", "release_us",
-        "scoreboard", "cc", "sample",
+        "scoreboard", "cc",
         # reports: soft errors
         "soft_error", "reports",
         # recording
@@ -284,7 +284,6 @@ class Tcb:
         self.recorder: Any = None  # a recording.Observer
         self.scoreboard = Scoreboard()
         self.cc = cc
-        self.sample = AckSample()
         self.probes_out = 0
         self.probe_backoff = 0
 
