@@ -168,7 +168,8 @@ class Cubic(Reno):
                 self.css_rounds = 1
 
     def _end_slow_start(self) -> None:
-        self.ssthresh = self.cwnd_prior = self.cwnd
+        self.ssthresh = max(self.cwnd, 2 * self.mss)
+        self.cwnd_prior = self.cwnd
         self.w_max = 0
 
     # -- reductions -------------------------------------------------------------------------------

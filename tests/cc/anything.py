@@ -12,7 +12,19 @@ from typing import Final
 
 from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS, OPEN, AckSample, CongestionControl
 
-VERBS: Final = ("send", "ack", "ack", "ack", "lose", "mark", "timeout", "undo", "idle", "mss")
+VERBS: Final = (
+    "send",
+    "ack",
+    "ack",
+    "ack",
+    "lose",
+    "mark",
+    "timeout",
+    "undo",
+    "idle",
+    "mss",
+    "little",
+)
 Step = tuple[int, int, int, int]  # a verb's number and three numbers from 0 to 255
 Look = tuple[int, int, int]  # cwnd, ssthresh, pacing rate
 
@@ -164,7 +176,8 @@ class Anything:
             if not s.cwnd_limited and cc.uses_prr:
                 assert cc.cwnd <= cwnd, "an unused window does not grow (RFC 7661)"
             self._look()
-        assert cc.cwnd <= max(cwnd + max(s.acked, cc.mss), self._most_of_old(cwnd))
+        # a segment more than the ACK covers is what ACKs before it have earned
+        assert cc.cwnd <= max(cwnd + s.acked + cc.mss, self._most_of_old(cwnd))
 
     def _most_of_old(self, cwnd: int) -> int:
         """A model-based algorithm may go back to a window it had; the others grow by ACKs."""
@@ -223,6 +236,14 @@ class Anything:
 
     def _idle(self, a: int, b: int, c: int) -> None:
         self.now_us += a * a * 100 + b * 10_000 * (c % 8)
+
+    def _little(self, a: int, b: int, c: int) -> None:
+        """For more than an RTO only `a`/256 of the window was used."""
+        cwnd = self.cc.cwnd
+        if self.state == OPEN:
+            self.cc.on_app_limited(cwnd * a >> 8, _IW_SEGS * self.cc.mss)
+            assert self.cc.cwnd <= cwnd
+            self._look()
 
     def _mss(self, a: int, b: int, c: int) -> None:
         if self.flight:

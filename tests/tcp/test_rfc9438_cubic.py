@@ -1,0 +1,115 @@
+"""RFC 9438 and RFC 9406 on whole connections: what CUBIC, the default, makes of ACKs, losses,
+timeouts and marks. Its equations are in tests/cc.
+
+The connections have neither SACK nor timestamps but where it says so; a segment is 1460 octets.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from tests.kit.tcp import Tcp
+
+MSS = 1460
+
+
+def windows(sock: Any) -> tuple[int, int]:
+    """cwnd and ssthresh in segments."""
+    info = sock.tcp_info()
+    return info.tcpi_snd_cwnd, info.tcpi_snd_ssthresh
+
+
+def out(tcp: Tcp, segments: int, total: int = 60, **offer: object) -> Any:
+    """A connection with `segments` in flight and more to send; a round trip has passed."""
+    sock = tcp.established(**{"wscale": 7, "win": 65535, **offer})
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, total * MSS)
+    sock.send(tcp.data(total * MSS))
+    tcp.take()
+    tcp.quiet(0.1)
+    una = 1
+    while windows(sock)[0] < segments:
+        una += MSS
+        tcp.inject(tcp.segment(f". 1:1(0) ack {una}"))
+        tcp.take()
+    assert windows(sock)[0] == segments
+    return sock
+
+
+def test_it_is_the_default(tcp: Tcp) -> None:
+    assert tcp.host.sysctl("tcp_congestion_control") == "cubic"
+    sock = tcp.established()
+    assert sock.getsockopt(socket.IPPROTO_TCP, 13, 16).rstrip(b"\0") == b"cubic"
+
+
+@pytest.mark.requirement("RFC9438-S4.10-1")
+def test_slow_start_doubles_the_window(tcp: Tcp) -> None:
+    sock = out(tcp, 10)
+    for n in range(1, 11):
+        tcp.inject(tcp.segment(f". 1:1(0) ack {1 + n * MSS}"))
+        assert len(tcp.take()) == 2
+    assert windows(sock)[0] == 20
+
+
+@pytest.mark.requirement("RFC9406-S4.3-1")
+@pytest.mark.host(tcp_pacing=0)
+def test_an_ack_of_ten_segments_adds_eight_where_nothing_is_paced(tcp: Tcp) -> None:
+    sock = out(tcp, 10)
+    tcp.inject(tcp.segment(f". 1:1(0) ack {1 + 10 * MSS}"))
+    tcp.take()
+    assert windows(sock)[0] == 18
+
+
+@pytest.mark.requirement("RFC9438-S4.6-1", "RFC9406-S4.2-3")
+@pytest.mark.parametrize("sack", [False, True])
+def test_a_loss_leaves_seven_tenths(tcp: Tcp, sack: bool) -> None:
+    sock = out(tcp, 20, sack=sack)
+    una = 1 + 10 * MSS
+    for n in range(1, 4):
+        right = una + (n + 1) * MSS
+        block = f" <nop,nop,sack {una + MSS}:{right}>" if sack else ""
+        tcp.inject(tcp.segment(f". 1:1(0) ack {una}{block}"))
+        tcp.take()
+    assert windows(sock)[1] == 14
+    tcp.quiet(0.1)
+    tcp.inject(tcp.segment(f". 1:1(0) ack {una + 20 * MSS}"))
+    tcp.take()
+    tcp.inject(tcp.segment(f". 1:1(0) ack {una + 23 * MSS}"))
+    tcp.take()
+    # without SACK no burst is let out after recovery (RFC 6582 §3.2 step 3)
+    assert windows(sock)[0] == (14 if sack else 12)
+
+
+@pytest.mark.requirement("RFC9438-S4.8-1")
+def test_a_timeout_leaves_one_segment_and_seven_tenths_as_threshold(tcp: Tcp) -> None:
+    sock = out(tcp, 20)
+    tcp.run(sock.tcp_info().tcpi_rto / 1e6)
+    assert windows(sock) == (1, 14)
+
+
+@pytest.mark.requirement("RFC9438-S4.6-2")
+@pytest.mark.host(tcp_ecn=1, tcp_initial_cwnd=3, tcp_min_tso_segs=1)
+def test_marks_without_end_lead_to_one_segment_per_timeout(tcp: Tcp) -> None:
+    sock = tcp.established(ecn=True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
+    sock.send(tcp.data(40 * MSS))
+    una = 1
+    nxt = una + sum(len(packet.payload) for packet in tcp.take())
+    seen = []
+    for _ in range(8):
+        tcp.quiet(0.1)
+        una = nxt
+        tcp.inject(tcp.segment(f".E 1:1(0) ack {una}"))
+        rto = sock.tcp_info().tcpi_rto / 1e6
+        nxt += sum(len(packet.payload) for packet in tcp.take())
+        seen.append(windows(sock)[0])
+        if nxt == una:  # nothing leaves before the timer expires
+            tcp.quiet(rto - 0.02)
+            packets = tcp.run(0.03)
+            assert [len(packet.payload) for packet in packets] == [MSS]
+            nxt += MSS
+    assert seen[:1] == [2]
+    assert set(seen[-3:]) == {1}
+    assert seen == sorted(seen, reverse=True)
