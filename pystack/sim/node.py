@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from errno import ENETDOWN
 
@@ -14,6 +15,8 @@ from pystack.wire.address import text
 from pystack.wire.batch import Packet
 
 MTU = 1500
+
+_logger = logging.getLogger("pystack")
 
 
 class Node:
@@ -40,6 +43,7 @@ class Node:
         self._wake_us = 0
         self._busy = False  # a transmit follows anyway
         self.host.on_dirty = self._on_dirty
+        self.host.on_part_failed = self._part_failed
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -93,6 +97,10 @@ class Node:
         if at_us and at_us <= now_us:
             self.host.on_time(now_us)
         self._transmit(now_us)
+
+    def _part_failed(self, reason: str, error: Exception) -> None:
+        """A replaceable part has raised and ended its connection."""
+        _logger.error("%s: %s", self.name, reason, exc_info=error)
 
     def flush(self) -> None:
         """Send at once what socket calls have left to be sent."""

@@ -336,7 +336,7 @@ def _find_option(seg: Segment) -> int:
     seen that all lengths are sound."""
     arena = seg.arena
     at = seg.upper + TCP_HEADER
-    end = seg.text
+    end = seg.options_end
     while at < end:
         kind = arena[at]
         if kind == OPT_NOP:

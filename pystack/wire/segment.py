@@ -21,6 +21,8 @@ SACK_EDGES: Final = Struct("<8I")  # left, right of up to four blocks, as on the
 CHECKSUM_STATE_OFFSET: Final = 91  # one octet, for who hands the packet on or keeps it
 assert RECORD.size <= CHECKSUM_STATE_OFFSET < SACK_OFFSET
 
+_DATA_OFFSET: Final = 12  # the octet of the TCP header that has it
+
 KEY_SIZE: Final = 36
 PORTS: Final = Struct("!HH")
 
@@ -101,7 +103,12 @@ class Segment:
     def option_octets(self) -> bytes:
         """A copy of all options of the TCP header. Their lengths are sound (the parser has looked),
         up to an end-of-options octet."""
-        return bytes(self.arena[self.upper + consts.TCP_HEADER : self.text])
+        return bytes(self.arena[self.upper + consts.TCP_HEADER : self.options_end])
+
+    @property
+    def options_end(self) -> int:
+        """Where the TCP header ends in the arena. `text` lies further on in a piece of a run."""
+        return self.upper + (self.arena[self.upper + _DATA_OFFSET] >> 4) * 4
 
     def sack_blocks(self) -> list[tuple[int, int]]:
         """The SACK option's blocks as (left, right), as on the wire, in their order."""
