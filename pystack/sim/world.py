@@ -6,10 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from random import Random
 
 from pystack.aio.doors import configured
+from pystack.path.assembly import links
 from pystack.path.discipline import Discipline
+from pystack.path.impair import parse
 from pystack.path.link import Stage
 from pystack.path.units import time_us
 from pystack.sim.digest import Digest
@@ -92,12 +95,15 @@ class World:
         mtu: int = MTU,
         there: Direction = None,
         back: Direction = None,
+        impair: str = "",
     ) -> tuple[Line, Line]:
         """A link between two nodes: the lines from `one` to `other` and back.
 
         `rate`, `delay`, `queue` and `loss` are both directions' (see `Way`). `there` and `back`
-        replace them for one direction: another Way, or a stage of `pystack.path`. Raises
-        ValueError when a host has a link already, or for a discipline used twice.
+        replace them for one direction: another Way, or a stage of `pystack.path`. `impair` has
+        it all in the words of docs/impairments.md, "out" being from `one` to `other`, and times
+        counting from now. Raises ValueError when a host has a link already, for a discipline used
+        twice, and for words that mean nothing.
         """
         both = Way(rate, delay, queue, loss)
         if isinstance(queue, Discipline) and there is None and back is None:
@@ -105,6 +111,8 @@ class World:
         for node in (one, other):
             if isinstance(node, SimHost) and node.lines:
                 raise ValueError(f"host {node.name} has a link already: put a router between")
+        if impair:
+            there, back = self._impaired(f"{one.name}-{other.name}", impair)
         made = []
         for near, far, way in ((one, other, there), (other, one, back)):
             name = f"{near.name}>{far.name}"
@@ -125,6 +133,15 @@ class World:
                 node.host.set_mtu(mtu)
         self._find_routes()
         return made[0], made[1]
+
+    def _impaired(self, name: str, words: str) -> tuple[Stage, Stage]:
+        inbound, outbound = links(
+            parse(words, lambda file: Path(file).read_text(encoding="utf-8")),
+            start_us=self.events.now_us,
+            seed=0,
+            make_source=lambda number: self.random(f"{name} {number}"),
+        )
+        return outbound, inbound
 
     def random(self, purpose: str) -> Random:
         """A source of chance of its own, decided by the seed and `purpose` alone."""

@@ -38,9 +38,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     monkeypatch.setattr(plugins, "_seen", set())
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def install(
-        package: str, source: str, kind: str = "congestion_control", **names: str
-    ) -> None:
+    def install(package: str, source: str, kind: str = "congestion_control", **names: str) -> None:
         (tmp_path / f"{package}.py").write_text(source)
         info = tmp_path / f"{package}-1.0.dist-info"
         info.mkdir()

@@ -33,11 +33,11 @@ def demo(*arguments: str, prefix: Sequence[str] = ()) -> subprocess.CompletedPro
 # /dev/net/tun open to everybody (as it is, where no nodes can be made), and to nobody
 OPEN_DEVICE = (
     "mount -t tmpfs none /dev/net && chmod 755 /dev/net && "
-    "mknod -m 666 /dev/net/tun c 10 200 2>/dev/null || umount /dev/net; exec \"$@\""
+    'mknod -m 666 /dev/net/tun c 10 200 2>/dev/null || umount /dev/net; exec "$@"'
 )
 CLOSED_DEVICE = (
     "mount -t tmpfs none /dev/net && chmod 755 /dev/net && "
-    "touch /dev/net/tun && chmod 0 /dev/net/tun && exec \"$@\""
+    'touch /dev/net/tun && chmod 0 /dev/net/tun && exec "$@"'
 )
 
 

@@ -74,9 +74,7 @@ def test_the_end_of_stdin_closes_our_half_and_the_answer_still_comes(
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_listening_it_takes_one_connection_both_ways(namespace: Namespace, version: int) -> None:
-    with Program(
-        "nc", "-lv", "--netns", namespace.path, "9000", stdin=subprocess.PIPE
-    ) as program:
+    with Program("nc", "-lv", "--netns", namespace.path, "9000", stdin=subprocess.PIPE) as program:
         program.until_err("listening on 198.18.0.2:9000 and [fd00:198:18::2]:9000")
         client = namespace.popen(
             ["nc", "-N", OURS[version], "9000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -116,9 +114,10 @@ while more := connection.recv(4096):
     kernel = server(namespace, 4, script, small_window=True)
     source = tmp_path / "source"
     source.write_bytes(DATA[:300_000])
-    with source.open("rb") as stdin, Program(
-        "nc", "-v", "--netns", namespace.path, KERNELS[4], "9000", stdin=stdin
-    ) as program:
+    with (
+        source.open("rb") as stdin,
+        Program("nc", "-v", "--netns", namespace.path, KERNELS[4], "9000", stdin=stdin) as program,
+    ):
         program.until_err("connected")
         out, _ = kernel.communicate(b"go\n", timeout=PATIENCE)
         assert out == DATA[:300_000]

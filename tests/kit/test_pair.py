@@ -13,7 +13,8 @@ from tests.kit.decode import BadPacket, Packet, decode
 from tests.kit.encode import ACK, FIN, PSH, SYN
 from tests.kit.fake import IRS, ISS, ours
 from tests.kit.flow import pattern
-from tests.kit.pair import Pair, Stream
+from tests.kit.pair import Pair
+from tests.kit.stream import Stream
 
 WSCALE = b"\1\3\3\7"
 

@@ -32,9 +32,7 @@ RTT_US = 20_000
 
 def pair(fault: Stage | None = None, *, loss: float = 0, seed: int = 1) -> Pair:
     """Two hosts 20 ms apart; what the near one sends meets a fault, or gets lost at that rate."""
-    hosts = [
-        Host((f"198.18.0.{n}/24", f"fd00::{n}/64"), secret=b"%d" % n * 16) for n in (1, 2)
-    ]
+    hosts = [Host((f"198.18.0.{n}/24", f"fd00::{n}/64"), secret=b"%d" % n * 16) for n in (1, 2)]
     fault = fault or Loss(loss, Random(seed))
     there = Link(Cut(), fault, Delay(RTT_US // 2))
     return Pair(hosts[0], hosts[1], there, Delay(RTT_US // 2))

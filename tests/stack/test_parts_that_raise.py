@@ -270,9 +270,7 @@ def test_what_a_part_should_have_and_has_not_is_its_fault() -> None:
         ("pacing", Pacing, "release_us", send_paced, "pacing"),
     ],
 )  # fmt: skip
-def test_a_part_that_raises(
-    kind: str, base: type, hook: str, happens: Any, words: str
-) -> None:
+def test_a_part_that_raises(kind: str, base: type, hook: str, happens: Any, words: str) -> None:
     ours = scene(make_wire())
     pystack.register_variant(kind, "failing", failing(base, hook))
     ours.near.setsockopt(TCP, c.TCP_VARIANT, f"{kind}=failing")
@@ -305,9 +303,7 @@ def test_a_timeout_that_is_no_int_is_told_as_such() -> None:
     pystack.register_variant("rtt_estimator", "dreaming", Dreaming)
     ours.near.setsockopt(TCP, c.TCP_VARIANT, "rtt_estimator=dreaming")
     just_send(ours)
-    check(
-        ours, "RTT estimator 'dreaming' has set rto_us to None, which is no int", TypeError
-    )
+    check(ours, "RTT estimator 'dreaming' has set rto_us to None, which is no int", TypeError)
 
 
 def test_a_mark_that_the_peer_echoes_is_told_to_a_part_that_raises(tcp: Tcp) -> None:

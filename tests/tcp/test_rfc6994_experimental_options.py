@@ -301,7 +301,7 @@ def test_sack_blocks_have_the_room_that_the_option_leaves(tcp: Tcp) -> None:
     tcp.play(
         f"""
         +0 < . 801:901(100) ack 1
-        +0 > . 1:1(0) ack 1 <nop,nop,sack 801:901 601:701,raw 0xfd14abcd{'00' * 16}>
+        +0 > . 1:1(0) ack 1 <nop,nop,sack 801:901 601:701,raw 0xfd14abcd{"00" * 16}>
         """
     )
 
@@ -315,7 +315,7 @@ def test_an_ack_that_is_full_has_no_sack_blocks(tcp: Tcp) -> None:
     tcp.play(
         f"""
         +0 < . 201:301(100) ack 1
-        +0 > . 1:1(0) ack 1 <raw 0xfd28abcd{'00' * 36}>
+        +0 > . 1:1(0) ack 1 <raw 0xfd28abcd{"00" * 36}>
         """
     )
 

@@ -60,9 +60,7 @@ def test_by_default_the_first_probe_comes_after_two_hours(tcp: Tcp, passive: boo
 
 @pytest.mark.requirement("RFC9293-MUST-29", "RFC9293-MUST-28")
 @pytest.mark.parametrize("passive", [True, False])
-def test_only_after_nine_probes_without_an_answer_is_the_peer_dead(
-    tcp: Tcp, passive: bool
-) -> None:
+def test_only_after_nine_probes_without_an_answer_is_the_peer_dead(tcp: Tcp, passive: bool) -> None:
     sock = tcp.established(passive)
     keep_alive(sock)
     tcp.play(
@@ -149,9 +147,7 @@ def test_a_listener_hands_its_setting_to_those_who_connect(tcp: Tcp) -> None:
 @pytest.mark.parametrize(
     "came", ["P. 1:11(10) ack 1", ". 1:1(0) ack 1", ". 0:0(0) ack 1", "P. 100:110(10) ack 1"]
 )
-def test_whatever_arrives_puts_the_first_probe_off_by_a_whole_interval(
-    tcp: Tcp, came: str
-) -> None:
+def test_whatever_arrives_puts_the_first_probe_off_by_a_whole_interval(tcp: Tcp, came: str) -> None:
     sock = tcp.established()
     keep_alive(sock, 2, 1, 5)
     tcp.play(f"+1.5 < {came}")

@@ -15,9 +15,7 @@ def route(kind: int, completed: bool) -> bytes:
     return bytes((kind, 7, 8 if completed else 4)) + ROUTER + b"\0"
 
 
-@pytest.mark.deviation(
-    "RFC9293-MUST-51", "RFC9293-MUST-52", "RFC9293-MUST-53", "RFC9293-SHLD-24"
-)
+@pytest.mark.deviation("RFC9293-MUST-51", "RFC9293-MUST-52", "RFC9293-MUST-53", "RFC9293-SHLD-24")
 @pytest.mark.variants("ipv4")
 @pytest.mark.parametrize("kind", [LOOSE, STRICT])
 @pytest.mark.parametrize("completed", [True, False])
@@ -31,9 +29,7 @@ def test_a_source_routed_syn_is_dropped_in_silence(tcp: Tcp, kind: int, complete
 @pytest.mark.deviation("RFC9293-MUST-52", "RFC9293-SHLD-24")
 @pytest.mark.variants("ipv4")
 @pytest.mark.parametrize("kind", [LOOSE, STRICT])
-def test_a_source_routed_segment_of_a_connection_is_dropped_in_silence(
-    tcp: Tcp, kind: int
-) -> None:
+def test_a_source_routed_segment_of_a_connection_is_dropped_in_silence(tcp: Tcp, kind: int) -> None:
     sock = tcp.established()
     tcp.inject(tcp.segment("P. 1:6(5) ack 1", ipopt=route(kind, True)))
     tcp.inject(tcp.segment("R 1:1(0)", ipopt=b"\1" + route(kind, True)[:7]))

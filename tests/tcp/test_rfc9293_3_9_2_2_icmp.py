@@ -261,9 +261,7 @@ def test_an_error_about_what_was_acknowledged_is_dropped(tcp: Tcp) -> None:
 @pytest.mark.parametrize("seq", [-1, 1, 1000])
 def test_an_attempt_is_ended_only_by_an_error_that_quotes_our_syn(tcp: Tcp, seq: int) -> None:
     sock = tcp.connect()
-    tcp.play(
-        f"{SYN}\n+0.5 < icmp unreachable port [S {seq}:{seq}(0)]\n+0.5 > S 0:0(0) <...>"
-    )
+    tcp.play(f"{SYN}\n+0.5 < icmp unreachable port [S {seq}:{seq}(0)]\n+0.5 > S 0:0(0) <...>")
     assert error_of(sock) == 0
     assert tcp.state() == "SYN_SENT"
 
