@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -16,6 +17,11 @@ _CLOCK_MONOTONIC: Final = 1  # <time.h>, <sys/timerfd.h>
 _TFD_NONBLOCK: Final = os.O_NONBLOCK
 _TFD_CLOEXEC: Final = os.O_CLOEXEC
 _TFD_TIMER_ABSTIME: Final = 1
+
+
+def monotonic_us() -> int:
+    """The time as a host wants it: µs, above 0, never going back."""
+    return time.monotonic_ns() // 1000 + 1
 
 
 class Alarm(Protocol):
@@ -59,7 +65,7 @@ class _Itimerspec(ctypes.Structure):
 
 
 class TimerAlarm:
-    """By a timerfd, for `driver.monotonic_us` as the clock. Raises OSError where there is none.
+    """By a timerfd, for `monotonic_us` as the clock. Raises OSError where there is none.
 
     Python has one from 3.13 on (`os.timerfd_create`); this is libc's.
     """
@@ -102,3 +108,15 @@ class TimerAlarm:
         except BlockingIOError:
             return  # it was set anew since it rang
         self._ring()
+
+
+def finest_alarm(
+    loop: asyncio.AbstractEventLoop, clock: Callable[[], int], ring: Callable[[], None]
+) -> Alarm:
+    """The most exact alarm there is for `clock`, the loop's time as `monotonic_us` or another."""
+    if clock is monotonic_us:
+        try:
+            return TimerAlarm(loop, ring)
+        except OSError:
+            pass  # a libc or a kernel without it: a little later, then
+    return LoopAlarm(loop, clock, ring)

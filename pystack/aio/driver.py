@@ -3,7 +3,7 @@
 One wake-up takes batches for a millisecond, so that timers and other tasks get their turn, and
 after each batch writes what it called for. There is one timer, armed anew only when something is
 due earlier than it; it may come too early and then finds nothing to do, but an idle stack has
-none.
+none. What is due within two milliseconds has a finer one (`alarm`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import asyncio
 import errno
 import logging
 import os
-import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.aio.running import NO_THREAD, Running
 from pystack.sockets import Host
 from pystack.wire.batch import Packet, RxBatch, TxBatch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SLOTS: Final = 16  # packets read at once
 BATCHES: Final = 64  # at most, per wake-up
+FINE_US: Final = 2000  # deadlines nearer than this get a timer that is exact to some 30 µs
 TURN_US: Final = 1000  # and no new one after that time: no timer is finer
 FEW: Final = 3  # fewer packets than this: there were no more (`read_batch` has a bound of bytes)
 _TRY_AGAIN: Final = 0.1  # seconds after an error that nothing is known of
@@ -63,11 +64,6 @@ class PacketDevice(Protocol):
         """Gone for good."""
 
 
-def monotonic_us() -> int:
-    """The time as a host wants it: µs, above 0, never going back."""
-    return time.monotonic_ns() // 1000 + 1
-
-
 class Driver(Running):
     """Moves packets and time between one host, one device and one loop.
 
@@ -77,7 +73,7 @@ class Driver(Running):
 
     __slots__ = (
         "device", "tap", "lost_link_down", "lost_refused", "_clock", "_rx", "_busy", "_flushing",
-        "_timer", "_timer_at_us", "_watcher",
+        "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_watcher",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +95,8 @@ class Driver(Running):
         self._flushing = False  # a call of _flush is on its way
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_us = 0
+        self._alarm: Alarm | None = None
+        self._alarm_at_us = 0
         self._watcher: asyncio.Task[None] | None = None
 
     # -- begin and end ---------------------------------------------------------------------------
@@ -120,6 +118,8 @@ class Driver(Running):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._alarm is not None:
+            self._alarm.close()
         if self._watcher is not None:
             self._watcher.cancel()
         self.device.stop()
@@ -258,14 +258,29 @@ class Driver(Running):
         at_us = self.host.next_deadline()
         if not at_us or (self._timer is not None and self._timer_at_us <= at_us):
             return
+        if 0 < self._alarm_at_us <= at_us:
+            return
+        wait_us = at_us - self._clock()
+        if 0 < wait_us < FINE_US:  # the loop's own timers are too coarse for pacing
+            if self._alarm is None:
+                self._alarm = finest_alarm(self.loop, self._clock, self._on_alarm)
+            self._alarm_at_us = at_us
+            self._alarm.set(at_us)
+            return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at_us = at_us
-        delay = (at_us - self._clock()) / 1e6
-        self._timer = self.loop.call_later(delay if delay > 0 else 0, self._on_time)
+        self._timer = self.loop.call_later(max(wait_us, 0) / 1e6, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._on_time()
+
+    def _on_alarm(self) -> None:
+        self._alarm_at_us = 0
+        self._on_time()
 
     def _on_time(self) -> None:
-        self._timer = None
         if self.thread == NO_THREAD:
             return
         self._busy = True

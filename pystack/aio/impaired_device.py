@@ -17,8 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from pystack.aio.alarm import Alarm, LoopAlarm, TimerAlarm
-from pystack.aio.driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice, monotonic_us
+from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
+from pystack.aio.driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
 from pystack.path.assembly import links
 from pystack.path.impair import parse
 from pystack.path.words import Impairment
@@ -83,7 +83,7 @@ class ImpairedDevice:
         self._loop = loop
         self._readable = readable
         if self._alarm is None:
-            self._alarm = self._made_alarm(loop)
+            self._alarm = finest_alarm(loop, self._clock, self._on_time)
             self._arm()
         self.device.start(loop, self._on_readable)
 
@@ -203,14 +203,6 @@ class ImpairedDevice:
         tx.clear()
 
     # -- time ------------------------------------------------------------------------------------
-    def _made_alarm(self, loop: asyncio.AbstractEventLoop) -> Alarm:
-        if self._clock is monotonic_us:
-            try:
-                return TimerAlarm(loop, self._on_time)
-            except OSError:
-                pass  # a libc or a kernel without it: a little later, then
-        return LoopAlarm(loop, self._clock, self._on_time)
-
     def _arm(self) -> None:
         """See to it that the alarm rings no later than the next deadline."""
         inbound, outbound = self._inbound.next_deadline(), self._outbound.next_deadline()

@@ -10,8 +10,9 @@ from errno import EINVAL
 from typing import Self
 
 from pystack.aio import impaired_device, plugins
+from pystack.aio.alarm import monotonic_us
 from pystack.aio.doors import GRACE, Doors, configured
-from pystack.aio.driver import Driver, PacketDevice, monotonic_us
+from pystack.aio.driver import Driver, PacketDevice
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
 from pystack.sockets import Host

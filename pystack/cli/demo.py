@@ -19,7 +19,7 @@ from typing import Final
 
 import click
 
-from pystack.aio.driver import monotonic_us
+from pystack.aio.alarm import monotonic_us
 from pystack.aio.stack import Stack
 from pystack.cli import colours, http_server, private_network
 from pystack.cli.connection_facts import hostport

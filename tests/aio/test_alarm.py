@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pystack.aio.alarm import Alarm, LoopAlarm, TimerAlarm
-from pystack.aio.driver import monotonic_us
+from pystack.aio.alarm import Alarm, LoopAlarm, TimerAlarm, monotonic_us
 
 Make = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]
 
