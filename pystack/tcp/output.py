@@ -80,8 +80,13 @@ def _output_text(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
         return True
     if board.lost_bytes and not tcb.frto_hold and not _resend(tcb, tx, now_us):
         return False
-    if unsent and not _send_new(tcb, tx, now_us):
-        return False
+    if unsent:
+        nxt = tcb.snd_nxt
+        full = _send_new(tcb, tx, now_us)
+        if tcb.by_sack and tcb.snd_nxt > nxt:
+            tlp.schedule(tcb, now_us)
+        if not full:
+            return False
     if tcb.recovery == FAST and tcb.by_sack and not board.lost_bytes:
         return _resend_extra(tcb, tx, now_us)
     return True
@@ -395,8 +400,6 @@ def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> N
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     if not tcb.rto_at_us:
         timers.arm_rto(tcb, expiry.next_rto_at(tcb, now_us))
-    if tcb.by_sack:
-        tlp.schedule(tcb, now_us)
     if tcb.persist_at_us:
         timers.arm_persist(tcb, 0)
     if tcb.recorder is not None:
