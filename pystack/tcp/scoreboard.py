@@ -18,6 +18,8 @@ from pystack.tcp.sendings import Sendings
 
 _FRONT: Final = 64  # so many runs taken off at the front are let go together
 _NEVER: Final = 1 << 80
+_MANY_RUNS: Final = 1024
+_LEAST_MSS: Final = 48
 
 
 class Run:
@@ -249,11 +251,15 @@ class Scoreboard:
             left = max(left, runs[index].start)
         news = False
         low = index
+        crowded = self._is_crowded()
         while index < len(runs):
             run = runs[index]
             if run.start >= right:
                 break
             if run.sacked or run.end <= left:
+                index += 1
+                continue
+            if crowded and (run.start < left or run.end > right):
                 index += 1
                 continue
             if run.start < left:
@@ -276,6 +282,15 @@ class Scoreboard:
             if right > self.fack:
                 self.fack = right
         return news
+
+    def _is_crowded(self) -> bool:
+        """Whether there are many more runs than segments in flight: a peer that reports crumbs
+        (as in CVE-2019-11478) shall not make a run of each; only whole runs are marked then."""
+        count = len(self._runs) - self._first
+        if count < _MANY_RUNS:
+            return False
+        flight = self._runs[-1].end - self._runs[self._first].start
+        return count > 2 * flight // max(self.mss, _LEAST_MSS)
 
     def _mark_sacked(self, run: Run, now_us: int) -> None:
         length = run.end - run.start
