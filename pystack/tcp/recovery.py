@@ -255,7 +255,10 @@ def _leave(tcb: Tcb, now_us: int) -> None:
 def _undo(tcb: Tcb) -> None:
     """It was no loss: the windows, the marks and the timer are as before."""
     tcb.shared.counters.spurious_recoveries += 1
-    tcb.scoreboard.unmark_lost()
+    board = tcb.scoreboard
+    board.unmark_lost()
+    if tcb.recovery == FAST:
+        board.note_reordering()  # Linux: what had overtaken it was mistaken for a loss
     spurious.undo(tcb)
     prr.end(tcb)
     tcb.recovery = OPEN

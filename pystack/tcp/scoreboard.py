@@ -443,6 +443,10 @@ class Scoreboard:
         self.lost_bytes = 0
         self._lost_starts.clear()
 
+    def note_reordering(self) -> None:
+        """Others have overtaken what was taken for lost."""
+        self.reordering_seen = True
+
     # -- what is there ----------------------------------------------------------------------------
     def head(self) -> Run | None:
         """The run with the lowest numbers."""

@@ -57,10 +57,11 @@ def on_dsack(tcb: Tcb, left: int, right: int) -> None:
 
 
 def is_proven(tcb: Tcb, seg: Segment, acked: int) -> bool:
-    """Whether all repeats were needless, or this ACK answers what was sent before the first."""
+    """Whether all repeats were needless, or this ACK answers what was sent before the first (or
+    moves on without any)."""
     if tcb.undo_seq < 0:
         return False
-    if tcb.undo_bytes == 0:
+    if tcb.undo_bytes == 0 or (acked and tcb.undo_bytes == _NOTHING_REPEATED):
         return True
     return (
         acked > 0

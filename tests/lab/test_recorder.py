@@ -160,17 +160,15 @@ def test_the_totals_agree_with_the_connections_own_over_a_bad_way() -> None:
 
 
 def test_a_needless_retransmission_and_what_is_taken_back_for_it_are_events() -> None:
-    way = pair(Reordering(0.01, Random(1), behind=8))
+    # later than the reordering that RACK allows for
+    way = pair(Reordering(0.005, Random(1), behind=1000, hold_us=12_000))
     client, server = opened(way)
     with Recorder().attach(client) as recorder:
         carry(way, client, server, 3_000_000)
     again, spurious = recorder["retransmitted"][-1], recorder["spurious"][-1]
     assert again == spurious > 0  # nothing was lost
-    undone = [row for row in rows(recorder) if row["event"] & lab.UNDO]
-    assert undone
-    for row in undone:
-        assert row["event"] & lab.RECOVERY_LEFT
-    assert sum(1 for event in recorder["event"] if event & lab.SPURIOUS) > 0
+    for wanted in (lab.SPURIOUS, lab.UNDO, lab.UNDO | lab.RECOVERY_LEFT):
+        assert any(event & wanted == wanted for event in recorder["event"])
 
 
 def test_recovery_is_entered_and_left_in_turn() -> None:
