@@ -37,15 +37,25 @@ class _Call:
 class Events:
     """The heap; `now_us` is the present, `count` how many events there were.
 
-    Up to `horizon_us` nobody looks at anything between two events.
+    `watchers` are called after each. Up to `horizon_us` nobody looks at anything between two.
     """
 
-    __slots__ = ("now_us", "count", "horizon_us", "_heap", "_serial", "_ranks", "_still")
+    __slots__ = (
+        "now_us",
+        "count",
+        "horizon_us",
+        "watchers",
+        "_heap",
+        "_serial",
+        "_ranks",
+        "_still",
+    )
 
     def __init__(self) -> None:
         self.now_us = START_US
         self.count = 0
         self.horizon_us = 0
+        self.watchers: list[Callable[[], object]] = []
         self._heap: list[tuple[int, int, Due]] = []
         self._serial = 0
         self._ranks = 0
@@ -84,6 +94,8 @@ class Events:
             if self._still >= ENDLESS:
                 raise RuntimeError(f"time does not move on: {ENDLESS} events at {at_us} µs")
         what.due(at_us)
+        for watcher in self.watchers:
+            watcher()
 
     def goes_on(self, at_us: int, rank: int) -> bool:
         """Asked by a source that is being called: whether what it has to do at `at_us` is the
@@ -104,7 +116,7 @@ class Events:
         """Let everything up to `until_us` happen, that included."""
         heap = self._heap
         step = self.step
-        self.horizon_us = until_us
+        self.horizon_us = 0 if self.watchers else until_us
         try:
             while heap and heap[0][0] <= until_us:
                 step()

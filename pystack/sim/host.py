@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from errno import ENETDOWN
 from typing import Self
 
 from pystack.aio.doors import GRACE, Doors
 from pystack.aio.running import NO_THREAD, Running
-from pystack.config import Config
 from pystack.sim.events import Events
 from pystack.sim.node import Node
 from pystack.sim.vloop import VirtualLoop
-from pystack.sockets import Socket
+from pystack.sockets import Host, Socket
 from pystack.sockets.constants import AF_INET
-from pystack.wire.batch import Packet
 
 
 class SimHost(Node, Doors):
@@ -28,13 +25,8 @@ class SimHost(Node, Doors):
     out.
     """
 
-    takes_runs = True
-
-    def __init__(
-        self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes,
-        offload: bool, config: Config,
-    ) -> None:  # fmt: skip
-        Node.__init__(self, events, name, addresses, secret=secret, offload=offload, config=config)
+    def __init__(self, events: Events, name: str, host: Host) -> None:
+        Node.__init__(self, events, name, host)
         Doors.__init__(self, GRACE)
 
     @property
@@ -49,13 +41,6 @@ class SimHost(Node, Doors):
     def sysctl(self, name: str, value: str | int | None = None) -> str:
         """Read or write a setting; see `sockets.Host.sysctl`."""
         return self.host.sysctl(name, value)
-
-    def send(self, packet: Packet, now_us: int) -> None:
-        """The one link takes it; without one it is lost."""
-        if self.lines:
-            self.lines[0].send(packet, now_us)
-        else:
-            self.unsent += 1
 
     async def __aenter__(self) -> Self:
         self._ready()

@@ -66,29 +66,34 @@ class Line:
 
 
 class StageLine(Line):
-    """A line through any stage of `pystack.path`, packet by packet."""
+    """A line through any stage of `pystack.path`, packet by packet.
 
-    __slots__ = ("stage", "_armed_us", "_now")
+    With `uncut` runs pass in one piece, as through a TUN device with offload.
+    """
+
+    __slots__ = ("stage", "uncut", "_armed_us", "_now")
 
     def __init__(
-        self, events: Events, name: str, near: Node, far: Node, mtu: int, stage: Stage
-    ) -> None:
+        self, events: Events, name: str, near: Node, far: Node, mtu: int, stage: Stage, *,
+        uncut: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(events, name, near, far, mtu)
         self.stage = stage
+        self.uncut = uncut
         self._armed_us = 0  # when an event is due, 0 for none
         self._now: list[Packet] = []  # arrives at the present moment
 
     def send(self, packet: Packet, now_us: int) -> None:
         """See `Line.send`."""
-        if packet[1]:
+        if packet[1] and not self.uncut:
             for piece in wire_packets(packet):
                 self._send(piece, now_us)
         else:
-            self._send((bytes(packet[0]), 0, packet[2]), now_us)
+            self._send((bytes(packet[0]), packet[1], packet[2]), now_us)
 
     def _send(self, packet: Packet, now_us: int) -> None:
         length = len(packet[0])
-        if length > self.mtu:
+        if length > self.mtu and not packet[1]:
             self.too_large += 1
             return
         self.sent += 1

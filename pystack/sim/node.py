@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from errno import ENETDOWN
 
-from pystack.config import Config
 from pystack.sim.events import Events
 from pystack.sim.line import Line
 from pystack.sockets import Host
@@ -25,16 +24,11 @@ class Node:
     `host` is the host itself: sockets, settings, counters. `lines` are those that leave here.
     """
 
-    takes_runs = False  # whether `arrive_piece` may be called
+    takes_runs = True  # whether `arrive_piece` may be called
 
-    def __init__(
-        self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes,
-        offload: bool, config: Config,
-    ) -> None:  # fmt: skip
+    def __init__(self, events: Events, name: str, host: Host) -> None:
         self.name = name
-        self.host = Host(
-            addresses, secret=secret, mtu=MTU, gso=offload, checksum_offload=offload, config=config
-        )
+        self.host = host
         self.lines: list[Line] = []
         self.up = True
         self.unsent = 0  # packets for which there was no way
@@ -63,8 +57,12 @@ class Node:
         self._events.call_at(self._events.now_us + delay_us, function)
 
     def send(self, packet: Packet, now_us: int) -> None:
-        """The host itself sends a packet; its buffer may change afterwards."""
-        raise NotImplementedError
+        """The host itself sends a packet; its buffer may change afterwards. The one link takes
+        it; without one it is lost."""
+        if self.lines:
+            self.lines[0].send(packet, now_us)
+        else:
+            self.unsent += 1
 
     def arrive(self, packets: list[Packet], now_us: int) -> None:
         """Packets have come over one of the lines, all at the same moment."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
-from pystack.config import Config
 from pystack.sim.events import Events
 from pystack.sim.line import Line
 from pystack.sim.node import Node
+from pystack.sockets import Host
 from pystack.stack.fragments import fragment
 from pystack.stack.icmp import (
     V4_FRAGMENTATION_NEEDED,
@@ -34,10 +33,10 @@ class Router(Node):
     `expired`, `too_big` and `unroutable` count packets.
     """
 
-    def __init__(
-        self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes
-    ) -> None:
-        super().__init__(events, name, addresses, secret=secret, offload=False, config=Config())
+    takes_runs = False
+
+    def __init__(self, events: Events, name: str, host: Host) -> None:
+        super().__init__(events, name, host)
         self.routes: dict[bytes, Line] = {}
         self.forwarded = 0
         self.expired = 0

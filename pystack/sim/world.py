@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
+from typing import BinaryIO
 
 from pystack.aio.doors import configured
 from pystack.path.assembly import links
 from pystack.path.discipline import Discipline
 from pystack.path.impair import parse
 from pystack.path.link import Stage
+from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.path.units import time_us
 from pystack.sim.digest import Digest
 from pystack.sim.events import START_US, Events
@@ -23,6 +25,8 @@ from pystack.sim.node import MTU, Node
 from pystack.sim.router import Router
 from pystack.sim.vloop import VirtualLoop
 from pystack.sim.way import QUEUE, Way
+from pystack.sockets import Host
+from pystack.wire.batch import Packet
 
 _ENDLESS_US = 1 << 62
 Direction = Way | Stage | None
@@ -68,18 +72,18 @@ class World:
         """A new host with `addresses` such as "10.0.0.1/24" and "fd00::1/64"; without any it gets
         one of each family. `sysctl` has settings by Linux's names (SetupError for an unknown
         one); with `offload` it leaves checksums, and the cutting of runs, to its link."""
-        host = SimHost(
-            self.events, name, addresses or self._next_addresses(),
-            secret=self._secret(name), offload=offload, config=configured(sysctl or {}),
+        inside = Host(
+            addresses or self._next_addresses(), secret=self._secret(name), mtu=MTU, gso=offload,
+            checksum_offload=offload, config=configured(sysctl or {}),
         )  # fmt: skip
+        host = SimHost(self.events, name, inside)
         self._add(host)
         return host
 
     def router(self, name: str, *addresses: str) -> Router:
         """A new router; `addresses`, one of each family, are where it speaks from."""
-        router = Router(
-            self.events, name, addresses or self._next_addresses(), secret=self._secret(name)
-        )
+        inside = Host(addresses or self._next_addresses(), secret=self._secret(name), mtu=MTU)
+        router = Router(self.events, name, inside)
         self._add(router)
         return router
 
@@ -96,14 +100,18 @@ class World:
         there: Direction = None,
         back: Direction = None,
         impair: str = "",
+        uncut: bool = False,
     ) -> tuple[Line, Line]:
         """A link between two nodes: the lines from `one` to `other` and back.
 
         `rate`, `delay`, `queue` and `loss` are both directions' (see `Way`). `there` and `back`
         replace them for one direction: another Way, or a stage of `pystack.path`. `impair` has
         it all in the words of docs/impairments.md, "out" being from `one` to `other`, and times
-        counting from now. Raises ValueError when a host has a link already, for a discipline used
-        twice, and for words that mean nothing.
+        counting from now. `uncut` lets runs pass in one piece, as a TUN device with offload does;
+        to queues and faults each is one packet then.
+
+        Raises ValueError when a host has a link already, for a discipline used twice, and for
+        words that mean nothing.
         """
         both = Way(rate, delay, queue, loss)
         if isinstance(queue, Discipline) and there is None and back is None:
@@ -118,8 +126,10 @@ class World:
             name = f"{near.name}>{far.name}"
             source = self.random(f"line {name} {len(self.lines)}")
             line: Line
+            if uncut and not isinstance(way, Stage):
+                way = (way or both).stage(source)
             if isinstance(way, Stage):
-                line = StageLine(self.events, name, near, far, mtu, way)
+                line = StageLine(self.events, name, near, far, mtu, way, uncut=uncut)
             else:
                 line = (way or both).line(self.events, name, near, far, mtu, source, self._runs)
             near.lines.append(line)
@@ -151,6 +161,25 @@ class World:
         """The addresses of the node called `name`; none when there is no such."""
         node = self.nodes.get(name)
         return () if node is None else node.addresses
+
+    def capture(self, node: Node, file: BinaryIO) -> None:
+        """Write what passes at a node's links to a pcapng file, opened for writing bytes, from now
+        on. Times are those since the beginning."""
+        capture = Capture(file, wall_offset_us=-START_US, interface=node.name)
+
+        def sent(line: Line, packet: Packet, now_us: int) -> None:
+            capture.write((packet,), now_us, OUTBOUND)
+
+        def arrived(line: Line, packet: Packet, now_us: int) -> None:
+            capture.write((packet,), now_us, INBOUND)
+
+        for line in node.lines:
+            line.taps.append(sent)
+            line.back.arrival_taps.append(arrived)
+
+    def watch(self, function: Callable[[], object]) -> None:
+        """Call `function` after each event, from now on; what it raises ends the run."""
+        self.events.watchers.append(function)
 
     def digest(self) -> str:
         """The SHA-256 of all packets on all lines until now, with their times.

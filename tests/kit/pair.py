@@ -4,22 +4,22 @@
     pair.run(until=lambda: ..., within_s=60)
 
 Whatever either sends is taken apart (`decode`: lengths, checksums, options) and must be what it
-may send (`stream`).
+may send (`stream`). A world (`pystack.sim`) makes the hosts as well; these come from the test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from pystack.path.link import Stage
+from pystack.sim.events import Events
+from pystack.sim.line import Line, StageLine
+from pystack.sim.node import Node
 from pystack.sockets import Host
+from pystack.wire.batch import Packet as Octets
 from tests.kit.decode import Packet, decode
 from tests.kit.encode import TCP
 from tests.kit.stream import Streams
-
-START_US = 1_000_000
-ENDLESS = 10_000  # so many steps without time moving on are an endless loop
 
 
 class Pair:
@@ -28,13 +28,25 @@ class Pair:
     def __init__(self, near: Host, far: Host, there: Stage, back: Stage) -> None:
         self.near = near
         self.far = far
-        self.now_us = START_US
         self.packets = 0
         self.history: list[tuple[int, str, Packet]] = []  # the last ones, for a look at a failure
-        self._ways = ((near, far, there), (far, near, back))
+        self._events = Events()
         self._streams = Streams()
+        one, other = Node(self._events, "near", near), Node(self._events, "far", far)
+        self._line(one, other, there).back = back_line = self._line(other, one, back)
+        back_line.back = one.lines[0]
 
-    # -- time ------------------------------------------------------------------------------------
+    def _line(self, sender: Node, receiver: Node, way: Stage) -> Line:
+        line = StageLine(self._events, sender.name, sender, receiver, 1 << 16, way, uncut=True)
+        line.taps.append(self._watch)
+        sender.lines.append(line)
+        return line
+
+    @property
+    def now_us(self) -> int:
+        """The present."""
+        return self._events.now_us
+
     def run(
         self,
         until: Callable[[], bool],
@@ -46,57 +58,24 @@ class Pair:
 
         `wake_at_us` says when the applications want something to happen, 0 for never.
         """
-        end_us = self.now_us + round(within_s * 1e6)
-        still = 0
-        while True:
-            self._send()
-            over = until()
-            self._send()  # what the applications did meanwhile
-            if over:
-                return True
-            at_us = self._next_us(wake_at_us())
+        events = self._events
+        end_us = events.now_us + round(within_s * 1e6)
+        while not until():
+            at_us = min(filter(None, (events.next_at(), wake_at_us())), default=0)
             if not at_us or at_us > end_us:
-                self.now_us = end_us
+                events.now_us = end_us
                 return False
-            still = still + 1 if at_us <= self.now_us else 0
-            assert still < ENDLESS, "time does not move on"
-            self.now_us = max(self.now_us, at_us)
-            self._arrive()
+            if at_us == events.next_at():
+                events.step()
+            else:
+                events.now_us = at_us
+        return True
 
-    def _next_us(self, wake_at_us: int) -> int:
-        times = [wake_at_us]
-        for sender, _, way in self._ways:
-            times += [sender.next_deadline(), way.next_deadline()]
-        return min((at for at in times if at), default=0)
-
-    def _send(self) -> None:
-        for sender, receiver, way in self._ways:
-            while True:
-                tx = sender.transmit(self.now_us)
-                if not tx.count:
-                    break
-                arrived: list[Any] = []
-                for buffer, gso_size, checksum_state in tx:
-                    packet = bytes(buffer)
-                    self._watch(sender, packet, gso_size, checksum_state)
-                    arrived += way.feed((packet, gso_size, checksum_state), self.now_us)
-                if arrived:
-                    receiver.receive(arrived, self.now_us)
-
-    def _arrive(self) -> None:
-        for sender, receiver, way in self._ways:
-            packets = way.take(self.now_us)
-            if packets:
-                receiver.receive(packets, self.now_us)
-            at_us = sender.next_deadline()
-            if at_us and at_us <= self.now_us:
-                sender.on_time(self.now_us)
-
-    # -- what is sent ------------------------------------------------------------------------------
-    def _watch(self, sender: Host, octets: bytes, gso_size: int, checksum_state: int) -> None:
-        for packet in decode(octets, gso_size, checksum_state):
+    def _watch(self, line: Line, octets: Octets, now_us: int) -> None:
+        buffer, gso_size, checksum_state = octets
+        for packet in decode(bytes(buffer), gso_size, checksum_state):
             self.packets += 1
-            self.history.append((self.now_us, "far" if sender is self.far else "near", packet))
+            self.history.append((now_us, line.name, packet))
             if packet.protocol == TCP:
                 self._streams.note(packet)
         del self.history[:-2000]

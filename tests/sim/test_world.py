@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
 import pytest
+from dpkt import pcapng
 
 from pystack.errors import SetupError
 from pystack.path.faults import Loss
@@ -13,6 +15,8 @@ from pystack.path.link import Link
 from pystack.sim import Way, World
 from pystack.sim.events import START_US
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
+from pystack.wire.consts import CHECKSUM_COMPLETE
+from tests.kit.decode import decode
 
 PROGRAM = """
 from pystack.sim import World
@@ -185,3 +189,68 @@ def test_an_endless_loop_is_found() -> None:
     world.after(0, again)
     with pytest.raises(RuntimeError, match="time does not move on"):
         world.run(for_s=1)
+
+
+def test_a_capture_has_both_directions_with_the_times_of_the_world() -> None:
+    world = World()
+    a, b = world.host("a"), world.host("b")
+    world.link(a, b, rate="1mbit", delay="20ms")
+    file = io.BytesIO()
+    world.capture(a, file)
+    Sink(b, 1)
+    world.at(2, lambda: Bulk(a, b, 1, octets=3000))
+    world.run(for_s=3)
+    packets = list(pcapng.Reader(io.BytesIO(file.getvalue())))
+    times = [round(time * 1e6) - 2_000_000 for time, _ in packets]
+    assert times[:3] == [0, 40_960, 40_960]  # SYN; SYN,ACK; ACK with text
+    assert sum(len(octets) > 1000 for _, octets in packets) == 2
+    for _, octets in packets:
+        decode(octets, 0, CHECKSUM_COMPLETE)  # whole, with full checksums
+
+
+def test_a_watcher_is_called_after_each_event_and_may_end_the_run() -> None:
+    world = World()
+    seen: list[int] = []
+    world.watch(lambda: seen.append(world.now_us))
+    a, b = world.host("a"), world.host("b")
+    world.link(a, b, rate="10mbit", delay="1ms")
+    Sink(b, 1)
+    Bulk(a, b, 1, octets=100_000)
+    world.run()
+    assert len(seen) == world.events.count
+    assert seen == sorted(seen)
+
+    def complain() -> None:
+        raise AssertionError("as can never be")
+
+    world.watch(complain)
+    world.after(1, lambda: None)
+    with pytest.raises(AssertionError, match="as can never be"):
+        world.run()
+
+
+def test_words_make_a_link_too() -> None:
+    world = World()
+    a, b = world.host("a"), world.host("b")
+    there, back = world.link(a, b, impair="rate 1mbit delay 20ms out: nth 1 in: delay 30ms")
+    Sink(b, 1)
+    Bulk(a, b, 1)
+    sent: list[float] = []
+    there.taps.append(lambda line, packet, now_us: sent.append(world.now_s))
+    world.run(for_s=1.2)
+    assert sent[:2] == [0, 1.0]  # the first SYN is lost
+    assert back.sent > 0
+    assert sent[2] == pytest.approx(1.0 + 2 * 60 * 8e-6 + 0.05)
+
+
+def test_a_link_without_cutting_carries_whole_runs() -> None:
+    world = World()
+    a, b = world.host("a"), world.host("b")
+    there, _ = world.link(a, b, delay="1ms", uncut=True)
+    sizes: list[int] = []
+    there.taps.append(lambda line, packet, now_us: sizes.append(len(packet[0])))
+    sink = Sink(b, 1, check=True)
+    flow = Bulk(a, b, 1, octets=100_000)
+    assert world.run(until=lambda: flow.over, for_s=1)
+    assert sink.received == 100_000
+    assert max(sizes) > 10_000

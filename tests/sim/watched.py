@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pystack.sim import SimHost, World
 from pystack.sim.line import Line
 from pystack.tcp.states import ESTABLISHED
@@ -15,7 +13,7 @@ from tests.kit.stream import Streams
 
 
 class Watched:
-    """Runs `world`; raises AssertionError where something is as it can never be."""
+    """Looks on from now on; raises AssertionError where something is as it can never be."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -23,27 +21,23 @@ class Watched:
         self._streams = Streams()
         self._last_us = world.now_us
         self._before: dict[int, tuple[Tcb, int, int, int]] = {}  # una, RCV.NXT, right edge
+        world.watch(self._check)
         for line in world.lines:
             if isinstance(line.near, SimHost):
                 line.taps.append(self._note)
-
-    def run(self, until: Callable[[], bool], for_s: float) -> bool:
-        """As `World.run`."""
-        return self.world.run(until=lambda: self._check() or until(), for_s=for_s)
 
     def _note(self, line: Line, packet: Packet, now_us: int) -> None:
         for one in decode(bytes(packet[0]), packet[1], packet[2]):
             if one.protocol == TCP:
                 self._streams.note(one)
 
-    def _check(self) -> bool:
+    def _check(self) -> None:
         assert self.world.now_us >= self._last_us, "time went back"
         self._last_us = self.world.now_us
         for host in self.hosts:
             for connection in host.host.connections.values():
                 if type(connection) is Tcb:
                     self._check_tcb(connection)
-        return False
 
     def _check_tcb(self, tcb: Tcb) -> None:
         assert tcb.iss <= tcb.snd_una <= tcb.snd_nxt <= tcb.sndbuf.end_seq + 2  # SYN and FIN
