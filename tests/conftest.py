@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.conformance.plugin import ConformancePlugin
 from tests.kit.variants import VARIANTS, Variant, chosen
 
 if TYPE_CHECKING:
     from tests.kit.tcp import Tcp
+
+# The build machine tries the same examples each time; whoever works on the code tries new ones.
+settings.register_profile("same", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("same")
 
 MARKERS = (
     "deviation(*ids): shows what we do where a requirement is not followed, or not to the letter",
