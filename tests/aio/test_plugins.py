@@ -12,6 +12,7 @@ import pytest
 from pystack.aio import plugins
 from pystack.aio.stack import Stack
 from pystack.cc import registry
+from pystack.cli.device_options import congestion_control, setting
 from pystack.errors import SetupError
 from pystack.sim.vloop import VirtualLoop
 from pystack.sockets.constants import IPPROTO_TCP, TCP_CONGESTION
@@ -131,3 +132,9 @@ def test_a_package_cannot_take_the_name_of_another(
     plugins.load()
     assert registry.factory("reno") is reno
     assert "'reno' of rude" in caplog.text
+
+
+def test_the_command_line_knows_it_too(install: Install) -> None:
+    install("nice_three", SOURCE, guest="nice_three:Mine")
+    assert setting("tcp_congestion_control=guest") == ("tcp_congestion_control", "guest")
+    assert congestion_control("guest") == "guest"

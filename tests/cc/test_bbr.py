@@ -128,6 +128,15 @@ def test_after_idling_it_goes_on_at_the_rate_it_had() -> None:
     assert bbr(one).mode == PROBE_BW
 
 
+def test_the_shortest_rtt_is_taken_anew_after_a_long_idle_time_without_probe_rtt() -> None:
+    one = flow("bbr", bursts=[(0, 4_000_000), (14_000_000, 400_000)])
+    one.run(14)
+    for _ in range(300):
+        run_ms(one, 1)
+        assert bbr(one).mode == PROBE_BW
+    assert one.now_us - bbr(one).min_rtt_at_us < 1_000_000
+
+
 def test_a_slower_link_is_followed_within_ten_rounds() -> None:
     one = flow("bbr", queue=400)
     one.run(3)

@@ -160,10 +160,10 @@ def test_a_spurious_loss_brings_the_bounds_back() -> None:
 def test_more_room_is_found_one_two_four_eight_segments_a_round() -> None:
     one = flow("bbr3", queue=10)
     one.run(4)
-    one.path.rate *= 2
-    one.path.queue *= 2
-    one.run(12)
-    assert bbr3(one).bw > 1.8 * RATE
+    one.path.rate *= 16
+    one.path.queue *= 4
+    one.run(4)
+    assert bbr3(one).bw > 15 * RATE
 
 
 @pytest.mark.parametrize(("ppm", "least"), [(1000, 92), (10_000, 70)])
@@ -171,3 +171,18 @@ def test_random_losses_below_two_percent_cost_little(ppm: int, least: int) -> No
     one = flow("bbr3", loss_ppm=ppm)
     one.run(10)
     assert one.delivered * 100 // (10 * RATE) >= least
+
+
+def test_on_a_long_path_it_probes_after_63_rounds_at_the_latest() -> None:
+    one = until(flow("bbr3", rate=10_000_000, rtt_us=20_000, queue=200), CRUISE)
+    begin = bbr3(one).cycle_from_us
+    rounds = (until(one, REFILL).now_us - begin) / 20_000
+    assert 60 <= rounds <= 66
+
+
+def test_a_slower_link_is_followed_within_two_cycles() -> None:
+    one = flow("bbr3", queue=400)
+    one.run(3)
+    one.path.rate = RATE // 2
+    one.run(7)
+    assert bbr3(one).bw == pytest.approx(RATE // 2, rel=0.02)
