@@ -76,10 +76,14 @@ def _output_text(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
     board = tcb.scoreboard
     if tcb.pending & PROBE_TAIL and not _probe_tail(tcb, tx, now_us):
         return False
-    if tcb.release_us > now_us and pacing.holds(tcb, now_us):
-        return True
-    if board.lost_bytes and not tcb.frto_hold and not _resend(tcb, tx, now_us):
-        return False
+    if tcb.release_us > now_us and not (tcb.pending & RETRANSMIT_NOW and tcb.recovery == LOSS):
+        if pacing.holds(tcb, now_us):
+            return True
+    if board.lost_bytes and not tcb.frto_hold:
+        if not _resend(tcb, tx, now_us):
+            return False
+        if tcb.release_us > now_us and pacing.holds(tcb, now_us):
+            return True
     if unsent:
         nxt = tcb.snd_nxt
         full = _send_new(tcb, tx, now_us)
@@ -87,6 +91,9 @@ def _output_text(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
             tlp.schedule(tcb, now_us)
         if not full:
             return False
+    if tcb.frto_hold and tcb.snd_nxt == tcb.recover:
+        spurious.frto_failed(tcb)  # windows or Nagle have let nothing new go: repeats do (Linux)
+        return _resend(tcb, tx, now_us)
     if tcb.recovery == FAST and tcb.by_sack and not board.lost_bytes:
         return _resend_extra(tcb, tx, now_us)
     return True

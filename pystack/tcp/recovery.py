@@ -283,6 +283,7 @@ def _in_loss(tcb: Tcb, seg: Segment, acked: int, duplicate: bool) -> None:
             tcb.recover = tcb.snd_nxt
             return
     if recovered:
+        spurious.frto_failed(tcb)
         _leave(tcb, 0)
 
 

@@ -96,7 +96,7 @@ def on_rto(tcb: Tcb, first: bool) -> None:
 
 
 def frto_failed(tcb: Tcb) -> None:
-    """A duplicate ACK: the loss was real (step 3)."""
+    """The loss was real (step 3), or nothing new can tell, or it is over."""
     tcb.frto = False
     tcb.frto_hold = False
 
@@ -104,6 +104,7 @@ def frto_failed(tcb: Tcb) -> None:
 def frto_verdict(tcb: Tcb, acked: int, recovered: bool) -> int:
     """What an ACK after the timeout tells (RFC 5682 §2.1 and, with SACK, §3.1)."""
     board = tcb.scoreboard
+    tcb.frto_hold = False  # it lasts until the next ACK
     if board.first_copy_end <= tcb.recover and (tcb.by_sack or not board.repeat_acked):
         return SPURIOUS  # data that was never repeated has arrived
     if tcb.snd_nxt > tcb.recover:  # new data is out since
