@@ -209,10 +209,13 @@ def on_mark(tcb: Tcb, flight: int, now_us: int) -> None:
     cc = tcb.cc
     if cc.scalable:
         return  # it has counted the marks itself
+    if tcb.recovery != OPEN:
+        return
     if cc.cwnd <= tcb.eff_mss:
         ecn.hold(tcb)
+        ecn.window_cut(tcb)  # or the echo would never end
         timers.arm_rto(tcb, now_us + tcb.rto_us)
-    elif tcb.recovery == OPEN:
+    else:
         spurious.forget(tcb)
         tcb.recovery = CWR
         tcb.recover = tcb.snd_nxt

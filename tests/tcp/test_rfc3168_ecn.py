@@ -539,10 +539,45 @@ def test_an_echo_in_a_window_of_one_segment_stops_all_until_the_timer_expires(tc
     assert rto >= 0.2
     tcp.play(
         f"""
-        +{rto} > [ect0] . 1461:2921(1460) ack 1
+        +{rto} > [ect0] W. 1461:2921(1460) ack 1
         +0.1 < . 1:1(0) ack 2921
         +0   > [ect0] . 2921:4381(1460) ack 1
         +0   > [ect0] P. 4381:5841(1460) ack 1
+        """
+    )
+
+
+@pytest.mark.requirement("RFC3168-S6.1.2-3")
+def test_what_is_acknowledged_meanwhile_does_not_stop_that_timer(tcp: Tcp) -> None:
+    tcp.host.sysctl("tcp_initial_cwnd", 1)
+    sock = asked(tcp)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for start in (0, 100):
+        sock.send(tcp.data(100, start))
+        tcp.play(f"+0 > [ect0] P. {start + 1}:{start + 101}(100) ack 1")
+    tcp.play(
+        """
+        +0.1 < .E 1:1(0) ack 101
+        +0   < .  1:1(0) ack 201
+        """
+    )
+    rto = sock.tcp_info().tcpi_rto / 1e6
+    sock.send(tcp.data(100, 200))
+    tcp.play(f"+{rto} > [ect0] PW. 201:301(100) ack 1")
+
+
+def test_echoes_that_go_on_after_a_timeout_do_not_stop_the_repeats(tcp: Tcp) -> None:
+    """The window was cut for what was in flight then, to one segment."""
+    sock = asked(tcp)
+    sock.send(tcp.data(3 * MSS))
+    tcp.play(
+        marked(1, 3 * MSS + 1)
+        + """
+        +0.3 > .  1:1461(1460) ack 1
+        +0.1 < .E 1:1(0) ack 1461
+        +0   > .  1461:2921(1460) ack 1
+        +0.1 < .E 1:1(0) ack 2921
+        +0   > P. 2921:4381(1460) ack 1
         """
     )
 
