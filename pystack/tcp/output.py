@@ -306,6 +306,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if _goes_alone(tcb):
         run_most = mss
     full = True
+    held = False
     fin = tcb.fin_wanted
     while nxt < text_end:
         stop = text_end if sndbuf.eor is None else sndbuf.record_end_after(nxt)
@@ -340,11 +341,14 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         _sent(tcb, nxt, end, length, mss, now_us)
         nxt = end
         if tcb.release_us > now_us and pacing.holds(tcb, now_us):
-            return True
-    tcb.cwnd_limited = nxt < text_end and cwnd_end < wnd_end and cwnd_end - nxt < mss
+            held = True
+            break
+    _note_limit(tcb, nxt, nxt < text_end and cwnd_end < wnd_end and cwnd_end - nxt < mss, held)
     _validate_cwnd(tcb, now_us)
     if text_end - nxt < mss and cwnd_end > nxt and not tcb.scoreboard.lost_bytes:
         delivery.note_app_limited(tcb.scoreboard, tcb.pipe)
+    if held:
+        return True
     if full and fin and nxt == text_end and nxt < wnd_end:
         full = emit.segment(tcb, tx, nxt, 0, FIN, mss, now_us)
         if full:
@@ -370,6 +374,16 @@ def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
     if tcb.cork or tcb.push_seq < text_end:
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)
+
+
+def _note_limit(tcb: Tcb, nxt: int, limited: bool, held: bool) -> None:
+    """Whether cwnd is what bounds the flight. Where pacing holds the rest back it is so if it was
+    within the last window (Linux: tcp_cwnd_validate), as each ACK makes room that is used later."""
+    if limited:
+        tcb.cwnd_limited_seq = nxt
+    elif held and tcb.cwnd_limited:
+        limited = tcb.snd_una < tcb.cwnd_limited_seq
+    tcb.cwnd_limited = limited
 
 
 def _validate_cwnd(tcb: Tcb, now_us: int) -> None:

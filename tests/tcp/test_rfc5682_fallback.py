@@ -1,4 +1,4 @@
-"""RFC 5682 §2.1: when F-RTO can't find out, the timeout is repaired the conventional way at once."""
+"""RFC 5682 §2.1: where F-RTO can not find out, a timeout is repaired the conventional way."""
 
 from __future__ import annotations
 
