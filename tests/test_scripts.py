@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = [ROOT / "scripts" / name for name in ("setup", "run", "test", "bench")]
+SCRIPTS = [ROOT / "scripts" / name for name in ("setup", "run", "test", "bench", "side-by-side")]
 SCRIPTS += [ROOT / ".ci" / "run"]
 SMALL_TOOLS = ("bash", "cat", "dirname", "flock", "sha256sum", "sort", "stat", "tail")
 

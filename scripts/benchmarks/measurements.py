@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from scripts.benchmarks.networks import KERNEL, PATIENCE, PYSTACK, Networks, Way
+from scripts.benchmarks.networks import KERNEL, PYSTACK, Networks, Way
+from scripts.program import PATIENCE
 
 Figures = dict[str, float]  # "value", and what else came of it
 

@@ -9,23 +9,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
-import json
-import select
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
+from scripts.program import Program
 from tests.live.namespace import Namespace
 
 PYSTACK = "pystack"
 KERNEL = "kernel"
-
-PATIENCE = 60.0  # s, for a program to start, or to end once its time is over
 SIOCETHTOOL = 0x8946
 # <linux/ethtool.h>: generic receive offload, segmentation by software and by hardware, checksums
 OFFLOAD_SETTERS = (0x2C, 0x24, 0x1F, 0x17, 0x15)
@@ -45,51 +39,6 @@ class Way:
         if self.version == 6:
             return "fd00:198:19::2"
         return "198.19.0.2" if self.offload else "198.19.1.2"
-
-
-class Program:
-    """A program of ours in a namespace, talked with in lines on stdin and stdout."""
-
-    def __init__(self, namespace: Namespace, module: str, arguments: Sequence[str]) -> None:
-        command = [sys.executable, "-m", f"scripts.benchmarks.{module}", *arguments]
-        self.name = f"{module} {' '.join(arguments)}"
-        self.process = namespace.popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def line(self, patience: float = PATIENCE) -> str:
-        """The next line it prints. Raises RuntimeError when it prints none."""
-        output: IO[str] = self.process.stdout  # type: ignore[assignment]
-        text = output.readline() if select.select([output], [], [], patience)[0] else ""
-        if not text:
-            raise RuntimeError(f"{self.name}: no answer, see its messages above")
-        return text
-
-    def ask(self) -> dict[str, float]:
-        """Its answer to an empty line."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        answer: dict[str, float] = json.loads(self.line())
-        return answer
-
-    def work(self) -> dict[str, float]:
-        """How long it has been on a processor (s), and how often it was woken, until now."""
-        nanoseconds = wake_ups = 0
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            nanoseconds += int((task / "schedstat").read_text().split()[0])
-            for text in (task / "status").read_text().splitlines():
-                if text.startswith("voluntary_ctxt_switches"):
-                    wake_ups += int(text.split()[1])
-        return {"cpu_s": nanoseconds / 1e9, "wake_ups": wake_ups}
-
-    def end(self) -> None:
-        """Close its stdin and wait for it; kill it if that does not help."""
-        try:
-            self.process.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
 
 
 class Networks:
@@ -131,7 +80,8 @@ class Networks:
         arguments = [side, way.host(side), *options]
         if not way.offload:
             arguments.append("--no-offload")
-        program = Program(self.near if side == PYSTACK else self.far, "server", arguments)
+        namespace = self.near if side == PYSTACK else self.far
+        program = Program.within(namespace, "scripts.benchmarks.server", arguments)
         try:
             program.line()
             yield program
@@ -141,7 +91,8 @@ class Networks:
     @contextlib.contextmanager
     def client(self, kind: str, host: str, *options: Any) -> Iterator[Program]:
         """A client at work."""
-        program = Program(self.near, "client", [kind, host, *map(str, options)])
+        arguments = [kind, host, *map(str, options)]
+        program = Program.within(self.near, "scripts.benchmarks.client", arguments)
         try:
             yield program
         finally:

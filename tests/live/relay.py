@@ -1,9 +1,11 @@
-"""A bad way between two TUN devices in two namespaces: packets get lost, doubled, late and bent.
+"""A way between two TUN devices in two namespaces: slow, long, and full of faults.
 
-    python -m tests.live.relay NEAR_NAMESPACE FAR_NAMESPACE --seed 1 --rate 0.01
+    python -m tests.live.relay NEAR_NAMESPACE FAR_NAMESPACE
 
 `relay0` in the near namespace leads to the far one's addresses and the other way round. It prints
-"ready", and at the end of its stdin a line of JSON: how many of each fault there were.
+"ready", and takes a way per line on stdin, in JSON: {"impair": words, "seed": 1}, the words being
+those of `pystack.path.impair`, `out:` from near to far and `in:` back. Its answer to each line, and
+to the end of stdin, is what the way before has done to packets, there and back.
 """
 
 from __future__ import annotations
@@ -16,112 +18,105 @@ import os
 import select
 import sys
 import time
-from dataclasses import dataclass
 from random import Random
 
 from pystack.device.tun import Tun, open_tun
-from pystack.path.faults import Corruption, Duplication, Loss, Reordering
-from pystack.path.link import Delay, Link
+from pystack.path.assembly import links
+from pystack.path.impair import parse
+from pystack.path.link import Link, Stage
 from pystack.wire.batch import Packet
 from pystack.wire.consts import CHECKSUM_COMPLETE
+from tests.live.punctual import be_punctual
 
 # the kernel of each namespace has the first address of its prefix
 NEAR = ("198.18.1.2/24", "fd00:198:181::2/64")
 FAR = ("198.19.0.2/24", "fd00:198:19::2/64")
-QUEUE = 500  # packets that wait for us before the kernel drops some
-AT_ONCE = 32
+QUEUE = 5000  # packets that wait for us before the kernel drops some
+AT_ONCE = 64
+LARGEST = 2048  # octets; the devices' MTU is 1500
 
 
-@dataclass
 class Way:
     """One direction."""
 
-    come_from: int  # descriptors
-    go_to: int
-    loss: Loss
-    duplication: Duplication
-    corruption: Corruption
-    reordering: Reordering
-
-    def __post_init__(self) -> None:
-        stages = (self.loss, self.duplication, self.corruption, self.reordering, Delay(500))
-        self.link = Link(*stages)
+    def __init__(self, come_from: int, go_to: int) -> None:
+        """Descriptors."""
+        self.come_from = come_from
+        self.go_to = go_to
+        self.stage: Stage = Link()
 
     def carry(self, now_us: int) -> None:
         """Take in what has come, let out what is due."""
+        came: list[Packet] = []
         for _ in range(AT_ONCE):
             try:
-                octets = os.read(self.come_from, 65536)
+                came.append((os.read(self.come_from, LARGEST), 0, CHECKSUM_COMPLETE))
             except BlockingIOError:
                 break
-            self._write(self.link.feed((octets, 0, CHECKSUM_COMPLETE), now_us))
-        self._write(self.link.take(now_us))
-
-    def _write(self, packets: list[Packet]) -> None:
-        for octets, _, _ in packets:
+        out = self.stage.feed_all(came, now_us) if came else []
+        for octets, _, _ in out + self.stage.take(now_us):
             with contextlib.suppress(OSError):  # a bent version number
                 os.write(self.go_to, octets)
 
-    def faults(self) -> dict[str, int]:
-        """What has been done to the packets."""
-        return {
-            "lost": self.loss.lost,
-            "duplicated": self.duplication.duplicated,
-            "corrupted": self.corruption.corrupted,
-            "reordered": self.reordering.reordered,
-        }
 
+class Relay:
+    """Both directions."""
 
-def ways(near: Tun, far: Tun, seed: int, rate: float) -> list[Way]:
-    """There and back."""
-    source = Random(seed)
-    return [
-        Way(
-            come_from, go_to, Loss(rate, source), Duplication(rate, source),
-            Corruption(rate, source), Reordering(rate, source, behind=5),
+    def __init__(self, near: Tun, far: Tun) -> None:
+        self.ways = (Way(near.fd, far.fd), Way(far.fd, near.fd))
+
+    def begin(self, impair: str, seed: int) -> None:
+        """From now on it is this way; what was on the other is gone."""
+        there, back = self.ways
+        back.stage, there.stage = links(
+            parse(impair), start_us=time.monotonic_ns() // 1000, seed=seed, make_source=Random
         )
-        for come_from, go_to in ((near.fd, far.fd), (far.fd, near.fd))
-    ]  # fmt: skip
+
+    def run(self) -> None:
+        """Carry packets until stdin ends."""
+        stdin = sys.stdin.fileno()
+        descriptors = (stdin, *(way.come_from for way in self.ways))
+        while True:
+            # select waits to the µs, poll and epoll to the ms
+            ready = select.select(descriptors, (), (), self._wait_s())[0]
+            now_us = time.monotonic_ns() // 1000
+            for way in self.ways:
+                way.carry(now_us)
+            if stdin in ready:
+                print(json.dumps([way.stage.counts() for way in self.ways]), flush=True)
+                line = sys.stdin.readline()
+                if not line:
+                    return
+                self.begin(**json.loads(line))
+
+    def _wait_s(self) -> float | None:
+        deadlines = [at for way in self.ways if (at := way.stage.next_deadline())]
+        if not deadlines:
+            return None
+        return max(min(deadlines) - time.monotonic_ns() // 1000, 0) / 1e6
 
 
-def relay(both: list[Way]) -> None:
-    """Carry packets until stdin ends."""
-    poll = select.poll()
-    for descriptor in (sys.stdin.fileno(), *(way.come_from for way in both)):
-        poll.register(descriptor, select.POLLIN)
-    while True:
-        now_us = time.monotonic_ns() // 1000
-        deadlines = [at for way in both if (at := way.link.next_deadline())]
-        wait_ms = max(min(deadlines) - now_us, 0) // 1000 + 1 if deadlines else None
-        ready = {descriptor for descriptor, _ in poll.poll(wait_ms)}
-        if sys.stdin.fileno() in ready:
-            return
-        for way in both:
-            way.carry(time.monotonic_ns() // 1000)
-
-
-async def open_both(arguments: argparse.Namespace) -> list[Tun]:
-    return [
+async def open_both(near: str, far: str) -> tuple[Tun, Tun]:
+    one, other = [
         await open_tun(
             "relay0", addresses=[(address, None) for address in addresses], netns=netns,
             offload=False, queue_length=QUEUE,
         )
-        for addresses, netns in ((NEAR, arguments.near), (FAR, arguments.far))
+        for addresses, netns in ((NEAR, near), (FAR, far))
     ]  # fmt: skip
+    return one, other
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("near")
     parser.add_argument("far")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=0.01)
     arguments = parser.parse_args()
-    near, far = asyncio.run(open_both(arguments))
-    both = ways(near, far, arguments.seed, arguments.rate)
+    near, far = asyncio.run(open_both(arguments.near, arguments.far))
+    be_punctual()
+    relay = Relay(near, far)
     print("ready", flush=True)
-    relay(both)
-    print(json.dumps([way.faults() for way in both]), flush=True)
+    relay.run()
     near.close()
     far.close()
 
