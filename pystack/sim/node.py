@@ -122,16 +122,17 @@ class Node:
         host = self.host
         while True:
             tx = host.transmit(now_us)
-            if tx.count == 1:
+            count = tx.count
+            if count == 1:
                 self.send(tx.packet(0), now_us)
-            else:
+            elif count:
                 for packet in tx:
                     self.send(packet, now_us)
-            if not tx.count or not host.dirty:
+            if not count or not host.dirty:
                 break
         self._busy = False
         at_us = host.next_deadline()
-        if at_us:
+        if at_us and (at_us < self._wake_us or not self._wake_us):
             self._wake(at_us if at_us > now_us else now_us)
 
     def _wake(self, at_us: int) -> None:

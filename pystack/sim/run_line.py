@@ -64,16 +64,15 @@ class RunLine(Line):
 
     def send(self, packet: Packet, now_us: int) -> None:
         """See `Line.send`."""
-        buffer, gso_size, state = packet
         now = now_us * self.rate_bps
         waiting = self._waiting
         while waiting and waiting[0][0] <= now:
             self._held -= waiting.popleft()[1]
-        if gso_size and not self._send_run(packet, now_us, now):
+        if not packet[1]:
+            self._send((bytes(packet[0]), 0, packet[2]), now_us, now)
+        elif not self._send_run(packet, now_us, now):
             for piece in wire_packets(packet):
                 self._send(piece, now_us, now)
-        elif not gso_size:
-            self._send((bytes(buffer), 0, state), now_us, now)
         if not self._armed_us and self._flight:
             self._arm(self._flight[0][0])
 

@@ -48,7 +48,7 @@ class Flow:
 
     def happened(self, events: int) -> None:
         """The stack tells of EVENT_… bits."""
-        if self.over:
+        if self.ended_us:
             return
         self._read()
         if events & _ENDS and (events & EVENT_CLOSED or self.socket.at_eof):
@@ -80,12 +80,13 @@ class Flow:
 
     def _read(self) -> None:
         before = self.received
-        take = self.socket.take_chunk
-        while chunk := take():
-            if self._check:
+        if self._check:
+            while chunk := self.socket.take_chunk():
                 self._compare(chunk)
-            self.received += len(chunk)
-        if self.received > before and self.on_received is not None:
+                self.received += len(chunk)
+        else:
+            self.received = before + self.socket.skip()
+        if self.on_received is not None and self.received > before:
             self.on_received()
 
     def _compare(self, chunk: bytes | memoryview) -> None:

@@ -222,6 +222,10 @@ class Socket:
         tells whether that is the end. Never raises."""
         return transfer.take_chunk(self)
 
+    def skip(self) -> int:
+        """Throw away all that has come; how many octets that was. Never raises."""
+        return transfer.skip(self)
+
     @property
     def at_eof(self) -> bool:
         """Whether `recv` would return b"": all is read and no more will come."""

@@ -199,6 +199,24 @@ def take_chunk(sock: Socket) -> bytes | memoryview:
     return chunk
 
 
+def skip(sock: Socket) -> int:
+    """See `Socket.skip`."""
+    tcb = sock.tcb
+    if tcb is None:
+        return 0
+    if tcb.urgent_byte == urgent.NONE:
+        skipped = tcb.recvbuf.skip()
+        if skipped:
+            calls.after_read(tcb)
+            if tcb.state != CLOSED:
+                sock.host.mark(tcb)
+        return skipped
+    skipped = 0
+    while chunk := take_chunk(sock):
+        skipped += len(chunk)
+    return skipped
+
+
 def at_eof(sock: Socket) -> bool:
     """See `Socket.at_eof`."""
     tcb = sock.tcb

@@ -137,10 +137,12 @@ class HostCore(ConnectionTable):
         self._begin(now_us)
         counters = self.counters
         counters.in_packets += 1
-        if self.talks_to_itself and not strangers.is_addressed_well(self, seg):
-            counters.in_segs += 1  # our own address, but from outside
-        else:
-            self.one_segment(seg, now_us)
+        counters.in_segs += 1
+        connection = self.connections.get(seg.key)
+        if type(connection) is not Tcb:
+            strangers.segment_arrives(self, connection, seg, now_us)
+        elif not self.talks_to_itself or strangers.is_addressed_well(self, seg):
+            self.segment_for(connection, seg, now_us)
         self._tell_owners()
 
     def one_segment(self, seg: Segment, now_us: int) -> None:
@@ -162,7 +164,9 @@ class HostCore(ConnectionTable):
         except Exception as error:
             if not self.blames(tcb, error):
                 raise
-        self.touch(tcb)
+        if not tcb.dirty:
+            tcb.dirty = True
+            self.dirty.append(tcb)
 
     def send_reset(self, seg: Segment) -> None:
         """The RST that answers a segment nobody takes."""

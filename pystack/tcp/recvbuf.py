@@ -79,6 +79,15 @@ class RecvBuffer:
         self.memory.held_bytes -= length
         return bytes(chunk) if isinstance(chunk, bytearray) else chunk
 
+    def skip(self) -> int:
+        """Throw away all that is ready; how many octets that was."""
+        length = self.held
+        self._chunks.clear()
+        self.held = 0
+        self.read_seq += length
+        self.memory.held_bytes -= length
+        return length
+
     def take(self, length: int) -> bytes:
         """Remove and return up to `length` octets."""
         chunks = self._chunks

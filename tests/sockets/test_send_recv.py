@@ -284,6 +284,25 @@ def test_chunks_are_given_as_they_came_until_the_end_of_the_stream(family: int) 
     assert server.at_eof
 
 
+def test_what_has_come_is_thrown_away_and_the_window_opens_again(family: int) -> None:
+    wire = make_wire()
+    client, server = connected(wire, family)
+    assert wire.near.socket(family).skip() == 0
+    assert server.skip() == 0
+    total = 0
+    for _ in range(10):
+        while outcome(client.send, bytes(100_000)) == 100_000:
+            pass
+        wire.run()
+        total += server.skip()
+    assert total > 500_000  # more than the window at first
+    client.shutdown(c.SHUT_WR)
+    for _ in range(10):
+        wire.run()
+        server.skip()
+    assert server.at_eof
+
+
 def test_after_a_reset_the_stream_is_at_its_end_once_the_error_was_told(family: int) -> None:
     wire = make_wire()
     client, server = connected(wire, family)

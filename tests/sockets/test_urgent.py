@@ -171,3 +171,14 @@ def test_chunks_stop_at_the_mark_as_well(family: int) -> None:
     client.send(b"cd")
     wire.run()
     assert [bytes(server.take_chunk()) for _ in range(3)] == [b"ab", b"cd", b""]
+
+
+def test_an_urgent_octet_is_no_text_that_is_thrown_away(family: int) -> None:
+    wire = make_wire()
+    client, server = connected(wire, family)
+    client.send(b"abU", c.MSG_OOB)
+    wire.run()
+    client.send(b"cd")
+    wire.run()
+    assert server.skip() == 4
+    assert server.take_chunk() == b""
