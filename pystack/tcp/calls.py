@@ -264,4 +264,5 @@ def set_rcvbuf(tcb: Tcb, limit: int) -> None:
 def set_congestion(tcb: Tcb, cc: CongestionControl) -> None:
     """TCP_CONGESTION: `cc`, made with the present cwnd, goes on in place of the one before."""
     cc.ssthresh = tcb.cc.ssthresh
+    cc.seed = tcb.cc.seed
     tcb.cc = cc

@@ -53,6 +53,8 @@ class Stream:
                 raise BadPacket("text beyond the window that was offered")
 
     def _note_offer(self, packet: Packet, other: Stream | None) -> None:
+        if packet.flags & SYN and self.acked_wire is not None:
+            return  # a SYN,ACK again says what it said; an ACK since may have rounded that up
         scaled = self.scale is not None and (other is None or other.scale is not None)
         shift = (self.scale or 0) if scaled and not packet.flags & SYN else 0
         edge = (packet.ack + (packet.window << shift)) & MASK

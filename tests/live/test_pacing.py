@@ -60,4 +60,4 @@ def test_a_bounded_sender_keeps_to_its_rate(
     # a tenth of a second holds a tenth of the rate, and what a late timer caught up on
     assert max(buckets.values()) < 1.15 * (RATE / 10) + 64 * 1024, buckets
     gaps = sorted(later - earlier for (earlier, _), (later, _) in pairwise(sent) if later > earlier)
-    assert gaps[len(gaps) // 2] < 0.015  # in small portions, not in one every now and then
+    assert gaps[len(gaps) // 2] < 0.05  # in small portions, not in one every now and then

@@ -49,6 +49,23 @@ def test_time_wait_lasts_2_msl_and_then_the_4_tuple_is_free(tcp: Tcp) -> None:
     tcp.play("+0 < F. 1:1(0) ack 2\n+0 > R 2:2(0) win 0")
 
 
+@pytest.mark.requirement("RFC9293-SHLD-14")
+def test_the_offer_does_not_shrink_in_time_wait_either(tcp: Tcp) -> None:
+    """A window that is no multiple of its scale was promised; the record's ACK keeps to it."""
+    sock = tcp.established(rtt=0.01, wscale=7)
+    sock.close()
+    tcp.play(
+        """
+        +0     > F. 1:1(0) ack 1
+        +0.01  < .  1:1(0) ack 2
+        +0.01  < F. 1:1(0) ack 2
+        +0     > .  2:2(0) ack 2
+        +0.01  < F. 1:1(0) ack 2  # the kit watches the right edge
+        +0     > .  2:2(0) ack 2
+        """
+    )
+
+
 @pytest.mark.requirement("RFC9293-MUST-13")
 @pytest.mark.host(tcp_msl_ms=120_000)
 def test_the_msl_can_be_the_two_minutes_of_the_rfc(tcp: Tcp) -> None:
