@@ -50,6 +50,10 @@ OUTSIDE_CALLS = {"input", "open", "print"}
 # The Python twin of C's batch read and write, on a descriptor that the caller owns.
 OUTSIDE_ALLOWED = {("wire/descriptor.py", "os")}
 
+# A world is decided by its seed: it asks no clock, no environment and no chance of others.
+NOT_IN_A_WORLD = {"os", "secrets", "time", "uuid"}
+FROM_RANDOM = {"random", "random.Random"}
+
 # Bit sets of the TCB that any file may add to.
 SHARED_TCB_VARIABLES = {"pending", "events"}
 
@@ -150,6 +154,24 @@ def test_imports_go_one_way_and_the_core_keeps_away_from_the_outside() -> None:
         for offence in import_offences(name, tree)
     ]
     assert not offences
+
+
+def test_a_world_has_no_time_and_no_chance_but_its_own() -> None:
+    offences = [
+        f"{name} imports {module}"
+        for name, tree in sources("sim")
+        for module in imported(name, tree)
+        if module.split(".")[0] in NOT_IN_A_WORLD
+        or (module.split(".")[0] == "random" and module not in FROM_RANDOM)
+    ]
+    calls = [
+        f"{name}:{node.lineno} calls {node.func.id}"
+        for name, tree in sources("sim")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id in ("hash", "id", "urandom")
+    ]
+    assert not offences + calls
 
 
 def test_the_core_makes_no_io() -> None:

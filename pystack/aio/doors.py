@@ -43,8 +43,9 @@ class Doors:
         """`grace`: how many seconds connections get to deliver and to close."""
         self._grace = grace
         self._driver: Running | None = None
-        self._servers: set[Server] = set()
-        self._transports: set[Transport] = set()
+        # in the order in which they were made: sets have another in each process
+        self._servers: dict[Server, None] = {}
+        self._transports: dict[Transport, None] = {}
 
     def _ready(self) -> Running:
         """The driver, if the caller may use it now."""
@@ -158,10 +159,13 @@ class Doors:
         except BaseException:
             socket.close()
             raise
-        transport = Transport(driver, socket, protocol, self._transports.discard)
-        self._transports.add(transport)
+        transport = Transport(driver, socket, protocol, self._lost)
+        self._transports[transport] = None
         transport.begin()
         return transport, protocol
+
+    def _lost(self, transport: Transport) -> None:
+        self._transports.pop(transport, None)
 
     async def open_connection(
         self,
@@ -213,7 +217,7 @@ class Doors:
             for socket in sockets:
                 socket.close()
             raise
-        self._servers.add(server)
+        self._servers[server] = None
         return server
 
     async def start_server(

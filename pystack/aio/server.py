@@ -29,8 +29,8 @@ class Server(asyncio.AbstractServer):
         sockets: Iterable[Socket],
         factory: ProtocolFactory,
         backlog: int,
-        transports: set[Transport],
-        servers: set[Server],
+        transports: dict[Transport, None],
+        servers: dict[Server, None],
     ) -> None:
         """`transports` and `servers` are all those of the stack, kept up to date from here."""
         self._driver = driver
@@ -40,7 +40,7 @@ class Server(asyncio.AbstractServer):
         self._backlog = backlog
         self._transports = transports
         self._servers = servers
-        self._clients: set[Transport] = set()
+        self._clients: dict[Transport, None] = {}
         self._serving = False
         self._forever: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -114,16 +114,16 @@ class Server(asyncio.AbstractServer):
                 socket.close()
                 self._report("no protocol for an accepted connection", error)
                 continue
-            self._clients.add(transport)
-            self._transports.add(transport)
+            self._clients[transport] = None
+            self._transports[transport] = None
             transport.begin()
 
     def _report(self, message: str, error: BaseException) -> None:
         self._loop.call_exception_handler({"message": message, "exception": error, "server": self})
 
     def _lost(self, transport: Transport) -> None:
-        self._clients.discard(transport)
-        self._transports.discard(transport)
+        self._clients.pop(transport, None)
+        self._transports.pop(transport, None)
         self._wake_if_gone()
 
     def close_clients(self) -> None:
@@ -143,7 +143,7 @@ class Server(asyncio.AbstractServer):
         if sockets is None:
             return
         self._serving = False
-        self._servers.discard(self)
+        self._servers.pop(self, None)
         for socket in sockets:
             socket.on_events = None
             socket.close()

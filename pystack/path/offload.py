@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pystack.wire import codec, consts
 from pystack.wire.batch import Buffer, Packet
 from pystack.wire.segment import RECORD_SIZE, Segment
+
+_LARGEST: Final = 0xFFFF + 40  # octets of a run, with its IP header
+_HEADERS: Final = 120  # the largest there are, IPv4's and TCP's with all options
+_PIECES: Final = 512  # of a run that is cut in place; others are cut in buffers made for them
 
 
 def completed(packet: Packet) -> Buffer:
@@ -34,14 +40,45 @@ def wire_packets(packet: Packet) -> list[Packet]:
             out = bytearray(segment.length + segment.segs * headers)
             lengths = bytearray(2 * segment.segs)
             codec.cut(arena, 0, len(whole), gso_size, codec.pin(out), 0, codec.pin(lengths))
-            return _split(out, lengths)
+            return _split(out, lengths, segment.segs)
     return [(completed(packet), 0, consts.CHECKSUM_COMPLETE)]
 
 
-def _split(out: bytearray, lengths: bytearray) -> list[Packet]:
+class Cutter:
+    """Does what `wire_packets` does, in buffers that are used again and again."""
+
+    __slots__ = (
+        "_view", "_out", "_lengths", "_pinned", "_out_pinned", "_lengths_pinned",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        arena = bytearray(_LARGEST)
+        self._view = memoryview(arena)
+        self._out = bytearray(_LARGEST + _PIECES * _HEADERS)
+        self._lengths = bytearray(2 * _PIECES)
+        self._pinned = codec.pin(arena)
+        self._out_pinned = codec.pin(self._out)
+        self._lengths_pinned = codec.pin(self._lengths)
+
+    def packets(self, packet: Packet) -> list[Packet]:
+        """The packets that an interface would send for it."""
+        buffer, gso_size, checksum_state = packet
+        length = len(buffer)
+        # one that claims a full checksum is looked at first, whether it is right
+        if checksum_state and 0 < gso_size < length <= _LARGEST and length < gso_size * _PIECES:
+            self._view[:length] = buffer
+            count = codec.cut(
+                self._pinned, 0, length, gso_size, self._out_pinned, 0, self._lengths_pinned
+            )
+            if count > 1:
+                return _split(self._out, self._lengths, count)
+        return wire_packets(packet)
+
+
+def _split(out: bytearray, lengths: bytearray, count: int) -> list[Packet]:
     packets: list[Packet] = []
     start = 0
-    for at in range(0, len(lengths), 2):
+    for at in range(0, 2 * count, 2):
         end = start + (lengths[at] | lengths[at + 1] << 8)
         packets.append((bytes(out[start:end]), 0, consts.CHECKSUM_COMPLETE))
         start = end

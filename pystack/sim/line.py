@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pystack.path.link import Stage
-from pystack.path.offload import wire_packets
+from pystack.path.offload import Cutter
 from pystack.sim.events import Events
 from pystack.wire.batch import Packet
 
@@ -26,7 +26,7 @@ class Line:
 
     __slots__ = (
         "name", "near", "far", "back", "mtu", "sent", "arrived", "too_large", "octets", "taps",
-        "arrival_taps", "events", "rank",
+        "arrival_taps", "events", "rank", "cut",
     )  # fmt: skip
 
     back: Line  # the other direction
@@ -44,6 +44,7 @@ class Line:
         self.arrival_taps: list[Tap] = []
         self.events = events
         self.rank = events.new_rank()
+        self.cut = Cutter().packets
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -86,7 +87,7 @@ class StageLine(Line):
     def send(self, packet: Packet, now_us: int) -> None:
         """See `Line.send`."""
         if packet[1] and not self.uncut:
-            for piece in wire_packets(packet):
+            for piece in self.cut(packet):
                 self._send(piece, now_us)
         else:
             self._send((bytes(packet[0]), packet[1], packet[2]), now_us)

@@ -10,7 +10,6 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
-from pystack.path.offload import wire_packets
 from pystack.path.queue import OCTET
 from pystack.sim.events import Events
 from pystack.sim.line import Line
@@ -71,7 +70,7 @@ class RunLine(Line):
         if not packet[1]:
             self._send((bytes(packet[0]), 0, packet[2]), now_us, now)
         elif not self._send_run(packet, now_us, now):
-            for piece in wire_packets(packet):
+            for piece in self.cut(packet):
                 self._send(piece, now_us, now)
         if not self._armed_us and self._flight:
             self._arm(self._flight[0][0])
@@ -108,7 +107,7 @@ class RunLine(Line):
         headers = _headers(buffer)
         size = headers + gso_size
         text = length - headers
-        if self._input is None or self.loss or not headers or size > self.mtu:
+        if self._input is None or not headers or size > self.mtu:
             return False
         pieces = -(-text // gso_size)
         octets = text + pieces * headers
@@ -132,14 +131,26 @@ class RunLine(Line):
             left -= size
         self._free = free
         self.sent += pieces
-        self.in_runs += pieces
         self.octets += octets
-        self._flight.append((times[0], (bytes(buffer), gso_size, packet[2]), times))
+        if self.loss and (lost := self._losses(pieces)):
+            for index, piece in enumerate(self.cut(packet)):
+                if index not in lost:
+                    self._flight.append((times[index], piece, None))
+        else:
+            self.in_runs += pieces
+            self._flight.append((times[0], (bytes(buffer), gso_size, packet[2]), times))
         if self.taps:
-            for cut in wire_packets(packet):
+            for piece in self.cut(packet):
                 for tap in self.taps:
-                    tap(self, cut, now_us)
+                    tap(self, piece, now_us)
         return True
+
+    def _losses(self, pieces: int) -> list[int]:
+        """Which of the next pieces get lost."""
+        draw, loss = self._source.random, self.loss
+        lost = [index for index in range(pieces) if draw() < loss]
+        self.lost += len(lost)
+        return lost
 
     def hand_over(self, packets: list[Packet]) -> None:
         """See `Line.hand_over`."""
@@ -209,11 +220,11 @@ class RunLine(Line):
         run = self._input
         assert run is not None
         if not (run.packet is packet or run.load(packet)):
-            self._arrive([wire_packets(packet)[piece]], now_us)
+            self._arrive([self.cut(packet)[piece]], now_us)
             return
         self.arrived += 1
         if self.arrival_taps:
-            cut = wire_packets(packet)[piece]
+            cut = self.cut(packet)[piece]
             for tap in self.arrival_taps:
                 tap(self, cut, now_us)
         self.far.arrive_piece(run, piece, now_us)
@@ -224,7 +235,7 @@ class RunLine(Line):
         """A packet and all others that arrive at the same moment; when the next one does."""
         together: list[Packet] = []
         while True:
-            together.append(packet if times is None else wire_packets(packet)[piece])
+            together.append(packet if times is None else self.cut(packet)[piece])
             if self._next_us() > now_us:
                 break
             _, packet, times = self._flight[0]

@@ -37,9 +37,44 @@ print(world.digest(), world.events.count, [line.arrived for line in world.lines]
 """
 
 
-def printed(seed: int | str, **environment: str) -> str:
-    """What the program above prints in a process of its own."""
-    command = [sys.executable, "-c", PROGRAM.format(seed=seed)]
+ASYNC_PROGRAM = """
+import asyncio, os
+from pystack import sim
+
+junk = []  # it makes places in memory differ
+
+async def main():
+    world = sim.World(seed={seed!r}, digest=True)
+    clients = [world.host(f"client{{n}}") for n in range(3)]
+    server, router = world.host("server"), world.router("r")
+    for host in (*clients, server):
+        world.link(host, router, impair="rate 5mbit delay 10ms 3ms loss 2%")
+
+    async def chatter(reader, writer):
+        while text := await reader.read(5000):
+            writer.write(text * 3)
+            await writer.drain()
+
+    listening = await server.start_server(chatter, port=7)
+    streams = []
+    for host in clients * 4:
+        reader, writer = await host.open_connection("server", 7)
+        writer.write(bytes(20_000))
+        streams.append((reader, writer))
+        junk.extend(bytearray(n) for n in range(len(streams) * int(os.environ["JUNK"])))
+    await asyncio.sleep(0.3)
+    listening.close_clients()
+    await asyncio.sleep(0.3)
+    await asyncio.gather(*(host.aclose() for host in clients))
+    print(world.digest(), world.events.count)
+
+sim.run(main())
+"""
+
+
+def printed(seed: int | str, program: str = PROGRAM, **environment: str) -> str:
+    """What a program prints in a process of its own."""
+    command = [sys.executable, "-c", program.format(seed=seed)]
     return subprocess.run(
         command, env={"PYTHONPATH": ":".join(sys.path), **environment}, check=True,
         stdout=subprocess.PIPE, text=True,
@@ -54,6 +89,12 @@ def test_the_same_seed_gives_the_same_octets_in_every_process() -> None:
     assert printed(7, PYSTACK_PURE="1") == first
     assert printed("7") == first
     assert printed(8, PYTHONHASHSEED="0") != first
+
+
+def test_so_does_an_asyncio_program_that_closes_many_connections_at_once() -> None:
+    first = printed(3, ASYNC_PROGRAM, JUNK="0")
+    for number in (1, 7, 30):
+        assert printed(3, ASYNC_PROGRAM, JUNK=str(number)) == first
 
 
 def test_a_digest_is_to_be_asked_for_in_advance() -> None:
