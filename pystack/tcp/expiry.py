@@ -31,7 +31,8 @@ def on_time(tcb: Tcb, now_us: int) -> None:
         if tcb.recorder is not None:
             recording.note(tcb, recording.LOOKED, now_us)
     if tcb.tlp_at_us and tcb.tlp_at_us <= now_us:
-        tlp.on_timer(tcb)
+        if tlp.on_timer(tcb) and tcb.rto_at_us <= now_us:
+            timers.arm_rto(tcb, next_rto_at(tcb, now_us))  # both are due: the probe goes first
     if tcb.pace_at_us and tcb.pace_at_us <= now_us:
         timers.arm_pace(tcb, 0)  # `output` goes on
     if tcb.rto_at_us and tcb.rto_at_us <= now_us:

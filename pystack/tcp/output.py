@@ -229,10 +229,12 @@ def _probe_tail(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tlp.sent(tcb, False)
     else:
         run = tcb.scoreboard.cut_tail(mss)
-        if run is not None:
-            if not _resend_run(tcb, tx, run, run.end - run.start, mss, now_us):
-                return False
-            tlp.sent(tcb, True)
+        if run is None or (run.start > tcb.snd_una and run.end > tcb.snd_una + tcb.snd_wnd):
+            tcb.pending &= ~PROBE_TAIL
+            return True  # all has come meanwhile, or the window has shrunk
+        if not _resend_run(tcb, tx, run, run.end - run.start, mss, now_us):
+            return False
+        tlp.sent(tcb, True)
     tcb.pending &= ~PROBE_TAIL
     tcb.shared.counters.loss_probes += 1
     timers.arm_rto(tcb, expiry.next_rto_at(tcb, now_us))

@@ -46,11 +46,13 @@ def schedule(tcb: Tcb, now_us: int) -> None:
     timers.arm_tlp(tcb, min(at_us, tcb.rto_at_us))
 
 
-def on_timer(tcb: Tcb) -> None:
-    """Silence: `output` is to probe."""
+def on_timer(tcb: Tcb) -> bool:
+    """Silence: whether `output` is to probe."""
     timers.arm_tlp(tcb, 0)
-    if tcb.snd_una < tcb.snd_nxt and not tcb.tlp_end:
-        tcb.pending |= PROBE_TAIL
+    if tcb.snd_una >= tcb.snd_nxt or tcb.tlp_end:
+        return False
+    tcb.pending |= PROBE_TAIL
+    return True
 
 
 def sent(tcb: Tcb, repeat: bool) -> None:
