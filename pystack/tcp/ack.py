@@ -167,11 +167,11 @@ def _sack_alone(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
 
 def _rtt_by_timestamp(tcb: Tcb, seg: Segment, now_us: int) -> int:
     """A repeat was acknowledged: timestamps tell which copy (RFC 7323 §4.1, RFC 6298 §3); in
-    whole ms. -1 without them."""
+    whole ms, one at the least (Linux). -1 without them."""
     if not tcb.ts_ok or not seg.options & HAS_TIMESTAMPS or not seg.tsecr:
         return -1
     ticks = (options.now_ts(tcb, now_us) - seg.tsecr) & MASK
-    return ticks * 1000 if ticks < HALF else -1
+    return max(ticks, 1) * 1000 if ticks < HALF else -1
 
 
 def has_room(tcb: Tcb) -> bool:

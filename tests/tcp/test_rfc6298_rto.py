@@ -258,6 +258,22 @@ def test_with_timestamps_the_echo_tells_which_copy_was_acknowledged(tcp: Tcp) ->
 
 
 @pytest.mark.requirement("RFC6298-S3-1")
+def test_an_echo_in_the_same_tick_is_a_millisecond_and_not_nothing(tcp: Tcp) -> None:
+    """As in Linux; the shortest round trip would be wrong for minutes."""
+    sock = tcp.established(rtt=0.0004, ts=700)
+    sock.send(tcp.data(1000))
+    tcp.play(
+        """
+        +0      > P. 1:1001(1000) ack 1 <nop,nop,TS val 100 ecr *>
+        +0.2..1 > P. 1:1001(1000) ack 1 <nop,nop,TS val 300 ecr *>
+        +0.0001 < .  1:1(0) ack 1001 <nop,nop,TS val 1280 ecr 300>
+        +0      quiet
+        """
+    )
+    assert sock.tcp_info().tcpi_min_rtt == 400
+
+
+@pytest.mark.requirement("RFC6298-S3-1")
 def test_with_timestamps_a_late_ack_of_the_first_copy_is_measured_from_the_first(
     tcp: Tcp,
 ) -> None:
