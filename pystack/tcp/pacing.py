@@ -92,4 +92,4 @@ def run_bytes(tcb: Tcb, mss: int) -> int:
     rate = tcb.pacing_rate
     if not rate:
         return _MAX_RUN
-    return tcb.pacing.run_bytes(rate, mss, tcb.min_rtt_us, tcb.config)
+    return max(tcb.pacing.run_bytes(rate, mss, tcb.min_rtt_us, tcb.config), mss)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import pytest
 
+from pystack.cc.base import CongestionControl
+from pystack.config import Config
 from pystack.stack.variants import register_variant
 from pystack.tcp.delayed_ack import AFTER_BATCH, NOW, AckPolicy
 from pystack.tcp.nagle import NaglePolicy
+from pystack.tcp.pacing import Pacing
 from pystack.tcp.rtt import RttEstimator
 from pystack.tcp.tcb import Tcb
 from tests.kit.tcp import Tcp
@@ -287,3 +290,36 @@ def test_of_jumbo_segments_only_linux_sends_ten(tcp: Tcp, name: str, octets: int
     sock.setsockopt(1, 7, 400_000)
     sock.send(tcp.data(200_000))
     assert octets_sent(tcp) == octets
+
+
+# -- pacing --------------------------------------------------------------------------------------
+class Crumbs(Pacing):
+    """Runs of one octet."""
+
+    def rate(self, cc: CongestionControl, srtt_us: int, config: Config) -> int:
+        return 1_000_000
+
+    def run_bytes(self, rate: int, mss: int, min_rtt_us: int, config: Config) -> int:
+        return 1
+
+
+@pytest.mark.host(tcp_pacing=1)
+@pytest.mark.variants("ipv4", "ipv6-wrap-offload")
+def test_a_run_is_one_segment_at_the_least(tcp: Tcp) -> None:
+    register_variant("pacing", "crumbs", Crumbs)
+    tcp.host.sysctl("tcp_pacing_policy", "crumbs")
+    sock = tcp.established(rtt=0.1)
+    sock.send(tcp.data(1460))
+    tcp.play(
+        """
+        +0   > P. 1:1461(1460) ack 1
+        +0.1 < .  1:1(0) ack 1461
+        """
+    )
+    sock.send(tcp.data(2920, 1460))
+    tcp.play(
+        """
+        +0       > .  1461:2921(1460) ack 1
+        +0.00046 > P. 2921:4381(1460) ack 1
+        """
+    )
