@@ -188,7 +188,8 @@ class Model(CongestionControl):
         self.save_cwnd()
 
     def on_ecn(self, flight: int, now_us: int) -> None:
-        """The model has no place for marks."""
+        """The model has no place for marks; a loss may follow while this one is being told."""
+        self.save_cwnd()
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
         self.save_cwnd()

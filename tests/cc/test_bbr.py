@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from pystack.cc.base import FAST
 from pystack.cc.bbr import DRAIN_GAIN, HIGH_GAIN, PROBE_BW, UNIT, Bbr, MaxOfRounds
 from pystack.cc.bbr_model import DRAIN, PROBE_RTT, STARTUP
 from pystack.cc.policer import Policer
@@ -200,6 +201,19 @@ def test_a_mark_is_not_answered() -> None:
     before = one.cc.cwnd
     one.cc.on_ecn(one.pipe, one.now_us)
     assert one.cc.cwnd == before
+
+
+def test_a_loss_while_a_mark_is_being_told_does_not_cost_the_window_for_good() -> None:
+    """Loss recovery then tells of no second cut (as in Linux, whose ssthresh() hears of both)."""
+    one = flow("bbr")
+    one.run(3)
+    before = one.cc.cwnd
+    bbr(one).prior_cwnd = 0  # nothing was lost so far
+    one.cc.on_ecn(one.pipe, one.now_us)
+    bbr(one).cwnd = 10 * MSS  # packets were conserved
+    bbr(one).prior_recovery = FAST
+    run_ms(one, 1)
+    assert one.cc.cwnd >= before - 2 * MSS
 
 
 # -- policers -------------------------------------------------------------------------------------
