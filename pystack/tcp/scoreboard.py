@@ -141,7 +141,7 @@ class Scoreboard:
         run.delivered_us = self.delivered_us
         run.first_sent_us = self.first_sent_us
         run.app_limited = self.app_limited_until > 0
-        run.tx_in_flight = pipe
+        run.tx_in_flight = pipe + run.end - run.start
         run.lost_before = self.lost
 
     def resent(self, run: Run, length: int, now_us: int, pipe: int = 0) -> None:

@@ -5,9 +5,12 @@ The defaults have their own files: delayed ACKs, Minshall's Nagle, Linux's RTO, 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
-from pystack.cc.base import CongestionControl
+from pystack.cc.base import AckSample, CongestionControl
+from pystack.cc.reno import Reno
 from pystack.config import Config
 from pystack.stack.variants import register_variant
 from pystack.tcp.delayed_ack import AFTER_BATCH, NOW, AckPolicy
@@ -323,3 +326,28 @@ def test_a_run_is_one_segment_at_the_least(tcp: Tcp) -> None:
         +0.00046 > P. 2921:4381(1460) ack 1
         """
     )
+
+
+# -- congestion control --------------------------------------------------------------------------
+class Noting(Reno):
+    """Notes what was in flight when the newest data of each ACK had left."""
+
+    seen: ClassVar[list[int]] = []
+
+    def on_sample(self, sample: AckSample) -> None:
+        self.seen.append(sample.tx_in_flight)
+
+
+@pytest.mark.variants("ipv4", "ipv6-wrap-offload")
+def test_what_an_ack_tells_of_was_in_flight_itself_when_it_had_left(tcp: Tcp) -> None:
+    register_variant("congestion_control", "noting", Noting)
+    tcp.host.sysctl("tcp_congestion_control", "noting")
+    sock = tcp.established(rtt=0.1)
+    Noting.seen.clear()
+    sock.send(tcp.data(1460))
+    tcp.take()
+    tcp.run(0.01)
+    sock.send(tcp.data(500, 1460))
+    tcp.take()
+    tcp.play("+0.1 < . 1:1(0) ack 1961")
+    assert Noting.seen == [1960]
