@@ -48,7 +48,8 @@ class LossDetection(Part):
         """The peer reports that a repeat was needless (RFC 2883)."""
 
     def on_recovered(self, board: Scoreboard) -> None:
-        """Recovery is over: all that was outstanding at its start is acknowledged."""
+        """Recovery is over: all that was outstanding at its start is acknowledged, or it was for
+        nothing and what was judged lost is on its way again."""
 
     def on_timeout(self, board: Scoreboard, now_us: int) -> None:
         """The retransmission timer expired; marks what is lost. Everything, unless overridden."""
@@ -97,6 +98,7 @@ class Rfc6675(LossDetection):
         return board.cut_tail(board.mss)
 
     def on_recovered(self, board: Scoreboard) -> None:
+        self._judged = 0
         self._rescued = False
 
     def on_timeout(self, board: Scoreboard, now_us: int) -> None:

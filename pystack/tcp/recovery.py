@@ -262,6 +262,7 @@ def _undo(tcb: Tcb) -> None:
     board.unmark_lost()
     if tcb.recovery == FAST:
         board.note_reordering()  # Linux: what had overtaken it was mistaken for a loss
+    tcb.loss.on_recovered(board)
     spurious.undo(tcb)
     prr.end(tcb)
     tcb.recovery = OPEN
@@ -382,14 +383,15 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
     timers.arm_rack(tcb, 0)
     timers.arm_tlp(tcb, 0)
     tlp.forget(tcb)
-    if board.has_reneged():
+    reneged = board.has_reneged()
+    if reneged:
         board.forget_sacked()
         tcb.shared.counters.sack_reneging += 1
-    if tcb.by_sack:
+    if tcb.by_sack and not reneged:
         _note_facts(tcb)
         tcb.loss.on_timeout(board, now_us)
     else:
-        board.mark_all_lost()
+        board.mark_all_lost()  # where it was let go of, when it was sent says nothing (Linux)
     note_retransmit(tcb, now_us)
     tcb.pending |= RETRANSMIT_NOW
 
