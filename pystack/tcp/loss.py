@@ -30,7 +30,8 @@ class LossDetection(Part):
     __slots__ = ("look_at_us",)
 
     def __init__(self) -> None:
-        self.look_at_us = 0  # when `detect` is to be called without an ACK; 0 for never
+        # when `detect` is to be called without an ACK; 0 for never, 1 ms from now if it has passed
+        self.look_at_us = 0
 
     def on_ack(self, board: Scoreboard, now_us: int) -> None:
         """The scoreboard has taken an ACK: `board.newly_delivered`, `board.newest`, …"""

@@ -22,6 +22,7 @@ from pystack.wire.segment import Segment
 from pystack.wire.seq import unwrap
 
 _GROWS: Final = (OPEN, LOSS)
+_SOONEST_US: Final = 1000
 
 
 # -- what SACK blocks say --------------------------------------------------------------------------
@@ -148,8 +149,11 @@ def _look_for_losses(tcb: Tcb, flight: int, lost_before: int, now_us: int) -> No
     board = tcb.scoreboard
     loss = tcb.loss
     loss.detect(board, now_us)
-    if loss.look_at_us or tcb.rack_at_us:
-        timers.arm_rack(tcb, loss.look_at_us)
+    at_us = loss.look_at_us
+    if at_us or tcb.rack_at_us:
+        if at_us and at_us <= now_us:
+            at_us = now_us + _SOONEST_US  # it would be due for ever
+        timers.arm_rack(tcb, at_us)
     if board.lost == lost_before:
         return
     recovery = tcb.recovery
@@ -314,8 +318,14 @@ def on_dup_ack(tcb: Tcb, now_us: int) -> None:
             _enter_by_count(tcb, cut, now_us)
         else:
             tcb.dup_bytes = 0  # needless repeats after a timeout (RFC 6582 §3.2 step 1)
-    if tcb.dup_bytes > tcb.snd_nxt - tcb.snd_una:
-        tcb.dup_bytes = tcb.snd_nxt - tcb.snd_una
+    _bound_dup_bytes(tcb)
+
+
+def _bound_dup_bytes(tcb: Tcb) -> None:
+    """No more can have left the network than is out and not lost."""
+    most = tcb.snd_nxt - tcb.snd_una - tcb.scoreboard.lost_bytes
+    if tcb.dup_bytes > most:
+        tcb.dup_bytes = most
 
 
 def _enter_by_count(tcb: Tcb, cut: bool, now_us: int) -> None:
@@ -351,6 +361,7 @@ def _after_ack_by_count(tcb: Tcb, before: int, acked: int) -> None:
             acked -= mss
         tcb.dup_bytes = max(tcb.dup_bytes - acked, 0)
         _repeat_first(tcb)
+        _bound_dup_bytes(tcb)
 
 
 # -- timers and the rest ---------------------------------------------------------------------------

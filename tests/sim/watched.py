@@ -41,8 +41,7 @@ class Watched:
 
     def _check_tcb(self, tcb: Tcb) -> None:
         assert tcb.iss <= tcb.snd_una <= tcb.snd_nxt <= tcb.sndbuf.end_seq + 2  # SYN and FIN
-        # what duplicate ACKs say has left may be what is counted as lost too (without SACK only)
-        assert tcb.pipe + tcb.dup_bytes >= 0
+        assert tcb.pipe >= 0
         assert tcb.cc.cwnd > 0
         if tcb.state < ESTABLISHED:
             return

@@ -14,9 +14,11 @@ from pystack.cc.reno import Reno
 from pystack.config import Config
 from pystack.stack.variants import register_variant
 from pystack.tcp.delayed_ack import AFTER_BATCH, NOW, AckPolicy
+from pystack.tcp.loss import LossDetection
 from pystack.tcp.nagle import NaglePolicy
 from pystack.tcp.pacing import Pacing
 from pystack.tcp.rtt import RttEstimator
+from pystack.tcp.scoreboard import Scoreboard
 from pystack.tcp.tcb import Tcb
 from tests.kit.tcp import Tcp
 
@@ -351,3 +353,27 @@ def test_what_an_ack_tells_of_was_in_flight_itself_when_it_had_left(tcp: Tcp) ->
     tcp.take()
     tcp.play("+0.1 < . 1:1(0) ack 1961")
     assert Noting.seen == [1960]
+
+
+# -- loss recovery -------------------------------------------------------------------------------
+class Impatient(LossDetection):
+    """Wants to look again at a time that has passed."""
+
+    looks: ClassVar[list[int]] = []
+
+    def detect(self, board: Scoreboard, now_us: int) -> None:
+        self.looks.append(now_us)
+        self.look_at_us = 1
+
+
+@pytest.mark.variants("ipv4", "ipv6-wrap-offload")
+def test_a_detector_that_is_late_looks_each_millisecond(tcp: Tcp) -> None:
+    register_variant("loss_recovery", "impatient", Impatient)
+    tcp.host.sysctl("tcp_loss_recovery", "impatient")
+    sock = tcp.established(rtt=0.1, sack=True)
+    sock.send(tcp.data(2920))
+    tcp.take()
+    Impatient.looks.clear()
+    tcp.play("+0.1 < . 1:1(0) ack 1461")
+    tcp.quiet(0.0205)
+    assert len(Impatient.looks) == 21
