@@ -39,7 +39,8 @@ class AckSample:
     bytes/s over `interval_us`, 0 when this ACK gives none; `prior_delivered`, `prior_lost` and
     `tx_in_flight` are `delivered`, `lost` and the pipe as they were when the newest data of this
     ACK was sent, that data being in the pipe (so a round trip ends when `prior_delivered` reaches
-    the `delivered` noted at its start); `app_limited`: the application and not the network bounded that rate.
+    the `delivered` noted at its start); `app_limited`: the application and not the network bounded
+    that rate.
 
     `cwnd_limited`: the window and not the application bounded the last flight. `recovery`: OPEN,
     FAST, LOSS or CWR, as it is after this ACK.
