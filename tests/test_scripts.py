@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = [ROOT / "scripts" / name for name in ("setup", "run", "test", "bench", "side-by-side")]
+NAMES = ("setup", "run", "test", "bench", "behaviour", "side-by-side")
+SCRIPTS = [ROOT / "scripts" / name for name in NAMES]
 SCRIPTS += [ROOT / ".ci" / "run"]
 SMALL_TOOLS = ("bash", "cat", "dirname", "flock", "sha256sum", "sort", "stat", "tail")
 

@@ -1,0 +1,1 @@
+"""Goodput of every congestion control, and the laws it has to keep, in virtual time."""
