@@ -20,7 +20,7 @@ RTTS_MS: Final = (1, 20, 100)
 QUEUES: Final = (0.25, 1.0, 4.0)  # bandwidth-delay products
 REORDERINGS: Final = (0.0, 0.01, 0.05)
 BEHIND: Final = 3  # a packet that is reordered comes behind so many others, RTT/4 late at most
-SECONDS: Final = {1: (0.5, 1.5), 20: (1.0, 4.0), 100: (4.0, 10.0)}  # by RTT: before, measured
+SECONDS: Final = {1: (0.5, 1.5), 20: (1.0, 4.0), 100: (3.0, 8.0)}  # by RTT: before, measured
 
 
 @dataclass(frozen=True, slots=True)
