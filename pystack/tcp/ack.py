@@ -44,7 +44,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     flight = tcb.snd_nxt - una
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)
-    elif seg.n_sack and tcb.by_sack and tcb.snd_nxt > una:
+    elif seg.n_sack and tcb.by_sack:
         _sack_alone(tcb, seg, ack, now_us)
     if ack < una:
         return True  # old, but its text may be good
@@ -57,6 +57,8 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         and not seg.flags & (SYN | FIN)
     ):
         recovery.on_dup_ack(tcb, now_us)
+    elif tcb.tlp_end and ack == una and wnd == tcb.snd_wnd and not (seg.length or seg.n_sack):
+        tlp.on_dup_ack(tcb)
     if tcb.ecn and ecn.is_told_of_marks(tcb, seg):
         recovery.on_mark(tcb, flight, now_us)
     if flight and tcb.recorder is not None:
@@ -150,7 +152,8 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
 
 
 def _sack_alone(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
-    """SND.UNA stays, but SACK blocks may bring news, on old ACKs and on data too (RFC 6675 §2)."""
+    """SND.UNA stays, but SACK blocks may bring news, on old ACKs and on data too (RFC 6675 §2);
+    D-SACK also when nothing is in flight any more."""
     board = tcb.scoreboard
     flight = tcb.snd_nxt - tcb.snd_una
     prior_pipe = tcb.pipe

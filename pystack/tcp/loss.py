@@ -49,8 +49,10 @@ class LossDetection(Part):
         """The peer reports that a repeat was needless (RFC 2883)."""
 
     def on_recovered(self, board: Scoreboard) -> None:
-        """Recovery is over: all that was outstanding at its start is acknowledged, or it was for
-        nothing and what was judged lost is on its way again."""
+        """Recovery is over: all that was outstanding at its start is acknowledged."""
+
+    def on_undone(self, board: Scoreboard) -> None:
+        """Recovery is over, and was for nothing: what was judged lost is on its way again."""
 
     def on_timeout(self, board: Scoreboard, now_us: int) -> None:
         """The retransmission timer expired; marks what is lost. Everything, unless overridden."""
@@ -101,6 +103,9 @@ class Rfc6675(LossDetection):
     def on_recovered(self, board: Scoreboard) -> None:
         self._judged = 0
         self._rescued = False
+
+    def on_undone(self, board: Scoreboard) -> None:
+        self.on_recovered(board)
 
     def on_timeout(self, board: Scoreboard, now_us: int) -> None:
         super().on_timeout(board, now_us)

@@ -23,7 +23,7 @@ from pystack.wire.consts import (
     TCP_HEADER,
 )
 from pystack.wire.segment import Segment
-from pystack.wire.seq import MASK
+from pystack.wire.seq import HALF, MASK
 
 TIMESTAMPS_SPACE: Final = 12
 ACCECN_SPACE: Final = 12
@@ -41,6 +41,15 @@ def timestamp(offset: int, now_us: int) -> int:
 def now_ts(tcb: Tcb, now_us: int) -> int:
     """The timestamp clock of a connection."""
     return timestamp(tcb.ts_offset, now_us)
+
+
+def echoed_us(tcb: Tcb, seg: Segment, now_us: int) -> int:
+    """When SEG.TSecr was no longer our clock's value: what it answers was sent before that. Now,
+    if there is none."""
+    if not seg.options & HAS_TIMESTAMPS or not seg.tsecr:
+        return now_us
+    ago = (now_ts(tcb, now_us) - seg.tsecr) & MASK
+    return (now_us // 1000 - ago + 1) * 1000 if ago < HALF else now_us
 
 
 def timestamps_option(tsval: int, tsecr: int) -> bytes:

@@ -92,7 +92,7 @@ def _output_text(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
         if not full:
             return False
     if tcb.frto_hold and tcb.snd_nxt == tcb.recover:
-        spurious.frto_failed(tcb)  # windows or Nagle have let nothing new go: repeats do (Linux)
+        spurious.frto_failed(tcb)  # the windows have let nothing new go: repeats do (Linux)
         return _resend(tcb, tx, now_us)
     if tcb.recovery == FAST and tcb.by_sack and not board.lost_bytes:
         return _resend_extra(tcb, tx, now_us)
@@ -201,13 +201,18 @@ def _resend(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 def _resend_extra(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     """In recovery, with window to spare and nothing else to send: what the detector wants."""
     mss = tcb.eff_mss - emit.sack_space(tcb)
+    text_end = tcb.sndbuf.end_seq
+    tcb.scoreboard.text_end = text_end
     while recovery.allowance(tcb) >= mss:
         run = tcb.loss.extra(tcb.scoreboard)
         if run is None:
             return True
         if run.end > tcb.snd_una + tcb.snd_wnd:
             return True
-        if not _resend_run(tcb, tx, run, min(run.end - run.start, mss), mss, now_us):
+        length = run.end - run.start
+        if min(run.end, text_end) - run.start > mss:
+            length = mss
+        if not _resend_run(tcb, tx, run, length, mss, now_us):
             return False
     return True
 
@@ -215,6 +220,9 @@ def _resend_extra(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 def _probe_tail(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     """A tail loss probe: a segment of new text if the window takes it, else the last one again
     (RFC 8985 §7.3)."""
+    if not tlp.is_wanted(tcb):
+        tcb.pending &= ~PROBE_TAIL
+        return True
     nxt = tcb.snd_nxt
     mss = tcb.eff_mss - emit.sack_space(tcb)
     text_end = tcb.sndbuf.end_seq
@@ -228,6 +236,7 @@ def _probe_tail(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         _sent(tcb, nxt, nxt + length, length, mss, now_us)
         tlp.sent(tcb, False)
     else:
+        tcb.scoreboard.text_end = text_end
         run = tcb.scoreboard.cut_tail(mss)
         if run is None or (run.start > tcb.snd_una and run.end > tcb.snd_una + tcb.snd_wnd):
             tcb.pending &= ~PROBE_TAIL
@@ -262,6 +271,7 @@ def _resend_run(tcb: Tcb, tx: TxBatch, run: Run, length: int, mss: int, now_us: 
     tcb.bytes_sent += text
     tcb.shared.counters.retrans_segs += segs
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
+    tcb.last_sent_us = now_us
     tcb.scoreboard.resent(run, length, now_us, tcb.pipe)
     spurious.on_repeat(tcb, length, now_us)
     if tcb.prr_on:
@@ -373,6 +383,8 @@ def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
     """Whether a last partial segment waits: corked, more was announced, or by the Nagle policy."""
     if tcb.snd_up > tcb.snd_una:
         return False
+    if tcb.frto_hold:
+        return False  # new text of any length tells whether the timeout was spurious (Linux)
     if tcb.cork or tcb.push_seq < text_end:
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)

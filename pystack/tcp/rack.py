@@ -35,14 +35,20 @@ class Rack(LossDetection):
         newest = board.newest
         if newest is None:
             return
+        end = board.newest_end
         sent_us = newest.sent_us
-        rtt_us = now_us - sent_us
-        if newest.copies and rtt_us < board.min_rtt_us:
-            return  # more likely the first copy was delivered
-        if sent_us > self.xmit_us or (sent_us == self.xmit_us and board.newest_end > self.end_seq):
+        if newest.copies and (
+            now_us - sent_us < board.min_rtt_us or sent_us >= board.echoed_us
+        ):  # more likely the first copy was delivered
+            newest = board.newest_once
+            if newest is None:
+                return
+            end = board.newest_once_end
+            sent_us = newest.sent_us
+        self.rtt_us = now_us - sent_us
+        if sent_us > self.xmit_us or (sent_us == self.xmit_us and end > self.end_seq):
             self.xmit_us = sent_us
-            self.end_seq = board.newest_end
-            self.rtt_us = rtt_us
+            self.end_seq = end
 
     def reo_wnd_us(self, board: Scoreboard) -> int:
         """Step 4: how much later than a round trip a segment may come."""
@@ -54,13 +60,16 @@ class Rack(LossDetection):
     def detect(self, board: Scoreboard, now_us: int) -> None:
         """Step 5: mark what is overdue; `look_at_us` is when the next is."""
         self.look_at_us = 0
-        if not board.sacked_bytes and not board.repeated_bytes and not board.lost_bytes:
+        sendings = board.sendings
+        oldest = sendings.oldest()
+        xmit_us = self.xmit_us
+        if oldest is None or oldest[0] > xmit_us or not (
+            board.sacked_bytes or board.repeated_bytes or board.lost_bytes or oldest[0] < xmit_us
+        ):
             return  # only in order: nothing that was sent earlier is missing
         allowed_us = self.rtt_us + self.reo_wnd_us(board)
-        xmit_us = self.xmit_us
         end_seq = self.end_seq
-        sendings = board.sendings
-        while (oldest := sendings.oldest()) is not None:
+        while oldest is not None:
             sent_us, start, end = oldest
             if sent_us > xmit_us or (sent_us == xmit_us and start >= end_seq):
                 return
@@ -75,11 +84,12 @@ class Rack(LossDetection):
                 sendings.drop_oldest(stop)
                 return
             sendings.drop_oldest()
+            oldest = sendings.oldest()
 
     def on_duplicate(self, board: Scoreboard, una: int, snd_nxt: int) -> None:
         """Once per round trip with a needless repeat: a quarter of min_rtt more."""
         if una >= self._dsack_until:
-            self._dsack_until = snd_nxt
+            self._dsack_until = max(snd_nxt, una + 1)
             self.reo_wnd_mult += 1
             self.reo_wnd_persist = KEPT_RECOVERIES
 

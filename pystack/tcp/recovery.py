@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.cc.base import CWR, FAST, LOSS, OPEN
-from pystack.tcp import delivery, ecn, pacing, prr, spurious, timers, tlp
+from pystack.tcp import delivery, ecn, options, pacing, prr, spurious, timers, tlp
 from pystack.tcp.tcb import RETRANSMIT_NOW, Tcb
 from pystack.wire.segment import Segment
 from pystack.wire.seq import unwrap
@@ -44,7 +44,7 @@ def take_sack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> bool:
         if left < tcb.snd_una - tcb.max_snd_wnd or right > snd_nxt:
             duplicate = False  # never sent, or too long ago to mean anything
         else:
-            spurious.on_dsack(tcb, left, right)
+            duplicate = spurious.on_dsack(tcb, left, right)
         del blocks[0]
     if len(blocks) > 1:
         blocks.sort()
@@ -71,22 +71,25 @@ def on_ack(
         ecn.on_delivery(tcb, seg, board.newly_delivered)
     if tcb.by_sack:
         _note_facts(tcb)
+        if board.repeat_acked and tcb.ts_ok:
+            board.echoed_us = options.echoed_us(tcb, seg, now_us)
         tcb.loss.on_ack(board, now_us)
-        if duplicate:
+        if tcb.tlp_end and duplicate and tlp.came_twice(tcb, seg):
+            pass  # a probe is no sign of reordering (Linux)
+        elif duplicate:
             tcb.loss.on_duplicate(board, tcb.snd_una, tcb.snd_nxt)
-    if tcb.tlp_end:
-        if tlp.lost_one(tcb, seg, acked, duplicate):
+        if tcb.tlp_end and tlp.lost_one(tcb):
             _cut_once(tcb, flight, now_us)
     recovery = tcb.recovery
     if recovery == LOSS:
-        _in_loss(tcb, seg, acked, duplicate)
+        _in_loss(tcb, seg, acked, duplicate, now_us)
     elif recovery != OPEN or (duplicate and tcb.undo_seq >= 0):
         _in_recovery(tcb, seg, acked, duplicate, now_us)
     if not tcb.by_sack:
         _after_ack_by_count(tcb, recovery, acked)
     elif tcb.snd_una < tcb.snd_nxt:
         _look_for_losses(tcb, flight, lost_before, now_us)
-        if board.has_reneged():
+        if acked and board.has_reneged():
             timers.arm_rto(tcb, now_us + max(tcb.srtt_us >> 1, 10_000))
     else:
         timers.arm_rack(tcb, 0)
@@ -139,7 +142,7 @@ def _tell(
     if acked and before in _GROWS and recovery in _GROWS:
         if not tcb.ce_bytes or cc.scalable:  # no time to grow (RFC 3168 §6.1.2)
             cc.on_ack(sample)
-    board.newest = None
+    board.newest = board.newest_once = None
     pacing.update(tcb)
 
 
@@ -159,9 +162,11 @@ def _look_for_losses(tcb: Tcb, flight: int, lost_before: int, now_us: int) -> No
     recovery = tcb.recovery
     if recovery in (OPEN, CWR):
         _enter(tcb, flight, now_us)
-    elif recovery == FAST and board.repeat_lost_us >= tcb.reduced_us:
+    elif board.repeat_lost_us >= tcb.reduced_us:
         # a repeat was lost as well: a second sign of congestion (RFC 5681 §4.3)
         spurious.forget(tcb)
+        spurious.frto_failed(tcb)
+        tcb.recovery = FAST
         _cut(tcb, flight, now_us)
 
 
@@ -171,6 +176,7 @@ def _enter(tcb: Tcb, flight: int, now_us: int) -> None:
     tcb.pending |= RETRANSMIT_NOW
     timers.arm_tlp(tcb, 0)
     if tcb.recovery == CWR:
+        tlp.forget(tcb)
         tcb.recovery = FAST
         tcb.recover = tcb.snd_nxt
         return
@@ -235,7 +241,7 @@ def _in_recovery(tcb: Tcb, seg: Segment, acked: int, duplicate: bool, now_us: in
     if tcb.undo_seq >= 0 and (acked or duplicate) and tcb.recovery != CWR:
         over = tcb.snd_una >= tcb.recover
         if spurious.is_proven(tcb, seg, acked) and (over or not tcb.scoreboard.repeated_bytes):
-            _undo(tcb)
+            _undo(tcb, now_us)
             return
     # CWR lasts until something sent after the cut, perhaps with CWR, is acknowledged (Linux)
     if tcb.recovery != OPEN and tcb.snd_una >= tcb.recover + (tcb.recovery == CWR):
@@ -252,22 +258,25 @@ def _leave(tcb: Tcb, now_us: int) -> None:
             mss = tcb.eff_mss
             most = max(tcb.snd_nxt - tcb.snd_una, mss) + mss
         cc.on_exit_recovery(most, now_us)
-    tcb.loss.on_recovered(tcb.scoreboard)
+    if tcb.recovery != CWR:
+        tcb.loss.on_recovered(tcb.scoreboard)
     prr.end(tcb)
     tcb.recovery = OPEN
     tcb.dup_acks = 0
     tcb.dup_bytes = 0
 
 
-def _undo(tcb: Tcb) -> None:
+def _undo(tcb: Tcb, now_us: int) -> None:
     """It was no loss: the windows, the marks and the timer are as before."""
     tcb.shared.counters.spurious_recoveries += 1
     board = tcb.scoreboard
     board.unmark_lost()
-    if tcb.recovery == FAST:
+    if tcb.recovery != LOSS:
         board.note_reordering()  # Linux: what had overtaken it was mistaken for a loss
-    tcb.loss.on_recovered(board)
+    tcb.loss.on_undone(board)
     spurious.undo(tcb)
+    if tcb.rto_at_us:
+        timers.arm_rto(tcb, now_us + tcb.rto_us)
     prr.end(tcb)
     tcb.recovery = OPEN
     tcb.recover = tcb.snd_una
@@ -276,16 +285,16 @@ def _undo(tcb: Tcb) -> None:
     tcb.dup_bytes = 0
 
 
-def _in_loss(tcb: Tcb, seg: Segment, acked: int, duplicate: bool) -> None:
+def _in_loss(tcb: Tcb, seg: Segment, acked: int, duplicate: bool, now_us: int) -> None:
     """After a retransmission timeout (RFC 5681 §3.1, F-RTO of RFC 5682 as Linux has it)."""
     if (acked or duplicate) and spurious.is_proven(tcb, seg, acked):
-        _undo(tcb)
+        _undo(tcb, now_us)
         return
     recovered = tcb.snd_una >= tcb.recover
     if tcb.frto:
         verdict = spurious.frto_verdict(tcb, acked, recovered)
         if verdict == spurious.SPURIOUS:
-            _undo(tcb)
+            _undo(tcb, now_us)
             return
         if verdict == spurious.TRY_NEW:
             tcb.recover = tcb.snd_nxt
@@ -300,6 +309,8 @@ def on_dup_ack(tcb: Tcb, now_us: int) -> None:
     """A duplicate ACK by RFC 5681 §2, where SACK does not count."""
     if tcb.recovery == LOSS:
         spurious.frto_failed(tcb)
+        if tcb.dup_bytes + tcb.recover < tcb.snd_nxt:  # for what was sent since (Linux)
+            tcb.dup_bytes += tcb.eff_mss
         return
     tcb.dup_acks += 1
     if tcb.dup_acks == 1:
@@ -349,7 +360,12 @@ def _repeat_first(tcb: Tcb) -> None:
 
 
 def _after_ack_by_count(tcb: Tcb, before: int, acked: int) -> None:
-    if not acked or tcb.recovery == LOSS:
+    if not acked:
+        return
+    if tcb.recovery == LOSS:
+        # the repeat was one segment of it, what duplicates have told of the rest
+        tcb.dup_bytes = max(tcb.dup_bytes - max(acked - tcb.eff_mss, 0), 0)
+        _bound_dup_bytes(tcb)
         return
     if before == OPEN or tcb.recovery == CWR:
         tcb.dup_acks = 0

@@ -67,7 +67,9 @@ class Scoreboard:
     `sacked_bytes` delivered beyond a hole; `delivered` and `lost` are totals of the connection.
 
     The facts for who judges losses: `mss`, `srtt_us`, `min_rtt_us`, `in_recovery` (set by
-    `recovery` before it asks), `fack` (the highest number delivered so far), `reordering_seen`.
+    `recovery` before it asks), `fack` (the highest number delivered so far), `reordering_seen`,
+    `echoed_us` (the present ACK, by its timestamp, answers what was sent before this), `text_end`
+    (the number behind the last octet of text, where a FIN may be).
     """
 
     __slots__ = (
@@ -76,10 +78,10 @@ class Scoreboard:
         # totals and marks of delivery
         "delivered", "delivered_us", "first_sent_us", "app_limited_until", "lost",
         # what the present ACK tells
-        "newly_delivered", "newest", "newest_end", "rtt_us", "sack_rtt_us", "repeat_acked",
-        "first_copy_end", "repeat_lost_us",
+        "newly_delivered", "newest", "newest_end", "newest_once", "newest_once_end", "rtt_us",
+        "sack_rtt_us", "repeat_acked", "first_copy_end", "repeat_lost_us", "echoed_us",
         # facts
-        "mss", "srtt_us", "min_rtt_us", "in_recovery",
+        "mss", "srtt_us", "min_rtt_us", "in_recovery", "text_end",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -101,15 +103,19 @@ class Scoreboard:
         self.newly_delivered = 0
         self.newest: Run | None = None
         self.newest_end = 0
+        self.newest_once: Run | None = None  # if `newest` is a repeat: the newest that is none
+        self.newest_once_end = 0
         self.rtt_us = -1
         self.sack_rtt_us = -1
         self.repeat_acked = False
         self.first_copy_end = _NEVER
         self.repeat_lost_us = 0
+        self.echoed_us = _NEVER
         self.mss = 0
         self.srtt_us = 0
         self.min_rtt_us = 0
         self.in_recovery = False
+        self.text_end = _NEVER
 
     # -- what was sent ------------------------------------------------------------------------
     def sent(self, start: int, end: int, now_us: int, copies: int = 0, pipe: int = 0) -> None:
@@ -177,11 +183,13 @@ class Scoreboard:
         """The next calls of `acked` and `sacked` belong to one ACK."""
         self.newly_delivered = 0
         self.newest = None
+        self.newest_once = None
         self.rtt_us = -1
         self.sack_rtt_us = -1
         self.repeat_acked = False
         self.first_copy_end = _NEVER
         self.repeat_lost_us = 0
+        self.echoed_us = _NEVER
 
     def acked(self, ack: int, now_us: int) -> None:
         """Take off all numbers below `ack`.
@@ -313,8 +321,16 @@ class Scoreboard:
         if newest is None or run.sent_us > newest.sent_us or (
             run.sent_us == newest.sent_us and end > self.newest_end
         ):
+            if run.copies and newest is not None and not newest.copies:
+                self.newest_once = newest
+                self.newest_once_end = self.newest_end
             self.newest = run
             self.newest_end = end
+        elif newest.copies and not run.copies:
+            once = self.newest_once
+            if once is None or (run.sent_us, end) > (once.sent_us, self.newest_once_end):
+                self.newest_once = run
+                self.newest_once_end = end
         if not run.copies:
             if end < self.first_copy_end:
                 self.first_copy_end = end
@@ -430,18 +446,19 @@ class Scoreboard:
 
     def unmark_lost(self) -> None:
         """What was judged lost was not, and is on its way (undo)."""
-        entries = []
+        self.lost_bytes = 0
+        self._lost_starts.clear()
+        out = []
         for index in range(self._first, len(self._runs)):
             run = self._runs[index]
             if run.lost:
                 run.lost = False
                 if run.copies:
                     self.repeated_bytes += run.end - run.start
-                entries.append((run.sent_us, run.start, run.end))
-        entries.sort()
-        self.sendings.put_back(entries)
-        self.lost_bytes = 0
-        self._lost_starts.clear()
+            if not run.sacked:
+                out.append((run.sent_us, run.start, run.end))
+        out.sort()
+        self.sendings.replace(out)
 
     def note_reordering(self) -> None:
         """Others have overtaken what was taken for lost."""
@@ -464,12 +481,15 @@ class Scoreboard:
                 return self._runs[index]
         return None
 
-    def cut_tail(self, length: int) -> Run | None:
-        """The last `length` numbers that were not delivered, or what there is of their run, as a
-        run of its own."""
+    def cut_tail(self, mss: int) -> Run | None:
+        """The last segment that was not delivered, if its run was cut by `mss`, as a run of its
+        own. The FIN goes with the text before it."""
         run = self.tail()
-        if run is not None and run.end - run.start > length:
-            tail = run.split_off(run.end - length)
+        if run is None:
+            return None
+        text = min(run.end, self.text_end) - run.start
+        if text > mss:
+            tail = run.split_off(run.start + (text - 1) // mss * mss)
             self._insert(self._index(run.start) + 1, tail)
             if tail.lost:
                 heappush(self._lost_starts, tail.start)

@@ -55,9 +55,9 @@ class Sendings:
             first = 0
         self._first = first
 
-    def put_back(self, entries: list[tuple[int, int, int]]) -> None:
-        """These, oldest first and older than all others, count again."""
-        self._entries[: self._first] = entries
+    def replace(self, entries: list[tuple[int, int, int]]) -> None:
+        """Only these count from now on, oldest first."""
+        self._entries = entries
         self._first = 0
 
     def clear(self) -> None:

@@ -47,13 +47,17 @@ def on_repeat(tcb: Tcb, length: int, now_us: int) -> None:
             tcb.undo_ts = options.now_ts(tcb, now_us)
 
 
-def on_dsack(tcb: Tcb, left: int, right: int) -> None:
-    """Bytes [left, right) came twice."""
-    if tcb.undo_seq >= 0 and right > tcb.undo_seq and tcb.undo_bytes > 0:
-        tcb.undo_bytes = max(tcb.undo_bytes - (right - left), 0)
+def on_dsack(tcb: Tcb, left: int, right: int) -> bool:
+    """Bytes [left, right) came twice. False: not by our doing, as that many were never repeated;
+    the network has doubled something (Linux; RFC 3708 §3)."""
     tcb.bytes_spurious += right - left
     tcb.dsack_dups += 1
     tcb.shared.counters.dsack_recv += 1
+    if right <= tcb.sndbuf.end_seq and tcb.bytes_spurious > tcb.bytes_retrans:
+        return False
+    if tcb.undo_seq >= 0 and right > tcb.undo_seq and tcb.undo_bytes > 0:
+        tcb.undo_bytes = max(tcb.undo_bytes - (right - left), 0)
+    return True
 
 
 def is_proven(tcb: Tcb, seg: Segment, acked: int) -> bool:

@@ -12,6 +12,7 @@ from pystack.cc.base import CWR, OPEN
 from pystack.tcp import timers
 from pystack.tcp.tcb import PROBE_TAIL, Tcb
 from pystack.wire.segment import Segment
+from pystack.wire.seq import MASK
 
 _NO_SRTT_US: Final = 1_000_000
 _SLACK_US: Final = 2_000  # Linux: TCP_TIMEOUT_MIN
@@ -49,10 +50,21 @@ def schedule(tcb: Tcb, now_us: int) -> None:
 def on_timer(tcb: Tcb) -> bool:
     """Silence: whether `output` is to probe."""
     timers.arm_tlp(tcb, 0)
-    if tcb.snd_una >= tcb.snd_nxt or tcb.tlp_end:
+    if not is_wanted(tcb):
         return False
     tcb.pending |= PROBE_TAIL
     return True
+
+
+def is_wanted(tcb: Tcb) -> bool:
+    """Whether a probe would still tell anything: an ACK may have come since it was due."""
+    recovery = tcb.recovery
+    return (
+        tcb.snd_una < tcb.snd_nxt
+        and not tcb.tlp_end
+        and recovery in (OPEN, CWR)
+        and not tcb.scoreboard.sacked_bytes
+    )
 
 
 def sent(tcb: Tcb, repeat: bool) -> None:
@@ -62,22 +74,35 @@ def sent(tcb: Tcb, repeat: bool) -> None:
     tcb.tlp_rtt_samples = tcb.rtt_samples  # the next one wants a new measurement (§7.3)
 
 
-def lost_one(tcb: Tcb, seg: Segment, acked: int, duplicate: bool) -> bool:
-    """What an ACK says of the probe (§7.4.2); True when it has repaired a loss, which counts as
-    any loss."""
+def lost_one(tcb: Tcb) -> bool:
+    """An ACK has come, with no D-SACK for the probe: whether the probe has repaired a loss, which
+    counts as any loss (§7.4.2)."""
     una = tcb.snd_una
     end = tcb.tlp_end
     if una < end:
         return False
-    if not tcb.tlp_repeat or duplicate:
-        tcb.tlp_end = 0  # new data, or both copies came
+    if not tcb.tlp_repeat:
+        tcb.tlp_end = 0
         return False
     if una > end:
         tcb.tlp_end = 0
         return True
-    if not acked and not tcb.scoreboard.newly_delivered:
-        tcb.tlp_end = 0  # a duplicate ACK: for the second copy
     return False
+
+
+def came_twice(tcb: Tcb, seg: Segment) -> bool:
+    """Whether the D-SACK that `seg` begins with is for the probe: nothing was lost then."""
+    if not tcb.tlp_repeat or (seg.sack_blocks()[0][1] - tcb.tlp_end) & MASK:
+        return False
+    if tcb.snd_una >= tcb.tlp_end:
+        tcb.tlp_end = 0
+    return True
+
+
+def on_dup_ack(tcb: Tcb) -> None:
+    """An ACK that tells nothing else, from a peer that knows no D-SACK: for the second copy."""
+    if tcb.tlp_repeat and tcb.snd_una >= tcb.tlp_end:
+        tcb.tlp_end = 0
 
 
 def forget(tcb: Tcb) -> None:

@@ -14,23 +14,6 @@ pytestmark = [
 MSS = 1460
 
 
-def test_new_text_that_nagle_holds_back_does_not_hold_back_the_repeats(tcp: Tcp) -> None:
-    sock = tcp.established(rtt=0.1)
-    sock.send(tcp.data(3 * MSS + 10))
-    tcp.play(sent(1, 3 * MSS + 11, push=True))
-    sock.send(tcp.data(10, 3 * MSS + 10))
-    tcp.play(
-        """
-        +0.3 > .  1:1461(1460) ack 1
-        +0.1 < .  1:1(0) ack 1461
-        +0   > .  1461:2921(1460) ack 1
-        +0   > .  2921:4381(1460) ack 1
-        +0.1 < .  1:1(0) ack 4391
-        +0   > P. 4391:4401(10) ack 1
-        """
-    )
-
-
 def test_new_text_that_the_window_holds_back_does_not_hold_back_the_repeats(tcp: Tcp) -> None:
     """What is left of the window takes less than a segment."""
     sock = tcp.established(rtt=0.1, win=3 * MSS + 100)
