@@ -150,6 +150,46 @@ def test_while_other_repeats_are_out_nothing_is_taken_back(tcp: Tcp) -> None:
     assert s.sock.tcp_info().tcpi_ca_state == 0
 
 
+def test_each_recovery_is_judged_by_its_own_first_repeat(tcp: Tcp) -> None:
+    """In the first 1 was lost, in the second 11 is only late."""
+    s = Sender(tcp, 10, ts=True)
+    s.play(s.acked(0, "0.1", "2-4", echo=100) + s.segment(1))
+    s.play(s.acked(10, "0.1", echo=390) + "+0 quiet")
+    assert s.ssthresh == 5
+    s.send(5)
+    s.play(s.acked(10, "0.1", "12-14", echo=390) + s.segment(11))
+    assert s.ssthresh < 5
+    s.play(s.acked(15, "0.01", echo=450) + "+0 quiet")
+    assert s.ssthresh == 5
+
+
+@pytest.mark.host(tcp_frto=0)
+def test_an_ack_that_moves_nothing_echoes_what_it_echoed_before(tcp: Tcp) -> None:
+    """SND.UNA stays, so the timestamp is an old one whatever has come."""
+    s = Sender(tcp, 10, ts=True)
+    s.play(s.segment(1, "0.3"))
+    s.play(s.segment(1, "0.6"))
+    s.play(s.acked(0, "0.05", "2-2 2-2", echo=100))
+    tcp.run(0)
+    assert s.ssthresh == 5
+
+
+def test_after_the_loss_of_a_repeat_timestamps_prove_nothing(tcp: Tcp) -> None:
+    """1 was late, but its repeat was lost, and that is congestion as well."""
+    s = Sender(tcp, 10, ts=True)
+    s.sock.send(tcp.data(10 * s.mss, 10 * s.mss))
+    s.play(s.acked(0, "0.1", "2-4", echo=100) + s.segment(1))
+    tcp.run(0)
+    s.play(s.acked(0, "0.001", "2-10", echo=100))
+    assert tcp.run(0.01)
+    s.play(s.acked(0, "0.1", "2-12", echo=100) + s.segment(1))
+    cut = s.ssthresh
+    tcp.run(0)
+    s.play(s.acked(12, "0.01", echo=200))
+    tcp.run(0)
+    assert s.ssthresh == cut
+
+
 # -- by D-SACK --------------------------------
 
 
@@ -206,6 +246,50 @@ def test_a_dsack_from_before_the_recovery_takes_nothing_back(tcp: Tcp) -> None:
     s.play(s.acked(10, "0.01", "1-1 12-14") + "+0 quiet")
     s.play(s.acked(15, "0.09") + "+0 quiet")
     assert s.ssthresh == before
+
+
+@pytest.mark.host(tcp_early_retrans=3)
+def test_a_probe_has_to_be_reported_as_well(tcp: Tcp) -> None:
+    """Its D-SACK says nothing of the repeat that followed."""
+    s = Sender(tcp, 5, ts=False)
+    s.play(s.segment(5, "0.202", "P."))
+    s.play(s.acked(0, "0.01", "2-4") + s.segment(1))
+    s.play(s.acked(0, "0.01", "5-5 2-5"))
+    tcp.run(0)
+    s.play(s.acked(5, "0.1") + "+0 quiet")
+    assert s.ssthresh < 5
+
+
+def test_it_is_taken_back_once(tcp: Tcp) -> None:
+    s = Sender(tcp, 10, ts=False)
+    s.play(s.acked(0, "0.1", "2-4") + s.segment(1))
+    s.play(s.acked(10, "0.01"))
+    s.play(s.acked(10, "0.09", "1-1") + s.acked(10, "0", "1-1") + "+0 quiet")
+    assert tcp.host.counters.spurious_recoveries == 1
+
+
+@pytest.mark.host(tcp_frto=0)
+def test_a_repeated_fin_may_be_reported_too(tcp: Tcp) -> None:
+    s = Sender(tcp, 1, ts=False)
+    s.play(s.acked(1, "0.1") + "+0 quiet")
+    s.sock.shutdown(socket.SHUT_WR)
+    fin = f"> F. {s.at(2)}:{s.at(2)}(0) ack 1"
+    s.play(f"+0 {fin}\n+0.3 {fin}\n")
+    s.play(f"+0.01 < . 1:1(0) ack {s.at(2) + 1}\n+0 quiet")
+    assert s.ssthresh != INFINITE_SSTHRESH
+    s.play(f"+0.01 < . 1:1(0) ack {s.at(2) + 1} <nop,nop,sack {s.at(2)}:{s.at(2) + 1}>\n+0 quiet")
+    assert s.ssthresh == INFINITE_SSTHRESH
+
+
+@pytest.mark.host(tcp_frto=0)
+def test_a_dsack_sets_a_timer_that_runs_back_as_well(tcp: Tcp) -> None:
+    """After two timeouts, both repeats are reported when new data is out."""
+    s = Sender(tcp, 1, ts=False)
+    s.play(s.segment(1, "0.3", "P.") + s.segment(1, "0.6", "P."))
+    s.play(s.acked(1, "0.01") + "+0 quiet")
+    s.send(1)
+    s.play(s.acked(1, "0.05", "1-1") + s.acked(1, "0.05", "1-1"))
+    s.play(s.segment(2, "0.3", "P."))
 
 
 @pytest.mark.host(tcp_frto=0)

@@ -45,9 +45,10 @@ def windows(sock: Any) -> tuple[int, int]:
 class Sender:
     """A connection that sends whole segments, each write at once."""
 
-    def __init__(self, tcp: Tcp, rtt: float = 0.1) -> None:
+    def __init__(self, tcp: Tcp, rtt: float = 0.1, win: int = 65535) -> None:
         self.tcp = tcp
-        self.sock = tcp.established(sack=True, wscale=7, win=65535, rtt=rtt)
+        wscale = 7 if win == 65535 else None
+        self.sock = tcp.established(sack=True, wscale=wscale, win=win, rtt=rtt)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100 * MSS)
         self.last = 0
 
@@ -237,6 +238,45 @@ def test_a_dsack_of_what_was_never_repeated_widens_nothing(tcp: Tcp) -> None:
     lose_one(sender, "0.025")
 
 
+@pytest.mark.requirement("RFC8985-S6.2-5")
+def test_a_dsack_from_more_than_a_window_ago_widens_nothing(tcp: Tcp) -> None:
+    sender = Sender(tcp, win=4 * MSS)
+    sender.send(2)
+    sender.play(acked(0, "0.1", "2-2") + segment(1, "0.025"))
+    sender.play(acked(2, "0.01") + "+0 quiet")
+    for _ in range(3):
+        sender.send(2)
+        sender.play(acked(sender.last, "0.1") + "+0 quiet")
+    sender.play(acked(8, "0", "1-1") + "+0 quiet")
+    lose_one(sender, "0.025")
+
+
+@pytest.mark.requirement("RFC8985-S6.2-5")
+@pytest.mark.host(tcp_ecn=1)
+@pytest.mark.variants("ipv4", "ipv6-wrap")
+def test_a_window_cut_for_a_mark_is_no_recovery(tcp: Tcp) -> None:
+    sock = tcp.established(sack=True, wscale=7, ecn=True)
+
+    def send(count: int, start: int) -> None:
+        sock.send(tcp.data(count * MSS, (start - 1) * MSS))
+        assert len(tcp.take()) == count
+
+    def lose(first: int, window: str) -> None:
+        send(2, first)
+        tcp.play(acked(first - 1, "0.1", f"{first + 1}-{first + 1}") + segment(first, window))
+        tcp.play(acked(first + 1, "0.1") + "+0 quiet")
+
+    send(2, 1)
+    tcp.play(acked(0, "0.1", "2-2") + segment(1, "0.025"))
+    tcp.play(acked(2, "0.01") + acked(2, "0.09", "1-1") + "+0 quiet")  # it was needless
+    send(8, 3)
+    tcp.play(f"+0.1 < E. 1:1(0) ack {at(4)}\n" + acked(10) + "+0 quiet")
+    assert sock.tcp_info().tcpi_ca_state == 2
+    for first in range(11, 43, 2):
+        lose(first, "0.05")
+    lose(43, "0.025")
+
+
 def needless_repeat(sender: Sender, window: str = "0.025") -> None:
     """The first of two segments comes late, after its repeat has left; D-SACK tells."""
     sender.send(2)
@@ -286,6 +326,24 @@ def test_a_repeat_lost_after_a_timeout_cuts_the_window_as_well(tcp: Tcp) -> None
     sender.play(acked(1, "0.1", "3-3") + segment(2))
     info = sender.sock.tcp_info()
     assert (info.tcpi_ca_state, info.tcpi_snd_ssthresh) == (3, 2)
+
+
+@pytest.mark.requirement("RFC8985-S6.2-2")
+@pytest.mark.host(tcp_initial_cwnd=40)
+def test_repeats_of_one_flight_that_are_lost_cut_the_window_once_more(tcp: Tcp) -> None:
+    """Those of 1 and 5 are lost, which is seen one after the other."""
+    sender = Sender(tcp)
+    sender.send(40, more=40)
+    sender.play(acked(0, "0.1", "2-2 4-4 6-20") + segment(1))
+    assert windows(sender.sock)[1] == 20
+    sender.play(acked(0, "0.001", "2-2 4-4 6-22") + segment(3))
+    sender.play(acked(0, "0.001", "2-2 4-4 6-24") + segment(5) + segment(41))
+    sender.play(acked(0, "0.1", "2-4 6-24") + segment(1))
+    cut = windows(sender.sock)[1]
+    assert cut < 20
+    sender.play(acked(0, "0.001", "41-41 2-4 6-24"))
+    tcp.run(0.2)
+    assert windows(sender.sock)[1] == cut
 
 
 @pytest.mark.requirement("RFC8985-S6.2-3")
@@ -348,6 +406,20 @@ def test_a_timeout_takes_what_left_of_late_for_still_on_its_way(tcp: Tcp) -> Non
     sender.send(3)
     sender.play(segment(2, "0.05"))
     sender.play(acked(5, "0.05"))
+    tcp.quiet(1)
+
+
+@pytest.mark.host(tcp_early_retrans=0)
+def test_of_that_nothing_is_repeated_when_the_first_copy_comes_late(tcp: Tcp) -> None:
+    sender = Sender(tcp)
+    sender.send(1)
+    sender.play(acked(1, "0.1") + "+0 quiet")
+    sender.send(1)
+    tcp.quiet(0.25)
+    sender.send(3)
+    sender.play(segment(2, "0.05"))
+    sender.play(acked(2, "0.02"))
+    sender.play(acked(5, "0.03"))
     tcp.quiet(1)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.decode import CHECKSUM_COMPLETE
 from tests.kit.tcp import Tcp
 from tests.tcp.runs import sent
 
@@ -269,26 +270,53 @@ def test_while_a_probe_is_out_no_other_is_sent(tcp: Tcp) -> None:
 
 
 @pytest.mark.requirement("RFC8985-S7.3-1")
-def test_without_a_new_round_trip_time_there_is_no_second_probe(tcp: Tcp) -> None:
-    sock = out(tcp, 2)
-    tcp.play(segment(2, "0.202", "P."))
-    tcp.play(acked(2, "0.02") + "+0 quiet")  # Karn: no sample
-    sock.send(tcp.data(2 * MSS, 2 * MSS))
-    tcp.play(segment(3) + segment(4, flags="P."))
-    tcp.play(segment(3, "0.3"))
+def test_while_a_probe_with_new_data_is_out_no_other_is_sent(tcp: Tcp) -> None:
+    """Whatever is acknowledged before it."""
+    out(tcp, 10, more=2)
+    tcp.play(segment(11, "0.202"))
+    tcp.play(acked(5, "0.1") + segment(12, flags="P."))
+    # R' = 302 ms: SRTT 125.25 ms, RTTVAR 88 ms
+    tcp.play(segment(6, "0.47725"))
 
 
 @pytest.mark.requirement("RFC8985-S7.3-1")
-def test_with_a_new_round_trip_time_there_is_a_second_probe(tcp: Tcp) -> None:
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_second_probe_wants_a_new_round_trip_time(tcp: Tcp, sampled: bool) -> None:
+    """The ACK of a repeat gives none (Karn). (Linux does not ask for one.)"""
     sock = out(tcp, 2)
     tcp.play(segment(2, "0.202", "P."))
-    tcp.play(acked(2, "0.02") + "+0 quiet")
-    sock.send(tcp.data(2 * MSS, 2 * MSS))
-    tcp.play(segment(3) + segment(4, flags="P."))
-    tcp.play(acked(4, "0.1") + "+0 quiet")
-    sock.send(tcp.data(2 * MSS, 4 * MSS))
-    tcp.play(segment(5) + segment(6, flags="P."))
-    tcp.play(segment(6, "0.202", "P."))
+    tcp.play(acked(2, "0.02"))
+    tcp.play(acked(2, "0.01", "2-2") + "+0 quiet")  # the probe is settled
+    at_segment = 3
+    if sampled:
+        sock.send(tcp.data(MSS, 2 * MSS))
+        tcp.play(segment(3, flags="P.") + acked(3, "0.1") + "+0 quiet")
+        at_segment = 4
+    sock.send(tcp.data(2 * MSS, (at_segment - 1) * MSS))
+    tcp.play(segment(at_segment) + segment(at_segment + 1, flags="P."))
+    if sampled:
+        tcp.play(segment(at_segment + 1, "0.202", "P."))
+    else:
+        tcp.play(segment(at_segment, "0.3"))
+
+
+@pytest.mark.requirement("RFC8985-S7.3-1")
+@pytest.mark.parametrize("told", ["all", "hole"])
+def test_an_ack_that_comes_as_the_probe_is_due_makes_it_needless(tcp: Tcp, told: str) -> None:
+    """The timer has been seen to, but the probe has not left."""
+    out(tcp, 4)
+    tcp.quiet(0.2019)
+    tcp.now_us += 100
+    tcp.host.on_time(tcp.now_us)
+    packet = f". 1:1(0) ack {at(5)}" if told == "all" else (
+        f". 1:1(0) ack 1 <nop,nop,sack {at(2)}:{at(5)}>"
+    )  # fmt: skip
+    tcp.host.receive([(tcp.segment(packet), 0, CHECKSUM_COMPLETE)], tcp.now_us)
+    if told == "all":
+        tcp.quiet(1000)
+    else:
+        tcp.play(segment(1))
+        tcp.quiet(0.3)
 
 
 # -- §7.4: what the ACK of a probe tells --------------------------------------------------------
@@ -304,7 +332,15 @@ def test_the_sack_of_a_probe_shows_what_is_lost_before_it(tcp: Tcp) -> None:
     tcp.play(acked(2, "0.1", "4-4") + segment(3))
     tcp.play(acked(4, "0.1") + "+0 quiet")
     assert sock.tcp_info().tcpi_ca_state == 0
-    tcp.quiet(1)
+    ssthresh = windows(sock)[1]
+    assert ssthresh <= 5
+    # that was the loss; the ACK of what follows tells of no other
+    tcp.host.sysctl("tcp_early_retrans", 3)
+    sock.send(tcp.data(4 * MSS, 4 * MSS))
+    tcp.play(segment(5) + segment(6))
+    tcp.play(acked(5, "0.1") + segment(7))
+    tcp.play("+0 quiet")
+    assert windows(sock)[1] == ssthresh
 
 
 @pytest.mark.requirement("RFC8985-S7.4.2-1")
@@ -347,3 +383,49 @@ def test_a_probe_with_new_data_costs_nothing(tcp: Tcp) -> None:
     tcp.play(sent(at(12), at(21)))
     tcp.play(acked(12, "0.1") + "+0 quiet")
     assert windows(sock)[1] == before[1]
+
+
+@pytest.mark.requirement("RFC8985-S7.4.2-1")
+def test_a_probe_that_a_timeout_has_followed_is_forgotten(tcp: Tcp) -> None:
+    sock = out(tcp, 10)
+    tcp.play(segment(10, "0.202", "P."))
+    tcp.play(segment(1, "0.3"))
+    tcp.play(acked(10, "0.1") + "+0 quiet")
+    before = windows(sock)
+    sock.send(tcp.data(2 * MSS, 10 * MSS))
+    tcp.play(segment(11) + segment(12, flags="P."))
+    tcp.play(acked(11, "0.1") + "+0 quiet")
+    assert windows(sock)[1] == before[1]
+
+
+@pytest.mark.requirement("RFC8985-S7.4.2-1")
+def test_the_dsack_of_something_else_does_not_excuse_a_loss(tcp: Tcp) -> None:
+    sock = out(tcp, 10)
+    tcp.play(acked(0, "0.1", "2-2") + segment(1, "0.025"))
+    tcp.play(acked(10, "0.01") + "+0 quiet")
+    sock.send(tcp.data(2 * MSS, 10 * MSS))
+    tcp.play(segment(11) + segment(12, flags="P."))
+    tcp.play(segment(12, "0.202", "P."))
+    tcp.play(acked(12, "0.1", "1-1") + "+0 quiet")  # of the repeat of 1
+    assert windows(sock)[1] == 5
+    sock.send(tcp.data(MSS, 12 * MSS))
+    tcp.play(segment(13, flags="P."))
+    tcp.play(acked(13, "0.1") + "+0 quiet")
+    assert windows(sock)[1] == 2
+
+
+@pytest.mark.requirement("RFC8985-S7.4.2-1")
+@pytest.mark.host(tcp_ecn=1)
+def test_while_the_window_is_cut_for_a_mark_it_is_not_cut_for_a_probe(tcp: Tcp) -> None:
+    sock = tcp.established(sack=True, ecn=True, wscale=7)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100 * MSS)
+    sock.send(tcp.data(10 * MSS))
+    for number in range(1, 11):
+        tcp.play(segment(number, flags="[ect0] " + ("P." if number == 10 else ". ")))
+    tcp.play(segment(10, "0.202", "P."))
+    tcp.play(f"+0.1 < E. 1:1(0) ack {at(11)}\n+0 quiet")
+    before = windows(sock)[1]
+    sock.send(tcp.data(2 * MSS, 10 * MSS))
+    tcp.play(segment(11, flags="[ect0] W. ") + segment(12, flags="[ect0] P."))
+    tcp.play(acked(11, "0.1") + "+0 quiet")
+    assert windows(sock)[1] == before

@@ -402,3 +402,14 @@ class TestRack(RackMachine.TestCase):
     """RACK on runs finds what it would find by looking at each octet."""
 
     settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+def test_at_a_timeout_the_head_is_lost_however_late_it_was_sent() -> None:
+    board = Scoreboard()
+    board.mss, board.srtt_us, board.min_rtt_us = MSS, SRTT, MIN_RTT
+    board.sent(1, 13, 100)
+    Rack().on_timeout(board, 100)
+    assert (board.lost_bytes, board.lost) == (MSS, MSS)
+    head = board.head()
+    assert head is not None
+    assert (head.start, head.end, head.lost) == (1, 1 + MSS, True)
