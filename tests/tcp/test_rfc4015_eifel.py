@@ -261,10 +261,14 @@ def test_a_probe_has_to_be_reported_as_well(tcp: Tcp) -> None:
 
 
 def test_it_is_taken_back_once(tcp: Tcp) -> None:
+    """1 was lost, 11 was only late, and that is told twice."""
     s = Sender(tcp, 10, ts=False)
     s.play(s.acked(0, "0.1", "2-4") + s.segment(1))
-    s.play(s.acked(10, "0.01"))
-    s.play(s.acked(10, "0.09", "1-1") + s.acked(10, "0", "1-1") + "+0 quiet")
+    s.play(s.acked(10, "0.1") + "+0 quiet")
+    s.send(5)
+    s.play(s.acked(10, "0.1", "12-14") + s.segment(11))
+    s.play(s.acked(15, "0.01"))
+    s.play(s.acked(15, "0.09", "11-11") + s.acked(15, "0", "11-11") + "+0 quiet")
     assert tcp.host.counters.spurious_recoveries == 1
 
 

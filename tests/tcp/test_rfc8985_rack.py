@@ -239,6 +239,14 @@ def test_a_dsack_of_what_was_never_repeated_widens_nothing(tcp: Tcp) -> None:
 
 
 @pytest.mark.requirement("RFC8985-S6.2-5")
+def test_a_dsack_of_what_was_never_sent_widens_nothing(tcp: Tcp) -> None:
+    sender = Sender(tcp)
+    lose_one(sender, "0.025")
+    sender.play(acked(2, "0", "20-20 20-20") + "+0 quiet")
+    lose_one(sender, "0.025")
+
+
+@pytest.mark.requirement("RFC8985-S6.2-5")
 def test_a_dsack_from_more_than_a_window_ago_widens_nothing(tcp: Tcp) -> None:
     sender = Sender(tcp, win=4 * MSS)
     sender.send(2)
@@ -272,9 +280,12 @@ def test_a_window_cut_for_a_mark_is_no_recovery(tcp: Tcp) -> None:
     send(8, 3)
     tcp.play(f"+0.1 < E. 1:1(0) ack {at(4)}\n" + acked(10) + "+0 quiet")
     assert sock.tcp_info().tcpi_ca_state == 2
-    for first in range(11, 43, 2):
+    send(1, 11)
+    tcp.play(acked(11, "0.1") + "+0 quiet")
+    assert sock.tcp_info().tcpi_ca_state == 0
+    for first in range(12, 44, 2):
         lose(first, "0.05")
-    lose(43, "0.025")
+    lose(44, "0.025")
 
 
 def needless_repeat(sender: Sender, window: str = "0.025") -> None:
