@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from tests.kit import craft
-from tests.kit.compare import differences
+from tests.kit.compare import Difference, differences
 from tests.kit.decode import (
     CHECKSUM_COMPLETE,
     CHECKSUM_VALID,
@@ -207,11 +207,14 @@ class Driver:
             raise Mismatch(f"sent {early:.6f} s too early: {self._show(packet)}")
         if isinstance(line.what, TcpSpec):
             self._bind(flow, packet, line.what)
-        found = differences(line, packet, flow, self.usual)
+        found = self._differences(line, packet, flow)
         if found:
             raise Mismatch(f"sent instead: {self._show(packet)}", found)
         self._queue.popleft()
         self._claimed(packet, flow)
+
+    def _differences(self, line: Line, packet: Packet, flow: Flow) -> list[Difference]:
+        return differences(line, packet, flow, self.usual)
 
     def _bind(self, flow: Flow, packet: Packet, spec: TcpSpec) -> None:
         """A flow whose ports are open takes those of the first segment that is meant for it."""

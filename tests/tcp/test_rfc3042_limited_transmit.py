@@ -116,7 +116,7 @@ def test_under_sack_a_duplicate_ack_without_news_releases_nothing(tcp: Tcp, news
         {sent(14601, 16061, push=False)}
         +0 < . 1:1(0) ack 1 <nop,nop,sack {blocks[1]}>
         {sent(16061, 17521, push=False) if news else ""}
-        +0.02 quiet
+        +0.01 quiet
         """
     )
 
