@@ -138,10 +138,6 @@ class CongestionControl:
     def on_restart(self, idle_us: int, rto_us: int, initial_cwnd: int) -> None:
         """Sending starts again after more than one RTO without (RFC 5681 §4.1)."""
 
-    def on_app_limited(self, used: int, initial_cwnd: int) -> None:
-        """For more than an RTO the window was not used in full, but up to `used` bytes of it
-        (RFC 2861 §3, as Linux; RFC 7661 has another rule for the same)."""
-
     def on_mss(self, mss: int) -> None:
         """The effective send MSS changed (path MTU). One segment always fits (RFC 5681 §3.1)."""
         self.mss = mss

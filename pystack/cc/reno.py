@@ -71,13 +71,6 @@ class Reno(CongestionControl):
         self.cwnd = self.mss
         self.bytes_acked = 0
 
-    def on_app_limited(self, used: int, initial_cwnd: int) -> None:
-        used = max(used, initial_cwnd)
-        cwnd = self.cwnd
-        if used < cwnd:  # RFC 2861 §3: half way to what was used, and back to it in slow start
-            self.ssthresh = max(self.ssthresh, (cwnd >> 1) + (cwnd >> 2))
-            self.cwnd = (cwnd + used) >> 1
-
     def on_restart(self, idle_us: int, rto_us: int, initial_cwnd: int) -> None:
         # RFC 5681 §4.1 allows min(IW, cwnd) at once; Linux halves per idle RTO (RFC 2861)
         cwnd = self.cwnd

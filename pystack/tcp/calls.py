@@ -8,7 +8,7 @@ transmit. The caller marks the connection dirty afterwards.
 from __future__ import annotations
 
 from pystack.cc.base import CongestionControl
-from pystack.tcp import delayed_ack, options, timers
+from pystack.tcp import delayed_ack, delivery, options, timers
 from pystack.tcp.ack import has_room
 from pystack.tcp.states import (
     CLOSE_WAIT,
@@ -62,6 +62,8 @@ def send(
         tcb.want_write = True
     if not length:
         return 0
+    if sndbuf.end_seq - tcb.snd_nxt < tcb.eff_mss:
+        delivery.check_app_limited(tcb)
     sndbuf.append(data, length)
     whole = length == len(data)
     if not more or not whole:  # a short write is pushed, as the rest may never come (Linux)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pystack.cc.base import AckSample
 from pystack.tcp.scoreboard import Scoreboard
+from pystack.tcp.tcb import Tcb
 
 
 def take_sample(board: Scoreboard, sample: AckSample, now_us: int) -> None:
@@ -47,7 +48,10 @@ def take_sample(board: Scoreboard, sample: AckSample, now_us: int) -> None:
         sample.interval_us = interval_us
 
 
-def note_app_limited(board: Scoreboard, pipe: int) -> None:
-    """The application has nothing more to send though the window would take it: what is on its
-    way tells nothing of the network's rate."""
-    board.app_limited_until = board.delivered + pipe or 1
+def check_app_limited(tcb: Tcb) -> None:
+    """The application writes, and less than a segment waited to be sent. Unless the window was full
+    or losses were to be repaired, what goes up to here tells nothing of the network's rate."""
+    board = tcb.scoreboard
+    pipe = tcb.pipe
+    if pipe < tcb.cc.cwnd and not board.lost_bytes:
+        board.app_limited_until = board.delivered + pipe or 1

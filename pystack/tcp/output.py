@@ -1,7 +1,7 @@
 """The one exit: what leaves, in which order, and how much (RFC 9293 §3.7.4, §3.8).
 
-Writes `snd_nxt`, `snd_sml`, `last_sent_us`, `opened_us`, the counts of what left, `cwnd_…`
-and `last_challenge_us`. Everything else marks; `output` looks at the marks once per batch:
+Writes `snd_nxt`, `snd_sml`, `last_sent_us`, `opened_us`, the counts of what left and
+`last_challenge_us`. Everything else marks; `output` looks at the marks once per batch:
 RST, SYN, repeats of lost runs, new text and FIN, window probe, then an ACK if nothing carried
 it. It sends in runs of up to 64 KB that the device (or `wire.batch`) cuts by the MSS.
 """
@@ -12,7 +12,6 @@ from pystack.cc.base import FAST, LOSS
 from pystack.tcp import (
     accecn,
     delayed_ack,
-    delivery,
     ecn,
     emit,
     expiry,
@@ -23,6 +22,7 @@ from pystack.tcp import (
     spurious,
     timers,
     tlp,
+    validation,
 )
 from pystack.tcp.experiment import OPTIONS_MOST
 from pystack.tcp.options import MAX_RUN
@@ -270,6 +270,7 @@ def _resend_run(tcb: Tcb, tx: TxBatch, run: Run, length: int, mss: int, now_us: 
     tcb.bytes_retrans += text
     tcb.bytes_sent += text
     tcb.shared.counters.retrans_segs += segs
+    tcb.last_sent_us = now_us
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     tcb.last_sent_us = now_us
     tcb.scoreboard.resent(run, length, now_us, tcb.pipe)
@@ -318,7 +319,6 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if _goes_alone(tcb):
         run_most = mss
     full = True
-    held = False
     fin = tcb.fin_wanted
     while nxt < text_end:
         stop = text_end if sndbuf.eor is None else sndbuf.record_end_after(nxt)
@@ -353,14 +353,8 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         _sent(tcb, nxt, end, length, mss, now_us)
         nxt = end
         if tcb.release_us > now_us and pacing.holds(tcb, now_us):
-            held = True
             break
-    _note_limit(tcb, nxt, nxt < text_end and cwnd_end < wnd_end and cwnd_end - nxt < mss, held)
-    _validate_cwnd(tcb, now_us)
-    if text_end - nxt < mss and cwnd_end > nxt and not tcb.scoreboard.lost_bytes:
-        delivery.note_app_limited(tcb.scoreboard, tcb.pipe)
-    if held:
-        return True
+    validation.note_use(tcb, cwnd_end - nxt < mss)
     if full and fin and nxt == text_end and nxt < wnd_end:
         full = emit.segment(tcb, tx, nxt, 0, FIN, mss, now_us)
         if full:
@@ -388,34 +382,6 @@ def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
     if tcb.cork or tcb.push_seq < text_end:
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)
-
-
-def _note_limit(tcb: Tcb, nxt: int, limited: bool, held: bool) -> None:
-    """Whether cwnd is what bounds the flight. Where pacing holds the rest back it is so if it was
-    within the last window (Linux: tcp_cwnd_validate), as each ACK makes room that is used later."""
-    if limited:
-        tcb.cwnd_limited_seq = nxt
-    elif held and tcb.cwnd_limited:
-        limited = tcb.snd_una < tcb.cwnd_limited_seq
-    tcb.cwnd_limited = limited
-
-
-def _validate_cwnd(tcb: Tcb, now_us: int) -> None:
-    """Whether the window was used in full of late (RFC 2861 §3, Linux: tcp_cwnd_validate)."""
-    cc = tcb.cc
-    pipe = tcb.pipe
-    if tcb.cwnd_limited or (cc.cwnd < cc.ssthresh and 2 * pipe > cc.cwnd):
-        tcb.cwnd_used = 0
-        tcb.cwnd_full_us = now_us
-        return
-    if pipe > tcb.cwnd_used:
-        tcb.cwnd_used = pipe
-    if now_us - tcb.cwnd_full_us >= tcb.rto_us and not tcb.recovery:
-        config = tcb.config
-        if config.tcp_slow_start_after_idle and tcb.cwnd_full_us:
-            cc.on_app_limited(tcb.cwnd_used, tcb.initial_window.in_bytes(tcb.eff_mss, config))
-        tcb.cwnd_used = 0
-        tcb.cwnd_full_us = now_us
 
 
 def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> None:
