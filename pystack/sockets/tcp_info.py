@@ -201,7 +201,8 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_rcv_mss=tcb.rcv_mss,
         tcpi_unacked=segments(tcb.flight),
         tcpi_sacked=segments(board.sacked_bytes + tcb.dup_bytes),  # without SACK: duplicate ACKs
-        tcpi_lost=segments(board.lost_bytes),
+        # as Linux, what was repeated since counts still (and once more in tcpi_retrans)
+        tcpi_lost=segments(board.lost_bytes + board.repeated_bytes - board.doubled_bytes),
         tcpi_retrans=segments(board.repeated_bytes),
         tcpi_last_data_sent=ms_since(tcb.last_sent_us),
         tcpi_last_data_recv=ms_since(tcb.last_data_us),

@@ -69,18 +69,37 @@ class NewReno(LossDetection):
 
 
 class Rfc6675(LossDetection):
-    """RFC 6675: lost is what has three separate blocks, or more than two segments, above it."""
+    """RFC 6675: lost is what has three separate blocks, or more than two segments, above it; the
+    head also after three duplicate ACKs, however small what they report."""
 
-
-    __slots__ = ("_judged", "_rescued")
+    __slots__ = ("_dup_acks", "_head_seq", "_judged", "_rescued")
 
     def __init__(self) -> None:
         super().__init__()
+        self._dup_acks = 0  # DupAcks of §5: they brought news by SACK
+        self._head_seq = 0
         self._judged = 0  # up to here everything was looked at
         self._rescued = False
 
+    def on_ack(self, board: Scoreboard, now_us: int) -> None:
+        """Count the duplicate ACKs outside of recovery (§5, before step 1)."""
+        head = board.head()
+        if head is None:
+            return
+        if head.start != self._head_seq:
+            self._head_seq = head.start
+            self._dup_acks = 0
+        if board.newly_sacked:
+            self._dup_acks += 1
+
     def detect(self, board: Scoreboard, now_us: int) -> None:
-        """IsLost of §4. The bound only moves up, so no number is looked at twice."""
+        """IsLost of §4, and step 1 of §5. The bound only moves up, so no number is looked at twice
+        in one recovery."""
+        if not board.in_recovery:
+            self._judged = 0
+            self._rescued = False
+            if board.newly_sacked and self._dup_acks >= self.dup_thresh:
+                board.mark_first_lost(board.mss)
         if not board.sacked_bytes:
             return
         below = board.delivered_from_top((self.dup_thresh - 1) * board.mss, self.dup_thresh)
@@ -90,12 +109,15 @@ class Rfc6675(LossDetection):
 
     def extra(self, board: Scoreboard) -> Run | None:
         """NextSeg of §4: rule 3, a hole below the highest block that was not judged lost; rule 4,
-        once in a recovery, the end of what is out."""
+        once in a recovery, the end of what is out, unless it was repeated already."""
         if board.sacked_bytes:
-            run = board.first_unrepeated(board.fack)
+            run = board.first_unrepeated(self._judged, board.fack)
             if run is not None:
                 return run
         if self._rescued:
+            return None
+        run = board.tail()
+        if run is None or run.copies:
             return None
         self._rescued = True
         return board.cut_tail(board.mss)

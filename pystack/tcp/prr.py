@@ -28,10 +28,7 @@ def end(tcb: Tcb) -> None:
 
 
 def on_ack(tcb: Tcb, delivered: int, safe: bool) -> None:
-    """`delivered` bytes were newly so (§6.2); `safe`: SND.UNA has moved and nothing more is lost.
-
-    Also after losses were found by time, with nothing delivered.
-    """
+    """`delivered` bytes were newly so (§6.2); `safe`: SND.UNA has moved and nothing more is lost."""
     ssthresh = tcb.cc.ssthresh
     pipe = tcb.pipe
     mss = tcb.eff_mss
@@ -47,6 +44,15 @@ def on_ack(tcb: Tcb, delivered: int, safe: bool) -> None:
     if not tcb.prr_out:
         allow = max(allow, mss)  # the first repeat is never held back
     tcb.prr_allow = max(allow, 0)
+
+
+def on_lost(tcb: Tcb, length: int) -> None:
+    """So many bytes were found lost without an ACK. What the last ACK has let into the network
+    stays (cwnd of §6.2), and that much of it is free."""
+    if tcb.prr_out:
+        tcb.prr_allow += length
+    else:
+        on_ack(tcb, 0, False)
 
 
 def on_sent(tcb: Tcb, length: int) -> None:

@@ -16,13 +16,14 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.cc.base import CWR, FAST, LOSS, OPEN
-from pystack.tcp import delivery, ecn, options, pacing, prr, spurious, timers, tlp
+from pystack.tcp import delivery, ecn, options, pacing, prr, spurious, timers, tlp, validation
 from pystack.tcp.tcb import RETRANSMIT_NOW, Tcb
 from pystack.wire.segment import Segment
 from pystack.wire.seq import unwrap
 
 _GROWS: Final = (OPEN, LOSS)
 _SOONEST_US: Final = 1000
+_IN_RECOVERY: Final = (FAST, LOSS)
 
 
 # -- what SACK blocks say --------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def _note_facts(tcb: Tcb) -> None:
     board.mss = tcb.eff_mss
     board.srtt_us = tcb.srtt_us
     board.min_rtt_us = tcb.min_rtt_us
-    board.in_recovery = tcb.recovery == FAST or tcb.recovery == LOSS
+    board.in_recovery = tcb.recovery in _IN_RECOVERY
 
 
 def _tell(
@@ -130,10 +131,7 @@ def _tell(
     sample.srtt_us = tcb.srtt_us
     sample.recovery = recovery
     delivery.take_sample(board, sample, now_us)
-    # Linux: in slow start, more than half of the window in use is use enough
-    sample.cwnd_limited = (
-        before == LOSS or tcb.cwnd_limited or (cc.cwnd < cc.ssthresh and 2 * flight > cc.cwnd)
-    )
+    sample.cwnd_limited = before == LOSS or validation.is_used(tcb)
     rate = sample.delivery_rate
     if rate and (not sample.app_limited or rate >= tcb.delivery_rate):
         tcb.delivery_rate = rate
@@ -151,6 +149,7 @@ def _look_for_losses(tcb: Tcb, flight: int, lost_before: int, now_us: int) -> No
     """Let the detector judge; a loss begins recovery."""
     board = tcb.scoreboard
     loss = tcb.loss
+    board.in_recovery = tcb.recovery in _IN_RECOVERY  # this ACK may have ended it
     loss.detect(board, now_us)
     at_us = loss.look_at_us
     if at_us or tcb.rack_at_us:
@@ -388,9 +387,10 @@ def on_rack_timer(tcb: Tcb, now_us: int) -> None:
     board.begin_ack()
     _note_facts(tcb)
     lost_before = board.lost
+    pipe = tcb.pipe
     _look_for_losses(tcb, tcb.snd_nxt - tcb.snd_una, lost_before, now_us)
     if tcb.prr_on:
-        prr.on_ack(tcb, 0, False)
+        prr.on_lost(tcb, pipe - tcb.pipe)
 
 
 def on_rto(tcb: Tcb, now_us: int) -> None:

@@ -23,13 +23,14 @@ _LEAST_MSS: Final = 48
 
 
 class Run:
-    """Numbers [start, end) last sent at `sent_us`; `copies` retransmissions so far.
+    """Numbers [start, end) last sent at `sent_us`; `copies` retransmissions so far. `doubled`: the
+    copy before the last one was not judged lost, so two of them are on their way.
 
     `delivered`, `delivered_us`, `first_sent_us`, `app_limited`, `tx_in_flight` and `lost_before`
     are the state of delivery when it was sent (see `delivery`).
     """
 
-    __slots__ = ("start", "end", "sent_us", "copies", "lost", "sacked", "delivered",
+    __slots__ = ("start", "end", "sent_us", "copies", "doubled", "lost", "sacked", "delivered",
                  "delivered_us", "first_sent_us", "app_limited", "tx_in_flight",
                  "lost_before")  # fmt: skip
 
@@ -38,6 +39,7 @@ class Run:
         self.end = end
         self.sent_us = sent_us
         self.copies = copies
+        self.doubled = False
         self.lost = False
         self.sacked = False
         self.delivered = 0
@@ -50,6 +52,7 @@ class Run:
     def split_off(self, start: int) -> Run:
         """Cut at `start`; what lies behind is returned as a run of its own."""
         tail = Run(start, self.end, self.sent_us, self.copies)
+        tail.doubled = self.doubled
         tail.lost = self.lost
         tail.sacked = self.sacked
         tail.delivered = self.delivered
@@ -64,7 +67,8 @@ class Run:
 
 class Scoreboard:
     """All runs in order of number. `lost_bytes` are judged lost and not resent since,
-    `sacked_bytes` delivered beyond a hole; `delivered` and `lost` are totals of the connection.
+    `sacked_bytes` delivered beyond a hole, `doubled_bytes` on their way twice; `delivered` and
+    `lost` are totals of the connection.
 
     The facts for who judges losses: `mss`, `srtt_us`, `min_rtt_us`, `in_recovery` (set by
     `recovery` before it asks), `fack` (the highest number delivered so far), `reordering_seen`,
@@ -74,12 +78,13 @@ class Scoreboard:
 
     __slots__ = (
         "_runs", "_starts", "_first", "_lost_starts", "sendings", "lost_bytes", "sacked_bytes",
-        "repeated_bytes", "fack", "reordering_seen",
+        "repeated_bytes", "doubled_bytes", "fack", "reordering_seen",
         # totals and marks of delivery
         "delivered", "delivered_us", "first_sent_us", "app_limited_until", "lost",
         # what the present ACK tells
-        "newly_delivered", "newest", "newest_end", "newest_once", "newest_once_end", "rtt_us",
-        "sack_rtt_us", "repeat_acked", "first_copy_end", "repeat_lost_us", "echoed_us",
+        "newly_delivered", "newly_sacked", "newest", "newest_end", "newest_once",
+        "newest_once_end", "rtt_us", "sack_rtt_us", "repeat_acked", "first_copy_end",
+        "repeat_lost_us", "echoed_us",
         # facts
         "mss", "srtt_us", "min_rtt_us", "in_recovery", "text_end",
     )  # fmt: skip
@@ -93,6 +98,7 @@ class Scoreboard:
         self.lost_bytes = 0
         self.sacked_bytes = 0
         self.repeated_bytes = 0  # on their way, and sent more than once
+        self.doubled_bytes = 0
         self.fack = 0
         self.reordering_seen = False
         self.delivered = 0
@@ -101,6 +107,7 @@ class Scoreboard:
         self.app_limited_until = 0
         self.lost = 0
         self.newly_delivered = 0
+        self.newly_sacked = 0
         self.newest: Run | None = None
         self.newest_end = 0
         self.newest_once: Run | None = None  # if `newest` is a repeat: the newest that is none
@@ -163,8 +170,12 @@ class Scoreboard:
             run.lost = False
             self.lost_bytes -= length
             self.repeated_bytes += length
-        elif not run.copies:
-            self.repeated_bytes += length
+        else:
+            if not run.copies:
+                self.repeated_bytes += length
+            if not run.doubled:
+                run.doubled = True
+                self.doubled_bytes += length
         run.copies += 1
         run.sent_us = now_us
         self._stamp(run, now_us, pipe)
@@ -173,7 +184,7 @@ class Scoreboard:
             before = self._runs[index - 1]
             if (
                 before.sent_us == now_us and before.copies == run.copies and not before.lost
-                and not before.sacked
+                and not before.sacked and before.doubled == run.doubled
             ):  # fmt: skip
                 before.end = end
                 self._delete(index, index + 1)
@@ -182,6 +193,7 @@ class Scoreboard:
     def begin_ack(self) -> None:
         """The next calls of `acked` and `sacked` belong to one ACK."""
         self.newly_delivered = 0
+        self.newly_sacked = 0
         self.newest = None
         self.newest_once = None
         self.rtt_us = -1
@@ -223,6 +235,8 @@ class Scoreboard:
                         heappush(self._lost_starts, ack)
                 elif run.copies:
                     self.repeated_bytes -= end - start
+                    if run.doubled:
+                        self.doubled_bytes -= end - start
             if not whole:
                 run.start = ack
                 self._starts[first] = ack
@@ -303,6 +317,7 @@ class Scoreboard:
     def _mark_sacked(self, run: Run, now_us: int) -> None:
         length = run.end - run.start
         self._deliver(run, run.start, run.end)
+        self.newly_sacked += length
         if not run.copies:
             self.sack_rtt_us = now_us - run.sent_us
         if run.lost:
@@ -310,8 +325,15 @@ class Scoreboard:
             self.lost_bytes -= length
         elif run.copies:
             self.repeated_bytes -= length
+            self._single(run)
         run.sacked = True
         self.sacked_bytes += length
+
+    def _single(self, run: Run) -> None:
+        """At most one copy of a run is on its way from now on."""
+        if run.doubled:
+            run.doubled = False
+            self.doubled_bytes -= run.end - run.start
 
     def _deliver(self, run: Run, start: int, end: int) -> None:
         """Numbers [start, end) of `run` are delivered, for the first time."""
@@ -364,6 +386,7 @@ class Scoreboard:
         self.lost += length
         if run.copies:
             self.repeated_bytes -= length
+            self._single(run)
             if run.sent_us > self.repeat_lost_us:
                 self.repeat_lost_us = run.sent_us
         heappush(self._lost_starts, run.start)
@@ -417,8 +440,8 @@ class Scoreboard:
         return False
 
     def mark_lost_below(self, seq: int, floor: int = 0) -> int:
-        """Judge lost all numbers in [floor, seq) that are neither delivered nor repeated; the
-        bytes that are newly so. A run across `seq` is cut there."""
+        """Judge lost the first copies of all numbers in [floor, seq) that were not delivered; the
+        bytes that are newly so. Repeats are not judged. A run across `seq` is cut there."""
         runs = self._runs
         index = max(bisect_right(self._starts, floor, self._first) - 1, self._first)
         newly = 0
@@ -426,10 +449,14 @@ class Scoreboard:
             run = runs[index]
             if run.start >= seq:
                 break
-            if not run.lost and not run.sacked and not run.copies and run.end > floor:
-                if run.end > seq:
-                    self._insert(index + 1, run.split_off(seq))
-                newly += self.mark_lost(run)
+            if not run.lost and not run.sacked and run.end > floor:
+                if run.copies:
+                    if run.end <= seq:
+                        self._single(run)
+                else:
+                    if run.end > seq:
+                        self._insert(index + 1, run.split_off(seq))
+                    newly += self.mark_lost(run)
             index += 1
         return newly
 
@@ -445,16 +472,20 @@ class Scoreboard:
         self.sacked_bytes = 0
 
     def unmark_lost(self) -> None:
-        """What was judged lost was not, and is on its way (undo)."""
+        """What was judged lost was not, and is on its way, with its repeat (undo)."""
         self.lost_bytes = 0
         self._lost_starts.clear()
         out = []
         for index in range(self._first, len(self._runs)):
             run = self._runs[index]
+            length = run.end - run.start
             if run.lost:
                 run.lost = False
                 if run.copies:
-                    self.repeated_bytes += run.end - run.start
+                    self.repeated_bytes += length
+            elif run.copies and not run.sacked and not run.doubled:
+                run.doubled = True
+                self.doubled_bytes += length
             if not run.sacked:
                 out.append((run.sent_us, run.start, run.end))
         out.sort()
@@ -524,9 +555,10 @@ class Scoreboard:
         if count:
             self._delete(index, index + count)
 
-    def first_unrepeated(self, below: int) -> Run | None:
-        """The first run below a number that was neither delivered, nor repeated, nor is lost."""
-        for index in range(self._first, len(self._runs)):
+    def first_unrepeated(self, floor: int, below: int) -> Run | None:
+        """The first run in [floor, below) that was neither delivered, nor repeated, nor is lost."""
+        index = max(bisect_right(self._starts, floor, self._first) - 1, self._first)
+        for index in range(index, len(self._runs)):
             run = self._runs[index]
             if run.start >= below:
                 return None
@@ -558,6 +590,7 @@ class Scoreboard:
         self.lost_bytes = 0
         self.sacked_bytes = 0
         self.repeated_bytes = 0
+        self.doubled_bytes = 0
 
     # -- the list --------------------------------------------------------------------------------
     def _index(self, seq: int) -> int:

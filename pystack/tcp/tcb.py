@@ -80,8 +80,9 @@ class Tcb:
         # output: snd_nxt and what has left
         "snd_nxt", "snd_sml", "last_sent_us", "opened_us",
         "segs_out", "data_segs_out", "bytes_sent",
-        "bytes_retrans", "total_retrans", "cwnd_limited", "cwnd_limited_seq", "cwnd_used",
-        "cwnd_full_us", "last_challenge_us", "sndbuf",
+        "bytes_retrans", "total_retrans", "last_challenge_us", "sndbuf",
+        # validation
+        "cwnd_limited", "cwnd_most", "cwnd_seq",
         # the receive side. timestamps: ts_recent ts_recent_us. segment_arrives: the next three
         "irs", "ts_recent", "ts_recent_us", "segs_in", "last_seg_us", "rcv_tos",
         # receive: rcv_nxt and text
@@ -199,9 +200,8 @@ class Tcb:
         self.bytes_retrans = 0
         self.total_retrans = 0
         self.cwnd_limited = False
-        self.cwnd_limited_seq = 0  # SND.NXT when it was so last
-        self.cwnd_used = 0  # the most that was in flight since `cwnd_full_us`
-        self.cwnd_full_us = 0  # when the window was last used in full
+        self.cwnd_most = 0  # outstanding, before SND.UNA comes to `cwnd_seq`
+        self.cwnd_seq = 0
         self.last_challenge_us = 0
         self.sndbuf = SendBuffer(config.tcp_wmem[1], shared.memory)
 
@@ -337,4 +337,5 @@ class Tcb:
         board = self.scoreboard
         return (
             self.snd_nxt - self.snd_una - board.lost_bytes - board.sacked_bytes - self.dup_bytes
-        )
+            + board.doubled_bytes
+        )  # fmt: skip
