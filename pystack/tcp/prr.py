@@ -28,7 +28,8 @@ def end(tcb: Tcb) -> None:
 
 
 def on_ack(tcb: Tcb, delivered: int, safe: bool) -> None:
-    """`delivered` bytes were newly so (§6.2); `safe`: SND.UNA has moved and nothing more is lost."""
+    """`delivered` bytes were newly so (§6.2); `safe`: SND.UNA has moved and nothing more was
+    lost."""
     ssthresh = tcb.cc.ssthresh
     pipe = tcb.pipe
     mss = tcb.eff_mss

@@ -185,10 +185,12 @@ def _enter(tcb: Tcb, flight: int, now_us: int) -> None:
 
 
 def _flight_to_cut(tcb: Tcb, flight: int) -> int:
-    """FlightSize of RFC 5681 (4): without what limited transmit has sent (RFC 3042 §2), and as it
-    was when the window was last used in full, as several ACKs may be taken before more is sent."""
+    """FlightSize of RFC 5681 (4): without what limited transmit has sent (RFC 3042 §2), and with
+    what the window would have taken, as several ACKs may be taken before more is sent."""
     cwnd = max(tcb.cc.cwnd, tcb.eff_mss)
-    return cwnd if tcb.cwnd_limited else min(flight, cwnd)
+    if tcb.cwnd_limited and tcb.sndbuf.end_seq > tcb.snd_nxt:
+        return cwnd
+    return min(flight, cwnd)
 
 
 def _cut(tcb: Tcb, flight: int, now_us: int) -> None:

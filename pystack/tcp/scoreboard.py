@@ -557,8 +557,8 @@ class Scoreboard:
 
     def first_unrepeated(self, floor: int, below: int) -> Run | None:
         """The first run in [floor, below) that was neither delivered, nor repeated, nor is lost."""
-        index = max(bisect_right(self._starts, floor, self._first) - 1, self._first)
-        for index in range(index, len(self._runs)):
+        first = max(bisect_right(self._starts, floor, self._first) - 1, self._first)
+        for index in range(first, len(self._runs)):
             run = self._runs[index]
             if run.start >= below:
                 return None

@@ -46,7 +46,7 @@ STATES = ("", "ESTABLISHED", "SYN_SENT", "SYN_RECEIVED", "FIN_WAIT_1", "FIN_WAIT
 
 
 # struct tcp_info of <linux/tcp.h>: 8 octets, 24 words, then these
-INFO_WORDS = (
+INFO_WORDS = (  # noqa: SIM905
     "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent "
     "last_data_recv last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss "
     "reordering rcv_rtt rcv_space total_retrans"
@@ -130,9 +130,10 @@ class KernelHost:
         if name in ALIKE and value == ALIKE[name]:
             return
         if name == "tcp_initial_cwnd":
-            for family, net in ((4, "192.0.2.0/24"), (6, "2001:db8::/64")):
-                command = f"ip -{family} route replace {net} dev kit0 metric {256 * (family // 6)} initcwnd {value}"
-                subprocess.run(command.split(), check=True)
+            for net, metric in (("192.0.2.0/24", 0), ("2001:db8::/64", 256)):
+                family = 6 if ":" in net else 4
+                route = f"{net} dev kit0 metric {metric} initcwnd {value}"
+                subprocess.run(["ip", f"-{family}", "route", "replace", *route.split()], check=True)
             return
         text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         path = Path("/proc/sys/net/ipv4") / name
