@@ -237,14 +237,6 @@ class Anything:
     def _idle(self, a: int, b: int, c: int) -> None:
         self.now_us += a * a * 100 + b * 10_000 * (c % 8)
 
-    def _little(self, a: int, b: int, c: int) -> None:
-        """For more than an RTO only `a`/256 of the window was used."""
-        cwnd = self.cc.cwnd
-        if self.state == OPEN:
-            self.cc.on_app_limited(cwnd * a >> 8, _IW_SEGS * self.cc.mss)
-            assert self.cc.cwnd <= cwnd
-            self._look()
-
     def _mss(self, a: int, b: int, c: int) -> None:
         if self.flight:
             return
