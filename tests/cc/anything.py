@@ -23,7 +23,6 @@ VERBS: Final = (
     "undo",
     "idle",
     "mss",
-    "little",
 )
 Step = tuple[int, int, int, int]  # a verb's number and three numbers from 0 to 255
 Look = tuple[int, int, int]  # cwnd, ssthresh, pacing rate
