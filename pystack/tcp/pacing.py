@@ -16,6 +16,7 @@ from pystack.tcp.part import Part
 from pystack.tcp.tcb import UNLIMITED, Tcb
 
 CREDIT_US: Final = 1000
+_FREE_SEGS: Final = 10
 _MAX_RUN: Final = 65535
 _RUN_SHIFT: Final = 10  # Linux's sk_pacing_shift: about a millisecond's worth
 
@@ -65,11 +66,11 @@ def update(tcb: Tcb) -> None:
 
 def paced_rate(tcb: Tcb) -> int:
     """Bytes/s at which it has to leave; 0 when it may leave at once."""
-    if tcb.cc.pacing_rate or tcb.config.tcp_pacing or tcb.max_pacing_rate != UNLIMITED:
-        return tcb.pacing_rate or (
-            tcb.max_pacing_rate if tcb.max_pacing_rate != UNLIMITED else 0
-        )
-    return 0
+    most = tcb.max_pacing_rate
+    rate = tcb.pacing_rate
+    if most != UNLIMITED:
+        return rate if 0 < rate < most else most
+    return rate if tcb.cc.pacing_rate or tcb.config.tcp_pacing else 0
 
 
 def holds(tcb: Tcb, now_us: int) -> bool:
@@ -81,15 +82,15 @@ def holds(tcb: Tcb, now_us: int) -> bool:
 
 
 def on_sent(tcb: Tcb, length: int, now_us: int) -> None:
-    """So many bytes of text have left."""
+    """So many bytes of text have left. The first ten segments of all go at once (Linux)."""
     rate = paced_rate(tcb)
-    if rate:
+    if rate and tcb.data_segs_out >= _FREE_SEGS:
         tcb.release_us = tcb.pacing.release_us(tcb.release_us, length, rate, now_us)
 
 
 def run_bytes(tcb: Tcb, mss: int) -> int:
     """The longest run that may leave now."""
-    rate = tcb.pacing_rate
+    rate = paced_rate(tcb) or tcb.pacing_rate
     if not rate:
         return _MAX_RUN
     return max(tcb.pacing.run_bytes(rate, mss, tcb.min_rtt_us, tcb.config), mss)
