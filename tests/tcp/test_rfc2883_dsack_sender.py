@@ -56,20 +56,6 @@ def test_a_full_duplicate(tcp: Tcp) -> None:
 
 
 @pytest.mark.requirement("RFC2883-S5-1")
-def test_a_full_duplicate_and_a_hole(tcp: Tcp) -> None:
-    """§4.1, example 2: two ACKs and 4000-4499 were lost, 3000-3499 was repeated for nothing; then
-    the hole is found by its own."""
-    sock = up_to(tcp, 3000)
-    write(tcp, sock, 3000, 5000)
-    tcp.play("+0.3 > . 3000:3500(500) ack 1\n+0.09 quiet")
-    tcp.play("+0 < . 1:1(0) ack 4000 <nop,nop,sack 3000:3500 4500:5000>")
-    assert told(sock) == 1
-    tcp.play("+0.025 > . 4000:4500(500) ack 1")
-    assert sock.tcp_info().tcpi_sacked == 1
-    assert sock.tcp_info().tcpi_snd_ssthresh >= 2
-
-
-@pytest.mark.requirement("RFC2883-S5-1")
 def test_a_full_duplicate_beyond_the_hole(tcp: Tcp) -> None:
     """§4.1, example 3: the network has made 5000-5499 two. Its block lies in the second one."""
     sock = up_to(tcp, 3000)
