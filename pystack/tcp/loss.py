@@ -122,13 +122,6 @@ class Rfc6675(LossDetection):
         self._rescued = True
         return board.cut_tail(board.mss)
 
-    def on_recovered(self, board: Scoreboard) -> None:
-        self._judged = 0
-        self._rescued = False
-
-    def on_undone(self, board: Scoreboard) -> None:
-        self.on_recovered(board)
-
     def on_timeout(self, board: Scoreboard, now_us: int) -> None:
         super().on_timeout(board, now_us)
         self._rescued = False
