@@ -98,7 +98,7 @@ class Rfc6675(LossDetection):
         if not board.in_recovery:
             self._judged = 0
             self._rescued = False
-            if board.newly_sacked and self._dup_acks >= self.dup_thresh:
+            if self._dup_acks >= self.dup_thresh:
                 board.mark_first_lost(board.mss)
         if not board.sacked_bytes:
             return
@@ -121,7 +121,3 @@ class Rfc6675(LossDetection):
             return None
         self._rescued = True
         return board.cut_tail(board.mss)
-
-    def on_timeout(self, board: Scoreboard, now_us: int) -> None:
-        super().on_timeout(board, now_us)
-        self._rescued = False

@@ -51,7 +51,7 @@ def take_sack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> bool:
         blocks.sort()
     for left, right in blocks:
         if una < right and left < right <= snd_nxt:
-            board.sacked(max(left, una), right, now_us)
+            board.sacked(left, right, now_us)
     return duplicate
 
 

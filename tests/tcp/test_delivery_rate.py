@@ -26,6 +26,7 @@ class Rate(NamedTuple):
     rtt: int
     prior: int  # delivered when the newest data of the ACK was sent
     pipe: int  # segments in flight then
+    lost: int = 0  # lost by then
 
 
 class Watched(Reno):
@@ -38,7 +39,7 @@ class Watched(Reno):
         self.told.append(
             Rate(
                 sample.delivery_rate, sample.interval_us, sample.app_limited, sample.rtt_us,
-                sample.prior_delivered, sample.tx_in_flight // self.mss,
+                sample.prior_delivered, sample.tx_in_flight // self.mss, sample.prior_lost,
             )
         )  # fmt: skip
 
@@ -125,6 +126,38 @@ def test_acks_that_come_closer_than_the_data_was_sent_show_no_higher_rate(
     assert told[-1] == Rate(per_second(2, 150), 150_000, True, 90_000, 1 + MSS, 1)
 
 
+def test_data_that_was_sent_closer_than_the_acks_come_shows_no_higher_rate(
+    tcp: Tcp, told: list[Rate]
+) -> None:
+    """1 and 2 leave 30 ms apart; the second has been on its way for 100 ms, the interval began with
+    the first."""
+    sock = opened(tcp)
+    write(tcp, sock, 1, 1)
+    tcp.play(sent(1, at(2)) + "+0.03 quiet")
+    write(tcp, sock, 2, 2)
+    tcp.play(sent(at(2), at(3)) + acked(1, wait="0.07") + acked(2, wait="0.03") + "+0 quiet")
+    assert told[-1] == Rate(per_second(2, 130), 130_000, True, 100_000, 1, 1)
+
+
+def test_the_time_it_took_to_send_begins_with_what_was_delivered_last(
+    tcp: Tcp, told: list[Rate]
+) -> None:
+    """1 to 4 leave at 0, 50, 110 and 160 ms. When 4 leaves, 2 is the last that was delivered."""
+    sock = opened(tcp)
+    write(tcp, sock, 1, 1)
+    tcp.play(sent(1, at(2)) + "+0.05 quiet")
+    write(tcp, sock, 2, 2)
+    tcp.play(sent(at(2), at(3)) + acked(1, wait="0.05") + "+0.01 quiet")
+    write(tcp, sock, 3, 3)
+    tcp.play(sent(at(3), at(4)) + acked(2, wait="0.04") + "+0.01 quiet")
+    write(tcp, sock, 4, 4)
+    tcp.play(sent(at(4), at(5)) + acked(3, wait="0.05") + acked(4, wait="0.05") + "+0 quiet")
+    assert told[-2:] == [
+        Rate(per_second(2, 110), 110_000, True, 100_000, 1 + MSS, 1),
+        Rate(per_second(2, 110), 110_000, True, 100_000, 1 + 2 * MSS, 1),
+    ]
+
+
 def test_what_sack_reports_is_delivered_once(tcp: Tcp, told: list[Rate]) -> None:
     sock = opened(tcp)
     write(tcp, sock, 1, 10)
@@ -147,7 +180,7 @@ def test_a_repeat_counts_from_when_it_left_again(tcp: Tcp, told: list[Rate]) -> 
     write(tcp, sock, 1, 10)
     tcp.play(sent(1, at(11)) + "+0.1 quiet\n" + acked(0, (2, 10)) + segments(1))
     tcp.play(acked(10, wait="0.11") + "+0 quiet")
-    assert told[-1] == Rate(per_second(1, 110) , 110_000, False, -1, 1 + 9 * MSS, 0)
+    assert told[-1] == Rate(per_second(1, 110), 110_000, False, -1, 1 + 9 * MSS, 0, MSS)
 
 
 def test_no_rate_is_higher_than_a_round_trip_allows(tcp: Tcp, told: list[Rate]) -> None:
@@ -218,6 +251,19 @@ def test_what_is_written_when_the_window_is_no_longer_full_is_marked(
     write(tcp, sock, 11, 12)
     tcp.play(sent(at(11), at(13)) + acked(10) + "+0 quiet\n" + acked(12, wait="0.1") + "+0 quiet")
     assert [each.app_limited for each in told] == [True, True, True]
+
+
+def test_what_is_written_while_losses_are_to_be_repeated_is_not_marked(
+    tcp: Tcp, told: list[Rate]
+) -> None:
+    """1 to 6 are lost of ten; five repeats may leave."""
+    sock = opened(tcp)
+    write(tcp, sock, 1, 10)
+    tcp.play(sent(1, at(11)) + "+0.1 quiet\n" + acked(0, (7, 9)) + segments(1, 2) + "+0 quiet")
+    write(tcp, sock, 11, 11)
+    tcp.play(acked(0, (7, 10)) + segments(3) + acked(3, (7, 10), wait="0.1"))
+    tcp.take()
+    assert [each.app_limited for each in told] == [True, True, False]
 
 
 def test_small_writes_that_wait_for_a_segment_are_marked_too(tcp: Tcp, told: list[Rate]) -> None:

@@ -79,7 +79,8 @@ def test_after_a_pause_a_millisecond_is_made_up_for_and_no_more(tcp: Tcp) -> Non
 
 def test_a_lower_bound_holds_from_now_on(tcp: Tcp) -> None:
     sock = bounded(tcp)
-    tcp.play(run(1, 10) + paced(11, 12, "0.019") + "+0.01 quiet")
+    tcp.play(run(1, 10) + paced(11, 12, "0.019") + acked(1, wait="0.005") + "+0.005 quiet")
+    assert sock.tcp_info().tcpi_pacing_rate == RATE
     sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, RATE // 2)
     tcp.play(paced(13, 14, "0.01") + paced(15, 18, "0.04"))  # what has left is paid for already
 
@@ -135,6 +136,19 @@ def test_in_congestion_avoidance_it_is_a_fifth_faster_than_the_window_needs(tcp:
     sock.send(tcp.data(20 * MSS, 10 * MSS))
     tcp.play(run(11, 12) + run(13, 14, wait="0.032333") + run(15, 15, wait="0.033333"))
     tcp.quiet(0.03)
+
+
+@pytest.mark.host(tcp_pacing=1, tcp_initial_cwnd=10, tcp_frto=0)
+def test_from_half_of_ssthresh_on_it_is_the_slower_one(tcp: Tcp) -> None:
+    """After a timeout ssthresh is five: two is less than half of it, four is more."""
+    sock = tcp.established(wscale=7, sack=True)
+    sock.send(tcp.data(10 * MSS))
+    tcp.play(run(1, 9) + sent(at(10), at(11)) + segments(1, wait="0.3"))
+    tcp.play(acked(1, wait="0.1") + segments(2, 3))
+    assert sock.tcp_info().tcpi_pacing_rate == 2 * MSS * 20
+    tcp.play(acked(3, wait="0.1"))
+    tcp.take()
+    assert sock.tcp_info().tcpi_pacing_rate == 4 * MSS * 12
 
 
 @pytest.mark.host(tcp_pacing=1, tcp_initial_cwnd=10, tcp_pacing_ss_ratio=400)

@@ -48,6 +48,17 @@ def test_what_the_receiver_has_let_go_of_is_sent_again(tcp: Tcp, detector: str) 
 
 
 @pytest.mark.requirement("RFC2018-S8-1", "RFC2018-S5-1")
+def test_what_has_just_left_is_sent_again_as_well(tcp: Tcp) -> None:
+    """As Linux: who knows what the receiver keeps."""
+    sock = out(tcp)
+    tcp.play(acked(0, (2, 10)) + segments(1) + acked(1, wait="0.1") + "+0.01 quiet")
+    sock.send(tcp.data(MSS, 10 * MSS))
+    tcp.play(sent(at(11), at(12)) + segments(2, wait="0.04"))
+    info = sock.tcp_info()
+    assert (info.tcpi_sacked, info.tcpi_lost, info.tcpi_retrans) == (0, 10, 1)
+
+
+@pytest.mark.requirement("RFC2018-S8-1", "RFC2018-S5-1")
 def test_it_is_not_waited_for_a_recovery(tcp: Tcp) -> None:
     """3 had been reported and nothing was lost yet."""
     sock = out(tcp, 4)

@@ -129,6 +129,20 @@ def test_a_report_of_what_was_never_sent_does_not_count(tcp: Tcp, edges: str) ->
 
 
 @pytest.mark.requirement("RFC2883-S5-1")
+def test_such_a_report_makes_nobody_wait_longer(tcp: Tcp) -> None:
+    """For what is late RACK waits 25 ms, and more when repeats are found needless."""
+    sock = up_to(tcp, 3000)
+    write(tcp, sock, 3000, 6000)
+    tcp.play(
+        """
+        +0.1   < . 1:1(0) ack 3000 <nop,nop,sack 7000:7500 6500:8000>
+        +0     < . 1:1(0) ack 3000 <nop,nop,sack 3500:4000>
+        +0.025 > . 3000:3500(500) ack 1
+        """
+    )
+
+
+@pytest.mark.requirement("RFC2883-S5-1")
 def test_a_fast_retransmit_that_reordering_has_caused_is_taken_back(tcp: Tcp) -> None:
     """§5.2: 3000-3499 was late, and not lost."""
     sock = up_to(tcp, 3000)

@@ -301,6 +301,31 @@ def test_each_idle_timeout_halves_the_window_down_to_the_initial_one(
 
 
 @pytest.mark.host(tcp_slow_start_after_idle=0)
+def test_a_repeat_ends_an_idle_time_as_well(tcp: Tcp) -> None:
+    """Eight are out, the first is lost. 350 ms after they left, but 250 ms after the repeat, which
+    is less than an RTO, the window of four is still what it was."""
+    sock = tcp.established(wscale=7, sack=True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
+    una = 1
+    for count in (2, 4, 8):
+        sock.send(tcp.data(count * MSS, una - 1))
+        tcp.play(sent(una, una + count * MSS) + "+0.1 quiet")
+        una += count * MSS
+        if count < 8:
+            tcp.play(f"+0 < . 1:1(0) ack {una}\n+0 quiet")
+    una -= 8 * MSS
+    tcp.play(
+        f"""
+        +0   < . 1:1(0) ack {una} <nop,nop,sack {una + MSS}:{una + 8 * MSS}>
+        +0   > . {una}:{una + MSS}(1460) ack 1
+        +0.1 < . 1:1(0) ack {una + 8 * MSS}
+        +0.15 quiet
+        """
+    )
+    sock.send(tcp.data(4 * MSS, una + 8 * MSS - 1))
+    tcp.play(sent(una + 8 * MSS, una + 12 * MSS))
+
+
 def test_the_restart_after_an_idle_time_can_be_switched_off(tcp: Tcp) -> None:
     sock = much_to_send(tcp, 10 + 20)
     assert list(flights(tcp, 1, 2)) == [10, 20, 0]

@@ -109,6 +109,15 @@ def test_acks_without_news_are_none(tcp: Tcp, line: str) -> None:
 
 
 @pytest.mark.requirement("RFC6675-S2-1")
+def test_reports_of_duplicates_alone_are_none(tcp: Tcp) -> None:
+    small_out(tcp)
+    for _ in range(3):
+        tcp.play(small_acked(2, (1, 1)) + "+0 quiet")
+    tcp.play(small_acked(2, (4, 4)) + "+0 quiet\n" + small_acked(2, (4, 5)) + "+0 quiet")
+    tcp.play(small_acked(2, (4, 6)) + small(3) + "+0 > P. 601:1001(400) ack 1")
+
+
+@pytest.mark.requirement("RFC6675-S2-1")
 def test_what_moves_snd_una_begins_the_count_anew(tcp: Tcp) -> None:
     """§5: a cumulative acknowledgment sets DupAcks to zero, but counts as one if it has news."""
     small_out(tcp)
@@ -272,6 +281,23 @@ def test_nothing_is_sent_beyond_the_peers_window(tcp: Tcp) -> None:
     tcp.play(acked(0, (2, 9)) + segments(10))  # rule 4 in place of rule 2
     tcp.play(acked(9, wait="0.05") + run(11, 13))  # 10 twice: the window of 5 is full
     assert pipe(sock) == 5
+
+
+@pytest.mark.requirement("RFC6675-S4-4")
+def test_an_end_beyond_a_window_that_has_shrunk_is_not_repeated(tcp: Tcp) -> None:
+    sock = tcp.established(sack=True, win=10 * MSS)
+    sock.send(tcp.data(10 * MSS))
+    tcp.play(sent(1, at(11)) + "+0.1 quiet\n")
+    line = acked(0, (2, 9)).replace("ack 1 ", f"ack 1 win {9 * MSS} ")
+    tcp.play(line + segments(1) + "+0.05 quiet")
+
+
+@pytest.mark.requirement("RFC6675-S5-1")
+def test_what_limited_transmit_has_sent_is_not_halved_though_nothing_else_waits(tcp: Tcp) -> None:
+    sock = out(tcp, more=2)
+    tcp.play(acked(0, (2, 2)) + segments(11) + acked(0, (2, 3)) + sent(at(12), at(13)))
+    tcp.play(acked(0, (2, 4)) + segments(1))
+    assert windows(sock) == (5, 5)
 
 
 # -- §5 and §5.1: one reduction --------------------------------------------------------------------

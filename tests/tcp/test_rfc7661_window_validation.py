@@ -85,6 +85,17 @@ def test_a_window_that_was_full_counts_so_until_all_of_it_is_acknowledged(tcp: T
     assert cwnd(sock) == 6
 
 
+def test_what_is_out_is_counted_at_its_most(tcp: Tcp) -> None:
+    """Three and three segments make six, so that slow start goes on up to twelve."""
+    sock = tcp.established(wscale=7)
+    out(tcp, sock, 1, 3)
+    out(tcp, sock, 4, 6)
+    tcp.quiet(0.1)
+    for number in range(1, 7):
+        tcp.play(acked(number) + "+0 quiet")
+    assert cwnd(sock) == 12
+
+
 # -- what stays --------------------------------------------------------------------------------
 
 
@@ -97,6 +108,17 @@ def test_a_window_of_which_little_is_used_stays_while_acks_come(tcp: Tcp) -> Non
         out(tcp, sock, number, number + 1)
         tcp.play(acked(number + 1, wait="0.1") + "+0 quiet")
         assert cwnd(sock) == 20
+
+
+def test_a_loss_in_a_batch_of_acks_cuts_what_the_window_would_have_taken(tcp: Tcp) -> None:
+    """Ten are out and more waits; four are acknowledged, and before more can leave a loss is
+    reported. The window is fourteen then, not six."""
+    sock = tcp.established(wscale=7, sack=True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
+    write(tcp, sock, 1, 40)
+    tcp.play(run(1, 10) + acked(4, wait="0.1") + acked(4, (6, 8)).replace("+0", "&"))
+    tcp.take()
+    assert sock.tcp_info().tcpi_snd_ssthresh == 7
 
 
 def test_a_loss_in_a_window_that_was_not_used_cuts_what_was_out(tcp: Tcp) -> None:

@@ -213,6 +213,101 @@ def test_the_first_repeat_goes_though_the_flight_is_as_large_as_ssthresh(tcp: Tc
     walk(tcp, sock, [(0, [(2, 10)], [1], 11), (0, [(2, 11)], [], 10)], 0)
 
 
+@pytest.mark.requirement("RFC9937-S6.1-1")
+def test_a_second_recovery_begins_from_nothing(tcp: Tcp) -> None:
+    """After the one of twenty and a round trip of ten."""
+    sock = out(tcp)
+    walk(tcp, sock, [
+        (0, [(2, 5)], [1, 21], 17),  # 4/2: 15 in flight
+        (0, [(2, 9)], [22, 23], 15),
+        (0, [(2, 13)], [24, 25], 13),
+        (0, [(2, 17)], [26], 10),  # 9 in flight, of 10
+        (0, [(2, 20)], [27, 28, 29], 10),
+    ], 0)  # fmt: skip
+    walk(tcp, sock, [
+        (20, [], [30], 10),
+        (29, [], [31, 32, 33, 34, 35, 36, 37, 38, 39], 10),
+    ])  # fmt: skip
+    walk(tcp, sock, [
+        (30, [], [40, 41], 11),
+        (30, [(32, 32)], [42], 11),
+        (30, [(32, 33)], [43], 11),
+        (30, [(32, 34)], [31], 10),  # RecoverFS = 13 - 3 + 1 = 11, ssthresh 5.5
+        (30, [(32, 35)], [], 9),  # 2/2 - 1
+        (30, [(32, 36)], [], 8),
+        (30, [(32, 37)], [44], 8),  # 4/2 - 1
+        (30, [(32, 38)], [], 7),
+        (30, [(32, 39)], [45], 7),
+    ])  # fmt: skip
+
+
+@pytest.mark.host(tcp_initial_cwnd=19)
+@pytest.mark.requirement("RFC9937-S6.2-1")
+def test_what_may_leave_is_rounded_up_to_octets(tcp: Tcp) -> None:
+    """Segments of 1459 octets. Of 19, 27 721 octets, half is 13 860: of 5836 delivered it takes
+    2917.9, and two are 2918."""
+    sock = tcp.established(wscale=7, sack=True, mss=1459)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 120 * MSS)
+    sock.send(tcp.data(40 * 1459))
+    edge = [1 + 1459 * number for number in range(41)]
+    tcp.play(sent(1, edge[19], 1459, push=False) + "+0.1 quiet\n")
+    tcp.play(
+        f"""
+        +0 < . 1:1(0) ack 1 <nop,nop,sack {edge[1]}:{edge[3]}>
+        {sent(edge[19], edge[21], 1459, push=False)}
+        +0 < . 1:1(0) ack 1 <nop,nop,sack {edge[1]}:{edge[5]}>
+        {sent(1, edge[1], 1459, push=False)}
+        +0 < . 1:1(0) ack 1 <nop,nop,sack {edge[1]}:{edge[7]}>
+        {sent(edge[21], edge[22], 1459, push=False)}
+        """
+    )
+
+
+# -- marks and second losses -----------------------------------------------------------------------
+
+
+@pytest.mark.requirement("RFC9937-S6.2-3")
+@pytest.mark.host(tcp_ecn=1)
+def test_a_mark_lets_one_segment_out_at_first_and_then_in_proportion(tcp: Tcp) -> None:
+    """RFC 8511: ssthresh is 16 of 20 (Linux: 10). A loss found meanwhile does not cut once more."""
+    sock = tcp.established(wscale=7, sack=True, ecn=True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 120 * MSS)
+    sock.send(tcp.data(80 * MSS))
+
+    def leaves(*numbers: int, flags: str = ".") -> str:
+        lines = (f"+0 > [ect0] {flags} {at(n)}:{at(n + 1)}(1460) ack 1\n" for n in numbers)
+        return "".join(lines)
+
+    tcp.play(leaves(*range(1, 21)) + "+0.1 quiet\n")
+    tcp.play("+0 < .E 1:1(0) ack 1461\n" + leaves(21, flags="W."))  # 16/20 - 0
+    assert windows(sock) == (16, 16)
+    for last, leaving in ((2, []), (3, [22]), (4, [23]), (5, [24]), (6, [])):
+        tcp.play(acked(last, wait="0.001") + (leaves(*leaving) if leaving else "+0 quiet"))
+    # 13 of 16 in flight
+    tcp.play(acked(6, (8, 11), wait="0.001") + segments(7) + leaves(25, 26))
+    assert (windows(sock), sock.tcp_info().tcpi_ca_state) == ((16, 16), 3)
+
+
+@pytest.mark.requirement("RFC9937-S6.1-1")
+def test_the_loss_of_a_repeat_begins_anew_with_half_of_the_window(tcp: Tcp) -> None:
+    """RFC 5681 §4.3. 21 left right behind the repeat of 1, and is reported before it. (Linux goes
+    on as it was.)"""
+    sock = out(tcp)
+    walk(tcp, sock, [
+        (0, [(2, 5)], [1, 21], 17),
+        (0, [(2, 9)], [22, 23], 15),
+        (0, [(2, 20)], [24, 25, 26, 27, 28, 29], 10),
+    ], 0)  # fmt: skip
+    assert windows(sock)[1] == 10
+    walk(tcp, sock, [
+        (0, [(2, 21)], [1], 9),  # RecoverFS = 29 - 20 + 1 = 10, ssthresh 5; 8 in flight
+        (0, [(2, 22)], [], 8),  # 2/2 - 1
+        (0, [(2, 23)], [], 7),
+        (0, [(2, 24)], [30], 7),  # 4/2 - 1
+    ])  # fmt: skip
+    assert windows(sock) == (5, 5)
+
+
 # -- rebuilding ------------------------------------------------------------------------------------
 
 
