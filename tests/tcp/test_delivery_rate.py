@@ -25,7 +25,7 @@ class Rate(NamedTuple):
     app_limited: bool
     rtt: int
     prior: int  # delivered when the newest data of the ACK was sent
-    pipe: int  # segments in flight then
+    pipe: int  # segments in flight then, with all that left at once
     lost: int = 0  # lost by then
 
 
@@ -80,7 +80,7 @@ def test_the_first_flight(tcp: Tcp, told: list[Rate]) -> None:
     for number in range(1, 11):
         tcp.play(acked(number, wait="0.001") + "+0 quiet")
         took = 99 + number
-        expected = Rate(per_second(number, took), took * 1000, True, took * 1000, 1, 0)
+        expected = Rate(per_second(number, took), took * 1000, True, took * 1000, 1, 10)
         assert told[-1] == expected
     info = sock.tcp_info()
     assert info.tcpi_delivered == 11
@@ -101,13 +101,13 @@ def test_what_was_delivered_before_the_data_left_does_not_count(
     del told[:]
     tcp.play(acked(11, wait="0.004"))
     tcp.take()
-    assert told[-1] == Rate(per_second(10, 100), 100_000, False, 100_000, 1 + MSS, 9)
+    assert told[-1] == Rate(per_second(10, 100), 100_000, False, 100_000, 1 + MSS, 11)
     tcp.play(acked(12))
     tcp.take()
-    assert told[-1] == Rate(per_second(11, 100), 100_000, False, 100_000, 1 + MSS, 9)
+    assert told[-1] == Rate(per_second(11, 100), 100_000, False, 100_000, 1 + MSS, 11)
     tcp.play(acked(14, wait="0.004"))
     tcp.take()
-    assert told[-1] == Rate(per_second(12, 104), 104_000, False, 100_000, 1 + 2 * MSS, 10)
+    assert told[-1] == Rate(per_second(12, 104), 104_000, False, 100_000, 1 + 2 * MSS, 12)
     info = sock.tcp_info()
     assert (info.tcpi_delivery_rate, info.tcpi_delivery_rate_app_limited) == (told[-1].rate, 0)
 
@@ -123,7 +123,7 @@ def test_acks_that_come_closer_than_the_data_was_sent_show_no_higher_rate(
     tcp.play(sent(at(2), at(3)) + acked(1, wait="0.01") + "+0.05 quiet")
     write(tcp, sock, 3, 3)
     tcp.play(sent(at(3), at(4)) + acked(3, wait="0.09") + "+0 quiet")
-    assert told[-1] == Rate(per_second(2, 150), 150_000, True, 90_000, 1 + MSS, 1)
+    assert told[-1] == Rate(per_second(2, 150), 150_000, True, 90_000, 1 + MSS, 2)
 
 
 def test_data_that_was_sent_closer_than_the_acks_come_shows_no_higher_rate(
@@ -136,7 +136,7 @@ def test_data_that_was_sent_closer_than_the_acks_come_shows_no_higher_rate(
     tcp.play(sent(1, at(2)) + "+0.03 quiet")
     write(tcp, sock, 2, 2)
     tcp.play(sent(at(2), at(3)) + acked(1, wait="0.07") + acked(2, wait="0.03") + "+0 quiet")
-    assert told[-1] == Rate(per_second(2, 130), 130_000, True, 100_000, 1, 1)
+    assert told[-1] == Rate(per_second(2, 130), 130_000, True, 100_000, 1, 2)
 
 
 def test_the_time_it_took_to_send_begins_with_what_was_delivered_last(
@@ -153,8 +153,8 @@ def test_the_time_it_took_to_send_begins_with_what_was_delivered_last(
     write(tcp, sock, 4, 4)
     tcp.play(sent(at(4), at(5)) + acked(3, wait="0.05") + acked(4, wait="0.05") + "+0 quiet")
     assert told[-2:] == [
-        Rate(per_second(2, 110), 110_000, True, 100_000, 1 + MSS, 1),
-        Rate(per_second(2, 110), 110_000, True, 100_000, 1 + 2 * MSS, 1),
+        Rate(per_second(2, 110), 110_000, True, 100_000, 1 + MSS, 2),
+        Rate(per_second(2, 110), 110_000, True, 100_000, 1 + 2 * MSS, 2),
     ]
 
 
@@ -180,7 +180,7 @@ def test_a_repeat_counts_from_when_it_left_again(tcp: Tcp, told: list[Rate]) -> 
     write(tcp, sock, 1, 10)
     tcp.play(sent(1, at(11)) + "+0.1 quiet\n" + acked(0, (2, 10)) + segments(1))
     tcp.play(acked(10, wait="0.11") + "+0 quiet")
-    assert told[-1] == Rate(per_second(1, 110), 110_000, False, -1, 1 + 9 * MSS, 0, MSS)
+    assert told[-1] == Rate(per_second(1, 110), 110_000, False, -1, 1 + 9 * MSS, 1, MSS)
 
 
 def test_no_rate_is_higher_than_a_round_trip_allows(tcp: Tcp, told: list[Rate]) -> None:
@@ -204,7 +204,7 @@ def test_after_an_idle_time_the_interval_begins_anew(tcp: Tcp, told: list[Rate])
     tcp.play(sent(1, at(11)) + acked(10, wait="0.1") + "+5 quiet")
     write(tcp, sock, 11, 12)
     tcp.play(sent(at(11), at(13)) + acked(12, wait="0.1") + "+0 quiet")
-    assert told[-1] == Rate(per_second(2, 100), 100_000, True, 100_000, 1 + 10 * MSS, 0)
+    assert told[-1] == Rate(per_second(2, 100), 100_000, True, 100_000, 1 + 10 * MSS, 2)
     info = sock.tcp_info()  # the highest one is told while all are limited by the application
     assert (info.tcpi_delivery_rate, info.tcpi_delivery_rate_app_limited) == (
         per_second(10, 100), 1,
@@ -259,9 +259,9 @@ def test_what_is_written_while_losses_are_to_be_repeated_is_not_marked(
     """1 to 6 are lost of ten; five repeats may leave."""
     sock = opened(tcp)
     write(tcp, sock, 1, 10)
-    tcp.play(sent(1, at(11)) + "+0.1 quiet\n" + acked(0, (7, 9)) + segments(1, 2) + "+0 quiet")
+    tcp.play(sent(1, at(11)) + "+0.1 quiet\n" + acked(0, (7, 9)) + segments(1, 2, 3) + "+0 quiet")
     write(tcp, sock, 11, 11)
-    tcp.play(acked(0, (7, 10)) + segments(3) + acked(3, (7, 10), wait="0.1"))
+    tcp.play(acked(0, (7, 10)) + segments(4) + acked(4, (7, 10), wait="0.1"))
     tcp.take()
     assert [each.app_limited for each in told] == [True, True, False]
 

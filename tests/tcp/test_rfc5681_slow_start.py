@@ -300,7 +300,7 @@ def test_each_idle_timeout_halves_the_window_down_to_the_initial_one(
     assert burst == max(10, grown >> halvings) * MSS
 
 
-@pytest.mark.host(tcp_slow_start_after_idle=0)
+@pytest.mark.host(tcp_initial_cwnd=2)
 def test_a_repeat_ends_an_idle_time_as_well(tcp: Tcp) -> None:
     """Eight are out, the first is lost. 350 ms after they left, but 250 ms after the repeat, which
     is less than an RTO, the window of four is still what it was."""
@@ -326,6 +326,7 @@ def test_a_repeat_ends_an_idle_time_as_well(tcp: Tcp) -> None:
     tcp.play(sent(una + 8 * MSS, una + 12 * MSS))
 
 
+@pytest.mark.host(tcp_slow_start_after_idle=0)
 def test_the_restart_after_an_idle_time_can_be_switched_off(tcp: Tcp) -> None:
     sock = much_to_send(tcp, 10 + 20)
     assert list(flights(tcp, 1, 2)) == [10, 20, 0]
