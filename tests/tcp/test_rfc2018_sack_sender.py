@@ -137,8 +137,9 @@ def test_a_segment_of_which_a_part_is_reported_is_cut_there(tcp: Tcp) -> None:
         {segments(1)}
         +0   > . {at(2)}:{at(2) + 400}(400) ack 1
         +0.1 < . 1:1(0) ack {at(9) + 100}
-        +0   quiet
+        +0   > .  {at(9) + 100}:{at(10) + 100}(1460) ack 1
+        +0   > P. {at(10) + 100}:{at(11)}(1360) ack 1
         """
-    )
-    assert sock.tcp_info().tcpi_lost == 0
+    )  # what was sent before the repeats, and is still missing, is lost (RFC 8985)
+    assert sock.tcp_info().tcpi_lost == sock.tcp_info().tcpi_retrans == 2
     tcp.play(acked(10))

@@ -302,7 +302,7 @@ class Machine(RuleBasedStateMachine):
     @rule(below=st.integers(0, 40))
     def the_first_that_was_sent_once(self, below: int) -> None:
         below += self.model.una
-        found = self.board.first_unrepeated(below)
+        found = self.board.first_unrepeated(0, below)
         expected = [
             number for number, octet in self.model.octets.items()
             if number < below and octet.out and not octet.copies

@@ -325,7 +325,7 @@ def test_a_run_is_one_segment_at_the_least(tcp: Tcp) -> None:
     tcp.play(
         """
         +0       > .  1461:2921(1460) ack 1
-        +0.00046 > P. 2921:4381(1460) ack 1
+        +0       > P. 2921:4381(1460) ack 1
         """
     )
 
