@@ -52,7 +52,7 @@ def plans(draw: st.DrawFn) -> Plan:
     length = draw(st.sampled_from((0, 1, 1460, 20_000, 120_000)))
     ending = draw(st.sampled_from(("", "", "close", "abort", "shutdown")))
     sizes = tuple(draw(st.lists(st.sampled_from((1, 100, 1448, 9_000, 65_536)), min_size=1)))
-    if length > 20_000 and max(sizes) < 1448:
+    if length >= 20_000 and max(sizes) < 1448:
         sizes += (9_000,)  # a hundred thousand events of single octets tell nothing more
     return Plan(
         text=TEXT[:length],
