@@ -77,8 +77,8 @@ class Scoreboard:
     """
 
     __slots__ = (
-        "_runs", "_starts", "_first", "_lost_starts", "sendings", "lost_bytes", "sacked_bytes",
-        "repeated_bytes", "doubled_bytes", "fack", "reordering_seen",
+        "_runs", "_starts", "_first", "_lost_starts", "_last_us", "_last_end", "sendings",
+        "lost_bytes", "sacked_bytes", "repeated_bytes", "doubled_bytes", "fack", "reordering_seen",
         # totals and marks of delivery
         "delivered", "delivered_us", "first_sent_us", "app_limited_until", "lost",
         # what the present ACK tells
@@ -94,6 +94,8 @@ class Scoreboard:
         self._starts: list[int] = []
         self._first = 0  # index of the first run still held
         self._lost_starts: list[int] = []  # heap: where lost runs begin or began
+        self._last_us = 0  # when the last sending was, and where it ended
+        self._last_end = 0
         self.sendings = Sendings()
         self.lost_bytes = 0
         self.sacked_bytes = 0
@@ -128,6 +130,10 @@ class Scoreboard:
     def sent(self, start: int, end: int, now_us: int, copies: int = 0, pipe: int = 0) -> None:
         """New numbers [start, end) left at `now_us`, with so many repeats already; `pipe` was in
         the network before."""
+        if now_us < self._last_us:
+            now_us = self._last_us
+        self._last_us = now_us
+        self._last_end = end
         runs = self._runs
         if runs:
             last = runs[-1]
@@ -158,9 +164,14 @@ class Scoreboard:
         run.lost_before = self.lost
 
     def resent(self, run: Run, length: int, now_us: int, pipe: int = 0) -> None:
-        """The first `length` numbers of `run` left again at `now_us`."""
+        """The first `length` numbers of `run` left again at `now_us`. What left before in the same
+        µs must not seem to have left later for its higher numbers: the repeat is dated later."""
         index = self._index(run.start)
         end = run.start + length
+        if now_us <= self._last_us:
+            now_us = self._last_us + (run.start < self._last_end)
+        self._last_us = now_us
+        self._last_end = end
         if run.end > end:
             tail = run.split_off(end)
             self._insert(index + 1, tail)

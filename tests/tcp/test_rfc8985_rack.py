@@ -327,6 +327,21 @@ def test_a_lost_repeat_is_found_by_what_left_after_it(tcp: Tcp) -> None:
 
 
 @pytest.mark.requirement("RFC8985-S6.2-2")
+def test_a_repeat_is_not_lost_by_what_left_before_it_in_the_same_microsecond(tcp: Tcp) -> None:
+    """Higher numbers are taken to have left later only within one go."""
+    sender = Sender(tcp)
+    sender.send(10, more=20)
+    sender.play(acked(0, "0.1", "2-2") + segment(11))
+    sender.play(acked(0, "0", "2-3") + segment(12))
+    sender.play(acked(0, "0", "2-4") + segment(1))
+    for wait, last in ((0.05, 10), (0.05, 11), (0, 12)):
+        sender.play(acked(0, str(wait), f"2-{last}"))
+        tcp.run(0)
+    assert windows(sender.sock)[1] == 5
+    assert sender.sock.tcp_info().tcpi_total_retrans == 1
+
+
+@pytest.mark.requirement("RFC8985-S6.2-2")
 @pytest.mark.host(tcp_early_retrans=0)
 def test_a_repeat_lost_after_a_timeout_cuts_the_window_as_well(tcp: Tcp) -> None:
     sender = Sender(tcp)

@@ -39,6 +39,7 @@ class Model:
         self.octets: dict[int, Octet] = {}
         self.fack = 0
         self.delivered = self.lost = 0
+        self.last_us = self.last_end = 0
         self.reordering_seen = False
         self.begin_ack()
 
@@ -55,12 +56,22 @@ class Model:
         if not octet.copies and number < self.fack:
             self.reordering_seen = True
 
+    def dated(self, start: int, length: int, now_us: int) -> int:
+        """A time by which, with the number, it comes behind all that was sent before."""
+        now_us = max(now_us, self.last_us)
+        if now_us == self.last_us and start < self.last_end:
+            now_us += 1
+        self.last_us, self.last_end = now_us, start + length
+        return now_us
+
     def sent(self, length: int, now_us: int) -> None:
+        now_us = self.dated(self.nxt, length, now_us)
         for number in range(self.nxt, self.nxt + length):
             self.octets[number] = Octet(now_us)
         self.nxt += length
 
     def resent(self, start: int, length: int, now_us: int) -> None:
+        now_us = self.dated(start, length, now_us)
         for number in range(start, start + length):
             octet = self.octets[number]
             octet.lost = False
@@ -142,11 +153,8 @@ class Machine(RuleBasedStateMachine):
         self.model.sent(length, self.now_us)
 
     def repeat(self, run: Run, start: int, length: int) -> None:
-        """At a time of its own, as equal times are taken for one go in order of number."""
-        self.now_us += 1
         self.board.resent(run, length, self.now_us)
         self.model.resent(start, length, self.now_us)
-        self.now_us += 1
 
     @precondition(lambda self: self.board.lost_bytes)
     @rule(most=st.integers(1, 9))
