@@ -9,7 +9,9 @@ algorithm that wants to lead by itself says so by `uses_prr = False`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
+
+from pystack.compiling import mypyc_attr
 
 INFINITE_SSTHRESH: Final = 0x7FFF_FFFF
 
@@ -77,6 +79,7 @@ class AckSample:
         self.recovery = OPEN
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CongestionControl:
     """Base of all algorithms. Subclasses override what they need; open to users' classes.
 
@@ -86,11 +89,11 @@ class CongestionControl:
     each change of the mark at once (RFC 8257 §3.2).
     """
 
-    name = "base"
-    uses_prr = True
-    wants_ecn = False
-    scalable = False
-    ect = ECT_0
+    name: ClassVar[str] = "base"
+    uses_prr: ClassVar[bool] = True
+    wants_ecn: ClassVar[bool] = False
+    scalable: ClassVar[bool] = False
+    ect: ClassVar[int] = ECT_0
 
     __slots__ = ("mss", "cwnd", "ssthresh", "pacing_rate", "seed", "paced")
 

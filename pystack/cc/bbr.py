@@ -10,7 +10,7 @@ policer. Where Linux asks what its fq will have let out, the flight is taken as 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import AckSample
 from pystack.cc.bbr_model import (
@@ -26,6 +26,7 @@ from pystack.cc.bbr_model import (
     Model,
 )
 from pystack.cc.policer import Policer
+from pystack.compiling import mypyc_attr
 
 HIGH_GAIN: Final = UNIT * 2885 // 1000 + 1  # 2/ln 2: doubles the rate each round
 DRAIN_GAIN: Final = UNIT * 1000 // 2885
@@ -74,11 +75,12 @@ class MaxOfRounds:
             best[2] = new
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Bbr(Model):
     """Paces by a model of the path: bottleneck bandwidth and round-trip propagation time."""
 
-    name = "bbr"
-    startup_gain = HIGH_GAIN
+    name: ClassVar[str] = "bbr"
+    startup_gain: ClassVar[int] = HIGH_GAIN
 
     __slots__ = ("max_bw", "cycle", "cycle_from_us", "policer")
 

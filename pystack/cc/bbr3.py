@@ -12,7 +12,7 @@ conserved for a round as in version 1. Congestion marks are not used.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import FAST, AckSample
 from pystack.cc.bbr_model import (
@@ -27,6 +27,7 @@ from pystack.cc.bbr_model import (
     UNIT,
     Model,
 )
+from pystack.compiling import mypyc_attr
 
 # modes of PROBE_BW
 DOWN: Final = 3
@@ -64,11 +65,12 @@ ACKS_PROBE_STOPPING: Final = 4
 INFINITE: Final = 1 << 62
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Bbr3(Model):
     """Paces by a model of the path, and leaves room where the path drops."""
 
-    name = "bbr3"
-    startup_gain = PACING_GAINS[STARTUP]
+    name: ClassVar[str] = "bbr3"
+    startup_gain: ClassVar[int] = PACING_GAINS[STARTUP]
 
     __slots__ = (
         "max_bws", "full_bw_now",

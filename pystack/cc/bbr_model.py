@@ -6,9 +6,10 @@ bounds what is in flight. Gains are in 1/256, rates in bytes/s.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import FAST, LOSS, OPEN, AckSample, CongestionControl
+from pystack.compiling import mypyc_attr
 
 UNIT: Final = 256
 MIN_WINDOW_SEGS: Final = 4
@@ -32,11 +33,12 @@ DRAIN: Final = 1
 PROBE_RTT: Final = 2
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Model(CongestionControl):
     """Base of both. A version has `startup_gain`, and moves between modes in `on_sample`."""
 
-    uses_prr = False
-    startup_gain = UNIT
+    uses_prr: ClassVar[bool] = False
+    startup_gain: ClassVar[int] = UNIT
 
     __slots__ = (
         "mode", "pacing_gain", "cwnd_gain", "initial_cwnd",

@@ -9,10 +9,11 @@ mark the window keeps 0.85 of itself (RFC 8511 §3.1 for CUBIC), after a loss 0.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import INFINITE_SSTHRESH, AckSample
 from pystack.cc.reno import Reno
+from pystack.compiling import mypyc_attr
 
 # HyStart++ (RFC 9406 §4.3)
 MIN_RTT_THRESH_US: Final = 4_000
@@ -42,10 +43,11 @@ def cube_root(n: int) -> int:
         root = better
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Cubic(Reno):
     """Grows by the time since the last loss: fast, flat near the old maximum, then fast again."""
 
-    name = "cubic"
+    name: ClassVar[str] = "cubic"
 
     __slots__ = (
         "w_max", "cwnd_prior", "epoch_us", "k_us", "origin", "w_est", "w_est_part", "cwnd_part",

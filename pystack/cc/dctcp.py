@@ -6,23 +6,25 @@ Linux's tcp_dctcp.c. To a loss it answers as Reno (§3.5); with a peer without E
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import ECT_1, FAST, LOSS, AckSample
 from pystack.cc.reno import Reno
+from pystack.compiling import mypyc_attr
 
 ALPHA_BITS: Final = 10
 ALPHA_ONE: Final = 1 << ALPHA_BITS
 G_SHIFT: Final = 4  # g = 1/16 (RFC 8257 §4.2)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Dctcp(Reno):
     """cwnd × (1 − alpha / 2) at most once per window of data (RFC 8257 §3.3)."""
 
-    name = "dctcp"
-    wants_ecn = True
-    scalable = True
-    ect = ECT_1
+    name: ClassVar[str] = "dctcp"
+    wants_ecn: ClassVar[bool] = True
+    scalable: ClassVar[bool] = True
+    ect: ClassVar[int] = ECT_1
 
     __slots__ = ("alpha", "window_end", "cut_end", "window_bytes", "window_ce_bytes")
 

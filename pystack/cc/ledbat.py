@@ -12,10 +12,11 @@ two segments for two rounds, so that the base delay can be seen whoever else has
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import INFINITE_SSTHRESH, AckSample
 from pystack.cc.reno import Reno
+from pystack.compiling import mypyc_attr
 
 TARGET_US: Final = 60_000
 MOST_OF_GAIN: Final = 16  # 1/GAIN is at most this
@@ -33,10 +34,11 @@ _DOWN: Final = 2  # two segments
 _RAMP: Final = 3  # back to where it was
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Ledbat(Reno):
     """Less than best effort: gives way to whatever makes the queue grow."""
 
-    name = "ledbat++"
+    name: ClassVar[str] = "ledbat++"
 
     __slots__ = (
         "current", "current_next", "history", "history_from_us", "base_us",

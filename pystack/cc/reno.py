@@ -8,13 +8,17 @@ algorithms build on it, as Linux's do on `tcp_reno_…`.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pystack.cc.base import AckSample, CongestionControl
+from pystack.compiling import mypyc_attr
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Reno(CongestionControl):
     """RFC 5681 §3.1: cwnd doubles per round trip below ssthresh, then grows one MSS per round."""
 
-    name = "reno"
+    name: ClassVar[str] = "reno"
 
     __slots__ = ("bytes_acked",)
 

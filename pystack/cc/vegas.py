@@ -5,10 +5,11 @@ kept two to four segments above it. Without RTT samples, and after losses, it is
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import AckSample
 from pystack.cc.reno import Reno
+from pystack.compiling import mypyc_attr
 
 ALPHA_SEGS: Final = 2
 BETA_SEGS: Final = 4
@@ -16,10 +17,11 @@ GAMMA_SEGS: Final = 1  # above this in the queue, slow start ends
 _NO_RTT: Final = 1 << 62
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Vegas(Reno):
     """Congestion avoidance by delay."""
 
-    name = "vegas"
+    name: ClassVar[str] = "vegas"
 
     __slots__ = ("base_rtt_us", "round_min_rtt_us", "rtt_samples", "round_end")
 

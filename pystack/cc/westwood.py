@@ -7,18 +7,20 @@ Linux's tcp_westwood.c.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import AckSample
 from pystack.cc.reno import Reno
+from pystack.compiling import mypyc_attr
 
 SHORTEST_WINDOW_US: Final = 50_000
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Westwood(Reno):
     """Bandwidth × shortest RTT in place of half of the flight."""
 
-    name = "westwood"
+    name: ClassVar[str] = "westwood"
 
     __slots__ = ("bw", "bw_once", "min_rtt_us", "forget_rtt", "window_from_us", "window_bytes")
 

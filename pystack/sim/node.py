@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from errno import ENETDOWN
+from typing import ClassVar
 
+from pystack.compiling import mypyc_attr
 from pystack.sim.events import Events
 from pystack.sim.line import Line
 from pystack.sockets import Host
@@ -18,13 +20,14 @@ MTU = 1500
 _logger = logging.getLogger("pystack")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Node:
     """Moves packets and time between a `sockets.Host` and the lines to its neighbours.
 
     `host` is the host itself: sockets, settings, counters. `lines` are those that leave here.
     """
 
-    takes_runs = True  # whether `arrive_piece` may be called
+    takes_runs: ClassVar[bool] = True  # whether `arrive_piece` may be called
 
     def __init__(self, events: Events, name: str, host: Host) -> None:
         self.name = name

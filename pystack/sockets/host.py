@@ -11,6 +11,7 @@ from errno import (
 from typing import Final
 
 from pystack.cc import registry
+from pystack.compiling import mypyc_attr
 from pystack.sockets import constants as c
 from pystack.sockets.errors import fault
 from pystack.sockets.settings import Settings
@@ -22,6 +23,7 @@ _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC
 _AVAILABLE: Final = "tcp_available_congestion_control"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Host(HostCore):
     """`HostCore` (see there for the arguments and for how to drive it) with sockets."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from errno import EBADF, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.sockets import endpoint, lifecycle, options, readiness, transfer
 from pystack.sockets.constants import SOCK_STREAM
 from pystack.sockets.endpoint import Address
@@ -52,6 +53,7 @@ class Ear(Owner):
         self.socket.happened(events)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Socket:
     """A TCP socket of a `Host`.
 
@@ -255,7 +257,7 @@ class Socket:
             raise fault(ENOTCONN)
         return endpoint.unparse(self.family, *_peer(self.tcb))
 
-    def setsockopt(self, level: int, option: int, value: int | str | bytes | bytearray) -> None:
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
         """Set an option: an int, or the bytes of its C form; see `option_table` for all of them.
         Raises ENOPROTOOPT for an unknown one, EINVAL for a value that it does not take."""
         self.check()

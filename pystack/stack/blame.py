@@ -23,6 +23,9 @@ def reason_of(tcb: Tcb, error: Exception) -> str:
     """What to tell the users of `tcb`, naming the part at fault; "" when none is."""
     parts = {id(part): kind for kind, part in _parts(tcb)}
     found = _at_fault(parts, error)
+    if found is None and isinstance(error, AttributeError) and error.obj is None:
+        # compiled code does not say where it has looked
+        found = next((part for kind, part in _parts(tcb) if _is_unfinished(kind, part)), None)
     for kind, part in _parts(tcb):
         if part is found:
             continue  # what it has raised tells more
@@ -79,6 +82,10 @@ def _part_within(trace: TracebackType | None, parts: dict[int, Kind]) -> Any:
 
 def _first_argument(code: CodeType) -> str:
     return code.co_varnames[0] if code.co_argcount else ""
+
+
+def _is_unfinished(kind: Kind, part: Any) -> bool:
+    return kind.slot == "cc" and not all(hasattr(part, name) for name in _CC_NUMBERS)
 
 
 def _no_int(owner: Any, names: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from errno import ECONNABORTED
 
+from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.stack import ip_input, strangers
 from pystack.stack.fragments import Reassembly, fragment
@@ -40,6 +41,7 @@ from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
 _SLOTS = 32
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HostCore(ConnectionTable):
     """Connections, listeners and everything below them. `sockets.Host` adds the socket calls.
 

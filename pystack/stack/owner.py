@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pystack.compiling import mypyc_attr
 
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Owner:
     """Base of whoever owns a TCB or a listener (a socket). Told once per batch, after it."""
 

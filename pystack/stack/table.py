@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from errno import EADDRINUSE, ECONNABORTED
 from typing import Protocol
 
+from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.counters import Counters
 from pystack.stack import blame, variants
@@ -51,6 +52,7 @@ class Trace(Protocol):
         """The connection `key` went from state `old` to `new`."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ConnectionTable:
     """What `HostCore` knows of its connections; see there for the arguments."""
 
@@ -59,7 +61,7 @@ class ConnectionTable:
     ) -> None:
         if not 16 <= len(secret) <= 64:
             raise ValueError("the secret has 16 to 64 random bytes")
-        self.config = config if config is not None else Config()
+        self.config: Config = config if config is not None else Config()
         variants.check_settings(self.config)
         self.shared = Shared(self.config, secret)
         self.counters: Counters = self.shared.counters

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from pystack.compiling import mypyc_attr
 from pystack.tcp.delayed_ack import AFTER_BATCH, ATO_MIN_US, NOW, AckPolicy
 from pystack.tcp.tcb import Tcb
 
 _SHORTEST_US = 1000  # no timer of an event loop is finer
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Quick(AckPolicy):
     """Each segment has an ACK of its own, at once."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ()
 
     def wait_us(self, tcb: Tcb, now_us: int) -> int:
         return NOW
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class EveryN(AckPolicy):
     """One ACK for `n` full segments, or after 40 ms for what is left: also at the start, and for a
     peer whose window holds fewer than `n` segments (RFC 5681 §4.2 wants one for every second)."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ("segs",)
 
     def __init__(self, n: int) -> None:
@@ -37,6 +42,7 @@ class EveryN(AckPolicy):
         return ATO_MIN_US
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class AckRate(AckPolicy):
     """So many ACKs per round trip and no more, as QUIC's ACK frequency and TACK have it and
     draft-ietf-tcpm-ack-rate-request lets a sender ask for: the first text that is not acknowledged
@@ -47,7 +53,7 @@ class AckRate(AckPolicy):
     segment is acknowledged.
     """
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ("per_rtt",)
 
     def __init__(self, n: int = 4) -> None:

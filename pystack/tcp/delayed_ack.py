@@ -7,8 +7,9 @@ acknowledged at once, such as text out of order, is so whatever the policy.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.tcp import timers
 from pystack.tcp.part import Part
 from pystack.tcp.tcb import ACK_NOW, ACK_SOON, Tcb
@@ -26,6 +27,7 @@ NOW: Final = 0  # before the connection's next segment is handled
 AFTER_BATCH: Final = -1  # with what else has just come (MUST-58), as GRO merges for Linux
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class AckPolicy(Part):
     """When text that came in order is acknowledged: a subclass says how long that may wait.
 
@@ -43,12 +45,13 @@ class AckPolicy(Part):
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Delayed(AckPolicy):
     """As Linux: after the batch in the first segments and after idle (quick ACKs, up to 16), then
     at once for more than one full segment, or after 40 ms, which grows with the observed spacing up
     to 200 ms. A connection that answers requests (`pingpong`) lets its ACKs ride on the answers."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ()
 
     def wait_us(self, tcb: Tcb, now_us: int) -> int:

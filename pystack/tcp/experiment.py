@@ -7,8 +7,9 @@ half-open connections (but for their SYN,ACK) and for TIME_WAIT. Writes nothing 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.tcp.part import Part
 from pystack.wire.consts import FIN, OPT_EOL, OPT_EXPERIMENT_1, OPT_EXPERIMENT_2, OPT_NOP, SYN
 from pystack.wire.segment import Segment
@@ -18,6 +19,7 @@ _TIMESTAMPS: Final = 12
 _KINDS: Final = (OPT_EXPERIMENT_1, OPT_EXPERIMENT_2)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ExperimentalOption(Part):
     """Base of all experimental options; one object per connection, from its SYN on.
 
@@ -30,12 +32,12 @@ class ExperimentalOption(Part):
     A value of None leaves the option out, b"" is one of ExID alone.
     """
 
-    exid = 0
-    exid_bits = 16
-    kind = OPT_EXPERIMENT_1
-    data_size = -1
-    uniform = False
-    needs_peer = True
+    exid: ClassVar[int] = 0
+    exid_bits: ClassVar[int] = 16
+    kind: ClassVar[int] = OPT_EXPERIMENT_1
+    data_size: ClassVar[int] = -1
+    uniform: ClassVar[bool] = False
+    needs_peer: ClassVar[bool] = True
 
     __slots__ = ("peer_has_it",)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from pystack.compiling import mypyc_attr
 from pystack.tcp.part import Part
 from pystack.wire.seq import MASK
 
@@ -19,6 +20,7 @@ def keyed_hash(secret: bytes, key: bytes, purpose: bytes) -> int:
     return int.from_bytes(digest, "big")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class IsnGenerator(Part):
     """A subclass chooses initial sequence numbers; a stack has one, made with its secret."""
 
@@ -34,6 +36,7 @@ class IsnGenerator(Part):
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Rfc6528(IsnGenerator):
     """ISN = M + F(local, remote, secret), M counting 4 µs (RFC 9293 MUST-8, MUST-9, SHLD-1)."""
 

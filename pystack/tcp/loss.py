@@ -7,14 +7,16 @@ all) is `recovery`'s and the same for all. RACK, the default, has a file of its 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.tcp.part import Part
 from pystack.tcp.scoreboard import Run, Scoreboard
 
 DUP_THRESH: Final = 3
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LossDetection(Part):
     """Base of all detectors; one object per connection, open to users' classes.
 
@@ -23,9 +25,9 @@ class LossDetection(Part):
     silent tail of the data is probed (RFC 8985 §7) before the retransmission timer.
     """
 
-    uses_sack = True
-    uses_tlp = False
-    dup_thresh = DUP_THRESH
+    uses_sack: ClassVar[bool] = True
+    uses_tlp: ClassVar[bool] = False
+    dup_thresh: ClassVar[int] = DUP_THRESH
 
     __slots__ = ("look_at_us",)
 
@@ -60,14 +62,16 @@ class LossDetection(Part):
         board.mark_all_lost()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NewReno(LossDetection):
     """RFC 6582: duplicate ACKs alone; SACK blocks are not looked at."""
 
-    uses_sack = False
+    uses_sack: ClassVar[bool] = False
 
     __slots__ = ()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Rfc6675(LossDetection):
     """RFC 6675: lost is what has three separate blocks, or more than two segments, above it; the
     head also after three duplicate ACKs, however small what they report."""

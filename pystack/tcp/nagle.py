@@ -6,10 +6,14 @@ MSG_MORE nor urgent text has decided already. Writes nothing.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from pystack.compiling import mypyc_attr
 from pystack.tcp.part import Part
 from pystack.tcp.tcb import Tcb
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NaglePolicy(Part):
     """A subclass says in `holds` whether the partial segment at the end of the text waits."""
 
@@ -22,31 +26,34 @@ class NaglePolicy(Part):
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Minshall(NaglePolicy):
     """Only behind another partial segment that is not acknowledged yet (draft-minshall-nagle,
     Linux): the tail of a long write need not wait for the ACK of its full segments."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ()
 
     def holds(self, tcb: Tcb, ahead: int) -> bool:
         return tcb.snd_sml > tcb.snd_una and tcb.snd_nxt > tcb.snd_una
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Nagle(NaglePolicy):
     """While anything is unacknowledged (RFC 896, as RFC 9293 §3.7.4 has it)."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ()
 
     def holds(self, tcb: Tcb, ahead: int) -> bool:
         return tcb.snd_nxt + ahead > tcb.snd_una
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Off(NaglePolicy):
     """Never, as with TCP_NODELAY."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ()
 
     def holds(self, tcb: Tcb, ahead: int) -> bool:

@@ -7,9 +7,10 @@ when SO_MAX_PACING_RATE bounds it, or with `tcp_pacing`. Timers come late by up 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.cc.base import CongestionControl
+from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.tcp import timers
 from pystack.tcp.part import Part
@@ -21,11 +22,12 @@ _MAX_RUN: Final = 65535
 _RUN_SHIFT: Final = 10  # Linux's sk_pacing_shift: about a millisecond's worth
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Pacing(Part):
     """Linux's: bytes leave at the rate, with up to a millisecond of credit. Stateless, one for
     all connections of a stack; open to users' classes."""
 
-    shared = True
+    shared: ClassVar[bool] = True
 
     __slots__ = ()
 

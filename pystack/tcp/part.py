@@ -6,7 +6,12 @@ keeps its own variables in itself; what it wants done it returns, or marks where
 
 from __future__ import annotations
 
+from typing import ClassVar
 
+from pystack.compiling import mypyc_attr
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Part:
     """One replaceable part, open to users' classes.
 
@@ -14,7 +19,7 @@ class Part:
     it was asked for by, set by who makes it.
     """
 
-    shared = False
+    shared: ClassVar[bool] = False
 
     __slots__ = ("name",)
 

@@ -4,20 +4,22 @@ has not been delivered itself, is lost; "well" being a round trip and a reorderi
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.tcp.loss import LossDetection
 from pystack.tcp.scoreboard import Scoreboard
 
 KEPT_RECOVERIES: Final = 16  # a widened window is kept so long (§6.2, step 4)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Rack(LossDetection):
     """RFC 8985, with Linux's choices: no window while no reordering was seen and three segments
     were delivered beyond the hole or a recovery is on; else min_rtt/4, more with each round trip in
     which needless repeats are reported, SRTT at the most."""
 
-    uses_tlp = True
+    uses_tlp: ClassVar[bool] = True
 
     __slots__ = ("xmit_us", "end_seq", "rtt_us", "reo_wnd_mult", "reo_wnd_persist", "_dsack_until")
 

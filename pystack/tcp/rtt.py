@@ -6,8 +6,9 @@ How samples become an RTO is a part that can be replaced.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.tcp.part import Part
 from pystack.tcp.tcb import Tcb
 
@@ -15,6 +16,7 @@ FALLBACK_RTO_US: Final = 3_000_000  # RFC 6298 §5.7
 MIN_RTO_US: Final = 1_000_000  # RFC 6298 §2.4
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RttEstimator(Part):
     """From samples to an RTO. It alone writes `srtt_us`, `rttvar_us` and `rto_us` while samples
     come, whole µs each; a subclass says how, in `on_sample`."""
@@ -44,11 +46,12 @@ def smooth(tcb: Tcb, rtt_us: int) -> None:
     tcb.srtt_us = srtt_us + error_us // 8
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Linux(RttEstimator):
     """RFC 6298 with Linux's minimum of 200 ms (§2.4 says 1 s; FreeBSD and Windows are below it as
     well): it is the floor of the variance term, so the RTO is never under SRTT + 200 ms."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ()
 
     def on_sample(self, tcb: Tcb, rtt_us: int) -> None:
@@ -58,10 +61,11 @@ class Linux(RttEstimator):
         tcb.rto_us = min(rto_us, config.tcp_rto_max_ms * 1000)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Rfc6298(RttEstimator):
     """RFC 6298 to the letter: RTO = SRTT + 4 RTTVAR, but 1 s at the least (§2.4)."""
 
-    shared = True
+    shared: ClassVar[bool] = True
     __slots__ = ()
 
     def on_sample(self, tcb: Tcb, rtt_us: int) -> None:

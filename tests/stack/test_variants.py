@@ -13,6 +13,7 @@ from pystack.stack import variants
 from pystack.tcp.delayed_ack import NOW, AckPolicy
 from pystack.tcp.isn import IsnGenerator
 from pystack.tcp.tcb import Tcb
+from tests.kit.builds import reads_docstrings
 from tests.kit.errnos import fails_with
 from tests.kit.tcp import Tcp
 
@@ -55,6 +56,7 @@ def test_every_kind_has_a_setting_whose_default_is_a_known_name(kind: str) -> No
     variants.check(kind, getattr(Config(), setting))
 
 
+@reads_docstrings
 @pytest.mark.parametrize("kind", [kind for kind in variants.KINDS if variants.KINDS[kind].slot])
 def test_every_kind_says_what_it_is_for(kind: str) -> None:
     assert (variants.KINDS[kind].base.__doc__ or "").strip()

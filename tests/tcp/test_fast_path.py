@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pystack.tcp import segment_arrives
+from tests.kit.builds import patches_the_core
 from tests.kit.tcp import Tcp
 from tests.kit.variants import VARIANTS, Variant
 
@@ -92,6 +93,7 @@ def sent_by(tcp: Tcp) -> int:
     return len(tcp.default.sent)
 
 
+@patches_the_core
 @pytest.mark.parametrize("seed", range(48))
 def test_with_and_without_the_fast_path_all_is_the_same(
     seed: int, monkeypatch: pytest.MonkeyPatch

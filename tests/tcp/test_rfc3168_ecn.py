@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pystack.cc.reno import Reno
+from tests.kit.builds import patches_the_core
 from tests.kit.tcp import Tcp
 
 MSS = 1460
@@ -702,6 +703,7 @@ def test_a_change_of_the_mark_is_told_after_what_was_delayed(counting: Tcp) -> N
     )
 
 
+@patches_the_core
 def test_it_is_told_how_many_octets_were_marked(
     counting: Tcp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from pystack.cc.reno import Reno
 from pystack.path.faults import Cut, Loss
 from pystack.path.link import Delay, Link
 from pystack.sockets import Host
+from tests.kit.builds import patches_the_core
 from tests.kit.pair import Pair
 from tests.kit.tcp import SECRET, Tcp
 
@@ -860,6 +861,7 @@ def test_with_a_peer_that_knows_only_rfc_3168_its_data_is_ect_0(counting: Tcp) -
     tcp.play("+0 > [ect0] P. 1:6(5) ack 1")
 
 
+@patches_the_core
 def test_it_is_told_of_the_octets_that_were_marked(
     counting: Tcp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,46 @@
+"""pystack: a TCP stack in Python that talks to Linux over a TUN device.
+
+`Stack` is asyncio's way in, `Host` the sans-IO core with BSD socket calls, `Config` its settings,
+`Recorder` notes how a connection fares, `SetupError` is what goes wrong before it runs;
+`register_variant` brings parts of one's own. Each is imported when it is first asked for, so that
+the core can be had without asyncio and the device.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pystack.aio.stack import Stack
+    from pystack.config import Config
+    from pystack.errors import SetupError
+    from pystack.lab.recorder import Recorder
+    from pystack.sockets.host import Host
+    from pystack.stack.variants import register_variant
+
+__all__ = [
+    "Config", "Host", "Recorder", "SetupError", "Stack", "__version__", "register_variant",
+]  # fmt: skip
+__version__ = "0.1.0"
+
+_HOMES: Final = {
+    "Config": "pystack.config",
+    "Host": "pystack.sockets.host",
+    "Recorder": "pystack.lab.recorder",
+    "SetupError": "pystack.errors",
+    "Stack": "pystack.aio.stack",
+    "register_variant": "pystack.stack.variants",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

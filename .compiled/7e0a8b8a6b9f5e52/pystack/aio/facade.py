@@ -1,0 +1,99 @@
+"""A transport's or server's socket for its user: options and names, no reading or writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pystack.sockets.constants import IPPROTO_TCP
+from pystack.sockets.endpoint import Address
+from pystack.sockets.socket import Socket
+from pystack.sockets.tcp_info import TcpInfo
+from pystack.tcp.recording import Observer
+from pystack.tcp.tcb import Tcb
+
+
+class SocketFacade:
+    """What `get_extra_info("socket")` and `Server.sockets` give, as asyncio's TransportSocket.
+
+    Options are those of `sockets.Socket`, by the numbers of Python's `socket` module.
+    """
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+
+    def __repr__(self) -> str:
+        return repr(self._socket)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SocketFacade) and other._socket is self._socket
+
+    def __hash__(self) -> int:
+        return hash(self._socket)
+
+    @property
+    def family(self) -> int:
+        """AF_INET or AF_INET6."""
+        return self._socket.family
+
+    @property
+    def type(self) -> int:
+        """SOCK_STREAM."""
+        return self._socket.type
+
+    @property
+    def proto(self) -> int:
+        """IPPROTO_TCP."""
+        return IPPROTO_TCP
+
+    def fileno(self) -> int:
+        """-1: the kernel knows no such socket."""
+        return -1
+
+    def getsockname(self) -> Address:
+        """The local address and port."""
+        return self._socket.getsockname()
+
+    def getpeername(self) -> Address:
+        """The peer's address and port. Raises OSError ENOTCONN without a connection."""
+        return self._socket.getpeername()
+
+    def setsockopt(self, level: int, option: int, value: int | str | bytes | bytearray) -> None:
+        """Set an option; raises OSError ENOPROTOOPT, EINVAL."""
+        self._socket.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
+        """An option as an int, or with `size` the bytes of its C form; raises OSError."""
+        return self._socket.getsockopt(level, option, size)
+
+    def ioctl(self, request: int) -> int:
+        """SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK."""
+        return self._socket.ioctl(request)
+
+    def tcp_info(self) -> TcpInfo:
+        """What is known of the connection, by the names of Linux's `struct tcp_info`."""
+        return self._socket.tcp_info()
+
+    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
+        """As `sockets.Socket.attach_recorder`; raises OSError EBADF when it is closed."""
+        self._socket.attach_recorder(recorder)
+
+    def variant(self, kind: str) -> Any:
+        """The connection's part of a kind, such as "congestion_control"; see `sockets.Socket`."""
+        return self._socket.variant(kind)
+
+    def setblocking(self, flag: bool) -> None:
+        """It never blocks. Raises ValueError when asked to."""
+        if flag:
+            raise ValueError("a transport's socket cannot be blocking")
+
+    def settimeout(self, value: float | None) -> None:
+        """It never blocks. Raises ValueError for any other timeout than 0."""
+        if value != 0:
+            raise ValueError("a transport's socket can have no timeout but 0")
+
+    def gettimeout(self) -> float:
+        """0."""
+        return 0.0

@@ -1,0 +1,71 @@
+"""Where a server listens, and its sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from pystack.aio.names import Place, families_of, resolve
+from pystack.sockets import Host, Socket
+from pystack.sockets.constants import (
+    AF_INET,
+    AF_INET6,
+    AF_UNSPEC,
+    IPPROTO_IPV6,
+    IPPROTO_TCP,
+    IPV6_V6ONLY,
+    SO_REUSEADDR,
+    SOL_SOCKET,
+    TCP_NODELAY,
+)
+
+
+async def places_of(
+    loop: asyncio.AbstractEventLoop,
+    host: Host,
+    names: str | Sequence[str] | None,
+    port: int | str,
+    family: int,
+) -> list[Place]:
+    """Each place that `names` stand for, once. None and "": every address, of each family that
+    the host has."""
+    found: dict[Place, None] = {}
+    families = families_of(host)
+    for name in [names] if names is None or isinstance(names, str) else names:
+        if name:
+            places = await resolve(loop, name, port, families, family)
+        else:
+            places = []
+            for own, any_address in ((AF_INET, "0.0.0.0"), (AF_INET6, "::")):
+                if own in families and family in (AF_UNSPEC, own):
+                    places += await resolve(loop, any_address, port, families, own)
+        found.update(dict.fromkeys(places))
+    return list(found)
+
+
+def bound_sockets(host: Host, places: Iterable[Place]) -> list[Socket]:
+    """A socket bound to each place. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
+    sockets: list[Socket] = []
+    try:
+        for family, address in places:
+            socket = host.socket(family)
+            sockets.append(socket)
+            socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
+            if family == AF_INET6:
+                socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
+            bind(socket, (family, address))
+    except BaseException:
+        for socket in sockets:
+            socket.close()
+        raise
+    return sockets
+
+
+def bind(socket: Socket, place: Place) -> None:
+    """Bind, with an error that says where."""
+    try:
+        socket.bind(place[1])
+    except OSError as error:
+        text = f"error while attempting to bind on address {place[1]}: {error.strerror}"
+        raise OSError(error.errno, text) from None

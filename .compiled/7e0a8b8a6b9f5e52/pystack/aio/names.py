@@ -1,0 +1,84 @@
+"""From what a user calls a place to addresses of the families that the host has.
+
+Numeric addresses are taken as they are. Names go to the loop's `getaddrinfo`, which is the
+kernel's resolver with the kernel's network: the stack itself asks no name server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from pystack.sockets import Host
+from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC
+from pystack.sockets.endpoint import Address
+from pystack.wire.address import is_v4
+
+Place = tuple[int, Address]  # family and address
+
+_NO_NAME: Final = "no address of a family that the stack has"
+
+
+async def resolve(
+    loop: asyncio.AbstractEventLoop,
+    host: str,
+    port: int | str,
+    families: Iterable[int],
+    family: int = AF_UNSPEC,
+) -> list[Place]:
+    """The places that `host` and `port` may mean, best first, at least one.
+
+    `families` are those that the stack has addresses of, `family` is the one asked for. Raises
+    `socket.gaierror` (an OSError) for an unknown name, and when nothing of those is left.
+    """
+    wanted = [one for one in families if family in (AF_UNSPEC, one)]
+    number = _number(port)
+    if number is not None:
+        place = _numeric(host, number)
+        if place is not None:
+            # not narrowed to `wanted`: connecting then says that the network is unreachable
+            if family not in (AF_UNSPEC, place[0]):
+                raise socket.gaierror(socket.EAI_ADDRFAMILY, f"{host} is of another family")
+            return [place]
+    places: list[Place] = []
+    for found, _, _, _, address in await loop.getaddrinfo(
+        host, port, family=family, type=socket.SOCK_STREAM
+    ):
+        if found in wanted and (place := _numeric(str(address[0]), int(address[1]))):
+            places.append(place)
+    if not places:
+        raise socket.gaierror(socket.EAI_NONAME, f"{host}: {_NO_NAME}")
+    return places
+
+
+def families_of(host: Host) -> list[int]:
+    """AF_INET and AF_INET6, as far as the host has addresses of them."""
+    own = [is_v4(address) for address in host.addresses.all()]
+    return [AF_INET] * any(own) + [AF_INET6] * (not all(own))
+
+
+def _number(port: int | str) -> int | None:
+    if isinstance(port, str):
+        return int(port) if port.isdecimal() else None
+    return port
+
+
+def _numeric(host: str, port: int) -> Place | None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if address.version == 4:
+        return AF_INET, (str(address), port)
+    scope = address.scope_id if isinstance(address, ipaddress.IPv6Address) else None
+    return AF_INET6, (str(address), port, 0, int(scope) if scope and scope.isdecimal() else 0)
+
+
+def joined(failures: list[OSError]) -> OSError:
+    """What to raise when every place has failed, as asyncio does."""
+    if len({str(failure) for failure in failures}) == 1:
+        return failures[0]
+    return OSError("Multiple exceptions: " + ", ".join(map(str, failures)))

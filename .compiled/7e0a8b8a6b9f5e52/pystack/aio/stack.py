@@ -1,0 +1,185 @@
+"""`Stack`: a host with its device on an event loop, and asyncio's doors to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from errno import EINVAL
+from typing import Self
+
+from pystack.aio import impaired_device, plugins
+from pystack.aio.alarm import monotonic_us
+from pystack.aio.doors import GRACE, Doors, configured
+from pystack.aio.driver import Driver, PacketDevice
+from pystack.errors import SetupError
+from pystack.path.words import Impairment
+from pystack.sockets import Host
+
+Clock = Callable[[], int]
+
+
+class Stack(Doors):
+    """A TCP stack of one's own, with asyncio's calls; `async with` opens and closes it.
+
+        async with pystack.Stack.over_tun("tun0", "198.18.0.2/24") as stack:
+            reader, writer = await stack.open_connection("198.18.0.1", 80)
+
+    `host` is the `sockets.Host` inside (settings by `host.sysctl`, counters, BSD sockets),
+    `device` what it sends its packets through. Leaving it closes what is open: connections get
+    up to `grace` seconds to deliver and to close, then a RST; then the device goes.
+
+    To be used in the thread of its loop; calls from others raise RuntimeError.
+    """
+
+    device: PacketDevice
+
+    def __init__(
+        self,
+        open_device: Callable[[], Awaitable[PacketDevice]],
+        addresses: Sequence[str],
+        *,
+        sysctl: Mapping[str, str | int] | None = None,
+        pcap: str | os.PathLike[str] | None = None,
+        grace: float = GRACE,
+        clock: Clock = monotonic_us,
+        secret: bytes | None = None,
+    ) -> None:
+        """See `over_tun` and `over`, which make one."""
+        super().__init__(grace)
+        self._open_device = open_device
+        self._addresses = tuple(addresses)
+        self._config = configured(sysctl or {})
+        self._pcap = pcap
+        self._clock = clock
+        self._secret = secret or os.urandom(32)
+        self._opened = False
+        self._cleanup = ExitStack()
+
+    @classmethod
+    def over_tun(
+        cls,
+        name: str = "tun0",
+        address: str | None = None,
+        *,
+        peer: str | None = None,
+        addr6: str | None = None,
+        peer6: str | None = None,
+        mtu: int = 1500,
+        netns: str | None = None,
+        offload: bool = True,
+        queue_length: int | None = None,
+        impair: str | Impairment | None = None,
+        sysctl: Mapping[str, str | int] | None = None,
+        pcap: str | os.PathLike[str] | None = None,
+        grace: float = GRACE,
+    ) -> Self:
+        """A stack over a new TUN device `name` ("tun%d": the first free one).
+
+        `address` ("198.18.0.2/24") and `addr6` are the stack's, at least one of them; `peer`
+        and `peer6` the kernel's on the device, by default the first other one of the prefix.
+        `mtu` in bytes; `netns` the network namespace, by name or path, that gets the device;
+        `offload` lets runs of up to 64 KB pass uncut; `queue_length` is how many packets wait in
+        the device before the kernel drops some. `impair` makes a bad way of the device, such as
+        "delay 20ms loss 1%" (docs/impairments.md; ValueError where it is none); with most of its
+        words there is no offload. `sysctl` has settings by Linux's names, `pcap` is a file to
+        capture to, `grace` is in seconds. Entering raises SetupError.
+        """
+        impairment = impaired_device.parsed(impair) if isinstance(impair, str) else impair
+        pairs = [(own, other) for own, other in ((address, peer), (addr6, peer6)) if own]
+        if not pairs:
+            raise SetupError(EINVAL, "no address was given", 'give one such as "198.18.0.2/24"')
+
+        async def open_device() -> PacketDevice:
+            from pystack.aio.tun_device import TunDevice
+
+            whole = offload and not (impairment and impairment.needs_packets())
+            device = await TunDevice.open(
+                name, pairs, mtu=mtu, netns=netns, offload=whole, queue_length=queue_length
+            )
+            if impairment is None:
+                return device
+            return impaired_device.ImpairedDevice(device, impairment)
+
+        return cls(
+            open_device, [own for own, _ in pairs], sysctl=sysctl, pcap=pcap, grace=grace
+        )  # fmt: skip
+
+    @classmethod
+    def over(
+        cls,
+        device: PacketDevice,
+        *addresses: str,
+        sysctl: Mapping[str, str | int] | None = None,
+        pcap: str | os.PathLike[str] | None = None,
+        grace: float = GRACE,
+        clock: Clock = monotonic_us,
+        secret: bytes | None = None,
+    ) -> Self:
+        """A stack over any device, such as one that joins two stacks in one program.
+
+        `clock` gives the time in µs, above 0, for loops with a time of their own; `secret` (16
+        to 64 bytes) makes initial sequence numbers and ports repeatable.
+        """
+
+        async def open_device() -> PacketDevice:
+            return device
+
+        return cls(
+            open_device, addresses, sysctl=sysctl, pcap=pcap, grace=grace, clock=clock,
+            secret=secret,
+        )  # fmt: skip
+
+    # -- begin and end ---------------------------------------------------------------------------
+    async def __aenter__(self) -> Self:
+        if self._opened:
+            raise RuntimeError("a stack is opened once; make another one")
+        self._opened = True
+        plugins.load()  # setsockopt may ask for any of them later
+        self.device = device = await self._open_device()
+        with ExitStack() as undo:
+            undo.callback(device.close)
+            self.host = Host(
+                self._addresses, secret=self._secret, mtu=device.mtu, gso=device.offload,
+                checksum_offload=device.offload, config=self._config,
+            )  # fmt: skip
+            loop = asyncio.get_running_loop()
+            tap = None
+            if self._pcap is not None:
+                from pystack.aio.capture import CaptureFile
+
+                tap = CaptureFile(self._pcap, device.name, self._clock, loop)
+                self._cleanup.callback(tap.close)
+                undo.callback(tap.close)
+            driver = Driver(self.host, device, loop, self._clock, tap)
+            driver.start()
+            undo.pop_all()
+        self._driver = driver
+        return self
+
+    def _stopped(self) -> None:
+        self._cleanup.close()
+
+    # -- what is asked of it ----------------------------------------------------------------------
+    async def drop_counters(self) -> dict[str, int]:
+        """Packets that were lost at this end, by where and why; those at 0 are left out.
+
+        `queue_full`: sent by the kernel faster than the stack read them. `kernel_refused`:
+        written by the stack, and not taken by the kernel. `link_down`, `write_failed`: never
+        written. The others, such as `bad_checksum`, came and were no use.
+        """
+        driver = self._ready()
+        assert isinstance(driver, Driver)
+        counters = self.host.counters.as_dict()
+        drops = {
+            "link_down": driver.lost_link_down,
+            "write_failed": driver.lost_refused,
+            **await self.device.drops(),
+            **{
+                name.removeprefix("dropped_"): count
+                for name, count in counters.items()
+                if name.startswith("dropped_")
+            },
+        }
+        return {name: count for name, count in drops.items() if count}

@@ -1,0 +1,408 @@
+"""One connection as an `asyncio.Transport`, with asyncio's own semantics.
+
+What differs from asyncio's transport over a kernel socket: the end of a connection goes out with
+the last data instead of one turn of the loop later; received text is handed over as it came,
+without asking for a size; and `close` and `abort` never lose what the stack had accepted while
+the peer still has to acknowledge it, even if the application leaves text unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import constants, transports
+from collections import deque
+from collections.abc import Callable, Mapping
+from errno import ENOTCONN
+from threading import get_ident
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from pystack.aio.facade import SocketFacade
+from pystack.sockets import endpoint, errors
+from pystack.sockets.constants import SHUT_WR
+from pystack.sockets.socket import Socket
+from pystack.sockets.tcp_info import TcpInfo
+from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
+
+if TYPE_CHECKING:
+    from pystack.aio.running import Running
+
+_logger = logging.getLogger("pystack")
+
+_SMALL: Final = 16384  # received chunks under this are handed over together
+_TOGETHER: Final = 262_144
+_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+LostCallback = Callable[["Transport"], None]
+
+
+class Transport(transports._FlowControlMixin):
+    """A connection's transport; made by `Stack` and `Server`.
+
+    `get_extra_info` knows "peername", "sockname", "socket" (options, names and `tcp_info` of the
+    connection, no reading and writing) and "tcp_info" (a `sockets.TcpInfo`, also after the end).
+    All calls raise RuntimeError in another thread than the loop's.
+    """
+
+    # asyncio's loop.sendfile copies through `write`; its start_tls finds all it needs here
+    _sendfile_compatible = constants._SendfileMode.FALLBACK
+    _start_tls_compatible = True
+
+    __slots__ = (
+        "_driver", "_socket", "_protocol", "_on_lost", "_buffer", "_buffered", "_gives_buffer",
+        "_closing", "_paused", "_eof", "_eof_told", "_conn_lost", "__weakref__",
+    )  # fmt: skip
+
+    if TYPE_CHECKING:  # what the base has, and typeshed does not know
+        _loop: asyncio.AbstractEventLoop
+
+        def _maybe_pause_protocol(self) -> None: ...
+        def _maybe_resume_protocol(self) -> None: ...
+
+    def __init__(
+        self, driver: Running, socket: Socket, protocol: asyncio.BaseProtocol, on_lost: LostCallback
+    ) -> None:
+        """Take over a connected socket. `on_lost` is called after the protocol's
+        `connection_lost`."""
+        super().__init__(_NOTHING, driver.loop)
+        self._driver = driver
+        self._socket = socket
+        self._on_lost = on_lost
+        self._buffer: deque[bytes | memoryview] | None = None  # made when first needed
+        self._buffered = 0
+        self._closing = False
+        self._paused = False
+        self._eof = False  # write_eof was called
+        self._eof_told = False  # the protocol knows of the peer's
+        self._conn_lost = 0  # connection_lost is on its way, and writes since
+        self.set_protocol(protocol)
+
+    def begin(self) -> None:
+        """Tell the protocol that the connection is made; what has come is told a turn later.
+
+        As in asyncio, a task that `connection_made` starts runs before the first data comes:
+        it may still call `start_tls` or pause reading.
+        """
+        try:
+            self._protocol.connection_made(self)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._fatal_error(error, "Fatal error: protocol.connection_made() call failed.")
+        else:
+            self._loop.call_soon(self._begin_reading)
+
+    def _begin_reading(self) -> None:
+        if not self._conn_lost:
+            self._socket.on_events = self._happened
+            self._happened(EVENT_CLOSED)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._conn_lost else "closing" if self._closing else "open"
+        return f"<Transport {state} {self._socket!r} unsent={self._buffered}>"
+
+    # -- what it is ------------------------------------------------------------------------------
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See the class."""
+        socket = self._socket
+        tcb = socket.tcb
+        if name == "socket":
+            return SocketFacade(socket)
+        if tcb is None:
+            return default
+        key = tcb.key
+        if name == "peername":
+            return endpoint.unparse(socket.family, key[16:32], key[34] << 8 | key[35])
+        if name == "sockname":
+            return endpoint.unparse(socket.family, key[:16], key[32] << 8 | key[33])
+        if name == "tcp_info":
+            return TcpInfo.of(socket)
+        return default
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give data and events to another protocol from now on."""
+        self._gives_buffer = isinstance(protocol, asyncio.BufferedProtocol)
+        self._protocol: Any = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol; None once it knows that the connection is lost."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    # -- reading ---------------------------------------------------------------------------------
+    def is_reading(self) -> bool:
+        """Whether received text is handed over as it comes."""
+        return not self._closing and not self._paused
+
+    def pause_reading(self) -> None:
+        """Leave received text in the stack, whose window then closes."""
+        if not self._closing:
+            self._check()
+            self._paused = True
+
+    def resume_reading(self) -> None:
+        """Go on after `pause_reading`, from the loop's next turn on."""
+        if self._paused and not self._closing:
+            self._check()
+            self._paused = False
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        tcb = self._socket.tcb
+        assert tcb is not None
+        if tcb.recvbuf.held or tcb.fin_received or tcb.state == CLOSED:
+            self._loop.call_soon(self._happened, EVENT_CLOSED)
+
+    def _happened(self, events: int) -> None:
+        """EVENT_… bits from the stack; EVENT_CLOSED makes it look at everything."""
+        if self._conn_lost:
+            return
+        if not self._paused and not self._closing:
+            self._read()
+        if events & (EVENT_WRITABLE | EVENT_CLOSED):
+            if self._buffered and not self._conn_lost:
+                self._send_buffered()
+            if events & EVENT_CLOSED and not self._conn_lost:
+                self._look_for_error()
+
+    def _look_for_error(self) -> None:
+        """The connection may have failed: that is told when all received text has been taken."""
+        socket = self._socket
+        tcb = socket.tcb
+        assert tcb is not None
+        if tcb.state == CLOSED and not (tcb.recvbuf.held and self._paused):
+            if errors.pending(socket):
+                self._fatal_error(errors.taken(socket, 0))
+
+    def _read(self) -> None:
+        socket = self._socket
+        tcb = socket.tcb
+        assert tcb is not None
+        recvbuf = tcb.recvbuf
+        while recvbuf.held:
+            if self._gives_buffer:
+                self._fill_buffer()
+            else:
+                chunk = socket.take_chunk()
+                if not chunk:
+                    return  # an urgent octet stands before the rest
+                if recvbuf.held and len(chunk) < _SMALL:
+                    chunk = self._with_more(chunk)
+                try:
+                    self._protocol.data_received(chunk if type(chunk) is bytes else bytes(chunk))
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+            if self._paused or self._closing:
+                return
+        if not self._eof_told and socket.at_eof:
+            self._tell_eof()
+
+    def _with_more(self, first: bytes | memoryview) -> bytes:
+        """Small chunks that follow each other as one."""
+        take = self._socket.take_chunk
+        parts = [first]
+        length = len(first)
+        while length < _TOGETHER and (chunk := take()):
+            parts.append(chunk)
+            length += len(chunk)
+        return b"".join(parts)
+
+    def _fill_buffer(self) -> None:
+        """Received text straight into a BufferedProtocol's buffer, as far as it reaches."""
+        call = "get_buffer"
+        try:
+            buffer = self._protocol.get_buffer(-1)
+            if not len(buffer):
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            length = self._socket.recv_into(buffer)
+            call = "buffer_updated"
+            self._protocol.buffer_updated(length)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BlockingIOError:
+            return
+        except BaseException as error:
+            self._fatal_error(error, f"Fatal error: protocol.{call}() call failed.")
+
+    def _tell_eof(self) -> None:
+        self._eof_told = True
+        try:
+            keep_open = self._protocol.eof_received()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._fatal_error(error, "Fatal error: protocol.eof_received() call failed.")
+            return
+        if not keep_open:
+            self.close()
+
+    # -- writing ---------------------------------------------------------------------------------
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send `data`, now or as soon as there is room; see `pause_writing` of protocols."""
+        if get_ident() != self._driver.thread and not self._conn_lost:
+            self._driver.refuse()
+        if type(data) is not bytes and not isinstance(data, _BYTES_LIKE):
+            raise TypeError(
+                f"data argument must be a bytes-like object, not {type(data).__name__!r}"
+            )
+        if self._eof:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._conn_lost:
+            self._conn_lost += 1
+            if self._conn_lost > constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
+                _logger.warning("write() on a connection that is lost")
+            return
+        if type(data) is memoryview and data.itemsize != 1:
+            data = data.cast("B")
+        length = len(data)
+        if not length:
+            return
+        taken = 0
+        if not self._buffered:
+            try:
+                taken = self._socket.send(data)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._fatal_error(error, "Fatal write error on a pystack transport")
+                return
+            if taken == length:
+                return
+        self._keep(data, taken, length)
+
+    def _keep(self, data: bytes | bytearray | memoryview, taken: int, length: int) -> None:
+        """Put what the stack has not taken into our own buffer."""
+        if self._buffer is None:
+            self._buffer = deque()
+        if type(data) is bytes:
+            self._buffer.append(memoryview(data)[taken:] if taken else data)
+        else:
+            self._buffer.append(bytes(data[taken:]))
+        self._buffered += length - taken
+        self._maybe_pause_protocol()
+
+    def _send_buffered(self) -> None:
+        """The stack has room again."""
+        buffer = self._buffer
+        assert buffer is not None
+        send = self._socket.send
+        while buffer:
+            data = buffer[0]
+            try:
+                taken = send(data)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._fatal_error(error, "Fatal write error on a pystack transport")
+                return
+            self._buffered -= taken
+            if taken < len(data):
+                buffer[0] = memoryview(data)[taken:]
+                break
+            buffer.popleft()
+        self._maybe_resume_protocol()  # which may write, or close
+        if not self._buffered and not self._conn_lost:
+            self._buffer = None
+            if self._closing:
+                self._finish(None)
+            elif self._eof:
+                self._shutdown()
+
+    def get_write_buffer_size(self) -> int:
+        """Octets that the stack has not yet taken."""
+        return self._buffered
+
+    def can_write_eof(self) -> bool:
+        """TCP can."""
+        return True
+
+    def write_eof(self) -> None:
+        """Half-close: FIN follows what was written."""
+        if self._closing or self._eof:
+            return
+        self._check()
+        self._eof = True
+        if not self._buffered:
+            self._shutdown()
+
+    def _shutdown(self) -> None:
+        try:
+            self._socket.shutdown(SHUT_WR)
+        except OSError as error:
+            if error.errno != ENOTCONN:  # lost just now: connection_lost tells of it
+                raise
+
+    # -- the end ---------------------------------------------------------------------------------
+    def is_closing(self) -> bool:
+        """Whether it is closed or on the way to it."""
+        return self._closing
+
+    def close(self) -> None:
+        """Read no more; close when the stack has taken all that was written, and delivers it."""
+        if self._closing:
+            return
+        self._check()
+        self._closing = True
+        if not self._buffered:
+            self._finish(None)
+
+    def abort(self) -> None:
+        """Close at once: what the stack had not accepted yet is dropped. No RST is sent for
+        that; with SO_LINGER at 0 s, set through get_extra_info("socket"), it is."""
+        if not self._conn_lost:
+            self._check()
+            self._force_close(None)
+
+    def fail(self, error: OSError) -> None:
+        """As `abort`, and the protocol is told why."""
+        self._force_close(error)
+
+    def _force_close(self, error: BaseException | None) -> None:
+        if self._conn_lost:
+            return
+        self._buffer = None
+        self._buffered = 0
+        self._closing = True
+        self._finish(error)
+
+    def _fatal_error(self, error: BaseException, message: str = "Fatal transport error") -> None:
+        if isinstance(error, OSError):
+            if self._loop.get_debug():
+                _logger.debug("%r: %s", self, message, exc_info=error)
+        else:
+            self._loop.call_exception_handler(
+                {
+                    "message": message,
+                    "exception": error,
+                    "transport": self,
+                    "protocol": self._protocol,
+                }
+            )
+        self._force_close(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        """The socket's part is over; the protocol learns of it in the loop's next turn."""
+        self._conn_lost = 1
+        socket = self._socket
+        socket.on_events = None
+        tcb = socket.tcb
+        if tcb is not None and tcb.recvbuf.held and len(tcb.sndbuf):
+            while socket.take_chunk():  # closing over unread text would be a RST, and lose ours
+                pass
+        socket.close()
+        self._loop.call_soon(self._call_connection_lost, error)
+
+    def _call_connection_lost(self, error: BaseException | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._protocol = None
+            self._on_lost(self)
+
+    def _check(self) -> None:
+        if get_ident() != self._driver.thread:
+            self._driver.refuse()

@@ -1,0 +1,240 @@
+"""The options that say which device a command makes, and the stack that follows from them."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import functools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from pystack.aio import plugins
+from pystack.aio.impaired_device import ImpairedDevice, parsed
+from pystack.aio.stack import Stack
+from pystack.cli.failures import sentence
+from pystack.config import Config
+from pystack.errors import SetupError
+from pystack.path.words import Impairment
+from pystack.stack import variants
+from pystack.wire import address
+from pystack.wire.consts import IPV6_MIN_MTU
+
+ADDR: Final = "198.18.0.2/24"  # of the block for tests of devices, RFC 2544
+ADDR6: Final = "fd00:198:18::2/64"
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+# what the kernel answers when a device cannot have IPv6
+_NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOptions:
+    """What the user asked for. `addr6` is None when nothing was said about IPv6, "" for none."""
+
+    dev: str = "tun0"
+    addr: str = ADDR
+    peer: str | None = None
+    addr6: str | None = None
+    peer6: str | None = None
+    mtu: int = 1500
+    netns: str | None = None
+    pcap: Path | None = None
+    msl: float | None = None
+    offload: bool = True
+    impair: Impairment | None = None
+    sysctl: tuple[tuple[str, str], ...] = ()
+    cc: str | None = None
+    variants: tuple[tuple[str, str], ...] = ()
+
+    def addresses(self) -> list[tuple[str, str | None]]:
+        """Our addresses, each with the kernel's own."""
+        pairs = [(self.addr, self.peer)]
+        addr6 = self._addr6()
+        return [*pairs, (addr6, self.peer6)] if addr6 else pairs
+
+    def _addr6(self) -> str:
+        if self.addr6 is None:
+            return ADDR6 if self.mtu >= IPV6_MIN_MTU else ""
+        return self.addr6
+
+    def stack(self) -> Stack:
+        """The stack, not opened yet."""
+        sysctl = dict(self.sysctl)
+        if self.msl is not None:
+            sysctl["tcp_msl_ms"] = str(round(self.msl * 1000))
+        for kind, name in self.variants:
+            sysctl[variants.KINDS[kind].setting] = name
+        if self.cc is not None:
+            sysctl[variants.KINDS[variants.CONGESTION_CONTROL].setting] = self.cc
+        return Stack.over_tun(
+            self.dev, self.addr, peer=self.peer, addr6=self._addr6() or None, peer6=self.peer6,
+            mtu=self.mtu, netns=self.netns, offload=self.offload, impair=self.impair,
+            sysctl=sysctl, pcap=self.pcap,
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def open_stack(options: DeviceOptions, remark: Callable[[str], None]) -> AsyncIterator[Stack]:
+    """The stack, open. Raises SetupError.
+
+    Where there is no IPv6 and none was asked for, it goes without, with a remark.
+    """
+    why_no_ipv6 = ""
+    if options.addr6 is None and options.mtu < IPV6_MIN_MTU:
+        why_no_ipv6 = f"it needs an MTU of {IPV6_MIN_MTU}"
+    stack = options.stack()
+    try:
+        await stack.__aenter__()
+    except SetupError as error:
+        if options.addr6 is not None or error.errno not in _NO_IPV6:
+            raise
+        why_no_ipv6 = error.problem
+        stack = replace(options, addr6="").stack()
+        await stack.__aenter__()  # fails as well when it was not for IPv6
+    if why_no_ipv6:
+        remark(f"no IPv6: {why_no_ipv6}")
+    if isinstance(stack.device, ImpairedDevice):
+        remark(f"impaired: {stack.device.impairment.text} (seed {stack.device.seed})")
+    try:
+        yield stack
+    finally:
+        await stack.aclose()
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Name and value of "tcp_sack=0", checked at once. Raises BadParameter."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not of the form name=value")
+    short = name.replace("/", ".").rsplit(".", 1)[-1]
+    kind = variants.kind_of(short)
+    if kind:
+        _known(kind, value)
+    try:
+        Config().set(name, value)
+    except OSError as error:
+        near = difflib.get_close_matches(short, [field.name for field in fields(Config)], 1)
+        hint = f" (is it {near[0]}?)" if near and error.errno == errno.ENOENT else ""
+        raise click.BadParameter(f"{error.strerror}{hint}") from None
+    return name, value
+
+
+def congestion_control(text: str) -> str:
+    """A name for --cc, checked at once. Raises BadParameter."""
+    return _known(variants.CONGESTION_CONTROL, text)
+
+
+def variant(text: str) -> tuple[str, str]:
+    """Kind and name of "ack_policy=quick", checked at once. Raises BadParameter."""
+    kind, equals, name = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not of the form kind=name")
+    return kind, _known(kind, name)
+
+
+def _known(kind: str, name: str) -> str:
+    try:
+        variants.names(kind)
+        plugins.find(kind, name)
+    except OSError as error:
+        raise click.BadParameter(str(error.strerror)) from None
+    return name
+
+
+def impairment(text: str) -> Impairment:
+    """What --impair says. Raises BadParameter."""
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    except OSError as error:
+        raise click.BadParameter(f"trace: {sentence(error)}") from None
+
+
+_ADDRESSES: Final = (
+    click.option("--addr", metavar="ADDR/LEN", default=ADDR, show_default=True,
+                 help="The stack's IPv4 address (or its only one)."),
+    click.option("--peer", metavar="ADDR",
+                 help="The kernel's own on the device.  [default: the first of the prefix]"),
+    click.option("--addr6", metavar="ADDR/LEN",
+                 help=f"The stack's IPv6 address, or `none`.  [default: {ADDR6}]"),
+    click.option("--peer6", metavar="ADDR", help="The kernel's own."),
+    click.option("--netns", metavar="NAME",
+                 help="Put the device into this network namespace; pystack stays outside."),
+)  # fmt: skip
+_DEVICE: Final = (
+    click.option("--dev", metavar="NAME", default="tun0", show_default=True,
+                 help="Name of the device; tun%d takes the next free one."),
+    *_ADDRESSES,
+    click.option("--mtu", metavar="N", type=int, default=1500, show_default=True,
+                 help="MTU of the device in bytes."),
+    click.option("--pcap", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+                 help="Capture all packets to FILE, for Wireshark and tshark."),
+    click.option("--msl", metavar="SECONDS", type=click.FloatRange(0.001, 3600),
+                 help="Maximum segment lifetime: TIME_WAIT lasts twice that.  [default: 30]"),
+    click.option("--no-offload", "offload", is_flag=True, flag_value=False, default=True,
+                 help="MTU-sized packets with full checksums, instead of runs of up to 64 KB."),
+    click.option("--impair", metavar="WORDS", type=impairment,
+                 help='A bad way, in netem\'s words: "delay 20ms 2ms loss 1% rate 20mbit".'),
+    click.option("--sysctl", metavar="NAME=VALUE", type=setting, multiple=True,
+                 help="A setting by Linux's name, such as tcp_sack=0. May be repeated."),
+    click.option("--cc", metavar="NAME", type=congestion_control,
+                 help=f"The congestion control.  [default: {Config().tcp_congestion_control}]"),
+    click.option("--variant", "variants", metavar="KIND=NAME", type=variant, multiple=True,
+                 help="Another part of TCP, such as ack_policy=quick. May be repeated."),
+)  # fmt: skip
+
+
+def _gathering(options: tuple[Decorator, ...], command: F) -> Callable[..., Any]:
+    names = {field.name for field in fields(DeviceOptions)}
+
+    @functools.wraps(command)
+    def gathered(**given: Any) -> Any:
+        asked = {name: given.pop(name) for name in list(given) if name in names}
+        if asked.get("addr6"):
+            asked["addr6"] = _ipv6(asked["addr6"])
+        return command(options=DeviceOptions(**asked), **given)
+
+    wrapped: Callable[..., Any] = gathered
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _ipv6(text: str) -> str:
+    """What --addr6 stands for: an IPv6 address, or "" for none."""
+    if text == "none":
+        return ""
+    if ":" not in text:
+        raise click.UsageError(f"--addr6 {text!r} is no IPv6 address: give one such as {ADDR6}")
+    return text
+
+
+def address_options(command: F) -> Callable[..., Any]:
+    """Give a command --addr, --addr6, --netns …, as one DeviceOptions called `options`."""
+    return _gathering(_ADDRESSES, command)
+
+
+def device_options(command: F) -> Callable[..., Any]:
+    """As `address_options`, with all there is to say of a device and its stack."""
+    return _gathering(_DEVICE, command)
+
+
+def in_words(options: DeviceOptions, stack: Stack) -> str:
+    """The stack in a few words: addresses, device, MTU, offload."""
+    where = stack.device.name + (f" in namespace {options.netns}" if options.netns else "")
+    offload = "on" if stack.device.offload else "off"
+    own = " and ".join(own_addresses(stack))
+    return f"{own} on {where}, MTU {stack.device.mtu}, offload {offload}"
+
+
+def own_addresses(stack: Stack) -> list[str]:
+    """The stack's addresses as text."""
+    return [address.text(own) for own in stack.host.addresses.all()]

@@ -1,0 +1,221 @@
+"""Links, addresses and routes of one network namespace, by rtnetlink (pyroute2's AsyncIPRoute).
+
+All that is known of pyroute2 is in this file.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from pyroute2 import AsyncIPRoute, NetlinkError
+
+from pystack.device.addresses import AddressPair, IPAddress
+from pystack.device.netns import call_in
+
+_RTMGRP_LINK: Final = 1
+_IFF_UP: Final = 1
+_IFF_LOWER_UP: Final = 1 << 16
+_IFA_F_NODAD: Final = 2
+_ADDR_GEN_MODE_NONE: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """A device as others see it now; all zero once it is gone for good."""
+
+    present: bool
+    up: bool
+    mtu: int
+
+
+GONE: Final = LinkState(present=False, up=False, mtu=0)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCounters:
+    """What went through the device, in packets, and what the kernel dropped at it.
+
+    `read_dropped`: more came than its queue took, as we did not read fast enough (the kernel's
+    tx_dropped). `written_dropped`: written by us, refused by the kernel (its rx_dropped and
+    rx_errors). A packet with a gso_size counts as one.
+    """
+
+    read_packets: int
+    read_dropped: int
+    written_packets: int
+    written_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAddress:
+    """An address that an interface of the namespace has."""
+
+    interface: str
+    address: ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+class Netlink:
+    """One rtnetlink socket; to be used as `async with`, in the thread of its event loop.
+
+    Calls raise OSError with what the kernel answered.
+    """
+
+    def __init__(self, namespace: int | None, *, groups: int = 0) -> None:
+        """`namespace`: descriptor of another network namespace; None for our own."""
+        self._route: Any = None
+        self._groups = groups
+        self._socket = _open_socket() if namespace is None else call_in(namespace, _open_socket)
+
+    async def __aenter__(self) -> Self:
+        # not AsyncIPRoute(netns=…): that forks, and makes a namespace that is missing
+        self._route = AsyncIPRoute(fileno=self._socket.detach())
+        try:
+            await self._route.setup_endpoint()
+            if self._groups:
+                await self._route.bind(groups=self._groups)
+        except BaseException:
+            self._route.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._route.close()
+
+    async def _ask(self, noun: str, verb: str, **parameters: Any) -> list[Any]:
+        try:
+            answer = await getattr(self._route, noun)(verb, **parameters)
+            return [m async for m in answer] if hasattr(answer, "__aiter__") else list(answer)
+        except NetlinkError as error:
+            raise OSError(error.code, f"{noun} {verb}: {error.args[-1]}") from None
+
+    async def index_of(self, name: str) -> int:
+        """The index of the interface of that name; 0 when there is none."""
+        for link in await self._ask("link", "dump"):
+            if link.get_attr("IFLA_IFNAME") == name:
+                return int(link["index"])
+        return 0
+
+    async def held_addresses(self) -> list[HeldAddress]:
+        """Every address of every interface, with the prefix that is reached through it."""
+        names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in await self._ask("link", "dump")}
+        held = []
+        for message in await self._ask("addr", "dump"):
+            name = str(names.get(message["index"], "?"))
+            # IFA_ADDRESS is the far end of a point-to-point link: its prefix lies there
+            for attribute in ("IFA_LOCAL", "IFA_ADDRESS"):
+                if text := message.get_attr(attribute):
+                    interface = ipaddress.ip_interface(f"{text}/{message['prefixlen']}")
+                    held.append(HeldAddress(name, interface))
+        return held
+
+    async def leaves_through(self, address: IPAddress) -> str:
+        """The name of the interface through which the kernel sends to `address`; "" for none."""
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        try:
+            routes = await self._ask("route", "get", dst=str(address), family=family)
+            index = routes[0].get_attr("RTA_OIF") if routes else None
+            if index is None:
+                return ""
+            links = await self._ask("link", "get", index=index)
+        except OSError:
+            return ""
+        return str(links[0].get_attr("IFLA_IFNAME"))
+
+    async def set_link(self, index: int, **changes: Any) -> None:
+        """Change a link: `mtu` in bytes, `txqlen` in packets, `state` "up" or "down"."""
+        await self._ask("link", "set", index=index, **changes)
+
+    async def set_quiet(self, index: int) -> None:
+        """No link-local address: then IPv6 sends neither router solicitations nor MLD reports."""
+        mode = {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE]]}
+        await self._ask("link", "set", index=index, IFLA_AF_SPEC={"attrs": [["AF_INET6", mode]]})
+
+    async def add_address(self, index: int, pair: AddressPair) -> None:
+        """Give the kernel's end to the link, with a route to our prefix."""
+        ours = pair.ours
+        inside = pair.peer in ours.network
+        await self._ask(
+            "addr",
+            "add",
+            index=index,
+            family=socket.AF_INET if pair.version == 4 else socket.AF_INET6,
+            local=str(pair.peer),
+            address=str(pair.peer if inside else ours.ip),
+            prefixlen=ours.network.prefixlen,
+            **({} if pair.version == 4 else {"flags": _IFA_F_NODAD}),
+        )
+
+    async def state(self, index: int) -> LinkState:
+        """How the link is now; GONE if there is none of that index."""
+        try:
+            return _state((await self._ask("link", "get", index=index))[0])
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return GONE
+            raise
+
+    async def counters(self, index: int) -> LinkCounters:
+        """The link's counters."""
+        link = (await self._ask("link", "get", index=index))[0]
+        stats = link.get_attr("IFLA_STATS64") or link.get_attr("IFLA_STATS")
+        return LinkCounters(
+            read_packets=int(stats["tx_packets"]),
+            read_dropped=int(stats["tx_dropped"]),
+            written_packets=int(stats["rx_packets"]),
+            written_dropped=int(stats["rx_dropped"]) + int(stats["rx_errors"]),
+        )
+
+    async def changes(self, index: int) -> AsyncIterator[LinkState]:
+        """The link's state as told by the kernel. OSError ENOBUFS: some of it was lost."""
+        try:
+            while True:
+                async for message in self._route.get():
+                    if message["index"] != index or message["family"] != socket.AF_UNSPEC:
+                        continue
+                    if message["event"] == "RTM_DELLINK":
+                        yield GONE
+                    elif message["event"] == "RTM_NEWLINK":
+                        yield _state(message)
+        except NetlinkError as error:
+            raise OSError(error.code, os.strerror(error.code)) from None
+
+
+def watching(namespace: int | None) -> Netlink:
+    """A Netlink that hears of links (`changes`); what is asked should go through another."""
+    return Netlink(namespace, groups=_RTMGRP_LINK)
+
+
+async def clash(namespace: int | None, pairs: Iterable[AddressPair]) -> str:
+    """Which of the addresses is taken in that namespace, as a sentence; "" for none.
+
+    Taken is what an interface has, and what lies in a prefix that goes to one and is not wider.
+    """
+    async with Netlink(namespace) as netlink:
+        held = await netlink.held_addresses()
+    for pair in pairs:
+        for entry in held:
+            other = entry.address
+            if other.ip in (pair.ours.ip, pair.peer):
+                return f"{other.ip} is in use on {entry.interface}"
+            if pair.ours.ip in other.network and (
+                other.network.prefixlen >= pair.ours.network.prefixlen
+            ):
+                return f"{pair.ours.ip} lies in {other.network}, which is {entry.interface}'s"
+    return ""
+
+
+def _open_socket() -> socket.socket:
+    # SOCK_DGRAM, as asyncio's datagram transport takes no other
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE)
+
+
+def _state(link: Any) -> LinkState:
+    # carrier rather than IFF_RUNNING, which follows it with a delay
+    up = link["flags"] & (_IFF_UP | _IFF_LOWER_UP) == _IFF_UP | _IFF_LOWER_UP
+    return LinkState(present=True, up=up, mtu=int(link.get_attr("IFLA_MTU")))

@@ -1,0 +1,1 @@
+"""Experiments: what is recorded of a connection."""

@@ -1,0 +1,93 @@
+"""A host of a world: sockets for programs without asyncio, asyncio's calls for those with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from errno import ENETDOWN
+from typing import ClassVar, Self
+
+from pystack.aio.doors import GRACE, Doors
+from pystack.aio.running import NO_THREAD, Running
+from pystack.config import Config
+from pystack.sim.events import Events
+from pystack.sim.node import Node
+from pystack.sim.vloop import VirtualLoop
+from pystack.sockets import Socket
+from pystack.sockets.constants import AF_INET
+from pystack.wire.batch import Packet
+
+
+class SimHost(Node, Doors):
+    """A host, made by `World.host`; it has one link.
+
+    `socket()` gives BSD sockets, which never wait: their `on_events` says when to go on. In a
+    program that `sim.run` runs there are `open_connection`, `start_server` and the others, as on
+    `pystack.Stack`, with the names of the world's hosts as names. `host` is the `sockets.Host`
+    inside. `async with` closes what is open at its end and switches the host off; it may be left
+    out.
+    """
+
+    takes_runs: ClassVar[bool] = True
+
+    def __init__(
+        self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes,
+        offload: bool, config: Config,
+    ) -> None:  # fmt: skip
+        Node.__init__(self, events, name, addresses, secret=secret, offload=offload, config=config)
+        Doors.__init__(self, GRACE)
+
+    @property
+    def address(self) -> str:
+        """Its first address."""
+        return self.addresses[0]
+
+    def socket(self, family: int = AF_INET) -> Socket:
+        """A new socket; see `sockets.Host.socket`."""
+        return self.host.socket(family)
+
+    def sysctl(self, name: str, value: str | int | None = None) -> str:
+        """Read or write a setting; see `sockets.Host.sysctl`."""
+        return self.host.sysctl(name, value)
+
+    def send(self, packet: Packet, now_us: int) -> None:
+        """The one link takes it; without one it is lost."""
+        if self.lines:
+            self.lines[0].send(packet, now_us)
+        else:
+            self.unsent += 1
+
+    async def __aenter__(self) -> Self:
+        self._ready()
+        return self
+
+    def _ready(self) -> Running:
+        if self._driver is None:
+            loop = asyncio.get_running_loop()
+            if not isinstance(loop, VirtualLoop) or loop.events is not self._events:
+                raise RuntimeError(
+                    f"the world of host {self.name} is not that of the running loop: make the "
+                    "world in what pystack.sim.run runs, or give it to run as well"
+                )
+            self._driver = _OnWorld(self, loop)
+        return super()._ready()
+
+
+class _OnWorld(Running):
+    """A node as transports and servers see it: its packets are moved by the world."""
+
+    __slots__ = ("_node",)
+
+    def __init__(self, node: Node, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(node.host, loop)
+        self._node = node
+
+    def flush(self) -> None:
+        """Send what waits to be sent."""
+        self._node.flush()
+
+    def stop(self) -> None:
+        """Switch the host off."""
+        self.error = self.error or ENETDOWN
+        self.thread = NO_THREAD
+        self._node.stop()

@@ -1,0 +1,146 @@
+"""A node: a whole host without asyncio, on the clock of a world. Hosts and routers are nodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from errno import ENETDOWN
+from typing import ClassVar
+
+from pystack.compiling import mypyc_attr
+from pystack.config import Config
+from pystack.sim.events import Events
+from pystack.sim.line import Line
+from pystack.sockets import Host
+from pystack.stack.run_input import RunInput
+from pystack.wire.address import text
+from pystack.wire.batch import Packet
+
+MTU = 1500
+
+_logger = logging.getLogger("pystack")
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Node:
+    """Moves packets and time between a `sockets.Host` and the lines to its neighbours.
+
+    `host` is the host itself: sockets, settings, counters. `lines` are those that leave here.
+    """
+
+    takes_runs: ClassVar[bool] = False  # whether `arrive_piece` may be called
+
+    def __init__(
+        self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes,
+        offload: bool, config: Config,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.host = Host(
+            addresses, secret=secret, mtu=MTU, gso=offload, checksum_offload=offload, config=config
+        )
+        self.lines: list[Line] = []
+        self.up = True
+        self.unsent = 0  # packets for which there was no way
+        self._events = events
+        self._rank = events.new_rank()
+        self._wake_us = 0
+        self._busy = False  # a transmit follows anyway
+        self.host.on_dirty = self._on_dirty
+        self.host.on_part_failed = self._part_failed
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def addresses(self) -> list[str]:
+        """Its addresses as text, in the order in which they were given."""
+        return [text(address) for address in self.host.addresses.all()]
+
+    @property
+    def now_us(self) -> int:
+        """The present."""
+        return self._events.now_us
+
+    def after_us(self, delay_us: int, function: Callable[[], object]) -> None:
+        """Call `function` after a time."""
+        self._events.call_at(self._events.now_us + delay_us, function)
+
+    def send(self, packet: Packet, now_us: int) -> None:
+        """The host itself sends a packet; its buffer may change afterwards."""
+        raise NotImplementedError
+
+    def arrive(self, packets: list[Packet], now_us: int) -> None:
+        """Packets have come over one of the lines, all at the same moment."""
+        if self.up:
+            self._busy = True
+            self.host.receive(packets, now_us)
+            self._transmit(now_us)
+
+    def arrive_alone(self, packet: Packet, now_us: int) -> None:
+        """A single packet has come."""
+        if self.up:
+            self._busy = True
+            self.host.receive_packet(packet, now_us)
+            self._transmit(now_us)
+
+    def arrive_piece(self, run: RunInput, piece: int, now_us: int) -> None:
+        """A piece of a run has come, which was loaded for this host."""
+        if self.up:
+            self._busy = True
+            run.piece(piece, now_us)
+            self._transmit(now_us)
+
+    def due(self, now_us: int) -> None:
+        """A deadline of the host's may have come, or a socket call wants something sent."""
+        if now_us != self._wake_us or not self.up:
+            return
+        self._wake_us = 0
+        self._busy = True
+        at_us = self.host.next_deadline()
+        if at_us and at_us <= now_us:
+            self.host.on_time(now_us)
+        self._transmit(now_us)
+
+    def _part_failed(self, reason: str, error: Exception) -> None:
+        """A replaceable part has raised and ended its connection."""
+        _logger.error("%s: %s", self.name, reason, exc_info=error)
+
+    def flush(self) -> None:
+        """Send at once what socket calls have left to be sent."""
+        if self.up and not self._busy:
+            self._busy = True
+            self._transmit(self._events.now_us)
+
+    def stop(self) -> None:
+        """It is switched off: every connection ends here, and not a word is said any more."""
+        if self.up:
+            self.host.fail_all(ENETDOWN)
+            self.host.on_dirty = None
+            self.up = False
+
+    def _on_dirty(self) -> None:
+        if not self._busy:
+            self._wake(self._events.now_us)
+
+    def _transmit(self, now_us: int) -> None:
+        """All that the host has to send; then it sleeps."""
+        host = self.host
+        while True:
+            tx = host.transmit(now_us)
+            if tx.count == 1:
+                self.send(tx.packet(0), now_us)
+            else:
+                for packet in tx:
+                    self.send(packet, now_us)
+            if not tx.count or not host.dirty:
+                break
+        self._busy = False
+        at_us = host.next_deadline()
+        if at_us:
+            self._wake(at_us if at_us > now_us else now_us)
+
+    def _wake(self, at_us: int) -> None:
+        wake_us = self._wake_us
+        if not wake_us or at_us < wake_us:
+            self._wake_us = at_us
+            self._events.at(at_us, self._rank, self)

@@ -1,0 +1,131 @@
+"""A router: forwards what is not for itself (RFC 1812 §5, RFC 8200 §3), or says why it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from pystack.config import Config
+from pystack.sim.events import Events
+from pystack.sim.line import Line
+from pystack.sim.node import Node
+from pystack.stack.fragments import fragment
+from pystack.stack.icmp import (
+    V4_FRAGMENTATION_NEEDED,
+    V4_TIME_EXCEEDED,
+    V4_UNREACHABLE,
+    V6_PACKET_TOO_BIG,
+    V6_TIME_EXCEEDED,
+    V6_UNREACHABLE,
+)
+from pystack.wire.address import V4_PREFIX, is_v4
+from pystack.wire.batch import Buffer, Packet
+
+_PLAIN: Final = 0x45  # the first octet of an IPv4 header without options
+_NOT_TO_CUT: Final = 0x7FFF  # DF, or a fragment already: those are not cut again
+_TTL: Final = 8  # where it stands in IPv4's header
+_HOP_LIMIT: Final = 7  # and in IPv6's
+
+
+class Router(Node):
+    """A node that forwards. `routes` leads from an address (16 bytes) to the line towards it.
+
+    It has one address of each family at most, from which it speaks on all lines. `forwarded`,
+    `expired`, `too_big` and `unroutable` count packets.
+    """
+
+    def __init__(
+        self, events: Events, name: str, addresses: Iterable[str], *, secret: bytes
+    ) -> None:
+        super().__init__(events, name, addresses, secret=secret, offload=False, config=Config())
+        self.routes: dict[bytes, Line] = {}
+        self.forwarded = 0
+        self.expired = 0
+        self.too_big = 0
+        self.unroutable = 0
+
+    def send(self, packet: Packet, now_us: int) -> None:
+        """A packet of its own: an ICMP message, or a RST."""
+        line = self.routes.get(destination_of(packet[0]))
+        if line is None:
+            self.unsent += 1
+        else:
+            line.send(packet, now_us)
+
+    def arrive(self, packets: list[Packet], now_us: int) -> None:
+        """Packets from one of the lines: forwarded, or taken."""
+        if not self.up:
+            return
+        local = self.host.addresses.local
+        own = [packet for packet in packets if not self._forward(packet, local, now_us)]
+        if own:
+            super().arrive(own, now_us)
+        elif self.host.icmp.out:
+            self._transmit(now_us)
+
+    def arrive_alone(self, packet: Packet, now_us: int) -> None:
+        """A single packet."""
+        self.arrive([packet], now_us)
+
+    def _forward(self, packet: Packet, local: set[bytes], now_us: int) -> bool:
+        """Send a packet on; False when it is for the router itself, or is no packet at all."""
+        buffer, gso_size, checksum_state = packet
+        if len(buffer) < 20 or buffer[0] >> 4 not in (4, 6):
+            return False
+        destination = destination_of(buffer)
+        if destination in local:
+            return False
+        line = self.routes.get(destination)
+        if line is None:
+            self.unroutable += 1
+            self._report(buffer, V4_UNREACHABLE, V6_UNREACHABLE, 0, 0, now_us)
+        elif buffer[_TTL if buffer[0] >> 4 == 4 else _HOP_LIMIT] <= 1:
+            self.expired += 1
+            self._report(buffer, V4_TIME_EXCEEDED, V6_TIME_EXCEEDED, 0, 0, now_us)
+        elif len(buffer) > line.mtu:
+            self._send_too_big(line, buffer, now_us)
+        else:
+            self.forwarded += 1
+            line.send((aged(buffer), gso_size, checksum_state), now_us)
+        return True
+
+    def _send_too_big(self, line: Line, buffer: Buffer, now_us: int) -> None:
+        """In fragments (RFC 791), or not at all (RFC 1191 §4, RFC 8200 §5)."""
+        if buffer[0] == _PLAIN and not (buffer[6] << 8 | buffer[7]) & _NOT_TO_CUT:
+            ident = int.from_bytes(buffer[4:6], "big")
+            for piece in fragment(bytes(aged(buffer)), line.mtu, ident):
+                self.forwarded += 1
+                line.send((piece, 0, 0), now_us)
+            return
+        self.too_big += 1
+        code = V4_FRAGMENTATION_NEEDED if buffer[0] >> 4 == 4 else 0
+        self._report(buffer, V4_UNREACHABLE, V6_PACKET_TOO_BIG, code, line.mtu, now_us)
+
+    def _report(
+        self, buffer: Buffer, v4_type: int, v6_type: int, code: int, rest: int, now_us: int
+    ) -> None:
+        v4 = buffer[0] >> 4 == 4
+        for own in self.host.addresses.all():
+            if is_v4(own) == v4:
+                kind, version = (v4_type, 4) if v4 else (v6_type, 6)
+                self.host.icmp.in_transit(buffer, version, kind, code, rest, own, now_us)
+                return
+
+
+def destination_of(buffer: Buffer) -> bytes:
+    """The 16 bytes of a packet's destination."""
+    if buffer[0] >> 4 == 4:
+        return V4_PREFIX + bytes(buffer[16:20])
+    return bytes(buffer[24:40])
+
+
+def aged(buffer: Buffer) -> bytearray:
+    """A copy of a packet with a hop less to live, IPv4's checksum updated (RFC 1624)."""
+    copy = bytearray(buffer)
+    if copy[0] >> 4 == 6:
+        copy[_HOP_LIMIT] -= 1
+        return copy
+    copy[_TTL] -= 1
+    total = (copy[10] << 8 | copy[11]) + 0x100  # the TTL is the upper octet of its word
+    copy[10:12] = ((total & 0xFFFF) + (total >> 16)).to_bytes(2, "big")
+    return copy

@@ -1,0 +1,178 @@
+"""asyncio on virtual time: the loop's clock is that of a world, and nothing outside is waited for.
+
+When no callback is ready the next event of the world happens, or time jumps to the next timer.
+So a program takes as long as its work does, and the same program does the same in every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
+
+from pystack.sim.events import ENDLESS, Events
+from pystack.sim.waiting import described
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_NO_DESCRIPTORS: Final = (
+    "in virtual time there are no descriptors, threads or processes to wait for: connections are "
+    "made by the hosts of a world (host.open_connection, host.start_server)"
+)
+
+
+class DeadlockError(RuntimeError):
+    """Every task waits, and nothing is left that could wake one."""
+
+
+class WorldLike(Protocol):
+    """What a loop needs of a world."""
+
+    events: Events
+
+    def look_up(self, name: str) -> Sequence[str]:
+        """The addresses of a host, none for an unknown name."""
+
+
+def run(
+    main: Coroutine[Any, Any, T], *, world: WorldLike | None = None, debug: bool | None = None
+) -> T:
+    """As `asyncio.run`, in virtual time: run `main` and return what it returns.
+
+    Worlds made in `main` are on its clock; one made before is given as `world`. Raises
+    DeadlockError when all tasks wait for what can never come.
+    """
+
+    def make_loop() -> VirtualLoop:
+        loop = VirtualLoop(Events() if world is None else world.events)
+        if world is not None:
+            loop.join(world)
+        return loop
+
+    with asyncio.Runner(debug=debug, loop_factory=make_loop) as runner:
+        return runner.run(main)
+
+
+def _refuse(loop: object, *args: Any, **options: Any) -> NoReturn:
+    raise RuntimeError(_NO_DESCRIPTORS)
+
+
+_refused: Any = _refuse  # whatever the signature of the call that it stands for
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An event loop whose `time()` is `events.now_us` in seconds."""
+
+    if TYPE_CHECKING:  # what the base has, and typeshed does not know
+        _ready: Sequence[asyncio.Handle]
+        _clock_resolution: float
+        _selector: _Jump
+        _thread_id: int | None
+
+    def __init__(self, events: Events | None = None) -> None:
+        super().__init__()
+        self.events = Events() if events is None else events
+        self._clock_resolution = 1e-9  # not that of this machine's clock
+        self._selector = _Jump(self)
+        self._worlds: list[WorldLike] = []
+
+    def time(self) -> float:
+        """The virtual time in seconds."""
+        return self.events.now_us / 1e6
+
+    def now_us(self) -> int:
+        """The virtual time as a host wants it."""
+        return self.events.now_us
+
+    def join(self, world: WorldLike) -> None:
+        """Take the names of a world's hosts for names."""
+        self._worlds.append(world)
+
+    # -- what other loops do with descriptors, threads and processes ------------------------------
+    def _process_events(self, event_list: Sequence[object]) -> None:
+        """There are none."""
+
+    def _write_to_self(self) -> None:
+        """Nobody is asleep."""
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """As `call_soon`. Raises RuntimeError in another thread: when its call would come is
+        nothing that a virtual clock could know."""
+        if self._thread_id is not None and self._thread_id != get_ident():
+            raise RuntimeError("virtual time has one thread: no other may call into it")
+        return self.call_soon(callback, *args, context=context)
+
+    async def getaddrinfo(
+        self, host: bytes | str | None, port: bytes | str | int | None, *, family: int = 0,
+        type: int = 0, proto: int = 0, flags: int = 0,
+    ) -> list[Any]:  # fmt: skip
+        """The names of the world's hosts, each with all its addresses, and numeric ports."""
+        name = host.decode() if isinstance(host, bytes) else host or ""
+        found = [text for world in self._worlds for text in world.look_up(name)]
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, f"no host of a world is called {name!r}")
+        number = int(port or 0)
+        places: list[Any] = []
+        for text in found:
+            own = socket.AF_INET6 if ":" in text else socket.AF_INET
+            if family in (0, own):
+                place = (text, number, 0, 0) if own == socket.AF_INET6 else (text, number)
+                places.append((own, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place))
+        return places
+
+    run_in_executor = _refused
+    create_connection = create_server = create_datagram_endpoint = _refused
+    create_unix_connection = create_unix_server = connect_accepted_socket = _refused
+    connect_read_pipe = connect_write_pipe = subprocess_exec = subprocess_shell = _refused
+    add_reader = add_writer = add_signal_handler = _refused
+    sock_recv = sock_recv_into = sock_sendall = sock_connect = sock_accept = _refused
+
+
+class _Jump:
+    """Stands where other loops have a selector: instead of waiting it lets events happen."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._turns = 0  # since time moved last
+
+    def select(self, timeout: float | None) -> Sequence[object]:
+        """Let events happen until a callback is ready, for `timeout` seconds at most."""
+        loop = self._loop
+        events = loop.events
+        ready = loop._ready
+        began_us = events.now_us
+        until_us = 1 << 62
+        if timeout is not None:
+            # never early, and exact where a float is; a timer that is due next moves time
+            until_us = began_us + max(math.ceil(timeout * 1e6 - 1e-3), timeout > 0)
+        while 0 < events.next_at() <= until_us:
+            events.step()
+            if ready:
+                break
+        else:
+            if timeout is None:
+                raise DeadlockError(
+                    "all tasks wait, and nothing is left to happen:" + described(loop)
+                )
+            events.now_us = until_us
+        if events.now_us > began_us:
+            self._turns = 0
+        else:
+            self._turns += 1
+            if self._turns >= ENDLESS:
+                self._turns = 0  # what is cancelled now gets its turns
+                raise RuntimeError(
+                    f"time does not move on: {ENDLESS} turns of the loop without a pause:"
+                    + described(loop)
+                )
+        return ()

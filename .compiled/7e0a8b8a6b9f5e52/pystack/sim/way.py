@@ -1,0 +1,76 @@
+"""What one direction of a link is like, and the stages of `pystack.path` that make it so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from pystack.path.discipline import Discipline
+from pystack.path.faults import Loss
+from pystack.path.link import Delay, Link, Stage
+from pystack.path.queue import Pipe, Queue
+from pystack.path.units import rate_bps, size, time_us
+from pystack.sim.events import Events
+from pystack.sim.line import Line, StageLine
+from pystack.sim.run_line import RunLine
+
+if TYPE_CHECKING:
+    from pystack.sim.node import Node
+
+QUEUE = 1000  # packets, where nothing is said: what Linux gives an interface
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One direction of a link.
+
+    `rate` ("100mbit", or bit/s; None: no limit) counts the octets of IP packets; `delay` ("20ms",
+    or µs) is what every packet takes besides. `queue` is how much waits for the line at most,
+    beside the packet that is being sent: packets, octets ("64kb"), or a discipline of
+    `pystack.path`. `loss` is the probability that a packet gets lost behind all that.
+    """
+
+    rate: str | int | None = None
+    delay: str | int = 0
+    queue: int | str | Discipline = QUEUE
+    loss: float = 0.0
+
+    def line(
+        self, events: Events, name: str, near: Node, far: Node, mtu: int, source: Random,
+        runs: bool,
+    ) -> Line:  # fmt: skip
+        """A new line that is so. `source` decides what is lost; `runs`: it may carry runs whole."""
+        queue = self.queue
+        if self.rate is None or isinstance(queue, Discipline) or not runs:
+            return StageLine(events, name, near, far, mtu, self.stage(source))
+        limit, in_bytes = (queue, False) if isinstance(queue, int) else size(queue)
+        return RunLine(
+            events, name, near, far, mtu, rate_bps=self._rate_bps(self.rate), limit=limit,
+            in_bytes=in_bytes, delay_us=self._delay_us(), loss=self.loss, source=source,
+        )  # fmt: skip
+
+    def stage(self, source: Random) -> Stage:
+        """A new stage of `pystack.path` that does all that. `source` decides what is lost."""
+        delay_us = self._delay_us()
+        stages: list[Stage] = []
+        if self.rate is None:
+            stages.append(Delay(delay_us))
+        else:
+            rate = self._rate_bps(self.rate)
+            queue = self.queue
+            if isinstance(queue, Discipline):
+                stages += [Queue(rate, queue), Delay(delay_us)]
+            else:
+                limit, in_bytes = (queue, False) if isinstance(queue, int) else size(queue)
+                stages.append(Pipe(rate, limit, delay_us, in_bytes=in_bytes))
+        if self.loss:
+            stages.append(Loss(self.loss, source))
+        return stages[0] if len(stages) == 1 else Link(*stages)
+
+    def _delay_us(self) -> int:
+        return self.delay if isinstance(self.delay, int) else time_us(self.delay)
+
+    @staticmethod
+    def _rate_bps(rate: str | int) -> int:
+        return rate if isinstance(rate, int) else rate_bps(rate)

@@ -1,0 +1,246 @@
+"""A world: hosts, routers and links on one clock, all of it decided by a seed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+
+from pystack.aio.doors import configured
+from pystack.path.assembly import links
+from pystack.path.discipline import Discipline
+from pystack.path.impair import parse
+from pystack.path.link import Stage
+from pystack.path.units import time_us
+from pystack.sim.digest import Digest
+from pystack.sim.events import START_US, Events
+from pystack.sim.host import SimHost
+from pystack.sim.line import Line, StageLine
+from pystack.sim.node import MTU, Node
+from pystack.sim.router import Router
+from pystack.sim.vloop import VirtualLoop
+from pystack.sim.way import QUEUE, Way
+
+_ENDLESS_US = 1 << 62
+Direction = Way | Stage | None
+
+
+class World:
+    """Hosts, routers and links whose every secret and chance comes from `seed`.
+
+        world = World(seed=1)
+        a, b = world.host("a"), world.host("b")
+        world.link(a, b, rate="100mbit", delay="20ms", loss=0.01)
+        world.run(for_s=10)
+
+    `digest` has `world.digest()` ready; reckoning it takes time. `runs` lets segments that
+    follow each other travel as one object where that changes nothing.
+
+    The same seed and the same calls give the same octets at the same µs, in every process and on
+    every machine. Made in what `sim.run` runs, a world is on the clock of that loop, and time
+    passes by itself; elsewhere time passes in `run`.
+    """
+
+    def __init__(self, seed: int | str = 0, *, digest: bool = False, runs: bool = True) -> None:
+        self.seed = seed
+        self._digest = Digest() if digest else None
+        self._runs = runs
+        self.nodes: dict[str, Node] = {}
+        self.lines: list[Line] = []
+        loop = asyncio._get_running_loop()
+        if isinstance(loop, VirtualLoop):
+            self.events = loop.events
+            loop.join(self)
+        else:
+            self.events = Events()
+
+    # -- what is in it ---------------------------------------------------------------------------
+    def host(
+        self,
+        name: str,
+        *addresses: str,
+        sysctl: Mapping[str, str | int] | None = None,
+        offload: bool = True,
+    ) -> SimHost:
+        """A new host with `addresses` such as "10.0.0.1/24" and "fd00::1/64"; without any it gets
+        one of each family. `sysctl` has settings by Linux's names (SetupError for an unknown
+        one); with `offload` it leaves checksums, and the cutting of runs, to its link."""
+        host = SimHost(
+            self.events, name, addresses or self._next_addresses(),
+            secret=self._secret(name), offload=offload, config=configured(sysctl or {}),
+        )  # fmt: skip
+        self._add(host)
+        return host
+
+    def router(self, name: str, *addresses: str) -> Router:
+        """A new router; `addresses`, one of each family, are where it speaks from."""
+        router = Router(
+            self.events, name, addresses or self._next_addresses(), secret=self._secret(name)
+        )
+        self._add(router)
+        return router
+
+    def link(
+        self,
+        one: Node,
+        other: Node,
+        *,
+        rate: str | int | None = None,
+        delay: str | int = 0,
+        queue: int | str | Discipline = QUEUE,
+        loss: float = 0.0,
+        mtu: int = MTU,
+        there: Direction = None,
+        back: Direction = None,
+        impair: str = "",
+    ) -> tuple[Line, Line]:
+        """A link between two nodes: the lines from `one` to `other` and back.
+
+        `rate`, `delay`, `queue` and `loss` are both directions' (see `Way`). `there` and `back`
+        replace them for one direction: another Way, or a stage of `pystack.path`. `impair` has
+        it all in the words of docs/impairments.md, "out" being from `one` to `other`, and times
+        counting from now. Raises ValueError when a host has a link already, for a discipline used
+        twice, and for words that mean nothing.
+        """
+        both = Way(rate, delay, queue, loss)
+        if isinstance(queue, Discipline) and there is None and back is None:
+            raise ValueError("a discipline is one queue's: give `there` and `back` one each")
+        for node in (one, other):
+            if isinstance(node, SimHost) and node.lines:
+                raise ValueError(f"host {node.name} has a link already: put a router between")
+        if impair:
+            there, back = self._impaired(f"{one.name}-{other.name}", impair)
+        made = []
+        for near, far, way in ((one, other, there), (other, one, back)):
+            name = f"{near.name}>{far.name}"
+            source = self.random(f"line {name} {len(self.lines)}")
+            line: Line
+            if isinstance(way, Stage):
+                line = StageLine(self.events, name, near, far, mtu, way)
+            else:
+                line = (way or both).line(self.events, name, near, far, mtu, source, self._runs)
+            near.lines.append(line)
+            self.lines.append(line)
+            made.append(line)
+            if self._digest is not None:
+                self._digest.watch(line)
+        made[0].back, made[1].back = made[1], made[0]
+        for node in (one, other):
+            if isinstance(node, SimHost):
+                node.host.set_mtu(mtu)
+        self._find_routes()
+        return made[0], made[1]
+
+    def _impaired(self, name: str, words: str) -> tuple[Stage, Stage]:
+        inbound, outbound = links(
+            parse(words, lambda file: Path(file).read_text(encoding="utf-8")),
+            start_us=self.events.now_us,
+            seed=0,
+            make_source=lambda number: self.random(f"{name} {number}"),
+        )
+        return outbound, inbound
+
+    def random(self, purpose: str) -> Random:
+        """A source of chance of its own, decided by the seed and `purpose` alone."""
+        return Random(f"{self.seed}/{purpose}")
+
+    def look_up(self, name: str) -> Sequence[str]:
+        """The addresses of the node called `name`; none when there is no such."""
+        node = self.nodes.get(name)
+        return () if node is None else node.addresses
+
+    def digest(self) -> str:
+        """The SHA-256 of all packets on all lines until now, with their times.
+
+        Raises RuntimeError unless the world was made with `digest=True`.
+        """
+        if self._digest is None:
+            raise RuntimeError("make the world with World(seed, digest=True)")
+        return self._digest.hexdigest()
+
+    # -- time ------------------------------------------------------------------------------------
+    @property
+    def now_us(self) -> int:
+        """The present as the hosts know it, in µs; a world begins at `START_US`."""
+        return self.events.now_us
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the beginning."""
+        return (self.events.now_us - START_US) / 1e6
+
+    def at(self, time: str | float, function: Callable[[], object]) -> None:
+        """Call `function` at a time since the beginning: "1500ms", or seconds."""
+        self.events.call_at(START_US + _microseconds(time), function)
+
+    def after(self, time: str | float, function: Callable[[], object]) -> None:
+        """Call `function` so much later than now: "1500ms", or seconds."""
+        self.events.call_at(self.events.now_us + _microseconds(time), function)
+
+    def run(self, *, until: Callable[[], bool] | None = None, for_s: float | None = None) -> bool:
+        """Let time pass, for `for_s` seconds or until nothing is left to happen.
+
+        With `until`, which is asked after each event, at most to the moment at which it is true.
+        Returns whether it is (without it, True). Raises RuntimeError where time passes by itself.
+        """
+        if isinstance(asyncio._get_running_loop(), VirtualLoop):
+            raise RuntimeError("time passes by itself here: await asyncio.sleep(...)")
+        events = self.events
+        end_us = None if for_s is None else events.now_us + round(for_s * 1e6)
+        if until is None:
+            events.run(_ENDLESS_US if end_us is None else end_us)
+            if end_us is not None:
+                events.now_us = end_us
+            return True
+        while not until():
+            at_us = events.next_at()
+            if not at_us or (end_us is not None and at_us > end_us):
+                if end_us is not None:
+                    events.now_us = end_us
+                return False
+            events.step()
+        return True
+
+    # -- inside ----------------------------------------------------------------------------------
+    def _secret(self, name: str) -> bytes:
+        return blake2b(f"{self.seed}/host {name}".encode(), digest_size=32).digest()
+
+    def _add(self, node: Node) -> None:
+        if node.name in self.nodes:
+            raise ValueError(f"there is a node called {node.name} already")
+        self.nodes[node.name] = node
+
+    def _next_addresses(self) -> tuple[str, str]:
+        number = len(self.nodes) + 1
+        return f"10.0.{number >> 8}.{number & 255}/8", f"fd00::{number:x}/64"
+
+    def _find_routes(self) -> None:
+        """The shortest ways, by links; of equal ones the one whose link was made first."""
+        for router in self.nodes.values():
+            if isinstance(router, Router):
+                router.routes = _routes_from(router)
+
+
+def _routes_from(router: Router) -> dict[bytes, Line]:
+    routes: dict[bytes, Line] = {}
+    seen: set[str] = {router.name}
+    waiting: deque[tuple[Node, Line | None]] = deque([(router, None)])
+    while waiting:
+        node, first = waiting.popleft()
+        if first is not None:
+            for address in node.host.addresses.all():
+                routes.setdefault(address, first)
+            if not isinstance(node, Router):
+                continue  # a host forwards nothing
+        for line in node.lines:
+            if line.far.name not in seen:
+                seen.add(line.far.name)
+                waiting.append((line.far, first or line))
+    return routes
+
+
+def _microseconds(time: str | float) -> int:
+    return time_us(time) if isinstance(time, str) else round(time * 1e6)

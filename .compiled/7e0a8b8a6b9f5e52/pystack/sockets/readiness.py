@@ -1,0 +1,100 @@
+"""What a socket is ready for: `poll` and the requests of `ioctl`, as Linux's tcp_poll."""
+
+from __future__ import annotations
+
+from errno import EINVAL, ENOTTY
+from typing import TYPE_CHECKING
+
+from pystack.sockets import errors
+from pystack.sockets.constants import (
+    POLLERR,
+    POLLHUP,
+    POLLIN,
+    POLLNVAL,
+    POLLOUT,
+    POLLPRI,
+    POLLRDHUP,
+    POLLRDNORM,
+    POLLWRNORM,
+    SIOCATMARK,
+    SIOCINQ,
+    SIOCOUTQ,
+    SIOCOUTQNSD,
+)
+from pystack.sockets.errors import fault
+from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
+from pystack.tcp import calls, urgent
+from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
+
+if TYPE_CHECKING:
+    from pystack.sockets.socket import Socket
+    from pystack.tcp.tcb import Tcb
+
+_READABLE = POLLIN | POLLRDNORM
+_WRITABLE = POLLOUT | POLLWRNORM
+
+
+def poll(sock: Socket) -> int:
+    """See `Socket.poll`."""
+    if sock.closed:
+        return POLLNVAL
+    listener = sock.listener
+    if listener is not None:
+        return _READABLE if listener.queue else 0
+    bits = 0
+    state = sock.state
+    shutdowns = sock.shutdowns
+    tcb = sock.tcb
+    if shutdowns == RCV_SHUTDOWN | SEND_SHUTDOWN or state == CLOSED:
+        bits |= POLLHUP
+    if shutdowns & RCV_SHUTDOWN:
+        bits |= _READABLE | POLLRDHUP
+    if state not in (SYN_SENT, SYN_RECEIVED):
+        if tcb is not None and _is_readable(sock, tcb):
+            bits |= _READABLE
+        if tcb is None or shutdowns & SEND_SHUTDOWN or calls.writable(tcb):
+            bits |= _WRITABLE
+        if tcb is not None and tcb.urgent_byte >= 0:
+            bits |= POLLPRI
+    if errors.pending(sock) or (tcb is not None and tcb.reports):
+        bits |= POLLERR
+    return bits
+
+
+def _is_readable(sock: Socket, tcb: Tcb) -> bool:
+    held = tcb.recvbuf.held
+    wanted = sock.settings.rcvlowat
+    if urgent.at_mark(tcb) and not tcb.oob_inline:
+        wanted += 1  # the urgent octet is no part of the stream
+    if held >= wanted:
+        return True
+    return held > 0 and tcb.rcv_adv - tcb.rcv_nxt <= tcb.rcv_mss  # no more would fit
+
+
+def ioctl(sock: Socket, request: int) -> int:
+    """See `Socket.ioctl`."""
+    if request not in (SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK):
+        raise fault(ENOTTY)
+    tcb = sock.tcb
+    if request == SIOCATMARK:
+        return int(tcb is not None and urgent.at_mark(tcb))
+    state = sock.state
+    if state == LISTEN:
+        raise fault(EINVAL)
+    if tcb is None or state in (SYN_SENT, SYN_RECEIVED):
+        return 0
+    if request == SIOCINQ:
+        return _unread(tcb)
+    end = tcb.sndbuf.end_seq
+    if request == SIOCOUTQ:
+        return max(end + tcb.fin_wanted - tcb.snd_una, 0)
+    return max(end + tcb.fin_wanted - tcb.snd_nxt, 0)
+
+
+def _unread(tcb: Tcb) -> int:
+    """Octets up to the urgent mark, or all."""
+    held = tcb.recvbuf.held
+    if tcb.oob_inline or tcb.urgent_byte == urgent.NONE:
+        return held
+    before = tcb.rcv_up - tcb.recvbuf.read_seq
+    return before if 0 <= before < held else held

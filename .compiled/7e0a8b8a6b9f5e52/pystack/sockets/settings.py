@@ -1,0 +1,210 @@
+"""The options of one socket: kept here before there is a connection, put into effect on it.
+
+A listening socket's options go to the connections that it takes, when their handshake ends.
+Settings are never changed in place once a connection may share them: `options` copies first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pystack.config import Config
+from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
+from pystack.stack import variants
+from pystack.stack.listener import Listener
+from pystack.tcp import calls, ecn, recording
+from pystack.tcp.tcb import UNLIMITED, Tcb
+from pystack.wire.address import is_v4
+from pystack.wire.consts import DEFAULT_MSS_IPV4
+
+_ECN_MASK = 0x03
+FIN_TIMEOUT_MAX = 120  # seconds; TCP_LINGER2 takes no more
+
+
+@dataclass(slots=True)
+class Settings:
+    """Options as the user set them; 0 (where 0 is a value: -1) for those left alone.
+
+    Times are in the unit of the option: s, and ms for `user_timeout`. Buffers are as Linux
+    reports them, doubled.
+    """
+
+    reuse_address: bool = False
+    keepalive: bool = False
+    linger: bool = False
+    linger_time: int = 0
+    oob_inline: bool = False
+    rcvlowat: int = 1
+    sndbuf: int = 0
+    rcvbuf: int = 0
+    nodelay: bool = False
+    cork: bool = False
+    max_seg: int = 0
+    keepalive_time: int = 0
+    keepalive_intvl: int = 0
+    keepalive_probes: int = 0
+    syn_retries: int = 0
+    linger2: int = 0  # -1: an orphan does not stay in FIN_WAIT_2
+    defer_accept: int = 0  # repeats of the SYN,ACK, as Linux keeps it
+    window_clamp: int = 0
+    quick_ack: bool = True
+    congestion: str = ""
+    variants: tuple[tuple[str, str], ...] = ()  # kind and name, congestion control apart
+    user_timeout: int = 0
+    notsent_lowat: int = 0
+    max_pacing_rate: int = UNLIMITED
+    tos: int = 0
+    tclass: int = 0
+    ttl: int = -1
+    hops: int = -1
+    mtu_discover: int = -1
+    mtu_discover_v6: int = -1
+    recverr: bool = False
+    recverr_v6: bool = False
+    v6only: bool = False
+    recorder: Callable[[Tcb], recording.Observer] | None = None  # makes one for a connection
+
+    # -- into effect ----------------------------------------------------------------------------
+    def apply(self, tcb: Tcb) -> None:
+        """Put all that was set into effect on a new connection."""
+        if self.keepalive:
+            calls.set_keepalive(tcb, True)
+        if self.oob_inline:
+            calls.set_oob_inline(tcb, True)
+        if self.sndbuf:
+            calls.set_sndbuf(tcb, self.sndbuf)
+        if self.rcvbuf:
+            calls.set_rcvbuf(tcb, self.rcvbuf)
+        if self.nodelay:
+            calls.set_nodelay(tcb, True)
+        if self.cork:
+            calls.set_cork(tcb, True)
+        if self.max_seg:
+            calls.set_max_seg(tcb, self.max_seg)
+        if self.keepalive_time or self.keepalive_intvl or self.keepalive_probes:
+            self.apply_keepalive_times(tcb)
+        if self.syn_retries:
+            calls.set_syn_retries(tcb, self.syn_retries)
+        if self.linger2:
+            self.apply_linger2(tcb)
+        if self.window_clamp:
+            calls.set_window_clamp(tcb, self.window_clamp)
+        if self.user_timeout:
+            calls.set_user_timeout(tcb, self.user_timeout * 1000)
+        if self.notsent_lowat:
+            self.apply_notsent_lowat(tcb)
+        if self.max_pacing_rate != UNLIMITED:
+            calls.set_max_pacing_rate(tcb, self.max_pacing_rate)
+        if self.congestion:
+            self.apply_congestion(tcb)
+        if self.variants:
+            variants.choose(tcb, self.variants)
+        self.apply_ip(tcb)
+        self.apply_recorder(tcb)
+
+    def apply_recorder(self, tcb: Tcb) -> None:
+        """Who watches the connection, if anybody."""
+        recording.attach(tcb, self.recorder(tcb) if self.recorder is not None else None)
+
+    def apply_keepalive_times(self, tcb: Tcb) -> None:
+        """TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT, those that were set."""
+        calls.set_keepalive_times(
+            tcb,
+            self.keepalive_time * 1_000_000 if self.keepalive_time else None,
+            self.keepalive_intvl * 1_000_000 if self.keepalive_intvl else None,
+            self.keepalive_probes or None,
+        )
+
+    def apply_linger2(self, tcb: Tcb) -> None:
+        """TCP_LINGER2: 0 is `tcp_fin_timeout`."""
+        seconds = self.linger2 or tcb.config.tcp_fin_timeout
+        calls.set_linger2(tcb, seconds * 1_000_000 if seconds > 0 else -1)
+
+    def apply_notsent_lowat(self, tcb: Tcb) -> None:
+        """TCP_NOTSENT_LOWAT: 0 is `tcp_notsent_lowat`; the number is unsigned."""
+        calls.set_notsent_lowat(
+            tcb, self.notsent_lowat & 0xFFFF_FFFF or tcb.config.tcp_notsent_lowat
+        )
+
+    def apply_congestion(self, tcb: Tcb) -> None:
+        """TCP_CONGESTION: another algorithm takes over the windows of the one before."""
+        make = variants.make_congestion_control
+        calls.set_congestion(tcb, make(self.congestion, tcb.eff_mss, tcb.cc.cwnd))
+
+    def apply_variants(self, tcb: Tcb) -> None:
+        """TCP_VARIANT: other parts go on where those before them were."""
+        if self.congestion and self.congestion != tcb.cc.name:
+            self.apply_congestion(tcb)
+        variants.choose(tcb, self.variants)
+
+    def apply_ip(self, tcb: Tcb) -> None:
+        """What the IP header of this connection's packets says. An AF_INET6 socket has both
+        sets of options, of which the one of the connection's addresses counts."""
+        v4 = tcb.v4
+        calls.set_ip(tcb, tos=self.tos if v4 else self.tclass, ttl=self.ttl_of(tcb.config, v4))
+        df = self.dont_fragment(v4)
+        if df >= 0:
+            calls.set_ip(tcb, df=df)
+        if self.recverr or self.recverr_v6 or tcb.recverr:
+            calls.set_recverr(tcb, self.recverr if v4 else self.recverr_v6)
+
+    def dont_fragment(self, v4: bool) -> int:
+        """Whether packets get DF, -1 when the host decides."""
+        mode = self.mtu_discover if v4 else self.mtu_discover_v6
+        # as Linux sends TCP: only these two set DF
+        return int(mode in (IP_PMTUDISC_WANT, IP_PMTUDISC_DO)) if mode >= 0 else -1
+
+    def ttl_of(self, config: Config, v4: bool) -> int:
+        """The TTL or hop limit that packets get."""
+        ttl = self.ttl if v4 else self.hops
+        return config.ip_default_ttl if ttl < 0 else ttl
+
+    def apply_to_listener(self, listener: Listener, config: Config) -> None:
+        """What the SYN,ACK shows, and when a connection may be accepted."""
+        v4 = is_v4(listener.local)
+        listener.v6only = self.v6only
+        listener.rcvbuf = self.rcvbuf or config.tcp_rmem[1]
+        if (df := self.dont_fragment(v4)) >= 0:
+            listener.df = df
+        listener.rcvbuf_locked = bool(self.rcvbuf)
+        listener.max_seg = self.max_seg
+        listener.window_clamp = self.window_clamp
+        listener.tos = self.tos if v4 else self.tclass
+        listener.ttl = self.ttl_of(config, v4)
+        listener.defer_accept = self.defer_accept
+        listener.option = dict(self.variants).get(variants.OPTION, "")
+        name = self.congestion or config.tcp_congestion_control
+        cc = variants.make_congestion_control(name, DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV4)
+        listener.ecn = ecn.wanted_by(cc)
+        listener.ect = cc.ect if cc.scalable else 0
+
+    # -- what a child does not inherit ----------------------------------------------------------
+    @property
+    def is_inheritable(self) -> bool:
+        """Whether an accepted connection has the very same options."""
+        return not self.defer_accept
+
+
+def seconds_to_repeats(seconds: int, config: Config) -> int:
+    """How many SYN,ACKs it takes to wait so long (TCP_DEFER_ACCEPT; Linux: 1, 2, 4 … s apart)."""
+    timeout = most = 0
+    repeats = period = 0
+    timeout = max(config.tcp_rto_initial_ms // 1000, 1)
+    most = config.tcp_rto_max_ms // 1000
+    while seconds > period and repeats < 255:
+        repeats += 1
+        period += timeout
+        timeout = min(timeout << 1, most)
+    return repeats
+
+
+def repeats_to_seconds(repeats: int, config: Config) -> int:
+    """The inverse: how long so many SYN,ACKs last, in seconds."""
+    timeout = max(config.tcp_rto_initial_ms // 1000, 1)
+    most = config.tcp_rto_max_ms // 1000
+    period = 0
+    for _ in range(repeats):
+        period += timeout
+        timeout = min(timeout << 1, most)
+    return period

@@ -1,0 +1,333 @@
+"""`Socket`: the BSD calls, non-blocking, as Linux answers them. A socket is made by `Host.socket`.
+
+What is here is the object and its doors; what a call does is in `lifecycle` (bind to close),
+`transfer` (send and receive), `readiness` (poll, ioctl) and `options`. No call waits and none
+takes a time: what needs a clock happens at the host's next `transmit`. A call that cannot be
+done raises OSError with Linux's errno, on a closed socket EBADF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from errno import EBADF, ENOTCONN
+from typing import TYPE_CHECKING, Any, Final
+
+from pystack.compiling import mypyc_attr
+from pystack.sockets import endpoint, lifecycle, options, readiness, transfer
+from pystack.sockets.constants import SOCK_STREAM
+from pystack.sockets.endpoint import Address
+from pystack.sockets.errors import fault
+from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
+from pystack.sockets.settings import Settings
+from pystack.sockets.tcp_info import TcpInfo
+from pystack.stack import variants
+from pystack.stack.listener import Listener
+from pystack.stack.owner import Owner
+from pystack.tcp import calls
+from pystack.tcp.recording import Observer
+from pystack.tcp.states import (
+    CLOSED,
+    EVENT_CLOSED,
+    EVENT_SOFT_ERROR,
+    EVENT_WRITABLE,
+    LISTEN,
+    NAMES,
+    SYN_SENT,
+    TIME_WAIT,
+)
+from pystack.tcp.tcb import Tcb
+
+if TYPE_CHECKING:
+    from pystack.sockets.host import Host
+
+
+class Ear(Owner):
+    """Hears from the stack what happens to a socket's connection or listener."""
+
+    __slots__ = ("socket",)
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+
+    def on_events(self, events: int) -> None:
+        self.socket.happened(events)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Socket:
+    """A TCP socket of a `Host`.
+
+    `on_events` is called with EVENT_… bits (of `pystack.tcp.states`) after each batch in which
+    something happened; it may make socket calls. `tcb` is the connection, None before one is
+    made, to be read only. The other attributes belong to this room.
+    """
+
+    __slots__ = (
+        "host", "family", "settings", "on_events", "ear", "tcb", "listener", "phase", "shut",
+        "error", "error_taken", "local", "port", "address_locked", "port_locked", "reserved",
+        "closed",
+    )  # fmt: skip
+
+    type: Final = SOCK_STREAM
+    host: Host
+    family: int
+    settings: Settings
+    on_events: Callable[[int], None] | None
+    ear: Ear
+    tcb: Tcb | None
+    listener: Listener | None
+    phase: int
+    shut: int
+    error: int  # Linux: sk_err, apart from that of `tcb`
+    error_taken: bool  # somebody has been given tcb.error
+    local: bytes  # what getsockname shows
+    port: int
+    address_locked: bool  # chosen by bind(), not by us
+    port_locked: bool
+    reserved: tuple[bytes, int, bool, bool] | None  # what `ports` keeps for us
+    closed: bool
+
+    def __init__(self, host: Host, family: int, settings: Settings) -> None:
+        self.host = host
+        self.family = family
+        self.settings = settings
+        self.on_events = None
+        self.ear = Ear(self)
+        self.tcb = None
+        self.listener = None
+        self.phase = UNCONNECTED
+        self.shut = 0
+        self.error = 0
+        self.error_taken = False
+        self.local = endpoint.any_address(family)
+        self.port = 0
+        self.address_locked = False
+        self.port_locked = False
+        self.reserved = None
+        self.closed = False
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<Socket closed>"
+        names = [str(self.getsockname())]
+        if self.tcb is not None:
+            names.append(str(endpoint.unparse(self.family, *_peer(self.tcb))))
+        return f"<Socket {NAMES[self.state]} {' '.join(names)}>"
+
+    # -- from closed to closed ------------------------------------------------------------------
+    def bind(self, address: Any) -> None:
+        """Choose the local address and port; port 0 takes a free one at once.
+
+        Raises EINVAL when bound already, EADDRINUSE, EADDRNOTAVAIL (none of the host's),
+        EAFNOSUPPORT (an address of another family).
+        """
+        self.check()
+        lifecycle.bind(self, address)
+
+    def listen(self, backlog: int = 128) -> None:
+        """Take connections (RFC 9293 §3.9.1.1, passive OPEN): `backlog` + 1 may wait to be
+        accepted, at most `somaxconn`. Again on a listening socket: changes the backlog.
+
+        Raises EINVAL on a connected socket, EADDRINUSE when somebody listens there.
+        """
+        self.check()
+        lifecycle.listen(self, backlog)
+
+    def accept(self) -> tuple[Socket, Address]:
+        """The first waiting connection and its peer's address. Raises EAGAIN when none waits,
+        EINVAL on a socket that does not listen."""
+        self.check()
+        return lifecycle.accept(self)
+
+    def connect(self, address: Any) -> None:
+        """Open a connection (RFC 9293 §3.9.1.1, active OPEN), or ask how far it has come.
+
+        Raises EINPROGRESS when begun, EALREADY while it is being made, then returns None once
+        and raises EISCONN, or raises the error it met once (ECONNREFUSED, ETIMEDOUT,
+        EHOSTUNREACH, …), after which it may be tried again. ENETUNREACH for a multicast or
+        broadcast address (MUST-46), EADDRNOTAVAIL when the connection exists or no port is
+        left. `None` stands for AF_UNSPEC: the connection, or the listening, is dissolved, with a
+        RST where there is a peer.
+        """
+        self.check()
+        lifecycle.connect(self, address)
+
+    def connect_ex(self, address: Any) -> int:
+        """As `connect`, but the errno is returned, 0 for none."""
+        try:
+            self.connect(address)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            return error.errno
+        return 0
+
+    def shutdown(self, how: int) -> None:
+        """SHUT_WR: FIN follows what was written. SHUT_RD: readers get the end of the stream
+        when nothing is left to read. While connecting, and on a listener (SHUT_RD): dissolves.
+
+        Raises ENOTCONN without a connection, EINVAL for another `how`.
+        """
+        self.check()
+        lifecycle.shutdown(self, how)
+
+    def close(self) -> None:
+        """Release the socket. What was written is still delivered, followed by FIN; with text
+        left unread, and with SO_LINGER of 0 s, the peer gets a RST (RFC 9293 SHLD-3, RFC 2525
+        §2.17). A longer SO_LINGER is nothing to wait for here: closing goes on by itself."""
+        if not self.closed:
+            lifecycle.close(self)
+
+    # -- text -----------------------------------------------------------------------------------
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Queue as much of `data` (bytes-like) as there is room for; that many are returned.
+
+        MSG_MORE holds back a last partial segment, MSG_EOR lets none run across the end,
+        MSG_OOB makes the last octet urgent (RFC 6093: not for new protocols); MSG_DONTWAIT and
+        MSG_NOSIGNAL change nothing. Raises EAGAIN when there is no room or the connection is
+        still being made, EPIPE after shutdown or without connection, and the pending error.
+        """
+        if self.closed:
+            raise fault(EBADF)
+        return transfer.send(self, data, flags)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Up to `size` received octets; b"" at the end of the stream.
+
+        MSG_PEEK leaves them there, MSG_TRUNC throws them away (so many zero octets come back),
+        MSG_OOB reads the urgent octet (EINVAL when there is none or SO_OOBINLINE is set);
+        MSG_WAITALL and MSG_DONTWAIT change nothing. Reading stops at the urgent mark. Raises
+        EAGAIN when nothing is there, ENOTCONN, and the pending error (ECONNRESET, ETIMEDOUT).
+        """
+        if self.closed:
+            raise fault(EBADF)
+        return transfer.recv(self, size, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """As `recv`, into a writable buffer; how many octets is returned. With MSG_TRUNC the
+        buffer stays as it is."""
+        self.check()
+        return transfer.recv_into(self, buffer, nbytes, flags)
+
+    def recvmsg(
+        self, size: int, ancillary_size: int = 0, flags: int = 0
+    ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Address | None]:
+        """As `recv`; with MSG_ERRQUEUE the oldest entry of the error queue (see IP_RECVERR) as
+        one ancillary item: `struct sock_extended_err` and the address of who reported it.
+        Returns data, ancillary items, flags and address. Raises EAGAIN when the queue is empty.
+        """
+        self.check()
+        return transfer.recvmsg(self, size, ancillary_size, flags)
+
+    def take_chunk(self) -> bytes | memoryview:
+        """The next received chunk as it came, uncopied; b"" when nothing is there. `at_eof`
+        tells whether that is the end. Never raises."""
+        return transfer.take_chunk(self)
+
+    @property
+    def at_eof(self) -> bool:
+        """Whether `recv` would return b"": all is read and no more will come."""
+        return transfer.at_eof(self)
+
+    # -- readiness ------------------------------------------------------------------------------
+    def poll(self) -> int:
+        """POLL… bits that are set now, as Linux's poll gives them for POLLIN to POLLRDHUP."""
+        return readiness.poll(self)
+
+    def ioctl(self, request: int) -> int:
+        """SIOCINQ (unread octets), SIOCOUTQ (written and not acknowledged), SIOCOUTQNSD (not
+        yet sent), SIOCATMARK. Raises EINVAL on a listener, ENOTTY for another request."""
+        self.check()
+        return readiness.ioctl(self, request)
+
+    # -- names and options ----------------------------------------------------------------------
+    def getsockname(self) -> Address:
+        """The local address and port."""
+        self.check()
+        return endpoint.unparse(self.family, self.local, self.port)
+
+    def getpeername(self) -> Address:
+        """The peer's address and port. Raises ENOTCONN without a connection."""
+        self.check()
+        if self.tcb is None or self.state in (CLOSED, SYN_SENT):
+            raise fault(ENOTCONN)
+        return endpoint.unparse(self.family, *_peer(self.tcb))
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        """Set an option: an int, or the bytes of its C form; see `option_table` for all of them.
+        Raises ENOPROTOOPT for an unknown one, EINVAL for a value that it does not take."""
+        self.check()
+        options.set_option(self, level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
+        """An option as an int, or with `size` up to that many bytes of its C form.
+        Raises ENOPROTOOPT for an unknown option; for an unknown level EOPNOTSUPP, or, as Linux
+        on an AF_INET6 socket, ENOPROTOOPT."""
+        self.check()
+        return options.get_option(self, level, option, size)
+
+    def tcp_info(self) -> TcpInfo:
+        """What is known of the connection, by the names of Linux's `struct tcp_info`."""
+        self.check()
+        return TcpInfo.of(self)
+
+    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
+        """Have the connection, the one to be made, or those a listener takes, watched by what
+        `recorder` makes for each (see `pystack.tcp.recording`); None: no longer."""
+        self.check()
+        options.set_recorder(self, recorder)
+
+    def variant(self, kind: str) -> Any:
+        """The connection's part of that kind, a key of `stack.variants.KINDS`: an object that its
+        own class explains. None without a connection, and for no experimental option.
+        Raises OSError ENOENT for an unknown kind."""
+        self.check()
+        return variants.of(self.tcb, kind)
+
+    # -- for the other files of this room -------------------------------------------------------
+    @property
+    def state(self) -> int:
+        """TCP's state (`pystack.tcp.states`) as far as a socket sees it: CLOSED from TIME_WAIT
+        on, for which the stack cares without it."""
+        if self.listener is not None:
+            return LISTEN
+        if self.tcb is None or self.tcb.state == TIME_WAIT:
+            return CLOSED
+        return self.tcb.state
+
+    @property
+    def shutdowns(self) -> int:
+        """RCV_SHUTDOWN and SEND_SHUTDOWN, by us or the peer; both once a connection has ended."""
+        tcb = self.tcb
+        if tcb is None:
+            return self.shut
+        if tcb.state in (CLOSED, TIME_WAIT):
+            return RCV_SHUTDOWN | SEND_SHUTDOWN
+        return self.shut | RCV_SHUTDOWN if tcb.fin_received else self.shut
+
+    def check(self) -> None:
+        """Raise EBADF if the socket is closed."""
+        if self.closed:
+            raise fault(EBADF)
+
+    def apply_settings(self, tcb: Tcb) -> None:
+        """Give a new connection the options as they are now."""
+        self.settings.apply(tcb)
+
+    def happened(self, events: int) -> None:
+        """The stack tells of EVENT_… bits."""
+        tcb = self.tcb
+        if tcb is not None:
+            if events & EVENT_WRITABLE:
+                calls.stop_waiting_to_write(tcb)
+            if events & EVENT_SOFT_ERROR:
+                transfer.note_soft_error(self)
+            if events & EVENT_CLOSED and not self.port_locked:
+                lifecycle.release_port(self)
+        if self.on_events is not None:
+            self.on_events(events)
+
+
+def _peer(tcb: Tcb) -> tuple[bytes, int]:
+    key = tcb.key
+    return key[16:32], key[34] << 8 | key[35]

@@ -1,0 +1,272 @@
+"""Sending and receiving, out-of-band octets and the error queue.
+
+The order in which a read meets text, end of stream, error and shutdown is Linux's
+(`tcp_recvmsg_locked`), as is that of a write (`tcp_sendmsg_locked`).
+"""
+
+from __future__ import annotations
+
+from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final
+
+from pystack.sockets import endpoint, errors
+from pystack.sockets.constants import (
+    AF_INET,
+    AF_INET6,
+    AF_UNSPEC,
+    IP_RECVERR,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    IPV6_RECVERR,
+    MSG_CTRUNC,
+    MSG_EOR,
+    MSG_ERRQUEUE,
+    MSG_FASTOPEN,
+    MSG_MORE,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+)
+from pystack.sockets.endpoint import Address
+from pystack.sockets.errors import fault
+from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
+from pystack.tcp import calls, reports, urgent
+from pystack.tcp.states import (
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+)
+
+if TYPE_CHECKING:
+    from pystack.sockets.socket import Socket
+    from pystack.tcp.tcb import Report, Tcb
+
+_EXTENDED_ERR: Final = Struct("=IBBBBII")  # struct sock_extended_err (<linux/errqueue.h>)
+_SOCKADDR_IN: Final = Struct("=HH4s8x")
+_SOCKADDR_IN6: Final = Struct("=HHI16sI")
+_CMSG_HEADER: Final = 16
+_MAY_SEND: Final = (ESTABLISHED, CLOSE_WAIT)
+
+Ancillary = tuple[int, int, bytes]  # level, type, data
+
+
+# -- sending ------------------------------------------------------------------------------------
+def send(sock: Socket, data: Any, flags: int) -> int:
+    """See `Socket.send`."""
+    tcb = sock.tcb
+    if tcb is None or tcb.state not in _MAY_SEND or sock.shut & SEND_SHUTDOWN or sock.error:
+        raise _why_not(sock, flags)
+    if type(data) is not bytes and type(data) is not bytearray:
+        data = memoryview(data).cast("B")
+    if not flags:
+        sent = calls.send(tcb, data)
+    elif flags & MSG_FASTOPEN:
+        raise fault(EOPNOTSUPP)
+    else:
+        sent = calls.send(
+            tcb, data,
+            more=bool(flags & MSG_MORE), eor=bool(flags & MSG_EOR), oob=bool(flags & MSG_OOB),
+        )  # fmt: skip
+    if sent:
+        sock.host.mark(tcb)
+    elif len(data):
+        raise fault(EAGAIN)
+    return sent
+
+
+def _why_not(sock: Socket, flags: int) -> OSError:
+    if flags & MSG_FASTOPEN:
+        return fault(EOPNOTSUPP)
+    if sock.state in (SYN_SENT, SYN_RECEIVED):
+        return errors.taken(sock, EAGAIN)
+    return errors.taken(sock, EPIPE)
+
+
+# -- receiving ----------------------------------------------------------------------------------
+def recv(sock: Socket, size: int, flags: int) -> bytes:
+    """See `Socket.recv`."""
+    tcb = sock.tcb
+    if not flags and size > 0 and tcb is not None and tcb.urgent_byte == urgent.NONE:
+        text = tcb.recvbuf.take(size)
+        if text:
+            calls.after_read(tcb)
+            if tcb.state != CLOSED:
+                sock.host.mark(tcb)
+            return text
+    if size < 0:
+        raise ValueError("negative size in recv")
+    if flags & MSG_ERRQUEUE:
+        return recvmsg(sock, size, 0, flags)[0]
+    if flags & MSG_OOB:
+        return _recv_oob(sock, size, flags)
+    if not size:
+        return b""
+    ready = _ready(sock, tcb, flags) if tcb is not None else 0
+    if tcb is None or not ready:
+        _meet_end(sock)
+        return b""
+    size = min(size, ready)
+    if flags & MSG_PEEK:
+        return bytes(size) if flags & MSG_TRUNC else tcb.recvbuf.peek(size, _hole(tcb))
+    text = tcb.recvbuf.take(size)
+    _has_read(sock, tcb)
+    return bytes(size) if flags & MSG_TRUNC else text
+
+
+def recv_into(sock: Socket, buffer: Any, nbytes: int, flags: int) -> int:
+    """See `Socket.recv_into`."""
+    with memoryview(buffer).cast("B") as view:
+        if nbytes < 0:
+            raise ValueError("negative size in recv_into")
+        if nbytes > len(view):
+            raise ValueError("buffer too small for the requested bytes")
+        text = recv(sock, nbytes or len(view), flags)
+        if not flags & MSG_TRUNC:
+            view[: len(text)] = text
+    return len(text)
+
+
+def _ready(sock: Socket, tcb: Tcb, flags: int) -> int:
+    """How many octets one call may read now. An urgent octet that is next and out of band is
+    stepped over; a peek leaves it where it is."""
+    held = tcb.recvbuf.held
+    if tcb.urgent_byte == urgent.NONE:
+        return held
+    if not flags & MSG_PEEK:
+        ready = urgent.readable_before_mark(tcb, tcb.oob_inline)
+        if tcb.recvbuf.held < held:
+            _has_read(sock, tcb)
+        return ready
+    before = tcb.rcv_up - tcb.recvbuf.read_seq
+    return min(held, before) if before > 0 else held - _hole(tcb)
+
+
+def _hole(tcb: Tcb) -> int:
+    """1 when the next octet is the urgent one and not part of the stream."""
+    return int(
+        tcb.urgent_byte != urgent.NONE
+        and not tcb.oob_inline
+        and tcb.recvbuf.held > 0
+        and tcb.rcv_up == tcb.recvbuf.read_seq
+    )
+
+
+def _has_read(sock: Socket, tcb: Tcb) -> None:
+    if tcb.urgent_byte != urgent.NONE and tcb.recvbuf.read_seq > tcb.rcv_up:
+        urgent.readable_before_mark(tcb, tcb.oob_inline)  # read past the mark: it is gone
+    calls.after_read(tcb)
+    if tcb.state != CLOSED:
+        sock.host.mark(tcb)
+
+
+def _meet_end(sock: Socket) -> None:
+    """Nothing to read: return at the end of the stream, else raise why."""
+    tcb = sock.tcb
+    state = sock.state
+    if state == LISTEN:
+        raise fault(ENOTCONN)
+    if tcb is not None and tcb.fin_received:
+        return  # before any error, as in Linux: all that the peer wanted to say has come
+    if errors.pending(sock):
+        raise errors.taken(sock, 0)
+    if sock.shutdowns & RCV_SHUTDOWN:
+        return
+    raise fault(ENOTCONN if state == CLOSED else EAGAIN)
+
+
+def take_chunk(sock: Socket) -> bytes | memoryview:
+    """See `Socket.take_chunk`."""
+    tcb = sock.tcb
+    if tcb is None:
+        return b""
+    if tcb.urgent_byte == urgent.NONE:
+        chunk = tcb.recvbuf.take_chunk()
+        if chunk:
+            calls.after_read(tcb)
+            if tcb.state != CLOSED:
+                sock.host.mark(tcb)
+        return chunk
+    ready = _ready(sock, tcb, 0)
+    if not ready:
+        return b""
+    chunk = tcb.recvbuf.take(ready)
+    _has_read(sock, tcb)
+    return chunk
+
+
+def at_eof(sock: Socket) -> bool:
+    """See `Socket.at_eof`."""
+    tcb = sock.tcb
+    if tcb is not None:
+        if tcb.recvbuf.held:
+            return False
+        if tcb.fin_received:
+            return True
+    return bool(sock.shutdowns & RCV_SHUTDOWN) and not errors.pending(sock)
+
+
+# -- out of band ----------------------------------------------------------------------------------
+def _recv_oob(sock: Socket, size: int, flags: int) -> bytes:
+    tcb = sock.tcb
+    if sock.state == LISTEN:
+        raise fault(ENOTCONN)
+    if tcb is None or tcb.oob_inline or tcb.urgent_byte in (urgent.NONE, urgent.WAS_READ):
+        raise fault(EINVAL)
+    ended = tcb.state in (CLOSED, TIME_WAIT)
+    if ended and not tcb.fin_received:
+        raise fault(ENOTCONN)
+    byte = urgent.take_byte(tcb, bool(flags & MSG_PEEK))
+    if byte >= 0:
+        return bytes((byte,))[:size]
+    if ended or sock.shutdowns & RCV_SHUTDOWN:
+        return b""
+    raise fault(EAGAIN)
+
+
+# -- the error queue ------------------------------------------------------------------------------
+def note_soft_error(sock: Socket) -> None:
+    """A report has come. One from the network is the next call's error too, as Linux has it
+    with IP_RECVERR; one from ourselves (R1: many retransmissions) is in the queue only."""
+    tcb = sock.tcb
+    if tcb is not None and tcb.reports and tcb.state != CLOSED:
+        error, origin = tcb.reports[-1][:2]
+        if origin != reports.ORIGIN_LOCAL:
+            sock.error = error
+
+
+def recvmsg(
+    sock: Socket, size: int, ancillary_size: int, flags: int
+) -> tuple[bytes, list[Ancillary], int, Address | None]:
+    """See `Socket.recvmsg`."""
+    if not flags & MSG_ERRQUEUE:
+        text = recv(sock, size, flags)
+        return text, [], flags & MSG_OOB if text else 0, None
+    tcb = sock.tcb
+    report = reports.take_report(tcb) if tcb is not None else None
+    if tcb is None or report is None:
+        raise fault(EAGAIN)
+    sock.error = 0
+    if tcb.reports and tcb.reports[0][1] != reports.ORIGIN_LOCAL:
+        sock.error = tcb.reports[0][0]
+    item = _ancillary(sock.family, report)
+    key = tcb.key
+    peer = endpoint.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
+    if ancillary_size < _CMSG_HEADER + len(item[2]):
+        return b"", [], MSG_ERRQUEUE | MSG_CTRUNC, peer
+    return b"", [item], MSG_ERRQUEUE, peer
+
+
+def _ancillary(family: int, report: Report) -> Ancillary:
+    """Level, type and data of the control message: what happened and who says so."""
+    error, origin, kind, code, info, offender = report
+    head = _EXTENDED_ERR.pack(error, origin, kind, code, 0, info, 0)
+    if family == AF_INET:
+        shown = _SOCKADDR_IN.pack(AF_INET if offender else AF_UNSPEC, 0, offender[12:])
+        return IPPROTO_IP, IP_RECVERR, head + shown
+    shown = _SOCKADDR_IN6.pack(AF_INET6 if offender else AF_UNSPEC, 0, 0, offender, 0)
+    return IPPROTO_IPV6, IPV6_RECVERR, head + shown

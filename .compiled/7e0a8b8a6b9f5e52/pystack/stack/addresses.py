@@ -1,0 +1,64 @@
+"""The addresses of a host and what they make of others: local, broadcast, source to take."""
+
+from __future__ import annotations
+
+import ipaddress
+from errno import EADDRNOTAVAIL, ENETUNREACH
+
+from pystack.wire import address
+from pystack.wire.address import is_v4
+
+
+class Addresses:
+    """Addresses with their prefixes. The host has one way out, so a route is a family."""
+
+    __slots__ = ("local", "broadcast", "_prefixes")
+
+    def __init__(self) -> None:
+        self.local: set[bytes] = set()
+        self.broadcast: set[bytes] = {address.BROADCAST_V4}
+        self._prefixes: list[tuple[bytes, int, int]] = []  # address, as int, mask as int
+
+    def add(self, text: str) -> bytes:
+        """Add "address/prefix-length"; its 16 bytes. Raises ValueError for a malformed one."""
+        interface = ipaddress.ip_interface(text)
+        own = address.pack(str(interface.ip))
+        if not address.is_unicast_source(own) and not address.is_loopback(own):
+            raise ValueError(f"{text} is no address that a host can have")
+        network = interface.network
+        bits = network.prefixlen + (96 if interface.version == 4 else 0)
+        mask = (1 << 128) - (1 << (128 - bits))
+        self.local.add(own)
+        self._prefixes.append((own, int.from_bytes(own, "big"), mask))
+        if interface.version == 4 and network.prefixlen < 31:
+            self.broadcast.add(address.pack(str(network.broadcast_address)))
+        return own
+
+    def remove(self, own: bytes) -> None:
+        """Take an address away. Raises OSError EADDRNOTAVAIL when it is none of ours."""
+        if own not in self.local:
+            raise OSError(EADDRNOTAVAIL, "not an address of this host")
+        self.local.discard(own)
+        self._prefixes = [entry for entry in self._prefixes if entry[0] != own]
+
+    def all(self) -> list[bytes]:
+        """All addresses in the order in which they were added."""
+        return [entry[0] for entry in self._prefixes]
+
+    def source_for(self, remote: bytes) -> bytes:
+        """The address to send from (RFC 9293 MUST-44): one on the same subnet, else the first
+        of the family. Raises OSError ENETUNREACH when there is none."""
+        if remote in self.local:
+            return remote
+        number = int.from_bytes(remote, "big")
+        v4 = is_v4(remote)
+        first = b""
+        for own, own_number, mask in self._prefixes:
+            if is_v4(own) != v4:
+                continue
+            if (own_number ^ number) & mask == 0:
+                return own
+            first = first or own
+        if not first:
+            raise OSError(ENETUNREACH, "no address of that family")
+        return first

@@ -1,0 +1,309 @@
+"""ICMP and ICMPv6: echo is answered, errors are read, errors are made.
+
+RFC 792 and RFC 1122 §3.2.2 for IPv4, RFC 4443 for IPv6, in one code path; sizes of quotes by
+RFC 1812 §4.3.2.3 and RFC 4443 §2.4 (c). What an error means to a connection is not decided
+here: `Icmp.receive` returns it, checked as far as it can be without knowing connections, and
+the host brings it to the one that it quotes. Packets to send are left in `Icmp.out`, each a
+whole IP packet and perhaps larger than the MTU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from typing import Final
+
+from pystack.config import Config
+from pystack.stack.icmp_limit import IcmpLimit
+from pystack.wire import consts
+from pystack.wire.address import is_multicast, is_unicast_source, is_v4
+from pystack.wire.ip_headers import (
+    NO_NEXT_HEADER,
+    Buffer,
+    IpHeaders,
+    internet_checksum,
+    pseudo_header_sum,
+    read,
+    wrap,
+)
+from pystack.wire.segment import Segment
+
+V4_ECHO_REPLY: Final = 0
+V4_UNREACHABLE: Final = 3
+V4_SOURCE_QUENCH: Final = 4
+V4_REDIRECT: Final = 5
+V4_ECHO_REQUEST: Final = 8
+V4_TIME_EXCEEDED: Final = 11
+V4_PARAMETER_PROBLEM: Final = 12
+
+V6_UNREACHABLE: Final = 1
+V6_PACKET_TOO_BIG: Final = 2
+V6_TIME_EXCEEDED: Final = 3
+V6_PARAMETER_PROBLEM: Final = 4
+V6_ECHO_REQUEST: Final = 128
+V6_ECHO_REPLY: Final = 129
+V6_REDIRECT: Final = 137
+
+V4_PROTOCOL_UNREACHABLE: Final = 2  # codes of type 3
+V4_PORT_UNREACHABLE: Final = 3
+V4_FRAGMENTATION_NEEDED: Final = 4
+V4_LAST_UNREACHABLE: Final = 15
+V6_PORT_UNREACHABLE: Final = 4  # code of type 1
+
+ERRONEOUS_FIELD: Final = 0  # codes of ICMPv6's parameter problem
+UNKNOWN_NEXT_HEADER: Final = 1
+INCOMPLETE_HEADERS: Final = 3  # RFC 7112 §5
+REASSEMBLY_TIME: Final = 1  # code of both time exceeded messages
+
+# RFC 1122 §3.2.2: these report errors (or redirect) and are never answered by one.
+V4_ERRORS: Final = frozenset((3, 4, 5, 11, 12))
+V4_READ: Final = frozenset((V4_UNREACHABLE, V4_TIME_EXCEEDED, V4_PARAMETER_PROBLEM))
+# Known, but nothing to us: source quench (RFC 6633), redirects (there is one way out), replies
+# to what we never ask, multicast listeners and neighbours (a TUN device has none).
+V4_IGNORED: Final = frozenset((V4_ECHO_REPLY, V4_SOURCE_QUENCH, V4_REDIRECT))
+V6_IGNORED: Final = frozenset((V6_ECHO_REPLY, *range(130, 138), 143))
+V6_INFORMATIONAL: Final = 128  # types from here on are no errors (RFC 4443 §2.1)
+
+V4_ERROR_SIZE: Final = 576  # octets at most, headers included (RFC 1812 §4.3.2.3)
+V6_ERROR_SIZE: Final = consts.IPV6_MIN_MTU
+MESSAGE_HEADER: Final = 8
+INTERNETWORK_CONTROL: Final = 0xC0  # the precedence of errors (RFC 1812 §4.3.2.5)
+
+
+@dataclass(slots=True)
+class IcmpError:
+    """An ICMP error that quotes a packet sent from one of our addresses.
+
+    `mtu` is the next hop's in fragmentation needed and packet too big (0 from routers older
+    than RFC 1191), else 0; `quoted_key` names the flow with our side first, its ports 0 unless
+    the quote is of TCP or UDP; `quoted_seq` is TCP's sequence number as on the wire; `offender`
+    is who sent the message. `quoted_length` is the length that the quoted packet had, and
+    `quoted_upper` what was quoted of it from the transport header on.
+    """
+
+    version: int
+    type: int
+    code: int
+    mtu: int
+    quoted_key: bytes
+    quoted_seq: int
+    quoted_protocol: int
+    offender: bytes
+    quoted_length: int
+    quoted_upper: bytes
+
+
+class Icmp:
+    """ICMP of one host, both versions.
+
+    `local` has the host's addresses and `broadcast` those of its subnets' broadcasts, 16 bytes
+    each; both are asked anew each time. `dropped` counts by `consts.DROP_…`. `next_ident` gives
+    an identification for a packet to the address, one that may be fragmented (RFC 6864 §4.3).
+    """
+
+    __slots__ = ("config", "local", "broadcast", "dropped", "next_ident", "out", "limit",
+                 "errors_withheld")  # fmt: skip
+
+    def __init__(
+        self,
+        config: Config,
+        local: Container[bytes],
+        dropped: list[int],
+        next_ident: Callable[[bytes], int],
+        broadcast: Container[bytes] = frozenset(),
+    ) -> None:
+        self.config = config
+        self.local = local
+        self.broadcast = broadcast
+        self.dropped = dropped
+        self.next_ident = next_ident
+        self.out: list[bytes] = []
+        self.limit = IcmpLimit(config)
+        self.errors_withheld = 0  # by the rate limit
+
+    def take_out(self) -> list[bytes]:
+        """The packets made since the last call, oldest first."""
+        made, self.out = self.out, []
+        return made
+
+    # -- what came ------------------------------------------------------------------------
+
+    def receive(self, seg: Segment) -> IcmpError | None:
+        """Handle a packet of protocol 1 or 58; the error it reports, if it is one for us."""
+        version = seg.version
+        if seg.protocol != _protocol(version):
+            self.dropped[consts.DROP_UNKNOWN_PROTOCOL] += 1
+            return None
+        message = bytearray(seg.arena[seg.upper : seg.end])
+        if len(message) < MESSAGE_HEADER or not self._is_intact(seg, message):
+            self.dropped[consts.DROP_BAD_ICMP] += 1
+            return None
+        kind = message[0]
+        if kind == (V4_ECHO_REQUEST if version == 4 else V6_ECHO_REQUEST):
+            self._answer_echo(seg, message)
+            return None
+        if kind in V4_READ if version == 4 else kind < V6_INFORMATIONAL:
+            return self._read_error(seg, message)
+        if kind not in (V4_IGNORED if version == 4 else V6_IGNORED):
+            self.dropped[consts.DROP_BAD_ICMP] += 1
+        return None
+
+    def _is_intact(self, seg: Segment, message: bytearray) -> bool:
+        """Whether the checksum is right (RFC 792; RFC 4443 §2.3 with the pseudo-header)."""
+        initial = 0
+        if seg.version == 6:
+            initial = pseudo_header_sum(seg.remote, seg.local, len(message), seg.protocol)
+        return internet_checksum(message, initial) == 0xFFFF
+
+    def _answer_echo(self, seg: Segment, message: bytearray) -> None:
+        """The same data back, from the address asked (RFC 1122 §3.2.2.6, RFC 4443 §4.2)."""
+        # Broadcast and multicast are among nobody's own addresses, and stay unanswered.
+        if (
+            self.config.icmp_echo_ignore_all
+            or seg.local not in self.local
+            or not self._may_answer(seg.remote)
+        ):
+            return
+        kind = V4_ECHO_REPLY if seg.version == 4 else V6_ECHO_REPLY
+        self._send(seg.local, seg.remote, bytes((kind, 0)), message[4:], seg.tos)
+
+    def _read_error(self, seg: Segment, message: bytearray) -> IcmpError | None:
+        """Check the quote and find the flow that it is about; None when there is none."""
+        kind, code = message[0], message[1]
+        quote = bytes(message[MESSAGE_HEADER:])
+        headers = read(quote, seg.version)
+        unknown = seg.version == 4 and kind == V4_UNREACHABLE and code > V4_LAST_UNREACHABLE
+        if headers is None or not headers.complete or unknown:
+            self.dropped[consts.DROP_BAD_ICMP] += 1
+            return None
+        if headers.source not in self.local:
+            self.dropped[consts.DROP_ICMP_QUOTE] += 1
+            return None
+        upper = quote[headers.upper : headers.length]
+        ports, seq = bytes(4), 0
+        if headers.protocol in (consts.IPPROTO_TCP, consts.IPPROTO_UDP):
+            if headers.offset or len(upper) < 8:
+                self.dropped[consts.DROP_BAD_ICMP] += 1
+                return None
+            ports = upper[:4]
+            if headers.protocol == consts.IPPROTO_TCP:
+                seq = int.from_bytes(upper[4:8], "big")
+        mtu = 0
+        if seg.version == 4 and (kind, code) == (V4_UNREACHABLE, V4_FRAGMENTATION_NEEDED):
+            mtu = int.from_bytes(message[6:8], "big")
+        elif seg.version == 6 and kind == V6_PACKET_TOO_BIG:
+            mtu = int.from_bytes(message[4:8], "big")
+        return IcmpError(
+            version=seg.version,
+            type=kind,
+            code=code,
+            mtu=mtu,
+            quoted_key=headers.source + headers.destination + ports,
+            quoted_seq=seq,
+            quoted_protocol=headers.protocol,
+            offender=seg.remote,
+            quoted_length=headers.length,
+            quoted_upper=upper,
+        )
+
+    # -- what goes ------------------------------------------------------------------------
+    # Each takes the packet it is about, from its IP header on, and says whether it was made.
+
+    def unreachable(self, packet: Buffer, version: int, code: int, now_us: int) -> bool:
+        """Destination unreachable, with a code of that version."""
+        kind = V4_UNREACHABLE if version == 4 else V6_UNREACHABLE
+        return self._report(packet, version, kind, code, 0, now_us)
+
+    def port_unreachable(self, packet: Buffer, version: int, now_us: int) -> bool:
+        """Nobody listens on the port (RFC 1122 §4.1.3.1, RFC 4443 §3.1)."""
+        code = V4_PORT_UNREACHABLE if version == 4 else V6_PORT_UNREACHABLE
+        return self.unreachable(packet, version, code, now_us)
+
+    def protocol_unreachable(self, packet: Buffer, version: int, now_us: int) -> bool:
+        """The transport protocol is unknown here; for IPv6 that is a problem of the header
+        that names it (RFC 1122 §3.2.2.1, RFC 8200 §4)."""
+        if version == 4:
+            return self.unreachable(packet, version, V4_PROTOCOL_UNREACHABLE, now_us)
+        headers = read(packet, version)
+        if headers is None or headers.protocol == NO_NEXT_HEADER:
+            return False
+        return self.parameter_problem(packet, UNKNOWN_NEXT_HEADER, headers.named_at, now_us)
+
+    def time_exceeded(self, packet: Buffer, version: int, now_us: int) -> bool:
+        """Reassembly took too long; `packet` is the fragment with offset 0."""
+        kind = V4_TIME_EXCEEDED if version == 4 else V6_TIME_EXCEEDED
+        return self._report(packet, version, kind, REASSEMBLY_TIME, 0, now_us)
+
+    def parameter_problem(self, packet: Buffer, code: int, pointer: int, now_us: int) -> bool:
+        """ICMPv6's: the octet at `pointer` of the packet is wrong (RFC 4443 §3.4)."""
+        return self._report(packet, 6, V6_PARAMETER_PROBLEM, code, pointer, now_us)
+
+    def in_transit(
+        self, packet: Buffer, version: int, kind: int, code: int, rest: int, source: bytes,
+        now_us: int,
+    ) -> bool:  # fmt: skip
+        """A router's word from `source`, one of its addresses, on a packet that it does not
+        forward (RFC 1812 §4.3.3). `rest` are the four octets after the checksum."""
+        return self._report(packet, version, kind, code, rest, now_us, source)
+
+    def _report(
+        self, packet: Buffer, version: int, kind: int, code: int, pointer: int, now_us: int,
+        router: bytes = b"",
+    ) -> bool:  # fmt: skip
+        headers = read(packet, version)
+        if headers is None or not self._may_report(packet, headers, router != b""):
+            return False
+        if not self.limit.take(headers.source, now_us):
+            self.errors_withheld += 1
+            return False
+        if version == 4:
+            room = V4_ERROR_SIZE - consts.IPV4_HEADER - MESSAGE_HEADER
+            tos = INTERNETWORK_CONTROL | (headers.tos & 0x1C)
+        else:
+            room = V6_ERROR_SIZE - consts.IPV6_HEADER - MESSAGE_HEADER
+            tos = 0
+        rest = pointer.to_bytes(4, "big") + bytes(packet[: min(room, headers.length)])
+        source = router or headers.destination
+        self._send(source, headers.source, bytes((kind, code)), rest, tos)
+        return True
+
+    def _may_report(self, packet: Buffer, headers: IpHeaders, in_transit: bool) -> bool:
+        """Whether an error about this packet is allowed (RFC 1122 §3.2.2, RFC 4443 §2.4 (e))."""
+        destination = headers.destination
+        known = not is_multicast(destination) if in_transit else destination in self.local
+        if not known or not self._may_answer(headers.source):
+            return False
+        if headers.offset:
+            # ICMPv6 may tell of a later fragment: only its first part could show an error.
+            return headers.version == 6
+        if headers.protocol != _protocol(headers.version):
+            return True
+        if len(packet) <= headers.upper:
+            return False
+        kind = packet[headers.upper]
+        if headers.version == 4:
+            return kind not in V4_ERRORS
+        return kind >= V6_INFORMATIONAL and kind != V6_REDIRECT
+
+    def _may_answer(self, source: bytes) -> bool:
+        """Whether `source` is one single node, and not ourselves."""
+        return (
+            is_unicast_source(source) and source not in self.local and source not in self.broadcast
+        )
+
+    def _send(self, source: bytes, destination: bytes, head: bytes, rest: Buffer, tos: int) -> None:
+        """Leave a message in `out`: `head` is type and code, `rest` all after the checksum."""
+        message = bytearray(head + b"\0\0" + rest)
+        version = 4 if is_v4(source) else 6
+        protocol = _protocol(version)
+        initial = 0
+        if version == 6:
+            initial = pseudo_header_sum(source, destination, len(message), protocol)
+        message[2:4] = (0xFFFF ^ internet_checksum(message, initial)).to_bytes(2, "big")
+        ttl = self.config.ip_default_ttl
+        ident = self.next_ident(destination) if version == 4 else 0
+        self.out.append(wrap(source, destination, protocol, message, tos, ttl, ident))
+
+
+def _protocol(version: int) -> int:
+    return consts.IPPROTO_ICMP if version == 4 else consts.IPPROTO_ICMPV6

@@ -1,0 +1,66 @@
+"""LISTEN: a port, its bounds, and the connections that wait to be accepted (RFC 9293 §3.10.7.2).
+
+Linux's bounds: half-open connections and the accept queue are limited by the backlog. A SYN makes
+a record of `half_open`; the listener itself never changes state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from pystack.config import Config
+from pystack.stack.owner import Owner
+from pystack.tcp.tcb import Tcb
+
+
+class Listener:
+    """A port in LISTEN. `queue` holds established connections that nobody has accepted yet."""
+
+    __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept",
+                 "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
+                 "half_open", "told", "option", "ecn", "ect")  # fmt: skip
+
+    def __init__(
+        self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
+    ) -> None:
+        self.local = local
+        self.port = port
+        self.v6only = False
+        self.backlog = backlog
+        self.owner = owner
+        self.settings: Callable[[Tcb], None] | None = None  # what accepted sockets inherit
+        self.defer_accept = 0  # SYN,ACK repeats to wait for data (TCP_DEFER_ACCEPT)
+        self.rcvbuf = config.tcp_rmem[1]
+        self.rcvbuf_locked = False  # SO_RCVBUF was set
+        self.max_seg = 0
+        self.window_clamp = 0
+        self.tos = 0
+        self.ttl = config.ip_default_ttl
+        self.df = 0 if config.ip_no_pmtu_disc else 1
+        self.queue: deque[Tcb] = deque()
+        self.half_open = 0
+        self.ecn = 0  # the ECN that its congestion control wants, whatever `tcp_ecn` says
+        self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
+        self.option = ""  # name of an experimental option, "" for the stack's
+        self.told = False  # its owner will be told after the batch
+
+    def accept(self) -> Tcb | None:
+        """The first connection of the accept queue; None when there is none."""
+        return self.queue.popleft() if self.queue else None
+
+    def set_backlog(self, backlog: int) -> None:
+        """listen() again on a listening socket."""
+        self.backlog = backlog
+
+    @property
+    def largest_window(self) -> int:
+        """What an accepted connection can ever offer, 0 when it may grow without a clamp."""
+        if not self.rcvbuf_locked:
+            return self.window_clamp
+        return min(self.rcvbuf >> 1, self.window_clamp or self.rcvbuf)
+
+    @property
+    def accept_queue_full(self) -> bool:
+        """Linux: one more than the backlog fits."""
+        return len(self.queue) > self.backlog

@@ -1,0 +1,81 @@
+"""A run of segments that arrive one behind the other, each at its own time, and is parsed once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pystack.wire.batch import Packet, RxBatch
+from pystack.wire.consts import CWR, FIN, KIND_TCP, PSH, SYN, URG
+from pystack.wire.segment import Segment
+from pystack.wire.seq import MASK
+
+if TYPE_CHECKING:
+    from pystack.stack.host import HostCore
+
+_LAST_ONLY = FIN | PSH
+
+
+class RunInput:
+    """Pieces of a run for one host: the very segments that cutting it would have given."""
+
+    __slots__ = (
+        "packet",
+        "_host",
+        "_rx",
+        "_seg",
+        "_seq",
+        "_text",
+        "_length",
+        "_gso_size",
+        "_flags",
+    )
+
+    def __init__(self, host: HostCore) -> None:
+        self.packet: Packet | None = None  # the run that was loaded
+        self._host = host
+        self._rx = RxBatch(1)
+        self._seg = Segment()
+        self._seq = 0
+        self._text = 0
+        self._length = 0
+        self._gso_size = 0
+        self._flags = 0
+
+    def load(self, packet: Packet) -> bool:
+        """Take a run whose pieces come next. False: it is none that may be taken so, cut it."""
+        self.packet = None
+        rx = self._rx
+        rx.clear()
+        rx.add(*packet)
+        seg = self._seg
+        kind = seg.load(rx.view, rx.records, 0)
+        if kind != KIND_TCP or seg.flags & (URG | SYN) or self._host.trace is not None:
+            return False
+        self._seq = seg.seq
+        self._text = seg.text
+        self._length = seg.length
+        self._gso_size = seg.gso_size
+        self._flags = seg.flags
+        self.packet = packet
+        seg.gso_size = 0
+        seg.segs = 1
+        return True
+
+    def piece(self, index: int, now_us: int) -> None:
+        """Piece `index` arrives."""
+        seg = self._seg
+        size = self._gso_size
+        at = index * size
+        left = self._length - at
+        seg.seq = self._seq + at & MASK
+        seg.text = self._text + at
+        flags = self._flags
+        if left > size:
+            left = size
+            flags &= ~_LAST_ONLY
+        if at:
+            flags &= ~CWR
+        seg.length = left
+        seg.end = seg.text + left
+        seg.flags = flags
+        self._host.receive_segment(seg, now_us)

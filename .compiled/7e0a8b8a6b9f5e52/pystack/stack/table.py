@@ -1,0 +1,347 @@
+"""The connections and listeners of a host: how they come, change hands and go.
+
+One dict leads from a flow key to what stands for the connection: a TCB, a half-open record or a
+TIME_WAIT record. `HostCore` adds packets and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from errno import EADDRINUSE, ECONNABORTED
+from typing import Protocol
+
+from pystack.compiling import mypyc_attr
+from pystack.config import Config
+from pystack.counters import Counters
+from pystack.stack import blame, variants
+from pystack.stack.addresses import Addresses
+from pystack.stack.half_open import HalfOpen
+from pystack.stack.icmp_errors import set_path_mtu
+from pystack.stack.listener import Listener
+from pystack.stack.owner import Owner
+from pystack.stack.path_mtu import PathMtu
+from pystack.stack.ports import Ports
+from pystack.stack.time_wait import TimeWait, TimeWaits
+from pystack.stack.wakeups import Wakeups
+from pystack.tcp import calls, isn, options, timers
+from pystack.tcp.shared import Shared
+from pystack.tcp.states import (
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    LISTEN,
+    SYN_RECEIVED,
+    TIME_WAIT,
+    end,
+)
+from pystack.tcp.tcb import SEND_RST, Tcb
+from pystack.wire.address import is_v4
+from pystack.wire.batch import Packet
+from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
+from pystack.wire.segment import flow_key
+from pystack.wire.seq import MASK
+
+
+class Trace(Protocol):
+    """Who wants to see everything: each packet, each change of state."""
+
+    def packet(self, inbound: bool, packet: Packet, now_us: int) -> None:
+        """A packet came in or goes out; its buffer is valid during the call only."""
+
+    def state(self, key: bytes, old: int, new: int, now_us: int) -> None:
+        """The connection `key` went from state `old` to `new`."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ConnectionTable:
+    """What `HostCore` knows of its connections; see there for the arguments."""
+
+    def __init__(
+        self, addresses: Iterable[str], secret: bytes, mtu: int, config: Config | None
+    ) -> None:
+        if not 16 <= len(secret) <= 64:
+            raise ValueError("the secret has 16 to 64 random bytes")
+        self.config: Config = config if config is not None else Config()
+        variants.check_settings(self.config)
+        self.shared = Shared(self.config, secret)
+        self.counters: Counters = self.shared.counters
+        self.addresses = Addresses()
+        for text in addresses:
+            self.addresses.add(text)
+        self.mtu = mtu
+        self.secret = secret
+        self.isn: Callable[[bytes, int], int]
+        self.take_isn_generator()
+        self.ports = Ports(self.config, secret)
+        self.connections: dict[bytes, Tcb | HalfOpen | TimeWait] = {}
+        self.listeners: dict[bytes, Listener] = {}  # address and port, 18 bytes
+        self.time_waits = TimeWaits(self.config)
+        self.wakeups = Wakeups()
+        self.path_mtus = PathMtu(self.config, mtu)
+        self.dirty: list[Tcb] = []
+        self.on_dirty: Callable[[], None] | None = None
+        self.on_part_failed: Callable[[str, Exception], None] | None = None
+        self.trace: Trace | None = None
+        self.now_us = 1
+        self.acceptable: list[Listener] = []  # owners to be told after the batch
+        self.opening: list[Tcb] = []  # wait for their ISS, which takes a clock
+        self.talks_to_itself = False  # a connection to one of our own addresses was opened
+        self._ident = isn.keyed_hash(secret, b"", b"ip ident") & 0xFFFF
+        self._watch = self._state_changed
+
+    # -- what the next transmit is to look at ---------------------------------------------------
+    def note_acceptable(self, listener: Listener) -> None:
+        """Somebody may be accepted: the listener's owner is told after the batch."""
+        if not listener.told:
+            listener.told = True
+            self.acceptable.append(listener)
+
+    def touch(self, tcb: Tcb) -> None:
+        """`tcb` is to be looked at by the next transmit."""
+        if not tcb.dirty:
+            tcb.dirty = True
+            self.dirty.append(tcb)
+
+    def mark(self, tcb: Tcb) -> None:
+        """As `touch`, from a socket call: whoever drives the host is told."""
+        if not tcb.dirty:
+            tcb.dirty = True
+            self.dirty.append(tcb)
+            if len(self.dirty) == 1 and self.on_dirty is not None:
+                self.on_dirty()
+
+    def blames(self, tcb: Tcb, error: Exception) -> bool:
+        """End `tcb` if a replaceable part of it is at fault for `error`, and tell of it; False if
+        it is the core's own."""
+        reason = blame.reason_of(tcb, error)
+        if not reason:
+            return False
+        calls.fail(tcb, ECONNABORTED, reason)
+        self.part_failed(reason, error)
+        self.mark(tcb)
+        return True
+
+    def part_failed(self, reason: str, error: Exception) -> None:
+        """Tell whoever drives the host that a part has raised `error`."""
+        self.counters.part_errors += 1
+        if self.on_part_failed is not None:
+            self.on_part_failed(reason, error)
+
+    def _state_changed(self, tcb: Tcb, old: int, new: int) -> None:
+        if new == ESTABLISHED:
+            self.counters.curr_estab += 1
+        elif old in (ESTABLISHED, CLOSE_WAIT) and new != CLOSE_WAIT:
+            self.counters.curr_estab -= 1
+        if self.trace is not None:
+            self.trace.state(tcb.key, old, new, self.now_us)
+
+    # -- connections ----------------------------------------------------------------------------
+    def new_tcb(self, key: bytes, settings: Callable[[Tcb], None] | None = None) -> Tcb:
+        """A TCB in CLOSED, registered under `key`. Raises OSError EADDRINUSE if that is taken."""
+        if key in self.connections:
+            raise OSError(EADDRINUSE, "that connection exists")
+        tcb = self._make_tcb(key)
+        tcb.option = variants.make(variants.OPTION, self.config.tcp_experimental_option)
+        if settings is not None:
+            settings(tcb)
+        self.register(tcb)
+        return tcb
+
+    def _make_tcb(self, key: bytes) -> Tcb:
+        config = self.config
+        mss = DEFAULT_MSS_IPV4 if is_v4(key) else DEFAULT_MSS_IPV6
+        name = config.tcp_congestion_control
+        cc = variants.make_congestion_control(name, mss, config.tcp_initial_cwnd * mss)
+        tcb = Tcb(key, self.shared, cc)
+        variants.equip(tcb)
+        tcb.cc.seed = isn.keyed_hash(self.secret, key, b"cc")
+        tcb.watch = self._watch
+        tcb.ident = isn.keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
+        return tcb
+
+    def tcb_for(self, half_open: HalfOpen) -> Tcb:
+        """The TCB that takes over from a half-open record, registered in its place. Raises OSError
+        for a part that can't be made or raises."""
+        tcb = self._make_tcb(half_open.key)
+        tcb.option = half_open.option
+        tcb.watch = None  # the change to SYN_RECEIVED was that of the record
+        try:
+            half_open.make_tcb(tcb)
+        except Exception as error:
+            reason = blame.reason_of(tcb, error)
+            if not reason:
+                raise
+            raise OSError(ECONNABORTED, reason) from error
+        tcb.watch = self._watch
+        self.take_path_mtu(tcb, False)
+        self.wakeups.forget(half_open)
+        self.connections[tcb.key] = tcb
+        return tcb
+
+    def register(self, connection: Tcb | HalfOpen | TimeWait) -> None:
+        """Enter a connection under its key."""
+        key = connection.key
+        self.connections[key] = connection
+        self.ports.use(key[32] << 8 | key[33])
+
+    def unregister(self, connection: Tcb | HalfOpen | TimeWait) -> None:
+        """Take a connection out, if it is still the one under its key."""
+        key = connection.key
+        if self.connections.get(key) is connection:
+            del self.connections[key]
+            self.ports.drop(key[32] << 8 | key[33])
+
+    def open(self, tcb: Tcb) -> None:
+        """OPEN: from CLOSED to SYN_SENT; the SYN leaves with the next transmit."""
+        remote = tcb.key[16:32]
+        if remote in self.addresses.local:
+            self.talks_to_itself = True
+        offset = isn.timestamp_offset(self.secret, tcb.key)
+        calls.open_active(tcb)
+        try:
+            options.prepare(tcb, self.mtu, offset)
+        except Exception as error:
+            if not self.blames(tcb, error):
+                raise
+        self.take_path_mtu(tcb, False)
+        self.opening.append(tcb)
+        self.mark(tcb)
+
+    def retire(self, tcb: Tcb, now_us: int) -> None:
+        """A connection has ended: out of the tables, its memory freed (what it has received
+        stays until its socket is closed); TIME_WAIT goes on as a compact record."""
+        timers.stop_all(tcb)
+        if tcb.state == TIME_WAIT:
+            tcb.watch = None  # the record's end is the end of TIME_WAIT
+            if self.connections.get(tcb.key) is tcb:
+                self._add_time_wait(tcb, now_us)
+            end(tcb, 0)
+        else:
+            self.unregister(tcb)
+        self.wakeups.forget(tcb)
+        tcb.sndbuf.clear()
+        tcb.scoreboard.clear()
+        tcb.recvbuf.clear_held()
+        if tcb.orphan:
+            tcb.recvbuf.clear()
+
+    def _add_time_wait(self, tcb: Tcb, now_us: int) -> None:
+        counters = self.counters
+        if counters.tw_curr >= self.config.tcp_max_tw_buckets:
+            oldest = self.time_waits.take_oldest()
+            if oldest is not None:
+                self.remove_time_wait(oldest)
+        self.connections[tcb.key] = self.time_waits.add(tcb, now_us)
+        counters.tw_curr += 1
+
+    def remove_time_wait(self, record: TimeWait) -> None:
+        """2 MSL are over, or a RST or a new SYN has ended them."""
+        self.time_waits.forget(record)
+        self.unregister(record)
+        self.counters.tw_curr -= 1
+        if self.trace is not None:
+            self.trace.state(record.key, TIME_WAIT, CLOSED, self.now_us)
+
+    def connection_key(
+        self, remote: bytes, remote_port: int, local: bytes, local_port: int
+    ) -> bytes:
+        """The key of a connection to be opened; `local_port` 0 takes an ephemeral one.
+
+        Raises OSError EADDRNOTAVAIL when every port to that peer is taken.
+        """
+        if not local_port:
+            local_port = self.ports.ephemeral(
+                local, remote, remote_port,
+                lambda port: flow_key(local, remote, port, remote_port) in self.connections,
+            )  # fmt: skip
+        return flow_key(local, remote, local_port, remote_port)
+
+    def source_for(self, remote: bytes) -> bytes:
+        """The local address to reach `remote` from. Raises OSError ENETUNREACH."""
+        return self.addresses.source_for(remote)
+
+    # -- listeners ------------------------------------------------------------------------------
+    def listen(self, local: bytes, port: int, backlog: int, owner: Owner) -> Listener:
+        """A listener at 16-byte `local` (or a wildcard) and `port`. Its attributes may be set
+        before the next packet. Raises OSError EADDRINUSE."""
+        name = local + port.to_bytes(2, "big")
+        if name in self.listeners:
+            raise OSError(EADDRINUSE, f"port {port} is in use")
+        listener = Listener(local, port, min(backlog, self.config.somaxconn), owner, self.config)
+        self.listeners[name] = listener
+        return listener
+
+    def forget_half_open(self, half_open: HalfOpen) -> None:
+        """A half-open connection is gone: back to LISTEN, in silence."""
+        half_open.listener.half_open -= 1
+        self.unregister(half_open)
+        self.wakeups.forget(half_open)
+        if self.trace is not None:
+            self.trace.state(half_open.key, SYN_RECEIVED, LISTEN, self.now_us)
+
+    def unlisten(self, listener: Listener) -> None:
+        """Stop listening: half-open connections are forgotten, unaccepted ones reset."""
+        self.listeners.pop(listener.local + listener.port.to_bytes(2, "big"), None)
+        if listener.half_open:
+            for connection in list(self.connections.values()):
+                if type(connection) is HalfOpen and connection.listener is listener:
+                    self.forget_half_open(connection)
+        while listener.queue:
+            tcb = listener.queue.popleft()
+            calls.abort(tcb)
+            self.mark(tcb)
+
+    # -- the device -----------------------------------------------------------------------------
+    def set_mtu(self, mtu: int) -> None:
+        """The device's MTU has changed; what is in flight is re-cut when it has fallen."""
+        lowered = mtu < self.mtu
+        self.mtu = mtu
+        self.path_mtus.device_mtu = mtu
+        for connection in list(self.connections.values()):
+            if type(connection) is Tcb:
+                self.take_path_mtu(connection, lowered)
+
+    def path_mtu_changed(self, destination: bytes, lowered: bool) -> None:
+        """Tell all connections to `destination` (RFC 8201 §5.2)."""
+        for connection in list(self.connections.values()):
+            if type(connection) is Tcb and connection.key[16:32] == destination:
+                self.take_path_mtu(connection, lowered)
+
+    def take_path_mtu(self, tcb: Tcb, lowered: bool) -> None:
+        """Let `tcb` know what is known of its path; `lowered`: that has just fallen."""
+        remote = tcb.key[16:32]
+        locked = self.path_mtus.is_locked(remote)
+        try:
+            if set_path_mtu(tcb, self.path_mtus.mtu(remote), locked, lowered):
+                self.mark(tcb)
+        except Exception as error:
+            if not self.blames(tcb, error):
+                raise
+
+    def abandon_all(self, error: int) -> None:
+        """Every connection ends with `error`, without a word to the peers."""
+        for connection in list(self.connections.values()):
+            if type(connection) is Tcb:
+                connection.pending &= ~SEND_RST
+                calls.abandon(connection, error)
+                self.touch(connection)
+
+    def next_ident(self, destination: bytes) -> int:
+        """An IPv4 identification for a packet that may be fragmented (RFC 6864 §4.3)."""
+        self._ident = self._ident + 1 & 0xFFFF
+        return self._ident
+
+    def next_isn(self, key: bytes, now_us: int) -> int:
+        """The ISS of a new connection. Raises OSError ECONNABORTED for a generator that raises."""
+        try:
+            return self.isn(key, now_us) & MASK
+        except Exception as error:
+            kind = variants.KINDS[variants.ISN]
+            reason = blame.raised(kind, self.config.tcp_isn, error)
+            self.part_failed(reason, error)
+            raise OSError(ECONNABORTED, reason) from error
+
+    def take_isn_generator(self) -> None:
+        """Choose initial sequence numbers as `tcp_isn` says from now on."""
+        generator = variants.make(variants.ISN, self.config.tcp_isn, self.secret)
+        self.isn = generator.initial_sequence

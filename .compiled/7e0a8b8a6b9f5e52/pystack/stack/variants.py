@@ -1,0 +1,289 @@
+"""The replaceable parts of a stack and its connections, by kind and name.
+
+A kind is one row of KINDS: what it is called, the setting that chooses it for a stack and the TCB
+variable that a connection has it in. Names come in by `register_variant`; one that ends in `-n`
+stands for a family: `every-n` is asked for as `every-4`, and its factory gets the 4. Congestion
+controls are kept in `cc.registry` and are a kind here as well, so that there is one way to choose.
+
+Classes, contracts and defaults stand beside their subjects in `tcp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from errno import EINVAL, ENOENT, EOPNOTSUPP
+from typing import Any, Final
+
+from pystack.cc import registry
+from pystack.cc.base import CongestionControl
+from pystack.config import Config
+from pystack.tcp import (
+    ack_policies,
+    delayed_ack,
+    experiment,
+    initial_window,
+    isn,
+    loss,
+    nagle,
+    options,
+    pacing,
+    rack,
+    recovery,
+    rtt,
+)  # fmt: skip
+from pystack.tcp.part import Part
+from pystack.tcp.states import ESTABLISHED
+from pystack.tcp.tcb import Tcb
+
+Factory = Callable[..., Any]
+
+CONGESTION_CONTROL: Final = "congestion_control"
+ISN: Final = "isn"
+LOSS_RECOVERY: Final = "loss_recovery"
+OPTION: Final = "option"
+NONE: Final = "none"  # the name of no experimental option
+_FAMILY: Final = "-n"
+_LONGEST_NAME: Final = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`words` for messages; `setting` of Config; `slot` of the TCB, "" for a part of the stack."""
+
+    name: str
+    words: str
+    setting: str
+    slot: str
+    base: type
+
+
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        Kind("ack_policy", "ACK policy", "tcp_ack_policy", "ack_policy", delayed_ack.AckPolicy),
+        Kind("rtt_estimator", "RTT estimator", "tcp_rtt_estimator", "rtt_estimator",
+             rtt.RttEstimator),
+        Kind("nagle_policy", "Nagle policy", "tcp_nagle_policy", "nagle_policy",
+             nagle.NaglePolicy),
+        Kind("initial_window", "initial window", "tcp_initial_window", "initial_window",
+             initial_window.InitialWindow),
+        Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss", loss.LossDetection),
+        Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", pacing.Pacing),
+        Kind(OPTION, "experimental option", "tcp_experimental_option", "option",
+             experiment.ExperimentalOption),
+        Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator),
+        Kind(CONGESTION_CONTROL, "congestion control", "tcp_congestion_control", "cc",
+             CongestionControl),
+    )
+}  # fmt: skip
+
+_factories: Final[dict[str, dict[str, Factory]]] = {
+    "ack_policy": {
+        "delayed": delayed_ack.Delayed,
+        "quick": ack_policies.Quick,
+        "every-n": ack_policies.EveryN,
+        "ack-rate": ack_policies.AckRate,
+        "ack-rate-n": ack_policies.AckRate,
+    },
+    "rtt_estimator": {"linux": rtt.Linux, "rfc6298": rtt.Rfc6298},
+    "nagle_policy": {"minshall": nagle.Minshall, "nagle": nagle.Nagle, "off": nagle.Off},
+    "initial_window": {
+        "linux": initial_window.Linux,
+        "rfc6928": initial_window.Rfc6928,
+        "rfc3390": initial_window.Rfc3390,
+        "rfc5681": initial_window.Rfc5681,
+    },
+    LOSS_RECOVERY: {
+        "rack": rack.Rack, "rfc6675": loss.Rfc6675, "newreno": loss.NewReno,
+    },
+    "pacing": {"fq": pacing.Pacing},
+    OPTION: {NONE: type(None)},
+    ISN: {"rfc6528": isn.Rfc6528},
+}
+_shared: Final[dict[tuple[str, str], Part]] = {}  # parts that serve all connections
+_by_setting: Final = {kind.setting: kind.name for kind in KINDS.values()}
+_of_connections: Final = [
+    (kind.name, kind.slot, kind.setting)
+    for kind in KINDS.values()
+    if kind.slot and kind.name not in (CONGESTION_CONTROL, OPTION)
+]
+
+
+# -- names ----------------------------------------------------------------------------------------
+def register_variant(kind: str, name: str, factory: Factory) -> None:
+    """Make a part of `kind` (a key of KINDS) known as `name`, in place of one of that name.
+
+    `factory` is a class most often. It is called without arguments for each connection (once for
+    all if the class says `shared`), with the number for a name that ends in `-n`, for `isn` with
+    the stack's secret, for `congestion_control` with MSS and initial window. Raises ValueError
+    for an unknown kind or a bad name, TypeError for a factory that is none.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} can't be replaced: there is {', '.join(KINDS)}")
+    if kind == CONGESTION_CONTROL:
+        registry.register(name, factory)
+        return
+    if not callable(factory):
+        raise TypeError(f"{factory!r} makes nothing: give a class")
+    plain = name.isascii() and name.isprintable() and not set(name) & set(" =,")
+    if not name or len(name) > _LONGEST_NAME or not plain:
+        raise ValueError(f"{name!r} is no name: 1 to {_LONGEST_NAME} ASCII characters, no ' =,'")
+    _factories[kind][name] = factory
+    for known in [key for key in _shared if key[0] == kind]:
+        del _shared[known]
+
+
+def names(kind: str) -> list[str]:
+    """All known names of a kind, sorted. Raises OSError ENOENT for an unknown kind."""
+    if kind not in KINDS:
+        raise OSError(ENOENT, f"{kind!r} can't be replaced: there is {', '.join(KINDS)}")
+    return registry.names() if kind == CONGESTION_CONTROL else sorted(_factories[kind])
+
+
+def check(kind: str, name: str) -> None:
+    """Raises OSError ENOENT, telling what there is, unless `name` is a `kind`; EINVAL for one that
+    can't be made, such as a number that its family does not take."""
+    if kind == CONGESTION_CONTROL:
+        if name not in registry.names():
+            raise _unknown(kind, name)
+    elif kind == ISN:
+        _find(kind, name)
+    else:
+        make(kind, name)
+
+
+def kind_of(setting: str) -> str:
+    """The kind that a setting of Config chooses, "" if it chooses none."""
+    return _by_setting.get(setting, "")
+
+
+def check_settings(config: Config) -> None:
+    """Raises as `check` for a setting that names what there is not."""
+    for setting, kind in _by_setting.items():
+        check(kind, getattr(config, setting))
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """Kinds and names of "kind=name", several separated by commas. Raises OSError EINVAL for
+    another form, and as `check`."""
+    pairs = []
+    for word in text.split(","):
+        kind, equals, name = word.partition("=")
+        if not equals:
+            raise OSError(EINVAL, f"{word!r} is not of the form kind=name")
+        names(kind)
+        check(kind, name)
+        pairs.append((kind, name))
+    return pairs
+
+
+def _unknown(kind: str, name: str) -> OSError:
+    known = ", ".join(names(kind))
+    return OSError(ENOENT, f"there is no {KINDS[kind].words} {name!r}: there is {known}")
+
+
+# -- parts ----------------------------------------------------------------------------------------
+def make(kind: str, name: str, *given: Any) -> Any:
+    """A part (of another kind than congestion control), perhaps one that is in use already.
+    `given` goes to its factory. Raises as `check`."""
+    part = _shared.get((kind, name))
+    if part is not None:
+        return part
+    factory, number = _find(kind, name)
+    made: Part | None = _called(kind, name, factory, number or given)
+    if made is None:
+        return None
+    made.name = name
+    if made.shared and not given:
+        _shared[kind, name] = made
+    return made
+
+
+def _find(kind: str, name: str) -> tuple[Factory, tuple[int, ...]]:
+    """The factory of a name, and the number if it is one of a family."""
+    factories = _factories[kind]
+    factory = factories.get(name)
+    if factory is not None and not name.endswith(_FAMILY):
+        return factory, ()
+    head, _, number = name.rpartition("-")
+    factory = factories.get(head + _FAMILY)
+    if factory is None or not (number.isascii() and number.isdecimal()):
+        raise _unknown(kind, name)
+    return factory, (int(number),)
+
+
+def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> Any:
+    """What `factory` makes. Raises OSError EINVAL with what it has raised, or for what is none."""
+    words = KINDS[kind].words
+    try:
+        part = factory(*given)
+    except Exception as error:
+        raise OSError(EINVAL, f"{words} {name!r} can't be made: {error}") from error
+    base = KINDS[kind].base
+    if not isinstance(part, base) and not (part is None and name == NONE):
+        raise OSError(EINVAL, f"{words} {name!r} can't be made: {part!r} is no {base.__name__}")
+    return part
+
+
+def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl:
+    """One of that name for segments of `mss` bytes and a window of `cwnd`. Raises as `check`."""
+    try:
+        factory = registry.factory(name)
+    except KeyError:
+        raise _unknown(CONGESTION_CONTROL, name) from None
+    cc: CongestionControl = _called(CONGESTION_CONTROL, name, factory, (mss, cwnd))
+    return cc
+
+
+def equip(tcb: Tcb) -> None:
+    """Give a new connection the parts that its stack's settings say, but for the experimental
+    option, which may be there already."""
+    config = tcb.config
+    for kind, slot, setting in _of_connections:
+        setattr(tcb, slot, make(kind, getattr(config, setting)))
+
+
+def choose(tcb: Tcb, chosen: Iterable[tuple[str, str]]) -> None:
+    """Give a connection other parts, where they are not the ones it has. Raises as `check`."""
+    for kind, name in chosen:
+        slot = KINDS[kind].slot
+        if name_of(getattr(tcb, slot)) != name:
+            setattr(tcb, slot, make(kind, name))
+            if kind == LOSS_RECOVERY and tcb.state >= ESTABLISHED:
+                recovery.loss_chosen(tcb)
+            elif kind == OPTION:
+                options.set_eff_mss(tcb)
+
+
+def of(tcb: Tcb | None, kind: str) -> Any:
+    """The part that a connection has, None for none. Raises OSError ENOENT for an unknown kind."""
+    names(kind)
+    slot = KINDS[kind].slot
+    return getattr(tcb, slot) if tcb is not None and slot else None
+
+
+def name_of(part: Any) -> str:
+    """What a part was asked for by; there may be none, of an experimental option."""
+    return NONE if part is None else str(part.name)
+
+
+def check_for_socket(kind: str) -> None:
+    """Raises OSError EOPNOTSUPP for a part that a whole stack has in common."""
+    if not KINDS[kind].slot:
+        raise OSError(EOPNOTSUPP, f"there is one {KINDS[kind].words} per stack: set it there")
+
+
+def in_use(tcb: Tcb | None, chosen: dict[str, str], config: Config) -> list[tuple[str, str]]:
+    """Kind and name of each part of a connection, or of what it would have; `chosen` are those that
+    its socket has asked for."""
+    found = []
+    for kind in KINDS.values():
+        if not kind.slot:
+            name = getattr(config, kind.setting)
+        elif tcb is not None:
+            name = name_of(getattr(tcb, kind.slot))
+        else:
+            name = chosen.get(kind.name) or getattr(config, kind.setting)
+        found.append((kind.name, name))
+    return found

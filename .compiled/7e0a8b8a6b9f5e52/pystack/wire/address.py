@@ -1,0 +1,54 @@
+"""One form for both families: 16 bytes, an IPv4 address as its IPv4-mapped IPv6 address.
+
+With it a flow key has one length, and IPv4 and IPv6 share one code path.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+V4_PREFIX: Final = bytes(10) + b"\xff\xff"
+ANY_V6: Final = bytes(16)  # "::", and with IPV6_V6ONLY off every IPv4 address too
+ANY_V4: Final = V4_PREFIX + bytes(4)  # "0.0.0.0"
+BROADCAST_V4: Final = V4_PREFIX + b"\xff\xff\xff\xff"
+
+
+def is_v4(address: bytes) -> bool:
+    """Whether these 16 bytes stand for an IPv4 address."""
+    return address.startswith(V4_PREFIX)
+
+
+def pack(text: str) -> bytes:
+    """16 bytes of an address in text. Raises ValueError when it is none."""
+    parsed = ipaddress.ip_address(text.split("%", 1)[0])
+    return V4_PREFIX + parsed.packed if parsed.version == 4 else parsed.packed
+
+
+def text(address: bytes) -> str:
+    """The usual notation: dotted for IPv4 (mapped included), RFC 5952 for IPv6."""
+    if address.startswith(V4_PREFIX):
+        return ".".join(map(str, address[12:]))
+    return str(ipaddress.IPv6Address(address))
+
+
+def is_multicast(address: bytes) -> bool:
+    """224.0.0.0/4 or ff00::/8."""
+    if address.startswith(V4_PREFIX):
+        return 0xE0 <= address[12] < 0xF0
+    return address[0] == 0xFF
+
+
+def is_loopback(address: bytes) -> bool:
+    """127.0.0.0/8 or ::1."""
+    if address.startswith(V4_PREFIX):
+        return address[12] == 127
+    return address == b"\0" * 15 + b"\1"
+
+
+def is_unicast_source(address: bytes) -> bool:
+    """Whether a packet from outside may come from here (RFC 1122 §3.2.1.3, RFC 4291 §2.7)."""
+    if address.startswith(V4_PREFIX):
+        first = address[12]
+        return first not in (0, 127) and first < 0xE0  # class E, broadcast, multicast out
+    return address[0] != 0xFF and address != ANY_V6 and not is_loopback(address)

@@ -1,0 +1,20 @@
+"""The codec in Python: what `fast` is in C. pystack/wire/codec.py says what each function does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pystack.wire.build import build_tcp, cut
+from pystack.wire.checksum import checksum, complete_checksum
+from pystack.wire.descriptor import read_batch, write_batch
+from pystack.wire.parse import parse
+
+
+def pin(buf: bytearray, /) -> Any:
+    return buf
+
+
+__all__ = [
+    "build_tcp", "checksum", "complete_checksum", "cut", "parse", "pin", "read_batch",
+    "write_batch",
+]  # fmt: skip
