@@ -1,6 +1,8 @@
 """Builds `pystack.wire._fast`: cffi (API mode) makes the glue, setuptools compiles it.
 
-With PYSTACK_PURE=1 in the environment nothing is compiled and the wheel is a pure one.
+With PYSTACK_PURE=1 in the environment nothing is compiled and the wheel is a pure one. With
+PYSTACK_COMPILED=1 mypyc compiles the core too (csrc/compiled.py), into a wheel only: a checkout
+that is installed for editing would go on with what was compiled before the edit.
 """
 
 from __future__ import annotations
@@ -9,18 +11,32 @@ import os
 import runpy
 from pathlib import Path
 
-from setuptools import Extension
+from setuptools import Distribution, Extension
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent.parent
 PURE = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
+COMPILED = os.environ.get("PYSTACK_COMPILED", "") not in ("", "0")
+FAST = "pystack.wire._fast"
 
 HINT = (
     "the C module of pystack could not be compiled: install a C compiler and the headers of "
     "Python (Debian, Ubuntu: apt-get install gcc python3-dev), or set PYSTACK_PURE=1 to "
     "install without it, with the slower Python codec"
 )
+
+
+NO_EDITING = (
+    "PYSTACK_COMPILED=1 is for wheels: what is installed for editing stays as it is written; "
+    "scripts/compiled runs a command with a compiled copy"
+)
+
+
+def add_core(distribution: Distribution) -> None:
+    """Have the core compiled as well."""
+    compiled = runpy.run_path(str(ROOT / "csrc" / "compiled.py"))
+    distribution.ext_modules = [*(distribution.ext_modules or []), *compiled["extensions"]()]
 
 
 def write_consts(path: Path) -> None:
@@ -36,12 +52,17 @@ def write_glue(path: Path) -> None:
 
     ffi = cffi.FFI()
     ffi.cdef((ROOT / "csrc" / "interface.h").read_text())
-    ffi.set_source("pystack.wire._fast", '#include <stdint.h>\n#include "interface.h"')
+    ffi.set_source(FAST, '#include <stdint.h>\n#include "interface.h"')
     ffi.emit_c_code(str(path))
 
 
 class BuildExt(build_ext):
     """Emit the generated sources, then compile; a failure names the way around it."""
+
+    def finalize_options(self) -> None:
+        if COMPILED and (self.inplace or self.editable_mode):
+            raise SystemExit(f"error: {NO_EDITING}")
+        super().finalize_options()
 
     def build_extensions(self) -> None:
         if PURE:
@@ -53,6 +74,9 @@ class BuildExt(build_ext):
             super().copy_extensions_to_source()
 
     def build_extension(self, ext: Extension) -> None:
+        if ext.name != FAST:
+            super().build_extension(ext)
+            return
         made = Path(self.build_temp).resolve() / "made"
         made.mkdir(parents=True, exist_ok=True)
         write_consts(made / "consts.h")
@@ -66,9 +90,14 @@ class BuildExt(build_ext):
 
 
 class BdistWheel(bdist_wheel):
-    """A wheel without the C module is one for every machine."""
+    """A wheel without the C module is one for every machine; one may have the core compiled."""
 
     def finalize_options(self) -> None:
         if PURE:
             self.distribution.ext_modules = []
         super().finalize_options()
+
+    def run(self) -> None:
+        if COMPILED and not PURE:
+            add_core(self.distribution)
+        super().run()

@@ -68,11 +68,13 @@ def check_package(name: str) -> Check:
 def check_compiled() -> Check:
     """Whether the C module is there and in use."""
     from pystack import config
+    from pystack.compiling import is_compiled
     from pystack.wire import codec
 
     name = "compiled module"
     if not codec.PURE:
-        return Check(name, True, "in use", required=False)
+        core = "compiled" if is_compiled() else "interpreted"
+        return Check(name, True, f"in use; the core is {core}", required=False)
     if config.PURE:
         return Check(
             name, False, "PYSTACK_PURE is set: the slower Python twins are used",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from pystack.sim.events import Events
 from pystack.sim.line import Line
@@ -33,7 +33,7 @@ class Router(Node):
     `expired`, `too_big` and `unroutable` count packets.
     """
 
-    takes_runs = False
+    takes_runs: ClassVar[bool] = False
 
     def __init__(self, events: Events, name: str, host: Host) -> None:
         super().__init__(events, name, host)

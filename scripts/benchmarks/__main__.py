@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from csrc import compiled as core
 from scripts.benchmarks import simulation
 from scripts.benchmarks.measurements import MEASUREMENTS, Effort, Measurement
 from scripts.benchmarks.networks import Networks
@@ -28,10 +29,11 @@ QUICK = Effort(seconds=0.2, connections=100, idle_seconds=0.5)
 @click.option("--connections", default=10_000, show_default=True, help="Idle ones, for memory.")
 @click.option("--quick", is_flag=True, help="All of it in seconds; the figures mean little.")
 @click.option("--sim", is_flag=True, help="Instead: how fast a simulated network runs.")
+@click.option("--compiled", is_flag=True, help="With --sim: also with the core compiled by mypyc.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all figures to FILE.")
 def main(
     only: tuple[str, ...], seconds: float, repeat: int, connections: int, quick: bool,
-    sim: bool, file: Path | None,
+    sim: bool, compiled: bool, file: Path | None,
 ) -> None:  # fmt: skip
     """Measure pystack against the kernel's sockets, in network namespaces of its own.
 
@@ -44,8 +46,10 @@ def main(
     segments pass in a second of real time. --seconds is virtual time then, ten times as much.
     """
     if sim:
-        _simulate(seconds, 1 if quick else repeat, file)
+        _simulate(seconds, 1 if quick else repeat, compiled, file)
         return
+    if compiled:
+        raise click.UsageError("--compiled is for --sim; else: scripts/compiled scripts/bench")
     if reason := missing_rights():
         click.echo(f"bench: {reason}", err=True)
         sys.exit(2)
@@ -76,7 +80,8 @@ def main(
         sys.exit(1)
 
 
-def _simulate(seconds: float, repeat: int, file: Path | None) -> None:
+def _simulate(seconds: float, repeat: int, compiled: bool, file: Path | None) -> None:
+    fast = core.environment(core.make()) if compiled else None
     where = machine()
     results: dict[str, list[simulation.Figures]] = {}
     with Console(stderr=True).status("") as status:
@@ -85,6 +90,9 @@ def _simulate(seconds: float, repeat: int, file: Path | None) -> None:
                 status.update(f"{kind.title} ({number} of {repeat})")
                 figures = simulation.measured(kind, 10 * seconds, seed=number)
                 results.setdefault(kind.name, []).append(figures)
+                if fast is not None:
+                    figures = simulation.measured(kind, 10 * seconds, number, fast)
+                    results.setdefault(simulation.compiled(kind), []).append(figures)
     width = None if sys.stdout.isatty() else 120
     Console(width=width).print(simulation.table(results, where))
     if file is not None:

@@ -6,11 +6,13 @@ Run as a program it makes one such world, in a process of its own, and prints it
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,7 +45,14 @@ KINDS: Final = (
 )
 
 
-def measured(kind: Kind, seconds: float, seed: int) -> Figures:
+def compiled(kind: Kind) -> str:
+    """By which name the results have `kind` with the compiled core."""
+    return f"{kind.name}, compiled"
+
+
+def measured(
+    kind: Kind, seconds: float, seed: int, environment: Mapping[str, str] = os.environ
+) -> Figures:
     """The figures of one run of `seconds` of virtual time in a new process.
 
     Raises RuntimeError when that fails.
@@ -51,7 +60,7 @@ def measured(kind: Kind, seconds: float, seed: int) -> Figures:
     argument = json.dumps({"seconds": seconds, "seed": seed, **kind.options})
     done = subprocess.run(
         [sys.executable, "-m", "scripts.benchmarks.simulation", argument],
-        capture_output=True, text=True, check=False,
+        env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
@@ -98,8 +107,9 @@ def table(results: dict[str, list[Figures]], where: dict[str, Any]) -> Table:
     for name in ("segments/s", "per CPU second", "±", "events/s", "peak memory, MB", "Mbit/s"):
         made.add_column(name, justify="right", no_wrap=True)
     for kind in KINDS:
-        if samples := results.get(kind.name):
-            made.add_row(kind.title, *_cells(samples))
+        for name, title in ((kind.name, kind.title), (compiled(kind), "  the core compiled")):
+            if samples := results.get(name):
+                made.add_row(title, *_cells(samples))
     return made
 
 

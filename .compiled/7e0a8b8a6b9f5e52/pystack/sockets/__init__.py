@@ -1,9 +1,0 @@
-"""The BSD socket calls on a host, non-blocking, with Linux's errno values: no I/O, no clock."""
-
-from __future__ import annotations
-
-from pystack.sockets.host import Host
-from pystack.sockets.socket import Socket
-from pystack.sockets.tcp_info import TcpInfo
-
-__all__ = ["Host", "Socket", "TcpInfo"]

@@ -1,1 +1,0 @@
-"""Bytes to ints and back: IP and TCP headers, checksums, sequence arithmetic. No policy."""

@@ -1,0 +1,130 @@
+"""Which modules mypyc can compile, and the compiled copy of an editable checkout.
+
+The same sources, annotated as they are, become one C extension; a module that was not compiled
+finds the compiled ones under their usual names. Behind `scripts/compiled`: a copy of the package
+in `.compiled/`, made anew when a source has changed, so that code under work is never stale.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+FOLDER: Final = ROOT / ".compiled"
+
+# Each room's modules that stay Python: those which look things up while running (the codec, the
+# tables of variants and of congestion controls), whose frames tell which part is at fault
+# (`experiment`), dataclasses, asyncio, and what is too rarely run to pay.
+INTERPRETED: Final = {
+    "cc": "registry",
+    "tcp": "experiment",
+    "stack": "blame fragments icmp icmp_errors icmp_limit path_mtu variants",
+    "sockets": (
+        "constants endpoint errors lifecycle option_table options phase readiness settings tcp_info"
+    ),
+    "sim": "digest host router topology vloop waiting way world",
+    "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show",
+}
+ALSO: Final = ("pystack/path/offload.py",)
+
+MISSING: Final = (
+    "mypy is not installed, which compiles the core: pip install 'mypy>=1.19' setuptools, "
+    "or leave PYSTACK_COMPILED unset"
+)
+
+
+def modules(root: Path = ROOT) -> list[str]:
+    """The modules to be compiled, as paths below `root`."""
+    found = [
+        f"pystack/{room}/{path.name}"
+        for room, left_out in INTERPRETED.items()
+        for path in sorted((root / "pystack" / room).glob("*.py"))
+        if path.stem not in {"__init__", *left_out.split()}
+    ]
+    return [*found, *ALSO]
+
+
+def extensions() -> list[object]:
+    """The C extensions, for setuptools; the working directory is the root of the sources.
+
+    Raises SystemExit when mypy is not there or does not agree with the sources.
+    """
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        raise SystemExit(f"error: {MISSING}") from None
+    options = ["--config-file=", "--strict", "--ignore-missing-imports"]
+    return list(mypycify([*options, *modules(Path())], opt_level="3", multi_file=False))
+
+
+def fingerprint() -> str:
+    """A name for the sources, the interpreter and the compiler as they are now."""
+    total = hashlib.sha256(f"{sys.version} {sysconfig.get_platform()}".encode())
+    for path in sorted([*ROOT.glob("pystack/**/*.py"), Path(__file__)]):
+        total.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def copy() -> Path:
+    """Where the compiled copy of these sources is, or would be."""
+    return FOLDER / fingerprint()
+
+
+def make() -> Path:
+    """The compiled copy, made now if there is none. Raises SystemExit when that fails."""
+    FOLDER.mkdir(exist_ok=True)
+    with open(FOLDER / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two at a time would be in each other's way
+        made = copy()
+        if made.is_dir():
+            return made
+        print("compiled: compiling, which takes a few minutes", file=sys.stderr)
+        for old in FOLDER.iterdir():
+            if old.is_dir():
+                shutil.rmtree(old)
+        unfinished = FOLDER / "unfinished"
+        shutil.copytree(
+            ROOT / "pystack", unfinished / "pystack", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        done = subprocess.run(
+            [sys.executable, __file__, "--build"], cwd=unfinished, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(f"{done.stdout}{done.stderr}error: the core could not be compiled")
+        shutil.rmtree(unfinished / "build")
+        # Imported before any script or the working directory comes to the front of the path
+        (unfinished / "sitecustomize.py").write_text("import pystack\n")
+        unfinished.rename(made)
+        return made
+
+
+def build() -> None:
+    """Compile what lies in the working directory, in place."""
+    from setuptools import Distribution
+
+    distribution = Distribution({"name": "compiled", "ext_modules": extensions()})
+    distribution.script_name = "compiled"
+    distribution.command_options["build_ext"] = {"inplace": ("compiled", "1")}
+    distribution.run_command("build_ext")
+
+
+def environment(made: Path) -> dict[str, str]:
+    """What makes every Python take `pystack` from the copy `made`, whatever lies closer."""
+    before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(made), *before])}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--build"]:
+        build()
+    else:
+        os.execvpe(sys.argv[1], sys.argv[1:], environment(make()))
