@@ -180,6 +180,29 @@ def test_during_recovery_nothing_is_probed(tcp: Tcp) -> None:
     tcp.play(segment(1, "0.3"))
 
 
+@pytest.mark.requirement("RFC8985-S7.2-1", "RFC9293-MUST-36")
+def test_a_closed_window_is_probed_as_ever(tcp: Tcp) -> None:
+    """Nothing is in flight, so no tail can be lost."""
+    sock = tcp.established(sack=True)
+    sock.send(tcp.data(2 * MSS))
+    tcp.play(segment(1) + segment(2, flags="P."))
+    tcp.play(acked(2, "0.1", rest="win 0") + "+0 quiet")
+    sock.send(tcp.data(2 * MSS, 2 * MSS))
+    tcp.play(f"+0.3 > . {at(3) - 1}:{at(3) - 1}(0) ack 1\n" + acked(2, "0", rest="win 0"))
+    tcp.play(f"+0.6 > . {at(3) - 1}:{at(3) - 1}(0) ack 1")
+
+
+@pytest.mark.requirement("RFC8985-S7.2-1")
+def test_a_keepalive_probe_is_no_tail(tcp: Tcp) -> None:
+    sock = tcp.established(sack=True)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    tcp.play("+1 > . 0:0(0) ack 1")
+    tcp.play("+1 > . 0:0(0) ack 1")
+    tcp.play("+0.1 < . 1:1(0) ack 1\n+0.9 quiet")
+
+
 # -- §7.3: what ---------------------------------------------------------------------------------
 
 
