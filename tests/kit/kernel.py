@@ -75,6 +75,7 @@ class KernelSocket(socket.socket):
         values = layout.unpack_from(octets)
         known = dict(zip(INFO_WORDS + [name for _, name in tail], values[8:], strict=True))
         known |= {"state": values[0], "ca_state": values[1], "retransmits": values[2]}
+        known["backoff"] = values[4]
         known["delivery_rate_app_limited"] = values[7] & 1
         return SimpleNamespace(**{f"tcpi_{name}": value for name, value in known.items()})
 
@@ -124,7 +125,11 @@ class KernelHost:
         return 0
 
     def on_time(self, now_us: int) -> None:
-        raise AssertionError("the kernel has its own clock")
+        pytest.skip("the kernel has its own clock")
+
+    @property
+    def counters(self) -> None:
+        pytest.skip("the kernel's counters are not ours")
 
     def sysctl(self, name: str, value: object) -> None:
         if name in ALIKE and value == ALIKE[name]:

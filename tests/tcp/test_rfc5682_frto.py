@@ -117,6 +117,7 @@ def test_new_data_that_nagle_holds_back_goes_too(tcp: Tcp, sack: bool) -> None:
 
 @pytest.mark.requirement("RFC5682-S2.1-3")
 def test_a_duplicate_first_leads_to_slow_start(tcp: Tcp) -> None:
+    """(Linux tries new data all the same.)"""
     ten_out(tcp, sack=False)
     tcp.play(segment(1, "0.3"))
     tcp.play(acked(0, "0.05"))
@@ -126,7 +127,8 @@ def test_a_duplicate_first_leads_to_slow_start(tcp: Tcp) -> None:
 
 @pytest.mark.requirement("RFC5682-S2.1-3")
 def test_a_duplicate_after_new_data_leads_to_slow_start(tcp: Tcp) -> None:
-    """All ten are lost. The window is three segments at the most: two new ones, one repeat."""
+    """All ten are lost. The window is three segments at the most: two new ones, one repeat. (Linux
+    sends the fourth only after the next ACK.)"""
     sock = ten_out(tcp, sack=False)
     tcp.play(segment(1, "0.3"))
     tcp.play(acked(1, "0.1") + segment(11) + segment(12))
@@ -176,7 +178,8 @@ def test_without_room_in_the_peers_window_there_is_nothing_to_tell_by(
 
 @pytest.mark.requirement("RFC5682-S2.1-3")
 def test_an_ack_of_all_that_was_out_ends_it(tcp: Tcp) -> None:
-    """The repeat has filled the only hole, or all were late."""
+    """The repeat has filled the only hole, or all were late. (Linux is in its state of loss until
+    the next ACK, as nothing else is.)"""
     sock = ten_out(tcp, sack=False)
     tcp.play(segment(1, "0.3"))
     tcp.play(acked(10, "0.1") + sent(at(11), at(17), push=False))

@@ -201,6 +201,7 @@ def test_several_dsacks_of_one_round_trip_count_once(tcp: Tcp) -> None:
 
 @pytest.mark.requirement("RFC8985-S6.2-5")
 def test_the_window_grows_no_further_than_the_smoothed_round_trip_time(tcp: Tcp) -> None:
+    """(Linux lets it grow only if something has come late that was never repeated.)"""
     sender = Sender(tcp)
     for window in ("0.025", "0.05", "0.075", "0.1", "0.1"):
         needless_repeat(sender, window)
@@ -349,7 +350,7 @@ def test_a_repeat_lost_after_a_timeout_cuts_the_window_as_well(tcp: Tcp) -> None
     sender.play(segment(1, "0.3"))
     sender.play(acked(1, "0.1") + segment(2) + segment(3))
     assert windows(sender.sock)[1] == 5
-    sender.play(acked(1, "0.1", "3-3") + segment(2))
+    sender.play(acked(1, "0.11", "3-3") + segment(2))
     info = sender.sock.tcp_info()
     assert (info.tcpi_ca_state, info.tcpi_snd_ssthresh) == (3, 2)
 
@@ -357,7 +358,7 @@ def test_a_repeat_lost_after_a_timeout_cuts_the_window_as_well(tcp: Tcp) -> None
 @pytest.mark.requirement("RFC8985-S6.2-2")
 @pytest.mark.host(tcp_initial_cwnd=40)
 def test_repeats_of_one_flight_that_are_lost_cut_the_window_once_more(tcp: Tcp) -> None:
-    """Those of 1 and 5 are lost, which is seen one after the other."""
+    """Those of 1 and 5 are lost, seen one after the other. (Linux does not cut again at all.)"""
     sender = Sender(tcp)
     sender.send(40, more=40)
     sender.play(acked(0, "0.1", "2-2 4-4 6-20") + segment(1))
@@ -441,16 +442,17 @@ def test_of_that_nothing_is_repeated_when_the_first_copy_comes_late(tcp: Tcp) ->
     sender.send(1)
     sender.play(acked(1, "0.1") + "+0 quiet")
     sender.send(1)
-    tcp.quiet(0.25)
+    tcp.quiet(0.29)
     sender.send(3)
-    sender.play(segment(2, "0.05"))
-    sender.play(acked(2, "0.02"))
+    sender.play(segment(2, "0.01"))
+    sender.play(acked(2, "0.01"))
     sender.play(acked(5, "0.03"))
     tcp.quiet(1)
 
 
 @pytest.mark.host(tcp_early_retrans=0)
 def test_what_left_before_the_repeat_is_lost_when_that_is_acknowledged_alone(tcp: Tcp) -> None:
+    """(Linux has a window of what is in flight and one, and repeats all three at once.)"""
     sender = Sender(tcp)
     sender.send(1)
     sender.play(acked(1, "0.1") + "+0 quiet")

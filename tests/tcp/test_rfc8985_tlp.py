@@ -294,7 +294,7 @@ def test_while_a_probe_is_out_no_other_is_sent(tcp: Tcp) -> None:
 
 @pytest.mark.requirement("RFC8985-S7.3-1")
 def test_while_a_probe_with_new_data_is_out_no_other_is_sent(tcp: Tcp) -> None:
-    """Whatever is acknowledged before it."""
+    """Whatever is acknowledged before it. (Linux looks again after 2 SRTT, as above.)"""
     out(tcp, 10, more=2)
     tcp.play(segment(11, "0.202"))
     tcp.play(acked(5, "0.1") + segment(12, flags="P."))
@@ -428,6 +428,8 @@ def test_a_probe_that_a_timeout_has_followed_is_forgotten(tcp: Tcp) -> None:
 
 @pytest.mark.requirement("RFC8985-S7.4.2-1")
 def test_the_dsack_of_something_else_does_not_excuse_a_loss(tcp: Tcp) -> None:
+    """Nor is the recovery before undone by it, while the probe may be reported too (Linux does not
+    count it)."""
     sock = out(tcp, 10)
     tcp.play(acked(0, "0.1", "2-2") + segment(1, "0.025"))
     tcp.play(acked(10, "0.01") + "+0 quiet")
