@@ -155,7 +155,7 @@ def test_after_a_repeat_of_the_syn_that_does_not_ask_nothing_is_ect(tcp: Tcp) ->
 # -- the handshake, we asking ----------------------------------------------------------------------
 
 
-@pytest.mark.requirement("RFC3168-S6.1.1-1", "RFC3168-S6.1.1-2")
+@pytest.mark.requirement("RFC3168-S6.1.1-1", "RFC3168-S6.1.1-2", "RFC8311-S4.2-1")
 def test_our_syn_asks_with_ece_and_cwr_and_is_not_ect(tcp: Tcp) -> None:
     sock = asking(tcp)
     sock.send(tcp.data(5))
