@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pystack.cc import CongestionControl, names, registry
+from pystack.cc import CongestionControl, registry
 from pystack.cc.base import ECT_0, ECT_1
 from tests.cc.anything import VERBS, Anything, Step
+from tests.cc.built_in import names
 
 MSS = 1448
 

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import pytest
 
-from pystack.cc import names
 from tests.cc.bottleneck import Flow
+from tests.cc.built_in import names
 from tests.cc.flows import MSS, RATE, flow
 
 # cwnd in segments after 1, 2, … 19 s
