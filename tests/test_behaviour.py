@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pystack.cc import names
 from scripts.behaviours import fairness, grid, reordering, responses
 from scripts.behaviours.flow import Outcome
 from scripts.behaviours.pool import results
 from scripts.behaviours.verdict import Law
+from tests.cc.built_in import names
 
 ROOT = Path(__file__).resolve().parent.parent
 HALF = Outcome(10.0, 2_000_000, 2000, 20, repeated=21, spurious=1, undone=0, timeouts=0)
