@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -83,6 +83,23 @@ def tcp(variant: Variant, request: pytest.FixtureRequest) -> Iterator[Tcp]:
     yield kit
     if not request.node.stash.get(FAILED, False):
         kit.finish()
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered_stays() -> Iterator[None]:
+    """A name that a test registers is known during that test only: others loop over all names, or
+    use the same ones. Those of whole files, registered when they were read, stay."""
+    from pystack.cc import registry
+    from pystack.stack import variants
+
+    tables: list[dict[str, Any]] = [registry._factories, *variants._factories.values()]
+    before = [dict(table) for table in tables]
+    yield
+    for table, known in zip(tables, before, strict=True):
+        if table != known:
+            table.clear()
+            table.update(known)
+            variants._shared.clear()
 
 
 FAILED = pytest.StashKey[bool]()
