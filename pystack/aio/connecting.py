@@ -1,21 +1,56 @@
-"""An active open that is awaited."""
+"""Active opens that are awaited: one, or several places of one name in turn or in a race."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from errno import ECONNABORTED
+from asyncio import staggered
+from collections.abc import Awaitable, Callable, Sequence
+from errno import ECONNABORTED, EINVAL
+from typing import TypeVar
 
 from pystack.aio.listening import bind
-from pystack.aio.names import Place
+from pystack.aio.names import Place, joined
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
 
+T = TypeVar("T")
+
+
+async def first_connected(
+    loop: asyncio.AbstractEventLoop,
+    attempts: Sequence[Callable[[], Awaitable[T]]],
+    delay: float | None = None,
+    all_errors: bool = False,
+) -> T:
+    """What the first attempt that succeeds gives. Raises what they raised when all have failed.
+
+    One after the other; with `delay` (seconds) the next one begins when the one before has
+    failed or taken that long (RFC 8305), and what loses the race is cancelled. `all_errors`
+    raises an ExceptionGroup of them.
+    """
+    failures: list[Exception] = []
+    if delay is None:
+        for attempt in attempts:
+            try:
+                return await attempt()
+            except OSError as error:
+                failures.append(error)
+    else:
+        winner: T | None
+        winner, _, raised = await staggered.staggered_race(attempts, delay, loop=loop)
+        if winner is not None:
+            return winner
+        failures = [error for error in raised if isinstance(error, Exception)]
+    if all_errors:
+        raise ExceptionGroup("create_connection failed", failures)
+    raise joined(failures)
+
 
 async def connected(
-    loop: asyncio.AbstractEventLoop, host: Host, place: Place, local: Place | None
+    loop: asyncio.AbstractEventLoop, host: Host, place: Place, local: Sequence[Place] = ()
 ) -> Socket:
-    """A socket connected to `place`, from `local` if that is given.
+    """A socket connected to `place`, from the first of `local` that can be had, if any is given.
 
     Raises OSError (ConnectionRefusedError, TimeoutError, …). Whatever it raises, also when
     cancelled, no connection and no port is left.
@@ -24,10 +59,10 @@ async def connected(
     socket = host.socket(family)
     try:
         socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio does so too
-        if local is not None:
-            bind(socket, local)
+        if local:
+            _bind_one(socket, family, local)
         try:
-            await _established(loop, socket, place)
+            await established(loop, socket, address)
         except OSError as error:
             raise OSError(error.errno, f"Connect call failed {address}: {error.strerror}") from None
     except BaseException:
@@ -36,19 +71,40 @@ async def connected(
     return socket
 
 
-async def _established(loop: asyncio.AbstractEventLoop, socket: Socket, place: Place) -> None:
-    with contextlib.suppress(BlockingIOError):
-        socket.connect(place[1])
-    told: asyncio.Future[None] = loop.create_future()
+def _bind_one(socket: Socket, family: int, local: Sequence[Place]) -> None:
+    failure: OSError | None = None
+    for own in local:
+        if own[0] == family:
+            try:
+                bind(socket, own)
+                return
+            except OSError as error:
+                failure = error
+    raise failure or OSError(EINVAL, "the local address is of another family")
 
-    def happened(_events: int) -> None:
+
+async def established(loop: asyncio.AbstractEventLoop, socket: Socket, address: object) -> None:
+    """Connect `socket`, however long that takes. Raises OSError; cancelled, it leaves the socket
+    as it is then."""
+    with contextlib.suppress(BlockingIOError):
+        socket.connect(address)
+        return  # it was dissolved
+    told: asyncio.Future[None] = loop.create_future()
+    before = socket.on_events
+
+    def happened(events: int) -> None:
         if not told.done():
             told.set_result(None)
+        if before is not None:
+            before(events)
 
     socket.on_events = happened
-    await told
-    socket.on_events = None
     try:
-        socket.connect(place[1])
+        await told
+    finally:
+        if not socket.closed:
+            socket.on_events = before
+    try:
+        socket.connect(address)
     except BlockingIOError:  # told of something else: cannot be while it is in SYN_SENT
         raise errors.fault(ECONNABORTED) from None

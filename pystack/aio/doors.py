@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from errno import ECONNABORTED, EINVAL, ENETDOWN, ENOENT
+from errno import ECONNABORTED, ENETDOWN, ENOENT
+from functools import partial
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pystack.aio import plugins, streams
-from pystack.aio.connecting import connected
+from pystack.aio import plugins, streams, tls
+from pystack.aio.connecting import connected, first_connected
 from pystack.aio.listening import bound_sockets, places_of
-from pystack.aio.names import Place, families_of, joined, resolve
-from pystack.aio.running import Running
+from pystack.aio.names import Place, families_of, resolve
+from pystack.aio.running import NO_THREAD, Running
 from pystack.aio.server import ProtocolFactory, Server
+from pystack.aio.stack_socket import StackSocket
 from pystack.aio.transport import Transport
 from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.sockets import Host, Socket, errors
-from pystack.sockets.constants import (
-    AF_UNSPEC,
-)
+from pystack.sockets.constants import AF_UNSPEC
 from pystack.tcp import calls
 from pystack.tcp.tcb import Tcb
+
+if TYPE_CHECKING:
+    import ssl
 
 GRACE: Final = 2.0  # seconds
 _FIRST_LOOK: Final = 0.001
@@ -113,6 +116,29 @@ class Doors:
             self.host.mark(tcb)
         driver.flush()
 
+    # -- addresses and names -----------------------------------------------------------------------
+    @property
+    def thread(self) -> int:
+        """The thread of its loop; no thread's number when it is closed."""
+        return NO_THREAD if self._driver is None else self._driver.thread
+
+    def check(self) -> None:
+        """Raise RuntimeError when called from anywhere but the thread of the loop."""
+        self._ready()
+
+    def owns(self, address: bytes) -> bool:
+        """Whether these 16 bytes are an address of the stack (`pystack.wire.address`)."""
+        return address in self.host.addresses.local
+
+    def reaches(self, address: bytes) -> bool:
+        """Whether packets to `address` go through this stack: its own, those of its prefixes, and
+        those that its routes name."""
+        return self.host.addresses.has_route(address)
+
+    def look_up(self, name: str) -> Sequence[str]:
+        """The addresses of a name that is known here, none for another."""
+        return ()
+
     # -- connections ------------------------------------------------------------------------------
     async def create_connection(
         self,
@@ -120,72 +146,86 @@ class Doors:
         host: str,
         port: int | str,
         *,
+        ssl: ssl.SSLContext | bool | None = None,
         family: int = AF_UNSPEC,
         local_addr: tuple[str, int] | None = None,
-    ) -> tuple[Transport, P]:
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        all_errors: bool = False,
+    ) -> tuple[asyncio.Transport, P]:
         """As `loop.create_connection`: a transport and a protocol, connected.
 
-        Names are looked up by the kernel's resolver; each address found is tried in turn. Raises
-        ConnectionRefusedError, TimeoutError (the stack gave up: `tcp_syn_retries`) and other
-        OSErrors. Cancelled, it leaves nothing.
+        Names are looked up by the kernel's resolver; each address found is tried in turn, or with
+        `happy_eyeballs_delay` (seconds) in a race. Raises ConnectionRefusedError, TimeoutError
+        (the stack gave up: `tcp_syn_retries`) and other OSErrors, `ssl.SSLError`. Cancelled, it
+        leaves nothing.
         """
         driver = self._ready()
+        wanted = tls.of_client(
+            ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
         families = families_of(self.host)
         places = await resolve(driver.loop, host, port, families, family)
-        locals_: Sequence[Place | None] = [None]
+        local: Sequence[Place] = ()
         if local_addr is not None:
-            locals_ = await resolve(driver.loop, *local_addr, families, family)
-        failures: list[OSError] = []
-        for place in places:
-            for local in locals_:
-                if local is not None and local[0] != place[0]:
-                    continue
-                try:
-                    socket = await connected(driver.loop, self.host, place, local)
-                except OSError as error:
-                    failures.append(error)
-                else:
-                    return self._connection(driver, socket, protocol_factory)
-        if not failures:
-            raise OSError(EINVAL, f"{local_addr} is of another family than {host}")
-        raise joined(failures)
+            local = await resolve(driver.loop, *local_addr, families, family)
+        socket = await first_connected(
+            driver.loop, [partial(self.connected, place, local) for place in places],
+            happy_eyeballs_delay, all_errors,
+        )  # fmt: skip
+        return await self.transport_over(socket, protocol_factory, wanted)
 
-    def _connection(
-        self, driver: Running, socket: Socket, protocol_factory: Callable[[], P]
-    ) -> tuple[Transport, P]:
+    async def connected(self, place: Place, local: Sequence[Place] = ()) -> Socket:
+        """A socket connected to one place; see `connecting.connected`."""
+        return await connected(self._ready().loop, self.host, place, local)
+
+    async def transport_over(
+        self,
+        socket: Socket,
+        protocol_factory: Callable[[], P],
+        wanted: tls.Tls | None = None,
+        outer: StackSocket | None = None,
+    ) -> tuple[asyncio.Transport, P]:
+        """A transport over a connected socket, and the protocol that it serves, with TLS when that
+        is `wanted`. `outer` is what the user knows the socket by."""
         try:
-            self._ready()
+            driver = self._ready()
             protocol = protocol_factory()
+            inner: asyncio.BaseProtocol = protocol
+            if wanted is not None:
+                waiter: asyncio.Future[None] = driver.loop.create_future()
+                inner = secured = wanted.protocol(driver.loop, protocol, waiter)
         except BaseException:
-            socket.close()
+            (outer or socket).close()
             raise
-        transport = Transport(driver, socket, protocol, self._lost)
+        transport = Transport(driver, socket, inner, self._lost, outer)
         self._transports[transport] = None
         transport.begin()
-        return transport, protocol
+        if wanted is None:
+            return transport, protocol
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        return secured._app_transport, protocol
 
     def _lost(self, transport: Transport) -> None:
         self._transports.pop(transport, None)
 
     async def open_connection(
-        self,
-        host: str,
-        port: int | str,
-        *,
-        limit: int = streams.LIMIT,
-        family: int = AF_UNSPEC,
-        local_addr: tuple[str, int] | None = None,
+        self, host: str, port: int | str, *, limit: int = streams.LIMIT, **options: Any
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """As `asyncio.open_connection`: a reader and a writer, connected.
 
-        `limit` in bytes is the reader's; the rest as in `create_connection`.
+        `limit` in bytes is the reader's; the options are those of `create_connection`.
         """
         loop = self._ready().loop
         reader = asyncio.StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport, _ = await self.create_connection(
-            lambda: protocol, host, port, family=family, local_addr=local_addr
-        )
+        transport, _ = await self.create_connection(lambda: protocol, host, port, **options)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     # -- servers ----------------------------------------------------------------------------------
@@ -197,6 +237,9 @@ class Doors:
         *,
         family: int = AF_UNSPEC,
         backlog: int = 100,
+        ssl: ssl.SSLContext | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
     ) -> Server:
         """As `loop.create_server`: a `Server` at `host` and `port`.
@@ -205,12 +248,30 @@ class Doors:
         free one. Raises OSError EADDRINUSE, EADDRNOTAVAIL.
         """
         driver = self._ready()
+        wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         places = await places_of(driver.loop, self.host, host, port, family)
         sockets = bound_sockets(self.host, places)
+        return self.serve(
+            sockets, protocol_factory, wanted, backlog=backlog, start_serving=start_serving
+        )
+
+    def serve(
+        self,
+        sockets: Sequence[Socket],
+        protocol_factory: ProtocolFactory,
+        wanted: tls.Tls | None = None,
+        *,
+        backlog: int = 100,
+        start_serving: bool = True,
+        outer: StackSocket | None = None,
+    ) -> Server:
+        """A server on bound sockets, which are closed if it can't be; `outer` is what the user
+        knows the only one by. Raises OSError EADDRINUSE."""
         try:
             server = Server(
-                driver, sockets, protocol_factory, backlog, self._transports, self._servers
-            )
+                self._ready(), sockets, protocol_factory, backlog, self._transports, self._servers,
+                wanted, outer,
+            )  # fmt: skip
             if start_serving:
                 server.begin()
         except BaseException:
@@ -227,20 +288,15 @@ class Doors:
         port: int | str = 0,
         *,
         limit: int = streams.LIMIT,
-        family: int = AF_UNSPEC,
-        backlog: int = 100,
-        start_serving: bool = True,
+        **options: Any,
     ) -> Server:
         """As `asyncio.start_server`: `client_connected_cb(reader, writer)` for each connection.
 
         A callback that raises ends its own connection and is told to the loop's exception
-        handler. `limit` in bytes is the readers'; the rest as in `create_server`.
+        handler. `limit` in bytes is the readers'; the options are those of `create_server`.
         """
         handlers = streams.Handlers(self._ready().loop, client_connected_cb, limit)
-        return await self.create_server(
-            handlers.protocol, host, port, family=family, backlog=backlog,
-            start_serving=start_serving,
-        )  # fmt: skip
+        return await self.create_server(handlers.protocol, host, port, **options)
 
 
 def configured(sysctl: Mapping[str, str | int]) -> Config:

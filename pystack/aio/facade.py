@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import AddressFamily, SocketKind
 from typing import Any
 
 from pystack.sockets.constants import IPPROTO_TCP
@@ -19,10 +20,12 @@ class SocketFacade:
     Options are those of `sockets.Socket`, by the numbers of Python's `socket` module.
     """
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_socket", "_fileno")
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, fileno: Callable[[], int]) -> None:
+        """`fileno` gives a descriptor to poll, made when first asked for."""
         self._socket = socket
+        self._fileno = fileno
 
     def __repr__(self) -> str:
         return repr(self._socket)
@@ -34,14 +37,14 @@ class SocketFacade:
         return hash(self._socket)
 
     @property
-    def family(self) -> int:
+    def family(self) -> AddressFamily:
         """AF_INET or AF_INET6."""
-        return self._socket.family
+        return AddressFamily(self._socket.family)
 
     @property
-    def type(self) -> int:
+    def type(self) -> SocketKind:
         """SOCK_STREAM."""
-        return self._socket.type
+        return SocketKind(self._socket.type)
 
     @property
     def proto(self) -> int:
@@ -49,8 +52,9 @@ class SocketFacade:
         return IPPROTO_TCP
 
     def fileno(self) -> int:
-        """-1: the kernel knows no such socket."""
-        return -1
+        """A descriptor that polls readable on text or an end that nobody has taken yet, and
+        carries no data; -1 when it is closed."""
+        return self._fileno()
 
     def getsockname(self) -> Address:
         """The local address and port."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pystack.sockets import Host
@@ -77,7 +77,7 @@ def _numeric(host: str, port: int) -> Place | None:
     return AF_INET6, (str(address), port, 0, int(scope) if scope and scope.isdecimal() else 0)
 
 
-def joined(failures: list[OSError]) -> OSError:
+def joined(failures: Sequence[Exception]) -> Exception:
     """What to raise when every place has failed, as asyncio does."""
     if len({str(failure) for failure in failures}) == 1:
         return failures[0]

@@ -8,20 +8,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from errno import EAGAIN
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 from pystack.aio.facade import SocketFacade
+from pystack.aio.ready_fd import ReadyFd
+from pystack.aio.tls import Tls
 from pystack.aio.transport import Transport
 from pystack.sockets.socket import Socket
 
 if TYPE_CHECKING:
     from pystack.aio.running import Running
+    from pystack.aio.stack_socket import StackSocket
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
 class Server(asyncio.AbstractServer):
-    """Takes connections on bound sockets; made by `Stack.create_server`."""
+    """Takes connections on bound sockets; made by `Stack.create_server` and `EventLoop`.
+
+    `beside` is asyncio's own server for those addresses that are the kernel's, if there are any.
+    """
 
     def __init__(
         self,
@@ -31,8 +38,11 @@ class Server(asyncio.AbstractServer):
         backlog: int,
         transports: dict[Transport, None],
         servers: dict[Server, None],
+        tls: Tls | None = None,
+        outer: StackSocket | None = None,
     ) -> None:
-        """`transports` and `servers` are all those of the stack, kept up to date from here."""
+        """`transports` and `servers` are all those of the stack, kept up to date from here; `outer`
+        is what the user knows the one socket by, and is closed with it."""
         self._driver = driver
         self._loop = driver.loop
         self._sockets: list[Socket] | None = list(sockets)
@@ -40,6 +50,10 @@ class Server(asyncio.AbstractServer):
         self._backlog = backlog
         self._transports = transports
         self._servers = servers
+        self._tls = tls
+        self._outer = outer
+        self._ready: dict[Socket, ReadyFd] = {}
+        self.beside: asyncio.AbstractServer | None = None
         self._clients: dict[Transport, None] = {}
         self._serving = False
         self._forever: asyncio.Future[None] | None = None
@@ -58,9 +72,21 @@ class Server(asyncio.AbstractServer):
         return self._serving
 
     @property
-    def sockets(self) -> tuple[SocketFacade, ...]:
+    def sockets(self) -> tuple[Any, ...]:
         """The listening sockets, for their names; empty once it is closed."""
-        return tuple(SocketFacade(socket) for socket in self._sockets or ())
+        own = tuple(SocketFacade(socket, partial(self._fileno, socket))
+                    for socket in self._sockets or ())  # fmt: skip
+        return own if self.beside is None else own + tuple(getattr(self.beside, "sockets", ()))
+
+    def _fileno(self, socket: Socket) -> int:
+        """A descriptor for a listening socket: what waits is accepted at once, so it is quiet."""
+        if socket.closed:
+            return -1
+        if self._outer is not None:
+            return self._outer.fileno()
+        if socket not in self._ready:
+            self._ready[socket] = ReadyFd()
+        return self._ready[socket].fd
 
     def begin(self) -> None:
         """As `start_serving`, at once. Raises OSError EADDRINUSE."""
@@ -77,6 +103,8 @@ class Server(asyncio.AbstractServer):
     async def start_serving(self) -> None:
         """Take connections from now on; nothing happens if it does so already."""
         self.begin()
+        if self.beside is not None:
+            await self.beside.start_serving()
 
     async def serve_forever(self) -> None:
         """Take connections until this is cancelled or `close` is called.
@@ -85,7 +113,7 @@ class Server(asyncio.AbstractServer):
         """
         if self._forever is not None:
             raise RuntimeError(f"{self!r} is already being awaited on serve_forever()")
-        self.begin()
+        await self.start_serving()
         self._forever = self._loop.create_future()
         try:
             await self._forever
@@ -107,7 +135,7 @@ class Server(asyncio.AbstractServer):
                     self._report("accept() failed", error)
                 return
             try:
-                transport = Transport(self._driver, socket, self._factory(), self._lost)
+                transport = Transport(self._driver, socket, self._protocol(), self._lost)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:
@@ -117,6 +145,22 @@ class Server(asyncio.AbstractServer):
             self._clients[transport] = None
             self._transports[transport] = None
             transport.begin()
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        protocol = self._factory()
+        if self._tls is None:
+            return protocol
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        waiter.add_done_callback(self._secured)
+        return self._tls.protocol(self._loop, protocol, waiter)
+
+    def _secured(self, waiter: asyncio.Future[None]) -> None:
+        """A handshake is over; that one failed is told in debug mode, as in asyncio."""
+        if waiter.cancelled():
+            return
+        error = waiter.exception()
+        if error is not None and self._loop.get_debug():
+            self._report("Error on transport creation for incoming connection", error)
 
     def _report(self, message: str, error: BaseException) -> None:
         self._loop.call_exception_handler({"message": message, "exception": error, "server": self})
@@ -130,11 +174,17 @@ class Server(asyncio.AbstractServer):
         """Close all connections, after what was written to them has gone out."""
         for transport in list(self._clients):
             transport.close()
+        self._others("close_clients")
 
     def abort_clients(self) -> None:
         """Close all connections at once."""
         for transport in list(self._clients):
             transport.abort()
+        self._others("abort_clients")
+
+    def _others(self, call: str) -> None:
+        """The same for the connections of the kernel's addresses, from Python 3.13 on."""
+        getattr(self.beside, call, lambda: None)()
 
     # -- end -------------------------------------------------------------------------------------
     def close(self) -> None:
@@ -147,6 +197,12 @@ class Server(asyncio.AbstractServer):
         for socket in sockets:
             socket.on_events = None
             socket.close()
+        if self._outer is not None:
+            self._outer.close()
+        for ready in self._ready.values():
+            ready.close()
+        if self.beside is not None:
+            self.beside.close()
         if self._forever is not None and not self._forever.done():
             self._forever.cancel()
         self._wake_if_gone()
@@ -160,11 +216,12 @@ class Server(asyncio.AbstractServer):
 
     async def wait_closed(self) -> None:
         """Wait until it is closed and the last of its connections is lost."""
-        if self._sockets is None and not self._clients:
-            return
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        await waiter
+        if self._sockets is not None or self._clients:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
+        if self.beside is not None:
+            await self.beside.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,9 +13,11 @@ from pystack.aio import impaired_device, plugins
 from pystack.aio.alarm import monotonic_us
 from pystack.aio.doors import GRACE, Doors, configured
 from pystack.aio.driver import Driver, PacketDevice
+from pystack.aio.stack_socket import StackSocket
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
 from pystack.sockets import Host
+from pystack.sockets.constants import AF_INET, SOCK_STREAM
 
 Clock = Callable[[], int]
 
@@ -131,6 +133,11 @@ class Stack(Doors):
             secret=secret,
         )  # fmt: skip
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been opened, and not closed since."""
+        return self._driver is not None and not self._driver.is_stopped
+
     # -- begin and end ---------------------------------------------------------------------------
     async def __aenter__(self) -> Self:
         if self._opened:
@@ -160,6 +167,16 @@ class Stack(Doors):
 
     def _stopped(self) -> None:
         self._cleanup.close()
+
+    def socket(
+        self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0
+    ) -> StackSocket:
+        """A `socket.socket` of this stack, for `loop.sock_connect` and the like. It never blocks.
+
+        Raises OSError as `sockets.Host.socket`.
+        """
+        self._ready()
+        return StackSocket(self, family, type, proto)
 
     # -- what is asked of it ----------------------------------------------------------------------
     async def drop_counters(self) -> dict[str, int]:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.facade import SocketFacade
+from pystack.aio.ready_fd import ReadyFd
 from pystack.sockets import endpoint, errors
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.socket import Socket
@@ -27,6 +28,7 @@ from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
 
 if TYPE_CHECKING:
     from pystack.aio.running import Running
+    from pystack.aio.stack_socket import StackSocket
 
 _logger = logging.getLogger("pystack")
 
@@ -52,7 +54,7 @@ class Transport(transports._FlowControlMixin):
 
     __slots__ = (
         "_driver", "_socket", "_protocol", "_on_lost", "_buffer", "_buffered", "_gives_buffer",
-        "_closing", "_paused", "_eof", "_eof_told", "_conn_lost", "__weakref__",
+        "_closing", "_paused", "_eof", "_eof_told", "_conn_lost", "_outer", "_ready", "__weakref__",
     )  # fmt: skip
 
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
@@ -62,10 +64,11 @@ class Transport(transports._FlowControlMixin):
         def _maybe_resume_protocol(self) -> None: ...
 
     def __init__(
-        self, driver: Running, socket: Socket, protocol: asyncio.BaseProtocol, on_lost: LostCallback
-    ) -> None:
+        self, driver: Running, socket: Socket, protocol: asyncio.BaseProtocol,
+        on_lost: LostCallback, outer: StackSocket | None = None,
+    ) -> None:  # fmt: skip
         """Take over a connected socket. `on_lost` is called after the protocol's
-        `connection_lost`."""
+        `connection_lost`. `outer` is what the user knows the socket by; it is closed with it."""
         super().__init__(_NOTHING, driver.loop)
         self._driver = driver
         self._socket = socket
@@ -77,6 +80,8 @@ class Transport(transports._FlowControlMixin):
         self._eof = False  # write_eof was called
         self._eof_told = False  # the protocol knows of the peer's
         self._conn_lost = 0  # connection_lost is on its way, and writes since
+        self._outer = outer
+        self._ready: ReadyFd | None = None  # made when somebody asks for a descriptor
         self.set_protocol(protocol)
 
     def begin(self) -> None:
@@ -109,7 +114,7 @@ class Transport(transports._FlowControlMixin):
         socket = self._socket
         tcb = socket.tcb
         if name == "socket":
-            return SocketFacade(socket)
+            return SocketFacade(socket, self.fileno)
         if tcb is None:
             return default
         key = tcb.key
@@ -120,6 +125,16 @@ class Transport(transports._FlowControlMixin):
         if name == "tcp_info":
             return TcpInfo.of(socket)
         return default
+
+    def fileno(self) -> int:
+        """A descriptor that polls readable on text or an end that the protocol has not been given
+        (see `ReadyFd`); -1 when the connection is closed."""
+        if self._conn_lost:
+            return -1
+        if self._ready is None:
+            self._ready = ReadyFd(-1 if self._outer is None else self._outer.fileno())
+            self._ready.show(self._socket.poll())
+        return self._ready.fd
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Give data and events to another protocol from now on."""
@@ -166,6 +181,8 @@ class Transport(transports._FlowControlMixin):
                 self._send_buffered()
             if events & EVENT_CLOSED and not self._conn_lost:
                 self._look_for_error()
+        if self._ready is not None and not self._conn_lost:
+            self._ready.show(self._socket.poll())
 
     def _look_for_error(self) -> None:
         """The connection may have failed: that is told when all received text has been taken."""
@@ -393,6 +410,10 @@ class Transport(transports._FlowControlMixin):
         if tcb is not None and tcb.recvbuf.held and len(tcb.sndbuf):
             while socket.take_chunk():  # closing over unread text would be a RST, and lose ours
                 pass
+        if self._ready is not None:
+            self._ready.close()
+        if self._outer is not None:
+            self._outer.close()
         socket.close()
         self._loop.call_soon(self._call_connection_lost, error)
 

@@ -10,14 +10,16 @@ from pystack.wire.address import is_v4
 
 
 class Addresses:
-    """Addresses with their prefixes. The host has one way out, so a route is a family."""
+    """Addresses with their prefixes. The host has one way out, so packets need no route: `routes`
+    says what others, who have more than one host or a kernel, send this way."""
 
-    __slots__ = ("local", "broadcast", "_prefixes")
+    __slots__ = ("local", "broadcast", "_prefixes", "_routes")
 
     def __init__(self) -> None:
         self.local: set[bytes] = set()
         self.broadcast: set[bytes] = {address.BROADCAST_V4}
         self._prefixes: list[tuple[bytes, int, int]] = []  # address, as int, mask as int
+        self._routes: list[tuple[bool, int, int]] = []  # IPv4, address as int, mask as int
 
     def add(self, text: str) -> bytes:
         """Add "address/prefix-length"; its 16 bytes. Raises ValueError for a malformed one."""
@@ -44,6 +46,33 @@ class Addresses:
     def all(self) -> list[bytes]:
         """All addresses in the order in which they were added."""
         return [entry[0] for entry in self._prefixes]
+
+    def add_route(self, text: str) -> None:
+        """Add "network/prefix-length", or "default" for all of both families. Raises ValueError
+        for a malformed one."""
+        if text == "default":
+            self.add_route("0.0.0.0/0")
+            self.add_route("::/0")
+            return
+        network = ipaddress.ip_network(text)
+        bits = network.prefixlen + (96 if network.version == 4 else 0)
+        number = int.from_bytes(address.pack(str(network.network_address)), "big")
+        mask = (1 << 128) - (1 << (128 - bits))
+        self._routes.append((network.version == 4, number, mask))
+
+    def has_route(self, remote: bytes) -> bool:
+        """Whether `remote` is one of ours, in one of our prefixes, or in one of the routes."""
+        if remote in self.local:
+            return True
+        number = int.from_bytes(remote, "big")
+        v4 = is_v4(remote)
+        return any(
+            is_v4(own) == v4 and (own_number ^ number) & mask == 0
+            for own, own_number, mask in self._prefixes
+        ) or any(
+            family == v4 and (network ^ number) & mask == 0
+            for family, network, mask in self._routes
+        )
 
     def source_for(self, remote: bytes) -> bytes:
         """The address to send from (RFC 9293 MUST-44): one on the same subnet, else the first

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import socket
 
 import pytest
@@ -80,14 +82,11 @@ async def test_options_of_one_accepted_connection_are_not_those_of_the_next(
 
 
 @two_stacks()
-async def test_the_socket_is_a_name_and_options_and_nothing_to_wait_on(
-    left: Stack, right: Stack
-) -> None:
+async def test_the_socket_is_names_and_options(left: Stack, right: Stack) -> None:
     client, _ = await connected(left, right, local_addr=(LEFT, 5000))
     facade = client.transport.get_extra_info("socket")
     assert facade == client.transport.get_extra_info("socket")
     assert len({facade, client.transport.get_extra_info("socket")}) == 1
-    assert facade.fileno() == -1
     assert facade.getsockname() == (LEFT, 5000)
     assert facade.getpeername() == (RIGHT, 7000)
     assert facade.gettimeout() == 0
@@ -99,6 +98,39 @@ async def test_the_socket_is_a_name_and_options_and_nothing_to_wait_on(
     assert not hasattr(facade, "recv")
     assert "ESTABLISHED" in repr(facade)
     assert "open" in repr(client.transport)
+
+
+@two_stacks()
+async def test_its_descriptor_polls_readable_while_there_is_something_to_take(
+    left: Stack, right: Stack
+) -> None:
+    client, server = await connected(left, right)
+    facade = client.transport.get_extra_info("socket")
+    client.transport.pause_reading()
+    assert facade.fileno() == facade.fileno() >= 0
+    assert not is_readable(facade.fileno())
+    server.transport.write(b"text")
+    await asyncio.sleep(1)
+    assert is_readable(facade.fileno())
+    client.transport.resume_reading()
+    await asyncio.sleep(1)
+    assert client.data == b"text"
+    assert not is_readable(facade.fileno())
+    client.transport.pause_reading()
+    server.transport.close()
+    await asyncio.sleep(1)
+    assert is_readable(facade.fileno())  # the end: what httpcore takes for a dead connection
+    fd = facade.fileno()
+    client.transport.abort()
+    assert facade.fileno() == -1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+def is_readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @two_stacks()

@@ -1,0 +1,96 @@
+"""`EventLoop`: asyncio's own event loop, on which addresses of a stack are the stack's."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pystack.aio.doors import Doors
+from pystack.aio.stack import Stack
+from pystack.aio.stack_calls import StackCalls
+
+
+class EventLoop(StackCalls, asyncio.SelectorEventLoop):
+    """An event loop for programs that know nothing of stacks.
+
+        def make_loop() -> EventLoop:
+            return EventLoop(Stack.over_tun("tun0", "198.18.0.2/24"))
+
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            runner.run(main())
+
+    Connections to addresses that a stack reaches, and servers at addresses that it has, go over
+    the stack; everything else goes over the kernel, as on any loop. Stacks that are not open are
+    opened here, which raises SetupError, and closed with the loop.
+    """
+
+    def __init__(self, *stacks: Stack, selector: selectors.BaseSelector | None = None) -> None:
+        super().__init__(selector)
+        self.stacks: list[Doors] = []
+        self._watches = {}
+        try:
+            for stack in stacks:
+                if not stack.is_open:
+                    self.run_until_complete(stack.__aenter__())
+                self.attach(stack)
+        except BaseException:
+            self.close()
+            raise
+
+    def attach(self, stack: Doors) -> None:
+        """Use an open stack of this loop too."""
+        if stack.loop is not self:
+            raise ValueError("the stack runs on another loop")
+        if stack not in self.stacks:
+            self.stacks.append(stack)
+
+    def detach(self, stack: Doors) -> None:
+        """Use it no more; what is open goes on."""
+        self.stacks.remove(stack)
+
+    def close(self) -> None:
+        """Close the stacks, which may take their `grace`, and the loop."""
+        if not self.is_running() and not self.is_closed():
+            stacks, self.stacks = self.stacks, []
+            for stack in stacks:
+                self.run_until_complete(stack.aclose())
+        super().close()
+
+
+@contextmanager
+def attached(stack: Stack) -> Iterator[EventLoop]:
+    """Make the loop that `stack` runs on an `EventLoop` for a while, as if it had begun as one.
+
+    For programs whose loop is running already: `async with stack: with attached(stack): …`.
+    Raises TypeError for a loop that is not asyncio's selector loop (uvloop's is none).
+    """
+    loop = stack.loop
+    if isinstance(loop, EventLoop):
+        loop.attach(stack)
+        try:
+            yield loop
+        finally:
+            loop.detach(stack)
+        return
+    before = type(loop)
+    if not issubclass(before, asyncio.SelectorEventLoop):
+        raise TypeError(
+            f"{before.__module__}.{before.__name__} cannot take a stack: run the program on "
+            "asyncio's own loop, or on pystack.aio.EventLoop"
+        )
+    own: Any = loop
+    own.__class__ = EventLoop if before is asyncio.SelectorEventLoop else _like(before)
+    own.stacks = [stack]
+    own._watches = {}
+    try:
+        yield own
+    finally:
+        own.__class__ = before
+
+
+def _like(loop_class: type[asyncio.SelectorEventLoop]) -> type[EventLoop]:
+    """An `EventLoop` that is also of a user's own class."""
+    return type(f"EventLoop_{loop_class.__name__}", (EventLoop, loop_class), {})

@@ -1,0 +1,278 @@
+"""`loop.sock_…` and `add_reader`, `add_writer` for sockets of stacks (`StackSocket`).
+
+A call is tried, and again each time the stack tells of something; descriptors and `select` have
+no part in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
+
+from pystack.aio import tls
+from pystack.aio.connecting import established
+from pystack.aio.ready_fd import READABLE
+from pystack.aio.stack_socket import StackSocket
+from pystack.sockets import Socket
+from pystack.sockets.constants import POLLERR, POLLHUP, POLLOUT
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_WRITABLE: Final = POLLOUT | POLLHUP | POLLERR
+_PIECE: Final = 262_144  # of a file, as asyncio
+
+if TYPE_CHECKING:
+    _Loop = asyncio.SelectorEventLoop
+else:
+    _Loop = object
+
+
+class SockCalls(_Loop):
+    """To be mixed in before a loop's class."""
+
+    _watches: dict[tuple[StackSocket, int], Watch]
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return self
+
+    def taken(self, sock: Any) -> Socket | None:
+        """What is inside a stream socket of a stack, for a transport; None for one of the kernel.
+        Raises TypeError for an SSLSocket, ValueError for another kind of socket."""
+        if sock is None:
+            return None
+        tls.refuse_ssl_socket(sock)
+        if not _is_ours(sock):
+            return None
+        core = sock.take_core()
+        if not isinstance(core, Socket):
+            raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+        return core
+
+    def _ours(self, sock: Any) -> bool:
+        """Whether a stack has to do it. Raises as asyncio for sockets that it does not take."""
+        tls.refuse_ssl_socket(sock)
+        if not _is_ours(sock):
+            return False
+        if self.get_debug() and sock.gettimeout() != 0:
+            raise ValueError("the socket must be non-blocking")
+        return True
+
+    async def _tried(self, sock: StackSocket, call: Callable[..., T], *args: Any) -> T:
+        """What `call` gives once it need not wait. Raises what it raises."""
+        while True:
+            try:
+                return call(*args)
+            except BlockingIOError:
+                await _something(self._loop, sock)
+
+    # -- the calls -------------------------------------------------------------------------------
+    async def sock_recv(self, sock: Any, n: int) -> bytes:
+        """As asyncio's."""
+        if self._ours(sock):
+            return await self._tried(sock, sock.recv, n)
+        return await super().sock_recv(sock, n)
+
+    async def sock_recv_into(self, sock: Any, buf: Any) -> int:
+        """As asyncio's."""
+        if self._ours(sock):
+            return await self._tried(sock, sock.recv_into, buf)
+        return await super().sock_recv_into(sock, buf)
+
+    async def sock_recvfrom(self, sock: Any, bufsize: int) -> Any:
+        """As asyncio's."""
+        if self._ours(sock):
+            return await self._tried(sock, sock.recvfrom, bufsize)
+        return await super().sock_recvfrom(sock, bufsize)
+
+    async def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: int = 0) -> Any:
+        """As asyncio's."""
+        if self._ours(sock):
+            return await self._tried(sock, sock.recvfrom_into, buf, nbytes or len(buf))
+        return await super().sock_recvfrom_into(sock, buf, nbytes)
+
+    async def sock_sendall(self, sock: Any, data: Any) -> None:
+        """As asyncio's."""
+        if not self._ours(sock):
+            return await super().sock_sendall(sock, data)
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):
+            done += await self._tried(sock, sock.send, view[done:])
+        return None
+
+    async def sock_sendto(self, sock: Any, data: Any, address: Any) -> int:
+        """As asyncio's; on a socket that may be ours the address decides."""
+        if isinstance(sock, StackSocket):
+            sock.decide_to(address)
+        if self._ours(sock):
+            return await self._tried(sock, sock.sendto, data, address)
+        return await super().sock_sendto(sock, data, address)
+
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        """As asyncio's; on a socket that may be ours the address decides."""
+        tls.refuse_ssl_socket(sock)
+        if not isinstance(sock, StackSocket):
+            return await super().sock_connect(sock, address)
+        place = await self._place(sock, address)
+        sock.decide_to(place)
+        if not self._ours(sock):
+            return await super().sock_connect(sock, place)
+        core = sock.take_core()
+        if not isinstance(core, Socket):
+            sock.connect(place)
+            return None
+        try:
+            return await established(self._loop, core, place)
+        except OSError as error:
+            text = f"Connect call failed {place}"
+            raise OSError(error.errno, text) from None
+
+    async def _place(self, sock: StackSocket, address: Any) -> Any:
+        """The address with its name looked up."""
+        infos = await self._infos(address[0], address[1], sock.family, kind=sock.type)
+        place = infos[0][4]
+        return place[:2] + tuple(address[2:]) if len(address) > 2 else place
+
+    async def _infos(
+        self, host: Any, port: Any, family: int, proto: int = 0, flags: int = 0, kind: Any = 0
+    ) -> list[Any]:
+        raise NotImplementedError
+
+    async def sock_accept(self, sock: Any) -> Any:
+        """As asyncio's: a `StackSocket`, and its peer's address."""
+        if not self._ours(sock):
+            return await super().sock_accept(sock)
+        child, peer = await self._tried(sock, sock.accept)
+        child.setblocking(False)
+        return child, peer
+
+    async def sock_sendfile(
+        self, sock: Any, file: Any, offset: int = 0, count: int | None = None, *,
+        fallback: bool | None = True,
+    ) -> int:  # fmt: skip
+        """As asyncio's, without the kernel's `sendfile`, which knows nothing of our sockets."""
+        if not self._ours(sock):
+            return await super().sock_sendfile(sock, file, offset, count, fallback=fallback)
+        self._check_sendfile_params(sock, file, offset, count)
+        if not fallback:
+            raise asyncio.SendfileNotAvailableError("a stack copies files, and fallback is off")
+        if hasattr(file, "seek"):
+            file.seek(offset)
+        sent = 0
+        try:
+            while count is None or sent < count:
+                size = _PIECE if count is None else min(count - sent, _PIECE)
+                piece = await self.run_in_executor(None, file.read, size)
+                if not piece:
+                    break
+                await self.sock_sendall(sock, piece)
+                sent += len(piece)
+        finally:
+            if sent and hasattr(file, "seek"):
+                file.seek(offset + sent)
+        return sent
+
+    if TYPE_CHECKING:
+
+        def _check_sendfile_params(
+            self, sock: Any, file: Any, offset: int, count: int | None
+        ) -> None: ...
+
+    # -- readers and writers ---------------------------------------------------------------------
+    def add_reader(self, fd: Any, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
+        """As asyncio's: `callback` again and again while the socket is readable."""
+        if not self._add(fd, READABLE, callback, args):
+            super().add_reader(fd, callback, *args)
+
+    def add_writer(self, fd: Any, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
+        """As asyncio's: `callback` again and again while the socket is writable."""
+        if not self._add(fd, _WRITABLE, callback, args):
+            super().add_writer(fd, callback, *args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """As asyncio's; whether there was one."""
+        gone = self._remove(fd, READABLE)
+        return super().remove_reader(fd) if gone is None else gone
+
+    def remove_writer(self, fd: Any) -> bool:
+        """As asyncio's; whether there was one."""
+        gone = self._remove(fd, _WRITABLE)
+        return super().remove_writer(fd) if gone is None else gone
+
+    def _add(self, fd: Any, mask: int, callback: Callable[..., object], args: Any) -> bool:
+        sock = StackSocket.of(fd)
+        if sock is None:
+            return False
+        self._remove(sock, mask)
+        self._watches[sock, mask] = Watch(self._loop, sock, mask, callback, args)
+        return True
+
+    def _remove(self, fd: Any, mask: int) -> bool | None:
+        sock = StackSocket.of(fd)
+        if sock is None:
+            return None
+        watch = self._watches.pop((sock, mask), None)
+        if watch is not None:
+            watch.cancel()
+        return watch is not None
+
+
+class Watch:
+    """Calls back while a socket is ready for something: once a turn of the loop, as a selector."""
+
+    __slots__ = ("_loop", "_sock", "_mask", "_callback", "_args", "_handle", "_is_on")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: StackSocket, mask: int,
+        callback: Callable[..., object], args: tuple[Any, ...],
+    ) -> None:  # fmt: skip
+        self._loop = loop
+        self._sock = sock
+        self._mask = mask
+        self._callback = callback
+        self._args = args
+        self._handle: asyncio.Handle | None = None
+        self._is_on = True
+        sock.watch(self._look)
+        self._look(0)
+
+    def cancel(self) -> None:
+        """No more."""
+        self._is_on = False
+        self._sock.unwatch(self._look)
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _look(self, _events: int) -> None:
+        if self._is_on and self._handle is None and self._sock.poll() & self._mask:
+            self._handle = self._loop.call_soon(self._call)
+
+    def _call(self) -> None:
+        self._handle = None
+        if self._is_on and self._sock.poll() & self._mask:
+            try:
+                self._callback(*self._args)
+            finally:
+                self._look(0)
+
+
+def _is_ours(sock: Any) -> bool:
+    return isinstance(sock, StackSocket) and sock.is_ours
+
+
+async def _something(loop: asyncio.AbstractEventLoop, sock: StackSocket) -> None:
+    """Wait until the stack tells something of `sock`."""
+    told: asyncio.Future[None] = loop.create_future()
+
+    def happened(_events: int) -> None:
+        if not told.done():
+            told.set_result(None)
+
+    sock.watch(happened)
+    try:
+        await told
+    finally:
+        sock.unwatch(happened)

@@ -1,0 +1,335 @@
+"""asyncio's calls of an event loop, for addresses of stacks; all others go on to the kernel.
+
+`StackCalls` comes before a loop's own class: each call looks whether what it is given belongs to
+a stack, and hands it to the class behind it, the kernel's, if it does not. An address to listen
+at is that of a stack when it is one of its own, or a wildcard; an address to connect to when a
+stack reaches it (`Doors.reaches`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import itertools
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from pystack.aio import tls
+from pystack.aio.connecting import first_connected
+from pystack.aio.doors import Doors
+from pystack.aio.listening import bound_sockets
+from pystack.aio.names import Place
+from pystack.aio.server import Server
+from pystack.aio.sock_calls import SockCalls
+from pystack.aio.stack_socket import StackSocket
+from pystack.sockets import Socket
+from pystack.wire import address
+from pystack.wire.address import ANY_V4, ANY_V6, is_v4
+
+if TYPE_CHECKING:
+    import ssl as ssl_module
+
+Protocol = Callable[[], asyncio.BaseProtocol]
+Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
+
+_STREAM: Final = (socket.SOCK_STREAM, socket.IPPROTO_TCP)
+_SSL_OPTIONS: Final = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
+
+
+class StackCalls(SockCalls):
+    """To be mixed in before a loop's class. `stacks` are those in use, first come, first asked."""
+
+    stacks: list[Doors]
+
+    # -- which stack -----------------------------------------------------------------------------
+    def stack_at(self, own: bytes) -> Doors | None:
+        """The stack that listens at `own` (16 bytes; a wildcard: the first one), or None."""
+        if own in (ANY_V4, ANY_V6):
+            return next((one for one in self.stacks if _has_family(one, own)), None)
+        return next((one for one in self.stacks if one.owns(own)), None)
+
+    def stack_to(self, remote: bytes, own: bytes | None = None) -> Doors | None:
+        """The stack from which `remote` is reached, of those that have the address `own` if that is
+        given; one that is not `remote` itself, if there is one. None: the kernel."""
+        found = [
+            one for one in self.stacks
+            if one.reaches(remote) and (own is None or one.owns(own))
+        ]  # fmt: skip
+        return next((one for one in found if not one.owns(remote)), found[0] if found else None)
+
+    # -- names -----------------------------------------------------------------------------------
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:  # fmt: skip
+        """As asyncio's; a stack's own names (`names` of `Stack.over_tun`) come first."""
+        name = host.decode("idna") if isinstance(host, bytes) else host
+        known = [text for one in self.stacks for text in one.look_up(name)] if name else []
+        if not known:
+            found: list[Any] = await super().getaddrinfo(
+                host, port, family=family, type=type, proto=proto, flags=flags
+            )
+            return found
+        numeric = flags | socket.AI_NUMERICHOST
+        infos: list[Any] = []
+        for text in known:
+            own = socket.AF_INET6 if ":" in text else socket.AF_INET
+            if family in (0, own):
+                infos += socket.getaddrinfo(text, port, own, type, proto, numeric)
+        if not infos:
+            raise socket.gaierror(socket.EAI_ADDRFAMILY, f"{name}: no address of that family")
+        return infos
+
+    async def _infos(
+        self, host: Any, port: Any, family: int, proto: int = 0, flags: int = 0,
+        kind: socket.SocketKind = socket.SOCK_STREAM,
+    ) -> list[Info]:  # fmt: skip
+        """What `host` and `port` stand for; an address in figures is taken without asking."""
+        number = _number(port)
+        packed = _packed(host)
+        if packed is not None and number is not None and "%" not in host:
+            own = socket.AF_INET6 if ":" in host else socket.AF_INET
+            if family in (0, own):
+                place = (host, number) if own == socket.AF_INET else (host, number, 0, 0)
+                return [(own, kind, proto, "", place)]
+        infos: list[Info] = await self.getaddrinfo(
+            host, port, family=family, type=kind, proto=proto, flags=flags
+        )
+        if not infos:
+            raise OSError("getaddrinfo() returned empty list")
+        return infos
+
+    # -- connections -----------------------------------------------------------------------------
+    async def create_connection(
+        self, protocol_factory: Protocol, host: Any = None, port: Any = None, *,
+        ssl: ssl_module.SSLContext | bool | None = None, family: int = 0, proto: int = 0,
+        flags: int = 0, sock: socket.socket | None = None, local_addr: Any = None,
+        server_hostname: str | None = None, ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None, happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None, all_errors: bool = False,
+    ) -> Any:  # fmt: skip
+        """As asyncio's. Of several addresses each one goes its own way, ours or the kernel's."""
+        secured: dict[str, Any] = {
+            "ssl": ssl, "server_hostname": server_hostname,
+            "ssl_handshake_timeout": ssl_handshake_timeout,
+            "ssl_shutdown_timeout": ssl_shutdown_timeout,
+        }  # fmt: skip
+        core = self.taken(sock)
+        if core is None and (sock is not None or (host is None and port is None)):
+            if sock is not None:
+                secured["sock"] = sock
+            return await super().create_connection(protocol_factory, host, port, **secured)
+        wanted = tls.of_client(
+            ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
+        if core is not None:
+            assert isinstance(sock, StackSocket)
+            if host is not None or port is not None:
+                raise ValueError("host/port and sock can not be specified at the same time")
+            return await sock.doors.transport_over(core, protocol_factory, wanted, sock)
+        infos = await self._infos(host, port, family, proto, flags)
+        local = []
+        if local_addr is not None:
+            local = await self._infos(local_addr[0], local_addr[1], family, proto, flags)
+        if happy_eyeballs_delay is not None and interleave is None:
+            interleave = 1
+        if interleave:
+            infos = _interleaved(infos, interleave)
+        made = await first_connected(
+            self._loop, [partial(self._connected, info, local) for info in infos],
+            happy_eyeballs_delay, all_errors,
+        )  # fmt: skip
+        if isinstance(made, socket.socket):
+            if ssl and server_hostname is None:
+                secured["server_hostname"] = host
+            secured["sock"] = made
+            return await super().create_connection(protocol_factory, **secured)
+        doors, core = made
+        return await doors.transport_over(core, protocol_factory, wanted)
+
+    async def _connected(
+        self, info: Info, local: Sequence[Info]
+    ) -> tuple[Doors, Socket] | socket.socket:
+        """A connection to one address, on a stack or the kernel."""
+        family, kind, proto, _, place = info
+        own = [one[4] for one in local if one[0] == family]
+        if local and not own:
+            raise OSError(f"no matching local address with {family=} found")
+        doors = self.stack_to(_bytes(place), _bytes(own[0]) if own else None)
+        if doors is not None:
+            places: list[Place] = [(int(family), one) for one in own]
+            return doors, await doors.connected((int(family), place), places)
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.setblocking(False)
+            _bind_one(sock, own)
+            await self.sock_connect(sock, place)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def connect_accepted_socket(  # type: ignore[override]
+        self, protocol_factory: Protocol, sock: socket.socket, *,
+        ssl: ssl_module.SSLContext | None = None, ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:  # fmt: skip
+        """As asyncio's: a transport for a connection that was accepted by hand."""
+        core = self.taken(sock)
+        if core is None:
+            return await super().connect_accepted_socket(
+                protocol_factory, sock, ssl=ssl, ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )  # fmt: skip
+        assert isinstance(sock, StackSocket)
+        wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        return await sock.doors.transport_over(core, protocol_factory, wanted, sock)
+
+    # -- servers ---------------------------------------------------------------------------------
+    async def create_server(  # type: ignore[override]
+        self, protocol_factory: Protocol, host: Any = None, port: Any = None, *,
+        family: int = socket.AF_UNSPEC, flags: int = socket.AI_PASSIVE,
+        sock: socket.socket | None = None, backlog: int = 100,
+        ssl: ssl_module.SSLContext | None = None, reuse_address: bool | None = None,
+        reuse_port: bool | None = None, start_serving: bool = True, **options: Any,
+    ) -> Any:  # fmt: skip
+        """As asyncio's. The addresses of stacks, and wildcards, are ours; others the kernel's."""
+        core = self.taken(sock)
+        given: dict[str, Any] = {"family": family, "flags": flags, "backlog": backlog, "ssl": ssl,
+                 "start_serving": start_serving, "reuse_address": reuse_address,
+                 "reuse_port": reuse_port, **options}  # fmt: skip
+        if core is None and (sock is not None or (host is None and port is None)):
+            given["sock"] = sock
+            return await super().create_server(protocol_factory, host, port, **given)
+        wanted = tls.of_server(ssl, *(options.get(name) for name in _SSL_OPTIONS))
+        serving: dict[str, Any] = {"backlog": backlog, "start_serving": start_serving}
+        if core is not None:
+            assert isinstance(sock, StackSocket)
+            if host is not None or port is not None:
+                raise ValueError("host/port and sock can not be specified at the same time")
+            return sock.doors.serve([core], protocol_factory, wanted, outer=sock, **serving)
+        places, others = await self._places(host, port, family, flags)
+        if not places:
+            return await super().create_server(protocol_factory, host, port, **given)
+        servers = self._serving(places, protocol_factory, wanted, serving)
+        if others:
+            try:
+                servers.append(await super().create_server(protocol_factory, others, port, **given))
+            except BaseException:
+                for server in servers:
+                    server.close()
+                raise
+        if start_serving:
+            await asyncio.sleep(0)  # as asyncio: it serves when this returns
+        return _joined(servers)
+
+    def _serving(
+        self, places: dict[Doors, dict[Place, None]], protocol_factory: Protocol,
+        wanted: tls.Tls | None, serving: dict[str, Any],
+    ) -> list[Any]:  # fmt: skip
+        """A server on each stack. Raises OSError, leaving none."""
+        servers: list[Any] = []
+        try:
+            for doors, own in places.items():
+                sockets = bound_sockets(doors.host, own)
+                servers.append(doors.serve(sockets, protocol_factory, wanted, **serving))
+        except BaseException:
+            for server in servers:
+                server.close()
+            raise
+        return servers
+
+    async def _places(
+        self, host: Any, port: Any, family: int, flags: int
+    ) -> tuple[dict[Doors, dict[Place, None]], list[str]]:
+        """Where to listen: places by stack, and the hosts that are the kernel's."""
+        if host is None or isinstance(host, (str, bytes)) or not isinstance(host, Iterable):
+            hosts = [host]
+        else:
+            hosts = list(host)
+        places: dict[Doors, dict[Place, None]] = {}
+        others: list[str] = []
+        for name in hosts:
+            for info in await self._infos_to_listen(name or None, port, family, flags):
+                doors = self.stack_at(_bytes(info[4]))
+                if doors is None:
+                    others.append(info[4][0])
+                else:
+                    places.setdefault(doors, {})[int(info[0]), info[4]] = None
+        return places, list(dict.fromkeys(others))
+
+    async def _infos_to_listen(
+        self, name: Any, port: Any, family: int, flags: int
+    ) -> list[Info]:
+        if name is not None:
+            return await self._infos(name, port, family, flags=flags)
+        infos = []
+        for own, text in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            if family in (0, own) and self.stack_at(address.pack(text)) is not None:
+                infos += await self._infos(text, port or 0, own, flags=flags)
+        return infos or await self._infos(name, port, family, flags=flags)
+
+
+def _has_family(doors: Doors, wildcard: bytes) -> bool:
+    v4 = is_v4(wildcard)
+    return any(is_v4(own) == v4 for own in doors.host.addresses.all())
+
+
+def _packed(host: Any) -> bytes | None:
+    if not isinstance(host, str):
+        return None
+    try:
+        return address.pack(host)
+    except ValueError:
+        return None
+
+
+def _bytes(place: Any) -> bytes:
+    """16 bytes of the address in an address tuple."""
+    return address.pack(place[0])
+
+
+def _number(port: Any) -> int | None:
+    if port is None or port in ("", b""):
+        return 0
+    try:
+        return int(port)
+    except ValueError:
+        return None  # the name of a service
+
+
+def _bind_one(sock: socket.socket, places: Sequence[Any]) -> None:
+    """Bind a kernel's socket to the first place that can be had, if there are any."""
+    failure: OSError | None = None
+    for place in places:
+        try:
+            sock.bind(place)
+            return
+        except OSError as error:
+            text = f"error while attempting to bind on address {place!r}: "
+            failure = OSError(error.errno, text + str(error.strerror).lower())
+    if failure is not None:
+        raise failure
+
+
+def _interleaved(infos: Sequence[Info], first: int) -> list[Info]:
+    """By turns of each family, beginning with `first` of the first one (RFC 8305 §4)."""
+    by_family: dict[Any, list[Info]] = collections.defaultdict(list)
+    for info in infos:
+        by_family[info[0]].append(info)
+    lists = list(by_family.values())
+    head, lists[0] = lists[0][: first - 1], lists[0][first - 1 :]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*lists))
+    return head + [info for info in turns if info is not None]
+
+
+def _joined(servers: list[Any]) -> Any:
+    """One server that answers for all: the first, with the others beside it."""
+    head: Any = None
+    for server in reversed(servers):
+        if isinstance(server, Server):
+            server.beside = head
+        head = server
+    return head

@@ -1,0 +1,380 @@
+"""A `socket.socket` whose other side is a stack of ours: for programs that make sockets themselves.
+
+`StackSocket` goes wherever asyncio's users hand in a socket: `loop.sock_connect`, `sock_recv` …,
+`create_connection(sock=)`, `create_server(sock=)`. It never blocks: what would have to wait is
+awaited through the loop. Code that must block has `Stack.bridge_fd`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import weakref
+from collections.abc import Callable, Iterable
+from errno import EBADF, EOPNOTSUPP
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+
+from pystack.aio.ready_fd import ReadyFd
+from pystack.sockets import Socket, errors
+from pystack.sockets.constants import SOCK_TYPE_MASK
+from pystack.sockets.tcp_info import TcpInfo
+
+if TYPE_CHECKING:
+    from pystack.aio.doors import Doors
+
+
+
+class Core(Protocol):
+    """What `sockets.Socket` and `sockets.DatagramSocket` have in common."""
+
+    family: int
+    closed: bool
+    on_events: Callable[[int], None] | None
+
+    def bind(self, address: Any) -> None: ...
+    def connect(self, address: Any) -> None: ...
+    def shutdown(self, how: int) -> None: ...
+    def close(self) -> None: ...
+    def poll(self) -> int: ...
+    def getsockname(self) -> Any: ...
+    def getpeername(self) -> Any: ...
+    def setsockopt(self, level: int, option: int, value: Any) -> None: ...
+    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes: ...
+
+
+_WOULD_BLOCK = (
+    "a socket of a stack cannot block: setblocking(False) and await loop.sock_… calls, or take "
+    "stack.bridge_fd(…) for code that has to block"
+)
+_NOT_HERE = "a socket of a stack lives in its own process and loop, and cannot be "
+
+
+class StackSocket(socket.socket):
+    """A socket of `doors`, a stack: see `sockets.Socket` and `DatagramSocket` for the calls.
+
+    `core` is what is inside, None once it is closed. The descriptor that `fileno()` gives polls
+    readable on text, end, error or a waiting connection, and carries no data. Like all of a
+    stack it belongs to the thread of the loop: RuntimeError elsewhere.
+    """
+
+    __slots__ = ("core", "_doors", "_ready", "_watchers", "_family", "_type", "_timeout")
+
+    core: Core | None
+
+    def __init__(
+        self, doors: Doors, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM,
+        proto: int = 0, *, core: Core | None = None,
+    ) -> None:  # fmt: skip
+        """Raises OSError as `sockets.Host.socket`. `core`: one that exists already."""
+        made = core or doors.host.socket(family, type, proto)
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)  # until somebody asks for it
+        self._timeout = socket.getdefaulttimeout()
+        self._take(doors, made, type & SOCK_TYPE_MASK)
+        if type & socket.SOCK_NONBLOCK:
+            self._timeout = 0.0
+
+    def _take(self, doors: Doors, core: Core, type: int) -> None:
+        self._doors = doors
+        self._family = core.family
+        self._type = type
+        self._ready: ReadyFd | None = None
+        self._watchers: list[Callable[[int], None]] = []
+        self.core = core
+        core.on_events = self._happened
+
+    def __repr__(self) -> str:
+        return f"<StackSocket {self.core!r}>"
+
+    # -- what it is ------------------------------------------------------------------------------
+    @property
+    def doors(self) -> Doors:
+        """The stack it belongs to."""
+        return self._doors
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """AF_INET or AF_INET6."""
+        return socket.AddressFamily(self._family)
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """SOCK_STREAM or SOCK_DGRAM."""
+        return socket.SocketKind(self._type)
+
+    @property
+    def proto(self) -> int:
+        """IPPROTO_TCP or IPPROTO_UDP."""
+        return socket.IPPROTO_TCP if self._type == socket.SOCK_STREAM else socket.IPPROTO_UDP
+
+    def fileno(self) -> int:
+        """A descriptor to poll, see the class; -1 when it is closed."""
+        fd = super().fileno()
+        if fd >= 0 and self._ready is None and self.core is not None:
+            self._ready = ReadyFd(fd)
+            self._ready.show(self.core.poll())
+            _by_fd[fd] = self
+        return fd
+
+    # -- for the loop ----------------------------------------------------------------------------
+    @property
+    def is_ours(self) -> bool:
+        """Whether a stack is inside, and not the kernel."""
+        return True
+
+    def decide_to(self, address: Any) -> None:
+        """Whether a stack is inside may depend on where it shall send; here it does not."""
+
+    @staticmethod
+    def of(fd: Any) -> StackSocket | None:
+        """The socket that a descriptor (`fileno()`) or an object stands for, None for others."""
+        if isinstance(fd, StackSocket):
+            return fd if fd.is_ours else None
+        if not isinstance(fd, int):
+            try:
+                fd = fd.fileno()
+            except (AttributeError, ValueError):
+                return None
+        return _by_fd.get(fd)
+
+    def watch(self, watcher: Callable[[int], None]) -> None:
+        """Have `watcher` called with EVENT_… bits whenever something happens."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Callable[[int], None]) -> None:
+        """No longer; nothing happens if it is not called anyway."""
+        with contextlib.suppress(ValueError):
+            self._watchers.remove(watcher)
+
+    def poll(self) -> int:
+        """POLL… bits as they are now."""
+        return 0 if self.core is None else self.core.poll()
+
+    def take_core(self) -> Core:
+        """What is inside, for a transport that takes it over and closes this when it ends."""
+        return self._used()
+
+    def _happened(self, events: int) -> None:
+        self._show()
+        for watcher in tuple(self._watchers):
+            watcher(events)
+
+    def _show(self) -> None:
+        if self._ready is not None and self.core is not None:
+            self._ready.show(self.core.poll())
+
+    def _used(self) -> Core:
+        core = self.core
+        if core is None:
+            raise errors.fault(EBADF)
+        self._doors.check()
+        return core
+
+    def _waits(self) -> None:
+        """A call could not be done at once: an error where the caller would wait for it."""
+        if self._timeout != 0:
+            raise NotImplementedError(_WOULD_BLOCK) from None
+
+    # -- blocking or not -------------------------------------------------------------------------
+    def setblocking(self, flag: bool) -> None:
+        """Whether a call that has to wait is an error that says so, or BlockingIOError."""
+        self._timeout = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        """Whether `setblocking(False)` has not been called."""
+        return self._timeout != 0
+
+    def settimeout(self, value: float | None) -> None:
+        """As `setblocking`, for 0 and others."""
+        self._timeout = value
+
+    def gettimeout(self) -> float | None:
+        """0 where it does not block."""
+        return self._timeout
+
+    @property
+    def timeout(self) -> float | None:
+        """As `gettimeout`."""
+        return self._timeout
+
+    # -- from bound to closed --------------------------------------------------------------------
+    def bind(self, address: Any) -> None:
+        """See `sockets.Socket.bind`."""
+        self._used().bind(address)
+
+    def listen(self, backlog: int = 128) -> None:
+        """See `sockets.Socket.listen`."""
+        core = self._used()
+        if not isinstance(core, Socket):
+            raise errors.fault(EOPNOTSUPP)
+        core.listen(backlog)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """A `StackSocket` and its peer's address. Raises BlockingIOError when none waits."""
+        core = self._used()
+        if not isinstance(core, Socket):
+            raise errors.fault(EOPNOTSUPP)
+        try:
+            child, peer = core.accept()
+        except BlockingIOError:
+            self._waits()
+            raise
+        finally:
+            self._show()
+        return StackSocket(self._doors, core=child), peer
+
+    def connect(self, address: Any) -> None:
+        """See `sockets.Socket.connect`; BlockingIOError (EINPROGRESS) is its beginning."""
+        core = self._used()
+        if isinstance(core, Socket) and self._timeout != 0:
+            raise NotImplementedError(_WOULD_BLOCK)
+        try:
+            core.connect(address)
+        finally:
+            self._show()
+
+    def connect_ex(self, address: Any) -> int:
+        """As `connect`, but the errno is returned, 0 for none."""
+        try:
+            self.connect(address)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            return error.errno
+        return 0
+
+    def shutdown(self, how: int) -> None:
+        """See `sockets.Socket.shutdown`."""
+        self._used().shutdown(how)
+        self._show()
+
+    def _real_close(self, *args: Any) -> None:
+        """What `close` comes to when no file made of the socket is open any more."""
+        core, self.core = self.core, None
+        self._watchers.clear()
+        if self._ready is not None:
+            _by_fd.pop(self._ready.fd, None)
+        if core is not None:
+            core.close()
+        super()._real_close(*args)  # type: ignore[misc]
+
+    def detach(self) -> int:
+        """Raises NotImplementedError: there is no descriptor that the text comes through."""
+        raise NotImplementedError(_NOT_HERE + "detached from it")
+
+    def dup(self) -> NoReturn:
+        """Raises NotImplementedError."""
+        raise NotImplementedError(_NOT_HERE + "duplicated")
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise NotImplementedError(
+            _NOT_HERE + "given to another process: run the program with one process "
+            "(hypercorn --workers 0, uvicorn without --workers and --reload)"
+        )
+
+    def __del__(self) -> None:
+        core = getattr(self, "core", None)
+        if core is not None and not core.closed and self._doors.thread == get_ident():
+            core.close()
+
+    # -- text ------------------------------------------------------------------------------------
+    def _call(self, name: str, *args: Any) -> Any:
+        method = getattr(self._used(), name, None)
+        if method is None:
+            raise errors.fault(EOPNOTSUPP)
+        try:
+            return method(*args)
+        except BlockingIOError:
+            self._waits()
+            raise
+        finally:
+            self._show()
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """See `sockets.Socket.send`."""
+        sent: int = self._call("send", data, flags)
+        return sent
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """All of it, or an error where the stack has no room: `loop.sock_sendall` waits for it."""
+        view = memoryview(data).cast("B")
+        while len(view):
+            view = view[self.send(view, flags) :]
+
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None
+    ) -> int:
+        """The buffers as one text, or one datagram. Raises NotImplementedError with `ancdata`."""
+        if any(True for _ in ancdata):
+            raise NotImplementedError("a stack takes no ancillary data")
+        data = b"".join(buffers)
+        return self.send(data, flags) if address is None else self.sendto(data, flags, address)
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        """`sendto(data, address)` or `sendto(data, flags, address)`."""
+        *flags, address = flags_and_address
+        if self._type == socket.SOCK_STREAM:
+            return self.send(data, *flags)
+        sent: int = self._call("sendto", data, address, *flags)
+        return sent
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """See `sockets.Socket.recv`."""
+        data: bytes = self._call("recv", size, flags)
+        return data
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """See `sockets.Socket.recv_into`."""
+        length: int = self._call("recv_into", buffer, nbytes, flags)
+        return length
+
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
+        """A datagram and where it came from; of a connection its text, and None."""
+        if self._type == socket.SOCK_STREAM:
+            return self.recv(size, flags), None
+        found: tuple[bytes, Any] = self._call("recvfrom", size, flags)
+        return found
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As `recvfrom`, into a buffer."""
+        if self._type == socket.SOCK_STREAM:
+            return self.recv_into(buffer, nbytes, flags), None
+        found: tuple[int, Any] = self._call("recvfrom_into", buffer, nbytes, flags)
+        return found
+
+    def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0) -> Any:
+        """See `sockets.Socket.recvmsg`."""
+        return self._call("recvmsg", size, ancillary_size, flags)
+
+    # -- names and options -----------------------------------------------------------------------
+    def getsockname(self) -> Any:
+        """The local address and port."""
+        return self._used().getsockname()
+
+    def getpeername(self) -> Any:
+        """The peer's. Raises OSError ENOTCONN without one."""
+        return self._used().getpeername()
+
+    def setsockopt(self, level: int, option: int, value: Any, length: int | None = None) -> None:
+        """See `sockets.Socket.setsockopt`."""
+        if value is None:  # `length` zero bytes
+            value = bytes(length or 0)
+        self._used().setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        """See `sockets.Socket.getsockopt`."""
+        try:
+            return self._used().getsockopt(level, option, size)
+        finally:
+            self._show()
+
+    def tcp_info(self) -> TcpInfo:
+        """What is known of the connection, by the names of Linux's `struct tcp_info`."""
+        core = self._used()
+        if not isinstance(core, Socket):
+            raise errors.fault(EOPNOTSUPP)
+        return core.tcp_info()
+
+
+# sockets whose descriptor somebody knows
+_by_fd: Final[weakref.WeakValueDictionary[int, StackSocket]] = weakref.WeakValueDictionary()
