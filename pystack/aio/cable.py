@@ -1,0 +1,195 @@
+"""A link in memory between two stacks of one program: no device of the kernel, no rights, no ports.
+
+    cable = Cable("delay 20ms loss 1%", seed=7)
+    async with (
+        Stack.over(cable.left, "10.0.0.1/24") as client,
+        Stack.over(cable.right, "10.0.0.2/24") as server,
+    ):
+        ...
+
+Both stacks are on one loop. What one sends is what the other reads, after what the stages of
+`pystack.path` have done to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from errno import EBADF
+from random import Random
+from typing import TYPE_CHECKING
+
+from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
+from pystack.aio.impaired_device import parsed
+from pystack.path.assembly import links
+from pystack.path.link import Stage, kept
+from pystack.path.words import Impairment
+from pystack.wire.batch import Packet, RxBatch, TxBatch
+
+if TYPE_CHECKING:
+    from pystack.device.link import LinkState
+
+Tap = Callable[[Iterable[Packet], int], None]
+
+
+class Cable:
+    """`left` and `right` are its ends, each a device for a `Stack`.
+
+    `there` and `back` are the stages from left to right and from right to left: those of an
+    impairment in the words of docs/impairments.md ("out" being from left to right), or one's own.
+    `clock` and the loop must have the same time.
+    """
+
+    def __init__(
+        self,
+        impair: str | Impairment | tuple[Stage, Stage] | None = None,
+        *,
+        seed: int = 0,
+        mtu: int = 1500,
+        offload: bool = False,
+        clock: Callable[[], int] = monotonic_us,
+        names: tuple[str, str] = ("left", "right"),
+    ) -> None:
+        """`seed` decides what the words leave to chance. `mtu` in bytes. With `offload` runs pass
+        in one piece; to most stages each is one packet then. Raises ValueError for words that
+        mean nothing."""
+        self.there, self.back = _stages(impair, seed, clock())
+        self.left = CableEnd(names[0], mtu, offload, self.there, clock)
+        self.right = CableEnd(names[1], mtu, offload, self.back, clock)
+        self.left.other, self.right.other = self.right, self.left
+
+
+class CableEnd:
+    """One end, a `PacketDevice`: what is written here is read at `other`.
+
+    `sent` and `arrived` count packets, `octets` those of the packets sent; the taps see packets as
+    they are sent here and as they arrive here, with the time.
+    """
+
+    other: CableEnd
+
+    def __init__(
+        self, name: str, mtu: int, offload: bool, stage: Stage, clock: Callable[[], int]
+    ) -> None:
+        """See `Cable`, which makes both; `stage` is for what is sent here."""
+        self.name = name
+        self.mtu = mtu
+        self.offload = offload
+        self.stage = stage
+        self.sent = 0
+        self.arrived = 0
+        self.octets = 0
+        self.taps: list[Tap] = []
+        self.arrival_taps: list[Tap] = []
+        self._clock = clock
+        self._queue: deque[Packet] = deque()  # has arrived, and is to be read
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._readable: Callable[[], None] | None = None
+        self._calling = False  # a call of _call is on its way
+        self._closed = False
+        self._alarm: Alarm | None = None
+        self._alarm_at_us = 0
+
+    # -- what a driver asks of it ----------------------------------------------------------------
+    def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
+        self._loop = loop
+        self._readable = readable
+        if self._alarm is None:
+            self._alarm = finest_alarm(loop, self._clock, self._on_time)
+            self._arm()
+        self._call_soon()
+
+    def stop(self) -> None:
+        self._readable = None
+
+    def read(self, rx: RxBatch, /) -> int:
+        rx.clear()
+        while self._queue and rx.count < rx.capacity:
+            rx.add(*self._queue.popleft())
+        return rx.count
+
+    def write(self, tx: TxBatch, first: int, /) -> int:
+        if self._closed:
+            return -EBADF
+        now_us = self._clock()
+        packets = [kept(packet) for packet in list(tx)[first:]]
+        self.sent += len(packets)
+        self.octets += sum(len(packet[0]) for packet in packets)
+        for tap in self.taps:
+            tap(packets, now_us)
+        self._hand_over(self.stage.feed_all(packets, now_us), now_us)
+        return tx.count - first
+
+    async def watch(self) -> AsyncIterator[LinkState]:
+        from pystack.device.link import LinkState
+
+        yield LinkState(present=True, up=True, mtu=self.mtu)
+        await asyncio.get_running_loop().create_future()  # it never changes
+
+    async def drops(self) -> dict[str, int]:
+        return {}
+
+    def close(self) -> None:
+        """What is on the way from here still arrives, what comes here is lost from now on."""
+        self._closed = True
+        self._queue.clear()
+        while at_us := self.stage.next_deadline():
+            self._hand_over(self.stage.take(at_us), self._clock())
+        if self._alarm is not None:
+            self._alarm.close()
+
+    # -- packets and time ------------------------------------------------------------------------
+    def _hand_over(self, packets: list[Packet], now_us: int) -> None:
+        """Packets leave the stage: they are at the other end, and ICMP errors are back here."""
+        self.other.arrive(packets, now_us)
+        if self.stage.answers:
+            self.arrive(self.stage.take_answers(), now_us)
+        self._arm()
+
+    def arrive(self, packets: list[Packet], now_us: int) -> None:
+        """Packets come out at this end."""
+        if not packets or self._closed:
+            return
+        self.arrived += len(packets)
+        for tap in self.arrival_taps:
+            tap(packets, now_us)
+        self._queue.extend(packets)
+        self._call_soon()
+
+    def _call_soon(self) -> None:
+        if self._queue and self._readable is not None and not self._calling:
+            assert self._loop is not None
+            self._calling = True
+            self._loop.call_soon(self._call)
+
+    def _call(self) -> None:
+        """Let the driver read; what it leaves, in another turn of the loop."""
+        self._calling = False
+        if self._readable is not None and self._queue:
+            self._readable()
+            self._call_soon()
+
+    def _on_time(self) -> None:
+        self._alarm_at_us = 0
+        now_us = self._clock()
+        self._hand_over(self.stage.take(now_us), now_us)
+
+    def _arm(self) -> None:
+        """See to it that the alarm rings no later than the stage's next deadline."""
+        at_us = self.stage.next_deadline()
+        if at_us and self._alarm is not None and not 0 < self._alarm_at_us <= at_us:
+            self._alarm_at_us = at_us
+            self._alarm.set(at_us)
+
+
+def _stages(
+    impair: str | Impairment | tuple[Stage, Stage] | None, seed: int, start_us: int
+) -> tuple[Stage, Stage]:
+    if impair is None:
+        return Stage(), Stage()
+    if isinstance(impair, tuple):
+        return impair
+    impairment = parsed(impair) if isinstance(impair, str) else impair
+    inbound, outbound = links(impairment, start_us=start_us, seed=seed, make_source=Random)
+    return outbound, inbound
