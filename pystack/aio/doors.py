@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from errno import ECONNABORTED, ENETDOWN, ENOENT
 from functools import partial
 from types import TracebackType
@@ -138,6 +140,16 @@ class Doors:
     def look_up(self, name: str) -> Sequence[str]:
         """The addresses of a name that is known here, none for another."""
         return ()
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Where several stacks are on a loop, asyncio's own calls begin at this one meanwhile, in
+        tasks that are made meanwhile too."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
 
     # -- connections ------------------------------------------------------------------------------
     async def create_connection(
@@ -297,6 +309,14 @@ class Doors:
         """
         handlers = streams.Handlers(self._ready().loop, client_connected_cb, limit)
         return await self.create_server(handlers.protocol, host, port, **options)
+
+
+def current() -> Doors | None:
+    """The stack that `Doors.here` has chosen, if any."""
+    return _current.get()
+
+
+_current: Final[ContextVar[Doors | None]] = ContextVar("pystack_here", default=None)
 
 
 def configured(sysctl: Mapping[str, str | int]) -> Config:

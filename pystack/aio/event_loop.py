@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
 
     def __init__(self, *stacks: Stack, selector: selectors.BaseSelector | None = None) -> None:
         super().__init__(selector)
-        self.stacks: list[Doors] = []
+        self._stacks: list[Doors] = []
         self._watches = {}
         try:
             for stack in stacks:
@@ -40,21 +40,26 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
             self.close()
             raise
 
+    @property
+    def stacks(self) -> Sequence[Doors]:
+        """Those in use; who comes first is asked first."""
+        return self._stacks
+
     def attach(self, stack: Doors) -> None:
         """Use an open stack of this loop too."""
         if stack.loop is not self:
             raise ValueError("the stack runs on another loop")
-        if stack not in self.stacks:
-            self.stacks.append(stack)
+        if stack not in self._stacks:
+            self._stacks.append(stack)
 
     def detach(self, stack: Doors) -> None:
         """Use it no more; what is open goes on."""
-        self.stacks.remove(stack)
+        self._stacks.remove(stack)
 
     def close(self) -> None:
         """Close the stacks, which may take their `grace`, and the loop."""
         if not self.is_running() and not self.is_closed():
-            stacks, self.stacks = self.stacks, []
+            stacks, self._stacks = self._stacks, []
             for stack in stacks:
                 self.run_until_complete(stack.aclose())
         super().close()
@@ -83,7 +88,7 @@ def attached(stack: Stack) -> Iterator[EventLoop]:
         )
     own: Any = loop
     own.__class__ = EventLoop if before is asyncio.SelectorEventLoop else _like(before)
-    own.stacks = [stack]
+    own._stacks = [stack]
     own._watches = {}
     try:
         yield own

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio import tls
 from pystack.aio.connecting import first_connected
-from pystack.aio.doors import Doors
+from pystack.aio.doors import Doors, current
 from pystack.aio.listening import bound_sockets
 from pystack.aio.names import Place
 from pystack.aio.server import Server
@@ -39,24 +39,33 @@ _SSL_OPTIONS: Final = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 class StackCalls(SockCalls):
-    """To be mixed in before a loop's class. `stacks` are those in use, first come, first asked."""
+    """To be mixed in before a loop's class."""
 
-    stacks: list[Doors]
+    @property
+    def stacks(self) -> Sequence[Doors]:
+        """Those in use; who comes first is asked first."""
+        raise NotImplementedError
 
     # -- which stack -----------------------------------------------------------------------------
     def stack_at(self, own: bytes) -> Doors | None:
         """The stack that listens at `own` (16 bytes; a wildcard: the first one), or None."""
         if own in (ANY_V4, ANY_V6):
-            return next((one for one in self.stacks if _has_family(one, own)), None)
+            here = current()
+            stacks = [here] if here is not None and here in self.stacks else self.stacks
+            return next((one for one in stacks if _has_family(one, own)), None)
         return next((one for one in self.stacks if one.owns(own)), None)
 
     def stack_to(self, remote: bytes, own: bytes | None = None) -> Doors | None:
         """The stack from which `remote` is reached, of those that have the address `own` if that is
-        given; one that is not `remote` itself, if there is one. None: the kernel."""
+        given: the current one (`Doors.here`), else one that is not `remote` itself, if there is
+        such a one. None: the kernel."""
         found = [
             one for one in self.stacks
             if one.reaches(remote) and (own is None or one.owns(own))
         ]  # fmt: skip
+        here = current()
+        if here in found:
+            return here
         return next((one for one in found if not one.owns(remote)), found[0] if found else None)
 
     # -- names -----------------------------------------------------------------------------------

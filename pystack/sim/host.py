@@ -13,6 +13,7 @@ from pystack.sim.node import Node
 from pystack.sim.vloop import VirtualLoop
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import AF_INET
+from pystack.wire.address import is_v4
 
 
 class SimHost(Node, Doors):
@@ -41,6 +42,11 @@ class SimHost(Node, Doors):
     def sysctl(self, name: str, value: str | int | None = None) -> str:
         """Read or write a setting; see `sockets.Host.sysctl`."""
         return self.host.sysctl(name, value)
+
+    def reaches(self, address: bytes) -> bool:
+        """Whether it has an address of that family: in a world all is reached by the one link."""
+        v4 = is_v4(address)
+        return any(is_v4(own) == v4 for own in self.host.addresses.all())
 
     async def __aenter__(self) -> Self:
         self._ready()

@@ -10,10 +10,13 @@ import asyncio
 import math
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor
 from contextvars import Context
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 
+from pystack.aio.doors import Doors
+from pystack.aio.stack_calls import StackCalls
 from pystack.sim.events import ENDLESS, Events
 from pystack.sim.waiting import described
 
@@ -37,6 +40,10 @@ class WorldLike(Protocol):
 
     def look_up(self, name: str) -> Sequence[str]:
         """The addresses of a host, none for an unknown name."""
+
+    @property
+    def hosts(self) -> Sequence[Doors]:
+        """All hosts, in the order in which they were made."""
 
 
 def run(
@@ -65,21 +72,44 @@ def _refuse(loop: object, *args: Any, **options: Any) -> NoReturn:
 _refused: Any = _refuse  # whatever the signature of the call that it stands for
 
 
-class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop whose `time()` is `events.now_us` in seconds."""
+class _NoKernel(asyncio.BaseEventLoop):
+    """What stands where other loops have the kernel: there is none to go on to."""
+
+    create_connection = create_server = create_datagram_endpoint = _refused
+    create_unix_connection = create_unix_server = connect_accepted_socket = _refused
+    connect_read_pipe = connect_write_pipe = subprocess_exec = subprocess_shell = _refused
+    add_reader = add_writer = remove_reader = remove_writer = add_signal_handler = _refused
+    sock_recv = sock_recv_into = sock_recvfrom = sock_recvfrom_into = _refused
+    sock_sendall = sock_sendto = sock_sendfile = sock_connect = sock_accept = _refused
+
+
+class VirtualLoop(StackCalls, _NoKernel):
+    """An event loop whose `time()` is `events.now_us` in seconds.
+
+    asyncio's own calls work on it for the hosts of the worlds that it knows, and for the stacks in
+    `attached`: a server is on the host whose address it is given, a connection begins at the
+    host that `with host.here():` says, else at the first one that is not its destination.
+    """
 
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
         _ready: Sequence[asyncio.Handle]
         _clock_resolution: float
-        _selector: _Jump
+        _selector: Any
         _thread_id: int | None
 
     def __init__(self, events: Events | None = None) -> None:
-        super().__init__()
+        _NoKernel.__init__(self)
         self.events = Events() if events is None else events
+        self.attached: list[Doors] = []
+        self._watches = {}
         self._clock_resolution = 1e-9  # not that of this machine's clock
         self._selector = _Jump(self)
         self._worlds: list[WorldLike] = []
+
+    @property
+    def stacks(self) -> Sequence[Doors]:
+        """Those that are attached, then all hosts of all worlds."""
+        return [*self.attached, *(host for world in self._worlds for host in world.hosts)]
 
     def time(self) -> float:
         """The virtual time in seconds."""
@@ -130,12 +160,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 places.append((own, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place))
         return places
 
-    run_in_executor = _refused
-    create_connection = create_server = create_datagram_endpoint = _refused
-    create_unix_connection = create_unix_server = connect_accepted_socket = _refused
-    connect_read_pipe = connect_write_pipe = subprocess_exec = subprocess_shell = _refused
-    add_reader = add_writer = add_signal_handler = _refused
-    sock_recv = sock_recv_into = sock_sendall = sock_connect = sock_accept = _refused
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Calls `func` here and now, whatever the executor: it takes no virtual time."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            future.set_exception(error)
+        return future
 
 
 class _Jump:

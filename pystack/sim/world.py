@@ -80,6 +80,11 @@ class World:
         self._add(host)
         return host
 
+    @property
+    def hosts(self) -> list[SimHost]:
+        """All hosts, in the order in which they were made."""
+        return [node for node in self.nodes.values() if isinstance(node, SimHost)]
+
     def router(self, name: str, *addresses: str) -> Router:
         """A new router; `addresses`, one of each family, are where it speaks from."""
         inside = Host(addresses or self._next_addresses(), secret=self._secret(name), mtu=MTU)

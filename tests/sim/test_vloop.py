@@ -147,7 +147,6 @@ def test_descriptors_threads_and_processes_are_refused() -> None:
         for call in (
             lambda: asyncio.open_connection("127.0.0.1", 7),
             lambda: asyncio.start_server(echo, "127.0.0.1", 7),
-            lambda: asyncio.to_thread(print),
             lambda: asyncio.create_subprocess_exec("true"),
         ):
             with pytest.raises(RuntimeError, match="no descriptors, threads or processes"):
@@ -165,6 +164,53 @@ def test_descriptors_threads_and_processes_are_refused() -> None:
         thread.start()
         thread.join()
         assert said == ["virtual time has one thread: no other may call into it"]
+
+    sim.run(main())
+
+
+def test_what_goes_to_a_thread_is_done_at_once_and_takes_no_time() -> None:
+    async def main() -> None:
+        before = asyncio.get_running_loop().time()
+        assert await asyncio.to_thread(sum, [1, 2]) == 3
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.to_thread(divmod, 1, 0)
+        assert asyncio.get_running_loop().time() == before
+
+    sim.run(main())
+
+
+def test_asyncios_own_calls_find_the_hosts_of_a_world_by_name_and_address() -> None:
+    async def main() -> float:
+        client, server = two_hosts(sim.World(seed=1))
+        async with await asyncio.start_server(echo, server.address, 7) as listening:
+            assert listening.sockets[0].getsockname() == (server.address, 7)
+            reader, writer = await asyncio.open_connection(server.name, 7)
+            assert writer.get_extra_info("sockname")[0] == client.address
+            writer.write(b"text")
+            writer.write_eof()
+            assert await reader.read() == b"text"
+            writer.close()
+        return asyncio.get_running_loop().time()
+
+    assert sim.run(main()) == sim.run(main())
+
+
+def test_a_host_that_is_here_is_where_connections_begin_and_wildcards_listen() -> None:
+    async def main() -> None:
+        client, server = two_hosts(sim.World(seed=1))
+        with server.here():
+            listening = await asyncio.start_server(echo, None, 7)
+            _, writer = await asyncio.open_connection(server.address, 7)
+            assert writer.get_extra_info("sockname")[0] == server.address
+            writer.close()
+        assert {one.getsockname()[0] for one in listening.sockets} == {"0.0.0.0", "::"}
+        with client.here():
+            _, writer = await asyncio.create_task(asyncio.open_connection(server.address, 7))
+            assert writer.get_extra_info("sockname")[0] == client.address
+            writer.close()
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(client.address, 7)
+        listening.close()
 
     sim.run(main())
 
