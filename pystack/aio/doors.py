@@ -82,6 +82,15 @@ class Doors:
         driver = self._driver
         if driver is None or driver.is_stopped:
             return
+        try:
+            await self._all_closed(driver)
+        finally:
+            driver.stop()
+            self._stopped()
+        await driver.wait_stopped()
+
+    async def _all_closed(self, driver: Running) -> None:
+        """Close all there is, with the grace; what is left then is reset."""
         driver.check()
         try:
             for server in list(self._servers):
@@ -90,12 +99,7 @@ class Doors:
                 transport.close()
             await self._until_all_closed(driver)
         finally:
-            try:
-                self._reset_all(driver)
-            finally:
-                driver.stop()
-                self._stopped()
-        await driver.wait_stopped()
+            self._reset_all(driver)
 
     def _stopped(self) -> None:
         """What else is to be let go, once nothing passes any more."""
@@ -125,7 +129,8 @@ class Doors:
         return NO_THREAD if self._driver is None else self._driver.thread
 
     def check(self) -> None:
-        """Raise RuntimeError when called from anywhere but the thread of the loop."""
+        """Raise RuntimeError when called from anywhere but the thread of the loop; OSError ENETDOWN
+        when the device is gone."""
         self._ready()
 
     def owns(self, address: bytes) -> bool:

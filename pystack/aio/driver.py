@@ -106,9 +106,17 @@ class Driver(Running):
         self._start_device()
         self._watcher = self.loop.create_task(self._watch(), name=f"pystack {self.device.name}")
         _drivers.add(self)
+        if self.host.dirty:  # of calls before this driver was there
+            self._on_dirty()
+        self._arm()
 
     def stop(self) -> None:
         """End: nothing passes any more, and the device is gone. May be called again."""
+        self.let_go()
+        self.device.close()
+
+    def let_go(self) -> None:
+        """End, but leave the device open for another driver. May be called again."""
         self.error = self.error or errno.ENETDOWN
         if self.thread == NO_THREAD:
             return
@@ -123,7 +131,6 @@ class Driver(Running):
         if self._watcher is not None:
             self._watcher.cancel()
         self.device.stop()
-        self.device.close()
 
     async def wait_stopped(self) -> None:
         """Until nothing of it runs on the loop any more."""

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from errno import EINVAL
-from typing import Self
+from threading import get_ident
+from typing import Final, Self
 
 from pystack.aio import impaired_device, plugins
 from pystack.aio.alarm import monotonic_us
 from pystack.aio.doors import GRACE, Doors, configured
 from pystack.aio.driver import Driver, PacketDevice
+from pystack.aio.running import NO_THREAD
 from pystack.aio.stack_socket import StackSocket
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, SOCK_STREAM
+from pystack.wire import address
+from pystack.wire.batch import Packet
+
+_EVERYTHING: Final = ("0.0.0.0/0", "::/0")
 
 Clock = Callable[[], int]
+Tap = Callable[[bool, Iterable[Packet], int], None]
 
 
 class Stack(Doors):
@@ -47,9 +54,17 @@ class Stack(Doors):
         grace: float = GRACE,
         clock: Clock = monotonic_us,
         secret: bytes | None = None,
+        routes: Iterable[str] = (),
+        names: Mapping[str, str | Sequence[str]] | None = None,
     ) -> None:
         """See `over_tun` and `over`, which make one."""
         super().__init__(grace)
+        self._routes = [
+            address.network(network)
+            for route in routes
+            for network in (_EVERYTHING if route == "default" else (route,))
+        ]
+        self._names = {name: _addresses(given) for name, given in (names or {}).items()}
         self._open_device = open_device
         self._addresses = tuple(addresses)
         self._config = configured(sysctl or {})
@@ -58,6 +73,8 @@ class Stack(Doors):
         self._secret = secret or os.urandom(32)
         self._opened = False
         self._cleanup = ExitStack()
+        self._tap: Tap | None = None
+        self._left_by = NO_THREAD
 
     @classmethod
     def over_tun(
@@ -76,6 +93,8 @@ class Stack(Doors):
         sysctl: Mapping[str, str | int] | None = None,
         pcap: str | os.PathLike[str] | None = None,
         grace: float = GRACE,
+        routes: Iterable[str] = (),
+        names: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Self:
         """A stack over a new TUN device `name` ("tun%d": the first free one).
 
@@ -86,7 +105,10 @@ class Stack(Doors):
         the device before the kernel drops some. `impair` makes a bad way of the device, such as
         "delay 20ms loss 1%" (docs/impairments.md; ValueError where it is none); with most of its
         words there is no offload. `sysctl` has settings by Linux's names, `pcap` is a file to
-        capture to, `grace` is in seconds. Entering raises SetupError.
+        capture to, `grace` is in seconds. For programs on an `EventLoop`, `routes` are networks
+        besides those of the addresses that are reached through the stack ("10.0.0.0/8", or
+        "default"), `names` host names with their addresses, as /etc/hosts has them. Raises
+        ValueError for a malformed one; entering raises SetupError.
         """
         impairment = impaired_device.parsed(impair) if isinstance(impair, str) else impair
         pairs = [(own, other) for own, other in ((address, peer), (addr6, peer6)) if own]
@@ -105,7 +127,8 @@ class Stack(Doors):
             return impaired_device.ImpairedDevice(device, impairment)
 
         return cls(
-            open_device, [own for own, _ in pairs], sysctl=sysctl, pcap=pcap, grace=grace
+            open_device, [own for own, _ in pairs], sysctl=sysctl, pcap=pcap, grace=grace,
+            routes=routes, names=names,
         )  # fmt: skip
 
     @classmethod
@@ -118,11 +141,13 @@ class Stack(Doors):
         grace: float = GRACE,
         clock: Clock = monotonic_us,
         secret: bytes | None = None,
+        routes: Iterable[str] = (),
+        names: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Self:
         """A stack over any device, such as one that joins two stacks in one program.
 
         `clock` gives the time in µs, above 0, for loops with a time of their own; `secret` (16
-        to 64 bytes) makes initial sequence numbers and ports repeatable.
+        to 64 bytes) makes initial sequence numbers and ports repeatable. The rest as in `over_tun`.
         """
 
         async def open_device() -> PacketDevice:
@@ -130,13 +155,17 @@ class Stack(Doors):
 
         return cls(
             open_device, addresses, sysctl=sysctl, pcap=pcap, grace=grace, clock=clock,
-            secret=secret,
+            secret=secret, routes=routes, names=names,
         )  # fmt: skip
 
     @property
     def is_open(self) -> bool:
         """Whether it has been opened, and not closed since."""
         return self._driver is not None and not self._driver.is_stopped
+
+    def look_up(self, name: str) -> Sequence[str]:
+        """The addresses of one of `names`, none for another name."""
+        return self._names.get(name, ())
 
     # -- begin and end ---------------------------------------------------------------------------
     async def __aenter__(self) -> Self:
@@ -151,19 +180,53 @@ class Stack(Doors):
                 self._addresses, secret=self._secret, mtu=device.mtu, gso=device.offload,
                 checksum_offload=device.offload, config=self._config,
             )  # fmt: skip
-            loop = asyncio.get_running_loop()
-            tap = None
+            for route in self._routes:
+                self.host.addresses.add_route(*route)
             if self._pcap is not None:
                 from pystack.aio.capture import CaptureFile
 
-                tap = CaptureFile(self._pcap, device.name, self._clock, loop)
+                loop = asyncio.get_running_loop()
+                self._tap = tap = CaptureFile(self._pcap, device.name, self._clock, loop)
                 self._cleanup.callback(tap.close)
                 undo.callback(tap.close)
-            driver = Driver(self.host, device, loop, self._clock, tap)
-            driver.start()
+            self.enter(asyncio.get_running_loop())
             undo.pop_all()
-        self._driver = driver
         return self
+
+    # -- from loop to loop -----------------------------------------------------------------------
+    def enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go on, after `leave`, with another loop, which need not run yet."""
+        if self.is_open:
+            raise RuntimeError("the stack is on a loop already")
+        driver = Driver(self.host, self.device, loop, self._clock, self._tap)
+        driver.start()
+        self._driver = driver
+        self._left_by = NO_THREAD
+
+    async def leave(self) -> None:
+        """Let go of the loop: connections and servers end as in `aclose`, the device stays.
+
+        Sockets may be made, bound and listen meanwhile; what they send waits for `enter`.
+        """
+        driver = self._driver
+        assert isinstance(driver, Driver)
+        try:
+            await self._all_closed(driver)
+        finally:
+            driver.let_go()
+            self._driver = None
+            self._left_by = get_ident()
+        await driver.wait_stopped()
+
+    @property
+    def thread(self) -> int:
+        """The thread that may use it: that of its loop, or which left the last one."""
+        return self._left_by if self._driver is None else super().thread
+
+    def check(self) -> None:
+        """As `Doors.check`; between two loops, from anywhere but the thread that left."""
+        if self._driver is not None or get_ident() != self._left_by:
+            super().check()
 
     def _stopped(self) -> None:
         self._cleanup.close()
@@ -200,3 +263,9 @@ class Stack(Doors):
             },
         }
         return {name: count for name, count in drops.items() if count}
+
+
+def _addresses(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Addresses in their usual notation. Raises ValueError for a malformed one."""
+    every = [given] if isinstance(given, str) else given
+    return tuple(address.text(address.pack(one)) for one in every)

@@ -276,6 +276,7 @@ class StackSocket(socket.socket):
         core = getattr(self, "core", None)
         if core is not None and not core.closed and self._doors.thread == get_ident():
             core.close()
+        super().__del__()  # type: ignore[misc]  # closes the descriptor, with a warning
 
     # -- text ------------------------------------------------------------------------------------
     def _call(self, name: str, *args: Any) -> Any:

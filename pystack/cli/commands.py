@@ -9,6 +9,7 @@ from pystack.cli.demo import demo
 from pystack.cli.doctor import doctor
 from pystack.cli.failures import Commands
 from pystack.cli.nc import nc
+from pystack.cli.run import run
 from pystack.cli.serve import serve
 
 
@@ -21,9 +22,10 @@ def pystack() -> None:
     Example:
       pystack demo                 watch a connection, segment by segment; needs no root
       sudo pystack serve           then, elsewhere: curl http://198.18.0.2/
+      sudo pystack run -- uvicorn app:app --host 198.18.0.2
       pystack doctor               when something does not work
     """
 
 
-for command in (serve, demo, nc, doctor):
+for command in (serve, run, demo, nc, doctor):
     pystack.add_command(command)

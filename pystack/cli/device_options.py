@@ -64,8 +64,8 @@ class DeviceOptions:
             return ADDR6 if self.mtu >= IPV6_MIN_MTU else ""
         return self.addr6
 
-    def stack(self) -> Stack:
-        """The stack, not opened yet."""
+    def stack(self, **more: Any) -> Stack:
+        """The stack, not opened yet; `more` goes to `Stack.over_tun`."""
         sysctl = dict(self.sysctl)
         if self.msl is not None:
             sysctl["tcp_msl_ms"] = str(round(self.msl * 1000))
@@ -76,36 +76,44 @@ class DeviceOptions:
         return Stack.over_tun(
             self.dev, self.addr, peer=self.peer, addr6=self._addr6() or None, peer6=self.peer6,
             mtu=self.mtu, netns=self.netns, offload=self.offload, impair=self.impair,
-            sysctl=sysctl, pcap=self.pcap,
+            sysctl=sysctl, pcap=self.pcap, **more,
         )  # fmt: skip
 
 
 @asynccontextmanager
 async def open_stack(options: DeviceOptions, remark: Callable[[str], None]) -> AsyncIterator[Stack]:
-    """The stack, open. Raises SetupError.
+    """The stack, open, and closed at the end. Raises SetupError."""
+    stack = await open_alone(options, remark)
+    try:
+        yield stack
+    finally:
+        await stack.aclose()
+
+
+async def open_alone(
+    options: DeviceOptions, remark: Callable[[str], None], **more: Any
+) -> Stack:
+    """The stack, open, for others to close; `more` goes to `Stack.over_tun`. Raises SetupError.
 
     Where there is no IPv6 and none was asked for, it goes without, with a remark.
     """
     why_no_ipv6 = ""
     if options.addr6 is None and options.mtu < IPV6_MIN_MTU:
         why_no_ipv6 = f"it needs an MTU of {IPV6_MIN_MTU}"
-    stack = options.stack()
+    stack = options.stack(**more)
     try:
         await stack.__aenter__()
     except SetupError as error:
         if options.addr6 is not None or error.errno not in _NO_IPV6:
             raise
         why_no_ipv6 = error.problem
-        stack = replace(options, addr6="").stack()
+        stack = replace(options, addr6="").stack(**more)
         await stack.__aenter__()  # fails as well when it was not for IPv6
     if why_no_ipv6:
         remark(f"no IPv6: {why_no_ipv6}")
     if isinstance(stack.device, ImpairedDevice):
         remark(f"impaired: {stack.device.impairment.text} (seed {stack.device.seed})")
-    try:
-        yield stack
-    finally:
-        await stack.aclose()
+    return stack
 
 
 def setting(text: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ class Addresses:
         self.local: set[bytes] = set()
         self.broadcast: set[bytes] = {address.BROADCAST_V4}
         self._prefixes: list[tuple[bytes, int, int]] = []  # address, as int, mask as int
-        self._routes: list[tuple[bool, int, int]] = []  # IPv4, address as int, mask as int
+        self._routes: list[tuple[bytes, int, int]] = []
 
     def add(self, text: str) -> bytes:
         """Add "address/prefix-length"; its 16 bytes. Raises ValueError for a malformed one."""
@@ -47,18 +47,9 @@ class Addresses:
         """All addresses in the order in which they were added."""
         return [entry[0] for entry in self._prefixes]
 
-    def add_route(self, text: str) -> None:
-        """Add "network/prefix-length", or "default" for all of both families. Raises ValueError
-        for a malformed one."""
-        if text == "default":
-            self.add_route("0.0.0.0/0")
-            self.add_route("::/0")
-            return
-        network = ipaddress.ip_network(text)
-        bits = network.prefixlen + (96 if network.version == 4 else 0)
-        number = int.from_bytes(address.pack(str(network.network_address)), "big")
-        mask = (1 << 128) - (1 << (128 - bits))
-        self._routes.append((network.version == 4, number, mask))
+    def add_route(self, network: bytes, mask: int) -> None:
+        """Add a network (see `wire.address.network`) to those that `has_route`."""
+        self._routes.append((network, int.from_bytes(network, "big"), mask))
 
     def has_route(self, remote: bytes) -> bool:
         """Whether `remote` is one of ours, in one of our prefixes, or in one of the routes."""
@@ -67,11 +58,8 @@ class Addresses:
         number = int.from_bytes(remote, "big")
         v4 = is_v4(remote)
         return any(
-            is_v4(own) == v4 and (own_number ^ number) & mask == 0
-            for own, own_number, mask in self._prefixes
-        ) or any(
-            family == v4 and (network ^ number) & mask == 0
-            for family, network, mask in self._routes
+            is_v4(network) == v4 and (as_int ^ number) & mask == 0
+            for network, as_int, mask in (*self._prefixes, *self._routes)
         )
 
     def source_for(self, remote: bytes) -> bytes:

@@ -25,6 +25,13 @@ def pack(text: str) -> bytes:
     return V4_PREFIX + parsed.packed if parsed.version == 4 else parsed.packed
 
 
+def network(text: str) -> tuple[bytes, int]:
+    """Address (16 bytes) and mask (of 128 bits) of "10.0.0.0/8". Raises ValueError for none."""
+    parsed = ipaddress.ip_network(text)
+    bits = parsed.prefixlen + (96 if parsed.version == 4 else 0)
+    return pack(str(parsed.network_address)), (1 << 128) - (1 << (128 - bits))
+
+
 def text(address: bytes) -> str:
     """The usual notation: dotted for IPv4 (mapped included), RFC 5952 for IPv6."""
     if address.startswith(V4_PREFIX):

@@ -1,0 +1,186 @@
+"""A `socket.socket` for whole programs: the kernel's until an address makes it a stack's.
+
+Programs make a socket first and say where it shall go later. `EitherSocket` is a socket of the
+kernel until it is bound to an address of a stack (or to a wildcard), connects to one that a stack
+reaches, or sends there; then it becomes a `StackSocket` with the options that were set.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pystack.aio.stack_socket import StackSocket
+from pystack.wire import address
+from pystack.wire.address import ANY_V4, ANY_V6, is_v4
+
+if TYPE_CHECKING:
+    from pystack.aio.doors import Doors
+
+socket_of_the_kernel: Final = socket.socket  # also where a program's module has another one
+
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_TYPES: Final = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+
+
+class _Kind(type):
+    """Has every socket pass for one of these: programs ask `isinstance(sock, socket.socket)`."""
+
+    def __instancecheck__(cls, other: object) -> bool:
+        return isinstance(other, socket_of_the_kernel)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, socket_of_the_kernel)
+
+
+class EitherSocket(StackSocket, metaclass=_Kind):
+    """What stands for `socket.socket` in a program: see the module. `stack` is the only stack.
+
+    IPv4-mapped addresses and "" count as what they stand for; names are the kernel's.
+    """
+
+    __slots__ = ("_options",)
+
+    stack: ClassVar[Doors | None] = None
+
+    def __init__(
+        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+    ) -> None:
+        """As `socket.socket`."""
+        socket_of_the_kernel.__init__(self, family, type, proto, fileno)
+        self.core = None
+        self._ready = None
+        self._watchers = []
+        self._options: list[tuple[int, int, Any]] | None = None  # None: it stays the kernel's
+        if fileno is None:
+            if self.family in _FAMILIES and self.type in _TYPES:
+                self._options = []
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a stack is inside, and not the kernel."""
+        return self.core is not None
+
+    def decide_to(self, where: Any) -> None:
+        """Become a stack's socket if that reaches the address."""
+        stack = self.stack
+        if stack is not None and self._options is not None:
+            remote = _packed(where)
+            if remote is not None and stack.reaches(remote):
+                self._become(stack)
+
+    def _decide_at(self, where: Any) -> None:
+        """Become a stack's socket if that has the address, or the address is any."""
+        stack = self.stack
+        if stack is not None and self._options is not None:
+            own = _packed(where)
+            if own is None:
+                return
+            v4 = is_v4(own)
+            wildcard = own in (ANY_V4, ANY_V6)
+            if (wildcard and any(is_v4(one) == v4 for one in stack.host.addresses.all())) or (
+                stack.owns(own)
+            ):
+                self._become(stack)
+
+    def _become(self, stack: Doors) -> None:
+        stack.check()
+        options, self._options = self._options or [], None
+        kind, timeout, bound = self.type, self.gettimeout(), self.getsockname()
+        core = stack.host.socket(self.family, kind)
+        for level, option, value in options:
+            try:
+                core.setsockopt(level, option, value)
+            except OSError:
+                continue  # the kernel took it, and it is none that the stack knows
+        self._take(stack, core, kind)
+        self._timeout = timeout
+        if bound[1]:  # by bind() to an address that is the kernel's
+            core.bind(bound)
+
+    def setsockopt(self, level: int, option: int, value: Any, *length: Any) -> None:
+        """As `socket.setsockopt`; a socket that becomes a stack's takes what that knows."""
+        if self.core is not None:
+            super().setsockopt(level, option, value, *length)
+            return
+        socket_of_the_kernel.setsockopt(self, level, option, value, *length)
+        if self._options is not None and value is not None:
+            self._options.append((level, option, value))
+
+    def bind(self, address: Any) -> None:
+        """As `socket.bind`; the address decides."""
+        self._decide_at(address)
+        _bind(self, address)
+
+    def connect(self, address: Any) -> None:
+        """As `socket.connect`; the address decides."""
+        self.decide_to(address)
+        _connect(self, address)
+
+    def connect_ex(self, address: Any) -> int:
+        """As `socket.connect_ex`; the address decides."""
+        self.decide_to(address)
+        errno: int = _connect_ex(self, address)
+        return errno
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        """As `socket.sendto`; the address decides."""
+        self.decide_to(flags_and_address[-1])
+        sent: int = _sendto(self, data, *flags_and_address)
+        return sent
+
+    def sendmsg(self, *args: Any) -> int:
+        """As `socket.sendmsg`; the address, if there is one, decides."""
+        if len(args) > 3:
+            self.decide_to(args[3])
+        sent: int = _sendmsg(self, *args)
+        return sent
+
+
+def _packed(where: Any) -> bytes | None:
+    """16 bytes of the address in a tuple, None for a name or what is none."""
+    if not isinstance(where, tuple) or not where or not isinstance(where[0], str):
+        return None
+    if not where[0]:
+        return ANY_V4 if len(where) == 2 else ANY_V6
+    try:
+        return address.pack(where[0])
+    except ValueError:
+        return None
+
+
+def _either(name: str) -> Callable[..., Any]:
+    """The call of a stack's socket once it is one, the kernel's before."""
+    ours = getattr(StackSocket, name)
+    kernels = getattr(socket_of_the_kernel, name)
+
+    @wraps(kernels)
+    def call(self: EitherSocket, *args: Any, **options: Any) -> Any:
+        return (kernels if self.core is None else ours)(self, *args, **options)
+
+    return call
+
+
+def _either_property(name: str) -> property:
+    ours: Any = getattr(StackSocket, name)
+    kernels: Any = getattr(socket_of_the_kernel, name)
+
+    def value(self: EitherSocket) -> Any:
+        return kernels.__get__(self) if self.core is None else ours.fget(self)
+
+    return property(value)
+
+
+_bind, _connect, _connect_ex = _either("bind"), _either("connect"), _either("connect_ex")
+_sendto, _sendmsg = _either("sendto"), _either("sendmsg")
+for _name in (
+    "listen", "accept", "shutdown", "fileno", "setblocking", "getblocking", "settimeout",
+    "gettimeout", "detach", "dup", "send", "sendall", "recv", "recv_into", "recvfrom",
+    "recvfrom_into", "recvmsg", "getsockname", "getpeername", "getsockopt", "__repr__",
+    "__reduce_ex__",
+):  # fmt: skip
+    setattr(EitherSocket, _name, _either(_name))
+for _name in "family", "type", "proto", "timeout":
+    setattr(EitherSocket, _name, _either_property(_name))

@@ -1,0 +1,169 @@
+"""`pystack run`: an unmodified asyncio program whose addresses of a stack are the stack's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import runpy
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pystack.aio.program import ProgramLoop, installed
+from pystack.aio.stack import Stack
+from pystack.cli.device_options import DeviceOptions, device_options, open_alone
+from pystack.cli.failures import Failure
+from pystack.wire import address
+
+_PYTHON: Final = ("python", "python3", Path(sys.executable).name)
+
+
+def route(text: str) -> str:
+    """A network for --route, checked at once. Raises BadParameter."""
+    try:
+        if text != "default":
+            address.network(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return text
+
+
+def named(text: str) -> tuple[str, str]:
+    """Name and address of "web=198.18.0.2". Raises BadParameter."""
+    name, equals, where = text.partition("=")
+    try:
+        address.pack(where)
+    except ValueError:
+        equals = ""
+    if not name or not equals:
+        raise click.BadParameter(f"{text!r} is not of the form name=address")
+    return name, where
+
+
+@click.command(
+    "run",
+    short_help="Run an asyncio program on a stack of its own.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@device_options
+@click.option("--route", "routes", metavar="NET/LEN", type=route, multiple=True,
+              help="Another network that is reached through the stack, or `default`.")  # fmt: skip
+@click.option("--name", "names", metavar="NAME=ADDR", type=named, multiple=True,
+              help="A host name, as /etc/hosts has them. May be repeated.")  # fmt: skip
+@click.argument("program", metavar="PROGRAM")
+@click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
+def run(
+    routes: tuple[str, ...], names: tuple[tuple[str, str], ...], program: str,
+    arguments: tuple[str, ...], options: DeviceOptions,
+) -> None:  # fmt: skip
+    """Make a TUN device and run PROGRAM in this process: a script, `python -m module`, or a
+    command that is written in Python.
+
+    Servers at the stack's addresses, or at all addresses, and connections to what the stack
+    reaches go over it; all others go over the kernel. The program has one process: workers and
+    reloaders that start others are for the kernel's sockets.
+
+    \b
+    Example:
+      sudo pystack run -- uvicorn app:app --host 198.18.0.2
+      sudo pystack run --dev tun7 --addr 10.9.0.2/24 -- python server.py
+      sudo pystack run --impair "delay 40ms loss 1%" -- python -m mypackage
+      sudo pystack run -- hypercorn --workers 0 --bind 198.18.0.2:80 app:app
+    """
+    start = _found(program, arguments)
+    with asyncio.Runner() as runner:
+        stack = runner.run(_opened(options, routes, names))
+    try:
+        with installed(stack):
+            _run(start)
+    finally:
+        with closing(ProgramLoop()) as loop:
+            stack.enter(loop)
+            loop.run_until_complete(stack.aclose())
+
+
+async def _opened(
+    options: DeviceOptions, routes: Sequence[str], names: Sequence[tuple[str, str]]
+) -> Stack:
+    every: dict[str, list[str]] = {}
+    for name, where in names:
+        every.setdefault(name, []).append(where)
+    stack = await open_alone(
+        options, lambda text: click.echo(f"pystack run: {text}", err=True),
+        routes=routes, names=every,
+    )  # fmt: skip
+    await stack.leave()
+    return stack
+
+
+def _run(start: Callable[[], Any]) -> None:
+    """Run it; what it returns is its exit status, as of a command that pip has made."""
+    status = start()
+    if status is not None:
+        raise SystemExit(status)
+
+
+# -- what the words stand for ---------------------------------------------------------------------
+def _found(program: str, arguments: Sequence[str]) -> Callable[[], Any]:
+    """What starts the program, with `sys.argv` and `sys.path` as it expects. Raises Failure."""
+    if program in _PYTHON:
+        return _of_python(list(arguments))
+    if program.endswith(".py") or "/" in program:
+        return _script(program, arguments)
+    point = next(iter(entry_points(group="console_scripts", name=program)), None)
+    if point is not None:
+        return partial(_command, point, arguments)
+    search = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    path = shutil.which(program, path=search)
+    if path is None:
+        raise Failure(f"{program}: no such command or script", "pystack run")
+    return _script(path, arguments)
+
+
+def _command(point: EntryPoint, arguments: Sequence[str]) -> Any:
+    sys.argv = [point.name, *arguments]
+    return point.load()()
+
+
+def _of_python(arguments: list[str]) -> Callable[[], Any]:
+    if len(arguments) >= 2 and arguments[0] == "-m":
+        module = arguments[1]
+
+        def start() -> None:
+            sys.argv = arguments[1:]
+            sys.path.insert(0, "")
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+        return start
+    if not arguments or arguments[0].startswith("-"):
+        raise Failure(
+            "python needs a script or -m with a module (options such as -X belong to the python "
+            "that runs pystack: python -X dev -m pystack run …)",
+            "pystack run",
+        )
+    return _script(arguments[0], arguments[1:])
+
+
+def _script(path: str, arguments: Sequence[str]) -> Callable[[], Any]:
+    script = Path(path)
+    try:
+        with script.open("rb") as file:
+            line = file.readline(200)
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}", "pystack run") from None
+    if script.suffix != ".py" and not (line.startswith(b"#!") and b"python" in line):
+        raise Failure(f"{path} is not written in Python: pystack can't get inside", "pystack run")
+
+    def start() -> None:
+        sys.argv = [path, *arguments]
+        sys.path.insert(0, str(script.resolve().parent))
+        runpy.run_path(path, run_name="__main__")
+
+    return start
