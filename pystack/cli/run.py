@@ -22,6 +22,8 @@ from pystack.cli.device_options import DeviceOptions, device_options, open_alone
 from pystack.cli.failures import Failure
 from pystack.wire import address
 
+_INTERRUPTED: Final = 130  # as a shell has it
+_OUR_FRAMES: Final = (__file__, runpy.__file__, "<frozen runpy>")
 _PYTHON: Final = ("python", "python3", Path(sys.executable).name)
 
 
@@ -104,8 +106,15 @@ async def _opened(
 
 
 def _run(start: Callable[[], Any]) -> None:
-    """Run it; what it returns is its exit status, as of a command that pip has made."""
-    status = start()
+    """Run it, and end as Python would with it alone: by SystemExit, with a status."""
+    try:
+        status = start()  # of a command that pip has made: its exit status
+    except (KeyboardInterrupt, Exception) as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename in _OUR_FRAMES:
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        raise SystemExit(_INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1) from None
     if status is not None:
         raise SystemExit(status)
 

@@ -1,0 +1,250 @@
+"""A program that makes sockets and loops itself, on a stack that outlives its loops."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from pystack.aio.event_loop import EventLoop
+from pystack.aio.program import ProgramLoop, installed
+from pystack.aio.stack import Stack
+from pystack.aio.stack_socket import StackSocket
+from tests.aio.memory_device import joined_devices
+
+OWN, OTHER = "198.18.0.2", "198.18.0.1"
+OWN6 = "fd00::2"
+REAL_SOCKET = socket.socket
+
+Body = Callable[[Stack], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """What `pystack run` has: a stack, open, on no loop, and all of Python's doors lead to it."""
+    near, far = joined_devices()
+    made = Stack.over(near, f"{OWN}/24", f"{OWN6}/64", names={"web": [OWN, OWN6]}, grace=0.1)
+
+    async def opened() -> None:
+        await made.__aenter__()
+        await made.leave()
+
+    with asyncio.Runner() as runner:
+        runner.run(opened())
+    made.far = far  # type: ignore[attr-defined]
+    with installed(made):
+        yield made
+    loop = ProgramLoop()
+    made.enter(loop)
+    loop.run_until_complete(made.aclose())
+    loop.close()
+
+
+def run(stack: Stack, body: Body) -> None:
+    """Run `body(other)`, `other` being the stack at the far end, as a program does."""
+
+    async def main() -> None:
+        far = stack.far  # type: ignore[attr-defined]
+        async with Stack.over(far, f"{OTHER}/24", "fd00::1/64", grace=0.1) as other:
+            await body(other)
+
+    asyncio.run(main())
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(await reader.read())
+    writer.close()
+
+
+async def echoed(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+    reader, writer = streams
+    writer.write(b"text")
+    writer.write_eof()
+    found = await reader.read()
+    writer.close()
+    return found
+
+
+# -- servers --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("host", [OWN, "0.0.0.0", None, "web"])
+def test_a_program_serves_at_the_stacks_addresses_and_at_all(stack: Stack, host: str) -> None:
+    async def body(other: Stack) -> None:
+        async with await asyncio.start_server(echo, host, 80):
+            assert await echoed(await other.open_connection(OWN, 80)) == b"text"
+
+    run(stack, body)
+
+
+def test_a_server_at_another_address_is_the_kernels(stack: Stack) -> None:
+    async def body(other: Stack) -> None:
+        async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            assert await echoed(await asyncio.open_connection("localhost", port)) == b"text"
+
+    run(stack, body)
+
+
+def test_one_server_listens_at_addresses_of_both(stack: Stack) -> None:
+    async def body(other: Stack) -> None:
+        async with await asyncio.start_server(echo, [OWN, "127.0.0.1"], 7070) as server:
+            names = sorted(one.getsockname()[0] for one in server.sockets)
+            assert names == ["127.0.0.1", OWN]
+            assert await echoed(await other.open_connection(OWN, 7070)) == b"text"
+            assert await echoed(await asyncio.open_connection("127.0.0.1", 7070)) == b"text"
+
+    run(stack, body)
+
+
+def test_a_socket_that_was_bound_before_there_was_a_loop_serves(stack: Stack) -> None:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((OWN, 0))
+    sock.listen(5)
+    sock.setblocking(False)
+    sock.set_inheritable(True)
+    place = sock.getsockname()
+    assert isinstance(sock, socket.socket)
+    assert (sock.family, sock.type) == (socket.AF_INET, socket.SOCK_STREAM)
+
+    async def body(other: Stack) -> None:
+        async with await asyncio.start_server(echo, sock=sock):
+            assert await echoed(await other.open_connection(*place)) == b"text"
+        assert sock.fileno() == -1
+
+    run(stack, body)
+
+
+# -- sockets --------------------------------------------------------------------------------------
+def test_a_socket_becomes_a_stacks_by_the_address_that_it_connects_to(stack: Stack) -> None:
+    async def body(other: Stack) -> None:
+        loop = asyncio.get_running_loop()
+        server = await other.start_server(echo, OTHER, 80)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setblocking(False)
+            await loop.sock_connect(sock, (OTHER, 80))
+            assert sock.getpeername() == (OTHER, 80)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 200_000
+            assert sock.gettimeout() == 0
+            await loop.sock_sendall(sock, b"text")
+            sock.shutdown(socket.SHUT_WR)
+            assert await loop.sock_recv(sock, 100) == b"text"
+            assert await loop.sock_recv(sock, 100) == b""
+        server.close()
+
+    run(stack, body)
+
+
+def test_a_mapped_address_counts_as_what_it_stands_for(stack: Stack) -> None:
+    async def body(other: Stack) -> None:
+        loop = asyncio.get_running_loop()
+        server = await other.start_server(echo, OTHER, 80)
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.setblocking(False)
+            await loop.sock_connect(sock, (f"::ffff:{OTHER}", 80))
+            assert sock.getpeername()[:2] == (f"::ffff:{OTHER}", 80)
+        server.close()
+
+    run(stack, body)
+
+
+def test_other_sockets_stay_the_kernels(stack: Stack) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        one.send(b"x")
+        assert other.recv(1) == b"x"
+        assert not (isinstance(one, StackSocket) and one.is_ours)
+    with socket.socket() as listening, socket.socket() as client:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        client.connect(listening.getsockname())
+        child, _ = listening.accept()
+        with child:
+            child.sendall(b"text")
+            assert client.recv(10) == b"text"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert socket.create_connection(listening.getsockname()[:2]).close() is None
+
+
+def test_a_blocking_call_says_what_to_do_instead(stack: Stack) -> None:
+    with socket.socket() as sock, pytest.raises(NotImplementedError, match="bridge_fd"):
+        sock.connect((OTHER, 80))
+
+
+def test_a_stacks_socket_goes_to_no_other_process(stack: Stack) -> None:
+    with socket.socket() as sock:
+        sock.bind((OWN, 0))
+        with pytest.raises(NotImplementedError, match="with one process"):
+            pickle.dumps(sock)
+        with pytest.raises(NotImplementedError, match="its own process"):
+            sock.dup()
+
+
+def test_an_address_of_neither_is_the_kernels_error(stack: Stack) -> None:
+    with socket.socket() as sock, pytest.raises(OSError, match="Cannot assign requested address"):
+        sock.bind(("203.0.113.1", 80))
+
+
+# -- loops ----------------------------------------------------------------------------------------
+def test_every_way_to_a_loop_leads_to_the_stack(stack: Stack) -> None:
+    for make in (asyncio.new_event_loop, asyncio.SelectorEventLoop,
+                 asyncio.DefaultEventLoopPolicy().new_event_loop):  # fmt: skip
+        loop = make()
+        assert isinstance(loop, EventLoop)
+        assert list(loop.stacks) == [stack]
+        loop.close()
+    with pytest.raises(ImportError):
+        import uvloop  # noqa: F401
+
+
+def test_loops_that_follow_each_other_share_the_stack(stack: Stack) -> None:
+    async def main() -> None:
+        server = await asyncio.start_server(echo, OWN, 80)
+        assert await echoed(await asyncio.open_connection(OWN, 80)) == b"text"
+        server.close()
+
+    asyncio.run(main())
+    asyncio.run(main())
+
+
+def test_a_second_loop_beside_the_first_has_the_kernel_only(stack: Stack) -> None:
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    assert isinstance(second, EventLoop)
+    assert not second.stacks
+    second.close()
+    first.close()
+
+
+def test_connections_of_a_loop_end_with_it_and_what_they_wrote_arrives(stack: Stack) -> None:
+    got = bytearray()
+
+    async def body(other: Stack) -> None:
+        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            got.extend(await reader.read())
+            writer.close()
+
+        await other.start_server(take, OTHER, 80)
+        _, writer = await asyncio.open_connection(OTHER, 80)
+        writer.write(b"last words")
+        await asyncio.sleep(0.05)
+        writer.close()
+
+    run(stack, body)
+    assert got == b"last words"
+
+
+def test_afterwards_all_is_as_before() -> None:
+    assert socket.socket is REAL_SOCKET
+    assert not issubclass(asyncio.SelectorEventLoop, EventLoop)
+    assert sys.modules.get("uvloop", 1) is not None
+    loop = asyncio.new_event_loop()
+    assert not isinstance(loop, EventLoop)
+    loop.close()

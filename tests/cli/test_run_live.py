@@ -1,0 +1,151 @@
+"""`pystack run` against the kernel's curl and nc: programs that know nothing of pystack."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Program
+from tests.live.namespace import Namespace
+
+pytestmark = pytest.mark.live
+
+OWN, KERNELS = "198.18.0.2", "198.18.0.1"
+OWN6 = "fd00:198:18::2"
+
+SERVER = """\
+import asyncio
+import sys
+
+async def serve(reader, writer):
+    line = await reader.readline()
+    writer.write(b"you said " + line)
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(serve, sys.argv[1] or None, 7000)
+    print("ready", __name__, flush=True)
+    async with server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+CLIENT = """\
+import asyncio
+import sys
+
+async def main():
+    reader, writer = await asyncio.open_connection(sys.argv[1], int(sys.argv[2]))
+    print(writer.get_extra_info("peername")[0], flush=True)
+    writer.write(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    print((await reader.read()).decode().splitlines()[0], flush=True)
+    writer.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> str:
+    script = tmp_path / "server.py"
+    script.write_text(SERVER)
+    return str(script)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> str:
+    script = tmp_path / "client.py"
+    script.write_text(CLIENT)
+    return str(script)
+
+
+def devices(namespace: Namespace) -> list[str]:
+    lines = namespace.run(["ip", "-oneline", "link"]).stdout.splitlines()
+    return [line.split()[1].rstrip(":") for line in lines]
+
+
+def said(namespace: Namespace, address: str) -> str:
+    return namespace.run(["nc", "-N", "-w", "10", address, "7000"], input="hello\n").stdout
+
+
+@pytest.mark.parametrize("host", [OWN, OWN6, "0.0.0.0", ""])
+def test_a_script_serves_nc(namespace: Namespace, server: str, host: str) -> None:
+    with Program("run", "--netns", namespace.path, "--", server, host) as program:
+        program.until("ready __main__")
+        for address in (OWN, OWN6):
+            if host in (address, "") or (host == "0.0.0.0" and address == OWN):
+                assert said(namespace, address) == "you said hello\n"
+        assert program.stop() == 130
+        assert program.err.splitlines()[-1] == "KeyboardInterrupt"  # as without us
+        assert "runpy" not in program.err
+    assert devices(namespace) == ["lo"]
+
+
+@pytest.mark.parametrize("how", ["python", "module", "command"])
+def test_a_program_is_started_as_its_users_do(
+    namespace: Namespace, server: str, how: str, tmp_path: Path
+) -> None:
+    words = {
+        "python": ["python", server, OWN],
+        "module": ["python3", "-m", "server", OWN],
+        "command": [str(tmp_path / "served"), OWN],
+    }[how]
+    (tmp_path / "served").write_text(f"#!{sys.executable}\n{SERVER}")
+    there = ["env", "-C", str(tmp_path)]
+    with Program("run", "--netns", namespace.path, *words, prefix=there) as it:
+        it.until("ready __main__")
+        assert said(namespace, OWN) == "you said hello\n"
+        it.end(signal.SIGTERM)
+
+
+def test_connections_go_where_their_address_is(namespace: Namespace, client: str) -> None:
+    kernels = namespace.popen([sys.executable, "-m", "http.server", "8000"])
+    try:
+        names = ("--name", f"web={KERNELS}", "--addr6", "none")
+        until_ready = "until ss -ltn | grep -q :8000; do sleep 0.05; done"
+        namespace.run(["sh", "-c", until_ready], timeout=20)
+        with Program("run", "--netns", namespace.path, *names, client, "web", "8000") as program:
+            assert program.end() == 0, program.err
+            assert program.out.splitlines() == [KERNELS, "HTTP/1.0 200 OK"]
+        with Program("run", "--netns", namespace.path, client, "127.0.0.1", "1") as program:
+            assert program.end() == 1  # the kernel's, outside of the namespace
+            assert "ConnectionRefusedError" in program.err
+        with Program("run", "--netns", namespace.path, client, KERNELS, "1") as program:
+            assert program.end() == 1
+            assert "ConnectionRefusedError" in program.err
+    finally:
+        kernels.kill()
+        kernels.wait()
+
+
+def test_a_programs_exit_status_is_ours(namespace: Namespace, tmp_path: Path) -> None:
+    script = tmp_path / "ends.py"
+    for text, status in (("raise SystemExit(7)", 7), ("1 / 0", 1), ("", 0)):
+        script.write_text(text)
+        with Program("run", "--netns", namespace.path, str(script)) as program:
+            assert program.end() == status
+            assert ("ZeroDivisionError" in program.err) == (status == 1)
+    assert devices(namespace) == ["lo"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["no-such-command"], "no-such-command: no such command or script"),
+        (["./missing.py"], "./missing.py: No such file or directory"),
+        (["/bin/ls"], "/bin/ls is not written in Python: pystack can't get inside"),
+        (["python", "-X", "dev"], "python needs a script or -m with a module"),
+        (["--route", "10.0.0.1/8", "x.py"], "10.0.0.1/8 has host bits set"),
+        (["--name", "web", "x.py"], "'web' is not of the form name=address"),
+        ([], "Missing argument 'PROGRAM'"),
+    ],
+)
+def test_what_cannot_be_run_is_told_in_one_line(words: list[str], line: str) -> None:
+    with Program("run", *words) as program:
+        assert program.end() == 2
+        assert line in program.err
+        assert program.err.count("\n") == 1
