@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pystack.sim.host import SimHost
 from pystack.sim.router import Router
-from pystack.sim.vloop import DeadlockError, VirtualLoop, run
+from pystack.sim.vloop import DeadlockError, OutOfTimeError, VirtualLoop, run
 from pystack.sim.way import Way
 from pystack.sim.world import World
 
-__all__ = ["DeadlockError", "Router", "SimHost", "VirtualLoop", "Way", "World", "run"]
+__all__ = [
+    "DeadlockError", "OutOfTimeError", "Router", "SimHost", "VirtualLoop", "Way", "World", "run",
+]  # fmt: skip

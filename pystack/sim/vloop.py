@@ -23,6 +23,7 @@ from pystack.sim.waiting import described
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_ENDLESS_US: Final = 1 << 62
 _NO_DESCRIPTORS: Final = (
     "in virtual time there are no descriptors, threads or processes to wait for: connections are "
     "made by the hosts of a world (host.open_connection, host.start_server)"
@@ -31,6 +32,10 @@ _NO_DESCRIPTORS: Final = (
 
 class DeadlockError(RuntimeError):
     """Every task waits, and nothing is left that could wake one."""
+
+
+class OutOfTimeError(RuntimeError):
+    """The time that a loop was given is over (`VirtualLoop.end_us`)."""
 
 
 class WorldLike(Protocol):
@@ -89,6 +94,9 @@ class VirtualLoop(StackCalls, _NoKernel):
     asyncio's own calls work on it for the hosts of the worlds that it knows, and for the stacks in
     `attached`: a server is on the host whose address it is given, a connection begins at the
     host that `with host.here():` says, else at the first one that is not its destination.
+
+    It runs up to `end_us`; who sets that gets an OutOfTimeError out of the loop, and may set it
+    anew and go on.
     """
 
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
@@ -100,6 +108,7 @@ class VirtualLoop(StackCalls, _NoKernel):
     def __init__(self, events: Events | None = None) -> None:
         _NoKernel.__init__(self)
         self.events = Events() if events is None else events
+        self.end_us = _ENDLESS_US
         self.attached: list[Doors] = []
         self._watches = {}
         self._clock_resolution = 1e-9  # not that of this machine's clock
@@ -187,20 +196,23 @@ class _Jump:
         events = loop.events
         ready = loop._ready
         began_us = events.now_us
-        until_us = 1 << 62
+        until_us = end_us = max(loop.end_us, began_us)
         if timeout is not None:
             # never early, and exact where a float is; a timer that is due next moves time
-            until_us = began_us + max(math.ceil(timeout * 1e6 - 1e-3), timeout > 0)
+            at_us = began_us + max(math.ceil(timeout * 1e6 - 1e-3), timeout > 0)
+            until_us = min(at_us, end_us)
         while 0 < events.next_at() <= until_us:
             events.step()
             if ready:
                 break
         else:
-            if timeout is None:
+            if timeout is None and not events.next_at():
                 raise DeadlockError(
                     "all tasks wait, and nothing is left to happen:" + described(loop)
                 )
             events.now_us = until_us
+            if until_us == end_us and not ready and timeout != 0:
+                raise OutOfTimeError("the time of the loop is over:" + described(loop))
         if events.now_us > began_us:
             self._turns = 0
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
@@ -10,8 +11,12 @@ from typing import Any
 def described(loop: asyncio.AbstractEventLoop) -> str:
     """One line for each task of `loop` that is not done, in the order of their names."""
     tasks = [task for task in asyncio.all_tasks(loop) if not task.done()]
-    lines = sorted(f"\n  {task.get_name()}: {_place(task.get_coro())}" for task in tasks)
-    return "".join(lines)
+    return "".join(f"\n  {line}" for line in places(tasks))
+
+
+def places(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
+    """What these tasks are called and where they stand, in the order of their names."""
+    return sorted(f"{task.get_name()}: {_place(task.get_coro())}" for task in tasks)
 
 
 def _place(coroutine: Any) -> str:

@@ -245,3 +245,31 @@ def test_leaving_a_host_closes_what_is_open() -> None:
         return await got
 
     assert sim.run(main()) == b"the last words"
+
+
+def test_a_loop_runs_up_to_its_end_and_on_from_there() -> None:
+    loop = sim.VirtualLoop()
+    loop.end_us = loop.now_us() + 2_500_000
+    task = loop.create_task(asyncio.sleep(10), name="sleeper")
+    with pytest.raises(sim.OutOfTimeError, match="sleeper"):
+        loop.run_until_complete(task)
+    assert loop.now_us() == loop.end_us
+    loop.end_us += 10_000_000
+    loop.run_until_complete(task)
+    assert loop.now_us() == loop.end_us - 2_500_000
+    loop.close()
+
+
+def test_what_goes_on_for_ever_without_a_task_comes_to_its_end_too() -> None:
+    world = sim.World(seed=1)
+
+    def again() -> None:
+        world.after(1, again)
+
+    again()
+    loop = sim.VirtualLoop(world.events)
+    loop.end_us = loop.now_us() + 10_500_000
+    with pytest.raises(sim.OutOfTimeError):
+        loop.run_until_complete(loop.create_future())
+    assert world.now_s == 10.5
+    loop.close()
