@@ -8,9 +8,10 @@ reaches, or sends there; then it becomes a `StackSocket` with the options that w
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from pystack.aio.stack_socket import StackSocket
 from pystack.wire import address
@@ -25,6 +26,35 @@ _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _TYPES: Final = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
 
 
+class Choice(Protocol):
+    """Which stack an address (16 bytes) is for, None for the kernel. An `EventLoop` is one."""
+
+    def stack_at(self, own: bytes, /) -> Doors | None:
+        """Of an address to bind to."""
+
+    def stack_to(self, remote: bytes, /) -> Doors | None:
+        """Of an address to connect or send to."""
+
+
+class OneStack:
+    """The choice where there is one stack only."""
+
+    def __init__(self, stack: Doors) -> None:
+        self._stack = stack
+
+    def stack_at(self, own: bytes, /) -> Doors | None:
+        """The stack for its own addresses, and for wildcards of families that it has."""
+        stack = self._stack
+        v4 = is_v4(own)
+        if own in (ANY_V4, ANY_V6):
+            return stack if any(is_v4(one) == v4 for one in stack.host.addresses.all()) else None
+        return stack if stack.owns(own) else None
+
+    def stack_to(self, remote: bytes, /) -> Doors | None:
+        """The stack for what it reaches."""
+        return self._stack if self._stack.reaches(remote) else None
+
+
 class _Kind(type):
     """Has every socket pass for one of these: programs ask `isinstance(sock, socket.socket)`."""
 
@@ -36,14 +66,14 @@ class _Kind(type):
 
 
 class EitherSocket(StackSocket, metaclass=_Kind):
-    """What stands for `socket.socket` in a program: see the module. `stack` is the only stack.
+    """What stands for `socket.socket` in a program: see the module. `choice` finds the stack.
 
     IPv4-mapped addresses and "" count as what they stand for; names are the kernel's.
     """
 
     __slots__ = ("_options",)
 
-    stack: ClassVar[Doors | None] = None
+    choice: ClassVar[Choice | None] = None
 
     def __init__(
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
@@ -64,25 +94,19 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         return self.core is not None
 
     def decide_to(self, where: Any) -> None:
-        """Become a stack's socket if that reaches the address."""
-        stack = self.stack
-        if stack is not None and self._options is not None:
+        """Become a stack's socket if one reaches the address."""
+        if self.choice is not None and self._options is not None:
             remote = _packed(where)
-            if remote is not None and stack.reaches(remote):
+            stack = None if remote is None else self.choice.stack_to(remote)
+            if stack is not None:
                 self._become(stack)
 
     def _decide_at(self, where: Any) -> None:
-        """Become a stack's socket if that has the address, or the address is any."""
-        stack = self.stack
-        if stack is not None and self._options is not None:
+        """Become a stack's socket if one has the address, or the address is any."""
+        if self.choice is not None and self._options is not None:
             own = _packed(where)
-            if own is None:
-                return
-            v4 = is_v4(own)
-            wildcard = own in (ANY_V4, ANY_V6)
-            if (wildcard and any(is_v4(one) == v4 for one in stack.host.addresses.all())) or (
-                stack.owns(own)
-            ):
+            stack = None if own is None else self.choice.stack_at(own)
+            if stack is not None:
                 self._become(stack)
 
     def _become(self, stack: Doors) -> None:
@@ -137,6 +161,19 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             self.decide_to(args[3])
         sent: int = _sendmsg(self, *args)
         return sent
+
+
+@contextmanager
+def replaced(choice: Choice) -> Iterator[None]:
+    """Meanwhile `socket.socket` is an `EitherSocket`, in every thread."""
+    before, before_choice = socket.socket, EitherSocket.choice
+    EitherSocket.choice = choice
+    socket.socket = EitherSocket  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        EitherSocket.choice = before_choice
+        socket.socket = before  # type: ignore[misc]
 
 
 def _packed(where: Any) -> bytes | None:

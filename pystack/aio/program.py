@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from asyncio import unix_events
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
-from pystack.aio.either_socket import EitherSocket
+from pystack.aio.either_socket import OneStack, replaced
 from pystack.aio.event_loop import EventLoop
 from pystack.aio.stack import Stack
 
@@ -50,7 +49,6 @@ def installed(stack: Stack) -> Iterator[None]:
     `stack` is open, but on no loop (`Stack.leave`). uvloop cannot be imported meanwhile: programs
     that would take it take asyncio's own.
     """
-    before_socket = socket.socket
     uvloop = sys.modules.get("uvloop")
     places = [(module, name) for module in (asyncio, unix_events) for name in _LOOP_NAMES
               if hasattr(module, name)]  # fmt: skip
@@ -58,17 +56,16 @@ def installed(stack: Stack) -> Iterator[None]:
     policies = [getattr(unix_events, name, None) for name in _POLICIES]
     policy: Any = policies[0] or policies[1]
     before_factory = policy._loop_factory
-    EitherSocket.stack = ProgramLoop.stack = stack
-    socket.socket = EitherSocket  # type: ignore[misc]
+    ProgramLoop.stack = stack
     for module, name in places:
         setattr(module, name, ProgramLoop)
     policy._loop_factory = ProgramLoop
     sys.modules["uvloop"] = None  # type: ignore[assignment]
     try:
-        yield
+        with replaced(OneStack(stack)):
+            yield
     finally:
-        EitherSocket.stack = ProgramLoop.stack = None
-        socket.socket = before_socket  # type: ignore[misc]
+        ProgramLoop.stack = None
         for (module, name), value in zip(places, before, strict=True):
             setattr(module, name, value)
         policy._loop_factory = before_factory
