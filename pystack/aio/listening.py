@@ -43,14 +43,16 @@ async def places_of(
     return list(found)
 
 
-def bound_sockets(host: Host, places: Iterable[Place]) -> list[Socket]:
+def bound_sockets(
+    host: Host, places: Iterable[Place], reuse_address: bool = True
+) -> list[Socket]:
     """A socket bound to each place. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
     sockets: list[Socket] = []
     try:
         for family, address in places:
             socket = host.socket(family)
             sockets.append(socket)
-            socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, reuse_address)
             socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
             if family == AF_INET6:
                 socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)

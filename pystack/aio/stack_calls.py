@@ -204,7 +204,8 @@ class StackCalls(SockCalls):
         ssl: ssl_module.SSLContext | None = None, reuse_address: bool | None = None,
         reuse_port: bool | None = None, start_serving: bool = True, **options: Any,
     ) -> Any:  # fmt: skip
-        """As asyncio's. The addresses of stacks, and wildcards, are ours; others the kernel's."""
+        """As asyncio's. The addresses of stacks, and wildcards, are ours; others the kernel's.
+        `reuse_port` changes nothing at ours: nobody else could have the port."""
         core = self.taken(sock)
         given: dict[str, Any] = {"family": family, "flags": flags, "backlog": backlog, "ssl": ssl,
                  "start_serving": start_serving, "reuse_address": reuse_address,
@@ -222,33 +223,36 @@ class StackCalls(SockCalls):
         places, others = await self._places(host, port, family, flags)
         if not places:
             return await super().create_server(protocol_factory, host, port, **given)
-        servers = self._serving(places, protocol_factory, wanted, serving)
-        if others:
-            try:
+        bound = self._bound(places, reuse_address is not False)
+        servers: list[Any] = []
+        try:
+            for doors, sockets in bound:
+                servers.append(doors.serve(sockets, protocol_factory, wanted, **serving))
+            if others:
                 servers.append(await super().create_server(protocol_factory, others, port, **given))
-            except BaseException:
-                for server in servers:
-                    server.close()
-                raise
+        except BaseException:
+            for server in servers:
+                server.close()
+            for left in itertools.chain.from_iterable(sockets for _, sockets in bound):
+                left.close()
+            raise
         if start_serving:
             await asyncio.sleep(0)  # as asyncio: it serves when this returns
         return _joined(servers)
 
-    def _serving(
-        self, places: dict[Doors, dict[Place, None]], protocol_factory: Protocol,
-        wanted: tls.Tls | None, serving: dict[str, Any],
-    ) -> list[Any]:  # fmt: skip
-        """A server on each stack. Raises OSError, leaving none."""
-        servers: list[Any] = []
+    def _bound(
+        self, places: dict[Doors, dict[Place, None]], reuse_address: bool
+    ) -> list[tuple[Doors, list[Socket]]]:
+        """Sockets at all places. Raises OSError, leaving none."""
+        bound: list[tuple[Doors, list[Socket]]] = []
         try:
             for doors, own in places.items():
-                sockets = bound_sockets(doors.host, own)
-                servers.append(doors.serve(sockets, protocol_factory, wanted, **serving))
+                bound.append((doors, bound_sockets(doors.host, own, reuse_address)))
         except BaseException:
-            for server in servers:
-                server.close()
+            for sock in itertools.chain.from_iterable(sockets for _, sockets in bound):
+                sock.close()
             raise
-        return servers
+        return bound
 
     async def _places(
         self, host: Any, port: Any, family: int, flags: int

@@ -25,8 +25,8 @@ Ts = TypeVarTuple("Ts")
 
 _ENDLESS_US: Final = 1 << 62
 _NO_DESCRIPTORS: Final = (
-    "in virtual time there are no descriptors, threads or processes to wait for: connections are "
-    "made by the hosts of a world (host.open_connection, host.start_server)"
+    "in virtual time there are no descriptors, threads or processes to wait for, and no addresses "
+    "but those of the hosts of a world"
 )
 
 
@@ -71,7 +71,7 @@ def run(
 
 
 def _refuse(loop: object, *args: Any, **options: Any) -> NoReturn:
-    raise RuntimeError(_NO_DESCRIPTORS)
+    raise NotImplementedError(_NO_DESCRIPTORS)
 
 
 _refused: Any = _refuse  # whatever the signature of the call that it stands for
