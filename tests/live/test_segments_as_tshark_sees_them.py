@@ -21,7 +21,8 @@ pytestmark = pytest.mark.live
 
 TEXT = bytes(range(251)) * 12_000  # 3 MB
 MARK = "the end of it   "  # what a ping carries
-CHECKSUMS = "ip.checksum.status == Bad || tcp.checksum.status == Bad"
+# Linux writes 0xffff for a sum of 0, one in 65,536 times: as good, but tshark calls it bad
+CHECKSUMS = "ip.checksum.status == Bad || (tcp.checksum.status == Bad && tcp.checksum != 0xffff)"
 IMPOSSIBLE = " || ".join(
     (
         "_ws.malformed",
