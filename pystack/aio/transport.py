@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import constants, transports
+from asyncio import base_events, constants, transports
 from collections import deque
 from collections.abc import Callable, Mapping
 from errno import ENOTCONN
@@ -35,6 +35,7 @@ _logger = logging.getLogger("pystack")
 _SMALL: Final = 16384  # received chunks under this are handed over together
 _TOGETHER: Final = 262_144
 _BYTES_LIKE: Final = (bytes, bytearray, memoryview)
+_SENDFILE: Final[type] = base_events._SendfileFallbackProtocol  # type: ignore[attr-defined]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 LostCallback = Callable[["Transport"], None]
@@ -59,6 +60,7 @@ class Transport(transports._FlowControlMixin):
 
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
         _loop: asyncio.AbstractEventLoop
+        _protocol_paused: bool
 
         def _maybe_pause_protocol(self) -> None: ...
         def _maybe_resume_protocol(self) -> None: ...
@@ -137,7 +139,13 @@ class Transport(transports._FlowControlMixin):
         return self._ready.fd
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Give data and events to another protocol from now on."""
+        """Give data and events to another protocol from now on.
+
+        It is told of a pause in writing by the next write that calls for one, not of the end of a
+        pause that it knows nothing of: asyncio's own leave that out (after `loop.sendfile`).
+        """
+        if not isinstance(protocol, _SENDFILE):  # that one asks by itself
+            self._protocol_paused = False
         self._gives_buffer = isinstance(protocol, asyncio.BufferedProtocol)
         self._protocol: Any = protocol
 

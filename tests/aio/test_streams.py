@@ -8,7 +8,7 @@ import io
 import pytest
 
 from pystack.aio.stack import Stack
-from tests.aio.recorder import Recorder
+from tests.aio.recorder import Recorder, connected
 from tests.aio.two_stacks import RIGHT, take_failures, two_stacks
 
 MUCH = bytes(range(256)) * 40_000
@@ -142,6 +142,24 @@ async def test_500_connections_at_once_are_all_served(left: Stack, right: Stack)
 
 
 @two_stacks()
+async def test_after_a_sendfile_pauses_and_resumes_come_in_pairs(left: Stack, right: Stack) -> None:
+    client, server = await connected(left, right)
+    client.transport.set_write_buffer_limits(high=1)
+    server.transport.pause_reading()
+    loop = asyncio.get_running_loop()
+    await loop.sendfile(client.transport, io.BytesIO(MUCH[:250_000]))  # the last of it waits
+    assert client.transport.get_write_buffer_size()
+    server.transport.resume_reading()
+    await asyncio.sleep(1)
+    assert "resume_writing" not in client.calls  # it knew of no pause
+    client.transport.write(MUCH)
+    await asyncio.sleep(60)
+    waits = [call for call in client.calls if call.endswith("_writing")]
+    assert waits == ["pause_writing", "resume_writing"]
+    assert len(server.data) == 250_000 + len(MUCH)
+
+
+@two_stacks()
 async def test_loop_sendfile_copies_through_write(left: Stack, right: Stack) -> None:
     received: list[bytes] = []
 
@@ -150,8 +168,6 @@ async def test_loop_sendfile_copies_through_write(left: Stack, right: Stack) -> 
         writer.close()
 
     loop = asyncio.get_running_loop()
-    # the loop reads the file in a thread, for which virtual time does not wait
-    loop.run_in_executor = at_once  # type: ignore[method-assign,assignment]
     async with await right.start_server(handler, RIGHT, 7000):
         transport, _ = await left.create_connection(Recorder, RIGHT, 7000)
         transport.write(b"before ")
@@ -162,12 +178,6 @@ async def test_loop_sendfile_copies_through_write(left: Stack, right: Stack) -> 
         await asyncio.sleep(1)
         transport.close()
     assert received == [b"before " + MUCH + b" after"]
-
-
-def at_once(executor: object, function: object, *arguments: object) -> asyncio.Future[object]:
-    future = asyncio.get_running_loop().create_future()
-    future.set_result(function(*arguments))  # type: ignore[operator]
-    return future
 
 
 @two_stacks()
