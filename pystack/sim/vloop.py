@@ -111,7 +111,7 @@ class VirtualLoop(StackCalls, _NoKernel):
         self.end_us = _ENDLESS_US
         self.attached: list[Doors] = []
         self._watches = {}
-        self._clock_resolution = 1e-9  # not that of this machine's clock
+        self._clock_resolution = 1e-7  # in µs, and doubles tell decades of them apart
         self._selector = _Jump(self)
         self._worlds: list[WorldLike] = []
 

@@ -215,6 +215,20 @@ def test_a_host_that_is_here_is_where_connections_begin_and_wildcards_listen() -
     sim.run(main())
 
 
+def test_a_year_is_as_exact_as_a_second() -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(365 * 86400)
+        before = loop.time()
+        times = []
+        for _ in range(100):
+            await asyncio.sleep(0.000_001)
+            times.append(round((loop.time() - before) * 1e6))
+        return times
+
+    assert sim.run(main()) == list(range(1, 101))
+
+
 def test_unknown_names_are_not_found() -> None:
     async def main() -> None:
         client, server = two_hosts(sim.World(seed=1))
