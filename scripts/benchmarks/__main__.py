@@ -17,7 +17,7 @@ from scripts.benchmarks.report import Outcome, machine, table
 from tests.live.namespace import missing_rights
 
 NAMES = [measurement.name for measurement in MEASUREMENTS]
-QUICK = Effort(seconds=0.2, connections=100, idle_seconds=0.5)
+QUICK = Effort(seconds=0.2, connections=100, megabytes=20, idle_seconds=0.5)
 
 
 @click.command(

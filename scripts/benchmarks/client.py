@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from scripts.benchmarks.ports import ECHO, MESSAGE, ONCE, SINK, SOURCE
+from scripts.benchmarks.ports import ECHO, MESSAGE, ONCE, SINK, SOURCE, WEB
 
 CHUNK = 1 << 20
 WARM_UP = 200  # round trips, or connections, that are not counted
@@ -97,7 +97,7 @@ def echo(host: str, seconds: float, parallel: int) -> dict[str, float]:
     for sock in socks:
         sock.close()
     work = warm_up + len(taken)
-    return {"value": len(taken) / (now - began), "work": work, **_percentiles(taken)}
+    return {"value": len(taken) / (now - began), "work": work, **percentiles(taken)}
 
 
 def _trips_on_one(sock: socket.socket, message: bytes, taken: list[int]) -> Callable[[], None]:
@@ -155,7 +155,7 @@ def once(host: str, seconds: float, parallel: int) -> dict[str, float]:
         step()
         now = time.perf_counter()
     work = warm_up + len(taken)
-    return {"value": len(taken) / (now - began), "work": work, **_percentiles(taken)}
+    return {"value": len(taken) / (now - began), "work": work, **percentiles(taken)}
 
 
 def _one_connection(host: str, taken: list[int]) -> Callable[[], None]:
@@ -216,6 +216,24 @@ def _connections(host: str, parallel: int, taken: list[int]) -> Callable[[], Non
     return step
 
 
+def fetch(host: str, _seconds: float, megabytes: int) -> dict[str, float]:
+    """One file of that many MB over HTTP, from the request to its last octet."""
+    buffer = bytearray(CHUNK)
+    with connected(host, WEB) as sock:
+        began = time.perf_counter()
+        sock.sendall(f"GET /{megabytes} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = sock.recv(CHUNK).partition(b"\r\n\r\n")
+        if b" 200 " not in head.partition(b"\r\n")[0]:
+            raise SystemExit(f"the server answered {head!r}")
+        got = len(body)
+        while count := sock.recv_into(buffer):
+            got += count
+        took = time.perf_counter() - began
+    if got != megabytes * 1_000_000:
+        raise SystemExit(f"{got} bytes came of {megabytes} MB")
+    return {"value": got * 8 / took / 1e9, "work": got / 1e6}
+
+
 def idle(host: str, _seconds: float, parallel: int) -> dict[str, float]:
     """`parallel` connections that have done one round trip each, held until stdin ends."""
     message = b"?" * MESSAGE
@@ -231,7 +249,7 @@ def idle(host: str, _seconds: float, parallel: int) -> dict[str, float]:
     return {"value": len(socks)}
 
 
-def _percentiles(nanoseconds: list[int]) -> dict[str, float]:
+def percentiles(nanoseconds: list[int]) -> dict[str, float]:
     """p50, p90 and p99 in µs."""
     ranked = sorted(nanoseconds)
     if not ranked:
@@ -240,7 +258,9 @@ def _percentiles(nanoseconds: list[int]) -> dict[str, float]:
     return {f"p{rank}_us": ranked[round(last * rank / 100)] / 1e3 for rank in (50, 90, 99)}
 
 
-KINDS = {"send": send, "receive": receive, "echo": echo, "once": once, "idle": idle}
+KINDS = {
+    "send": send, "receive": receive, "echo": echo, "once": once, "fetch": fetch, "idle": idle,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from scripts.benchmarks.networks import KERNEL, PYSTACK, Networks, Way
+from scripts.benchmarks.ports import WEB
 from scripts.program import PATIENCE
 
 Figures = dict[str, float]  # "value", and what else came of it
@@ -20,6 +23,7 @@ class Effort:
 
     seconds: float = 2.0
     connections: int = 10_000  # for memory
+    megabytes: int = 1000  # of a download
     idle_seconds: float = 5.0
 
 
@@ -32,6 +36,7 @@ class Measurement:
     unit: str
     run: Callable[[Networks, str, Effort], Figures]
     target: float | None = None
+    is_relative: bool = False  # the target is one for the ratio to the kernel's figure
     more_is_better: bool = True
     sides: Sequence[str] = (PYSTACK, KERNEL)
     repeats: bool = True
@@ -93,8 +98,67 @@ def idle(networks: Networks, side: str, effort: Effort) -> Figures:
     }
 
 
+def library_server(http: str, networks: Networks, side: str, effort: Effort) -> Figures:
+    """wrk with 64 connections that stay, on uvicorn."""
+    if shutil.which("wrk") is None:
+        raise RuntimeError("wrk is not installed: sudo apt-get install wrk")
+    seconds = max(round(effort.seconds), 1)  # wrk's own unit
+    url = f"http://{Way().host(side)}:{WEB}/"
+    with networks.library(side, "hello", "--http", http) as server:
+        before = server.work()
+        wrk = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", url]
+        text = networks.near.run(wrk, timeout=seconds + PATIENCE).stdout
+        after = server.work()
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise RuntimeError(f"wrk had errors:\n{text}")
+    figures = {"value": float(_found(r"Requests/sec:\s+([\d.]+)", text)[0])}
+    figures["work"] = float(_found(r"(\d+) requests in", text)[0])
+    for rank in (50, 90, 99):
+        number, unit = _found(rf" {rank}%\s+([\d.]+)(us|ms|s)", text)
+        figures[f"p{rank}_us"] = float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+    figures["cpu_us"] = (after["cpu_s"] - before["cpu_s"]) * 1e6 / figures["work"]
+    return figures
+
+
+def _found(pattern: str, text: str) -> tuple[str, ...]:
+    found = re.search(pattern, text)
+    if found is None:
+        raise RuntimeError(f"wrk printed what is not understood:\n{text}")
+    return found.groups()
+
+
+def library_client(kind: str, networks: Networks, side: str, effort: Effort) -> Figures:
+    """A library's client that fetches from the kernel's side."""
+    amount = effort.megabytes if kind == "download" else effort.seconds
+    with networks.library(side, kind) as client:
+        before = client.work()
+        figures: Figures = client.ask(str(amount))
+        after = client.work()
+    figures["cpu_us"] = (after["cpu_s"] - before["cpu_s"]) * 1e6 / figures["work"]
+    return figures
+
+
+def library_files(networks: Networks, side: str, effort: Effort) -> Figures:
+    """A file that a library sends by `loop.sendfile`."""
+    with networks.library(side, "files") as server:
+        before = server.work()
+        options = ("--parallel", effort.megabytes)
+        with networks.client("fetch", Way().host(side), *options) as client:
+            figures: Figures = json.loads(client.line())
+        after = server.work()
+    figures["cpu_us"] = (after["cpu_s"] - before["cpu_s"]) * 1e6 / figures["work"]
+    return figures
+
+
 def _bulk(name: str, title: str, kind: str, way: Way, target: float | None) -> Measurement:
     return Measurement(name, title, "Gbit/s", partial(load, kind, way, 1), target)
+
+
+def _uvicorn(http: str, target: float | None) -> Measurement:
+    title = f"uvicorn ({http}), wrk -c64"
+    return Measurement(
+        f"uvicorn-{http}", title, "/s", partial(library_server, http), target, is_relative=True
+    )
 
 
 OFFLOAD, PLAIN, IPV6 = Way(), Way(offload=False), Way(version=6)
@@ -112,6 +176,26 @@ MEASUREMENTS = (
     ),
     Measurement(
         "connections-16", "connections, 16 at a time", "/s", partial(load, "once", OFFLOAD, 16)
+    ),
+    _uvicorn("httptools", 0.7),
+    _uvicorn("h11", 0.7),
+    Measurement(
+        "aiohttp-download",
+        "aiohttp, download",
+        "Gbit/s",
+        partial(library_client, "download"),
+        0.8,
+        is_relative=True,
+    ),
+    Measurement("aiohttp-file", "aiohttp, FileResponse", "Gbit/s", library_files),
+    Measurement(
+        "httpx",
+        "httpx, GET one by one",
+        "µs",
+        partial(library_client, "latency"),
+        1.3,
+        is_relative=True,
+        more_is_better=False,
     ),
     Measurement(
         "memory",

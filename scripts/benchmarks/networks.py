@@ -40,6 +40,11 @@ class Way:
             return "fd00:198:19::2"
         return "198.19.0.2" if self.offload else "198.19.1.2"
 
+    def client(self, side: str) -> str:
+        """The other end's address, which is the kernel's on both sides."""
+        host = self.host(side)
+        return f"{host[:-1]}1"
+
 
 class Networks:
     """The two namespaces. A context manager."""
@@ -87,6 +92,25 @@ class Networks:
             yield program
         finally:
             program.end()
+
+    @contextlib.contextmanager
+    def library(self, side: str, kind: str, *options: str) -> Iterator[Program]:
+        """A program of `libraries.py`, ready: a server at `Way().host(side)`, or a client of the
+        web server at the other end, which runs beside it."""
+        way = Way()
+        namespace = self.near if side == PYSTACK else self.far
+        is_client = kind in ("download", "latency")
+        host = way.client(side) if is_client else way.host(side)
+        arguments = [side, kind, host, "--own", way.host(side), *options]
+        with contextlib.ExitStack() as stack:
+            if is_client:
+                origin = Program.within(self.near, "scripts.benchmarks.origin", [])
+                stack.callback(origin.end)
+                origin.line()
+            program = Program.within(namespace, "scripts.benchmarks.libraries", arguments)
+            stack.callback(program.end)
+            program.line()
+            yield program
 
     @contextlib.contextmanager
     def client(self, kind: str, host: str, *options: Any) -> Iterator[Program]:

@@ -45,7 +45,7 @@ class Outcome:
     @property
     def met(self) -> bool | None:
         """Whether the target is reached; None when there is none, or no figure."""
-        value = self.median(PYSTACK)
+        value = self.ratio if self.measurement.is_relative else self.median(PYSTACK)
         if value is None or self.measurement.target is None:
             return None
         return self.measurement.meets_target(value)
@@ -59,6 +59,7 @@ class Outcome:
             "title": measurement.title,
             "unit": measurement.unit,
             "target": measurement.target,
+            "is_relative": measurement.is_relative,
             "more_is_better": measurement.more_is_better,
             "met": self.met,
             "ratio": self.ratio,
@@ -143,7 +144,7 @@ def _details(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
         (title, unit, both(*keys))
         for title, unit, keys in (
             ("p50/p90/p99", "µs", ("p50_us", "p90_us", "p99_us")),
-            ("CPU of the server", cpu, ("cpu_us",)),
+            ("CPU of the program", cpu, ("cpu_us",)),
             ("allocated by Python", "bytes", ("traced",)),
             ("wake-ups in that time", "", ("wake_ups",)),
         )
@@ -168,5 +169,6 @@ def _target(outcome: Outcome) -> str:
     if target is None:
         return ""
     sign = "≥" if outcome.measurement.more_is_better else "≤"
+    times = " ×" if outcome.measurement.is_relative else ""
     mark = {True: " [green]✓[/]", False: " [red]✗[/]", None: ""}[outcome.met]
-    return f"{sign} {target:,g}{mark}"
+    return f"{sign} {target:,g}{times}{mark}"

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NAMES = ("receive", "echo", "memory", "idle")
+NAMES = (
+    "receive", "echo", "uvicorn-httptools", "aiohttp-download", "aiohttp-file", "httpx", "memory",
+    "idle",
+)  # fmt: skip
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("kernel_rights")]
 
