@@ -281,13 +281,14 @@ class Doors:
         backlog: int = 100,
         start_serving: bool = True,
         outer: StackSocket | None = None,
+        waits_for_clients: bool = True,
     ) -> Server:
         """A server on bound sockets, which are closed if it can't be; `outer` is what the user
         knows the only one by. Raises OSError EADDRINUSE."""
         try:
             server = Server(
                 self._ready(), sockets, protocol_factory, backlog, self._transports, self._servers,
-                wanted, outer,
+                wanted, outer, waits_for_clients,
             )  # fmt: skip
             if start_serving:
                 server.begin()

@@ -137,6 +137,8 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         """As `socket.bind`; the address decides."""
         self._decide_at(address)
         _bind(self, address)
+        if self.core is None and _packed(self.getsockname()) not in (None, ANY_V4, ANY_V6):
+            self._options = None  # an address of the kernel's: it stays one of its sockets
 
     def connect(self, address: Any) -> None:
         """As `socket.connect`; the address decides."""

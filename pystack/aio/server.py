@@ -1,6 +1,7 @@
 """A listening server with the interface of `asyncio.Server` (that of Python 3.13).
 
-Unlike Python 3.11's, `wait_closed` waits until the last connection is gone, as later ones do.
+`wait_closed` waits until the last connection is gone, as asyncio's does from Python 3.12 on; that
+of Python 3.11 does not once the server is closed, nor do then the servers of an `EventLoop`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ class Server(asyncio.AbstractServer):
         servers: dict[Server, None],
         tls: Tls | None = None,
         outer: StackSocket | None = None,
+        waits_for_clients: bool = True,
     ) -> None:
         """`transports` and `servers` are all those of the stack, kept up to date from here; `outer`
-        is what the user knows the one socket by, and is closed with it."""
+        is what the user knows the one socket by, and is closed with it; `waits_for_clients` says
+        what `wait_closed` does."""
         self._driver = driver
         self._loop = driver.loop
         self._sockets: list[Socket] | None = list(sockets)
@@ -52,12 +55,13 @@ class Server(asyncio.AbstractServer):
         self._servers = servers
         self._tls = tls
         self._outer = outer
+        self._waits_for_clients = waits_for_clients
         self._ready: dict[Socket, ReadyFd] = {}
         self.beside: asyncio.AbstractServer | None = None
         self._clients: dict[Transport, None] = {}
         self._serving = False
         self._forever: asyncio.Future[None] | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = []  # None once all is over
 
     def __repr__(self) -> str:
         return f"<pystack Server sockets={self.sockets!r}>"
@@ -109,7 +113,8 @@ class Server(asyncio.AbstractServer):
     async def serve_forever(self) -> None:
         """Take connections until this is cancelled or `close` is called.
 
-        When cancelled the server closes, its connections too, and is waited for.
+        When cancelled the server closes and is waited for, its connections too if `wait_closed`
+        waits for them.
         """
         if self._forever is not None:
             raise RuntimeError(f"{self!r} is already being awaited on serve_forever()")
@@ -119,7 +124,8 @@ class Server(asyncio.AbstractServer):
             await self._forever
         except asyncio.CancelledError:
             self.close()
-            self.close_clients()
+            if self._waits_for_clients:
+                self.close_clients()
             await self.wait_closed()
             raise
         finally:
@@ -209,14 +215,15 @@ class Server(asyncio.AbstractServer):
 
     def _wake_if_gone(self) -> None:
         if self._sockets is None and not self._clients:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
+            waiters, self._waiters = self._waiters, None
+            for waiter in waiters or ():
                 if not waiter.done():
                     waiter.set_result(None)
 
     async def wait_closed(self) -> None:
-        """Wait until it is closed and the last of its connections is lost."""
-        if self._sockets is not None or self._clients:
+        """Wait until it is closed and the last of its connections is lost; see the module."""
+        is_open = self._sockets is not None
+        if self._waiters is not None and (is_open or self._waits_for_clients):
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._waiters.append(waiter)
             await waiter

@@ -15,11 +15,12 @@ from pystack.aio.connecting import established
 from pystack.aio.ready_fd import READABLE
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import Socket
-from pystack.sockets.constants import POLLERR, POLLHUP, POLLOUT
+from pystack.sockets.constants import AF_INET, AF_INET6, POLLERR, POLLHUP, POLLOUT
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_FAMILIES: Final = (AF_INET, AF_INET6)
 _WRITABLE: Final = POLLOUT | POLLHUP | POLLERR
 _PIECE: Final = 262_144  # of a file, as asyncio
 
@@ -114,7 +115,7 @@ class SockCalls(_Loop):
     async def sock_connect(self, sock: Any, address: Any) -> None:
         """As asyncio's; on a socket that may be ours the address decides."""
         tls.refuse_ssl_socket(sock)
-        if not isinstance(sock, StackSocket):
+        if not isinstance(sock, StackSocket) or sock.family not in _FAMILIES:
             return await super().sock_connect(sock, address)
         place = await self._place(sock, address)
         sock.decide_to(place)
@@ -158,7 +159,10 @@ class SockCalls(_Loop):
             return await super().sock_sendfile(sock, file, offset, count, fallback=fallback)
         self._check_sendfile_params(sock, file, offset, count)
         if not fallback:
-            raise asyncio.SendfileNotAvailableError("a stack copies files, and fallback is off")
+            raise asyncio.SendfileNotAvailableError(
+                f"syscall sendfile is not available for socket {sock!r} and file {file!r} "
+                "combination"
+            )
         if hasattr(file, "seek"):
             file.seek(offset)
         sent = 0

@@ -12,6 +12,7 @@ import asyncio
 import collections
 import itertools
 import socket
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,7 @@ Protocol = Callable[[], asyncio.BaseProtocol]
 Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
 
 _STREAM: Final = (socket.SOCK_STREAM, socket.IPPROTO_TCP)
+_WAITS_FOR_CLIENTS: Final = sys.version_info >= (3, 12)  # `Server.wait_closed`
 _SSL_OPTIONS: Final = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
@@ -214,7 +216,8 @@ class StackCalls(SockCalls):
             given["sock"] = sock
             return await super().create_server(protocol_factory, host, port, **given)
         wanted = tls.of_server(ssl, *(options.get(name) for name in _SSL_OPTIONS))
-        serving: dict[str, Any] = {"backlog": backlog, "start_serving": start_serving}
+        serving: dict[str, Any] = {"backlog": backlog, "start_serving": start_serving,
+                                   "waits_for_clients": _WAITS_FOR_CLIENTS}  # fmt: skip
         if core is not None:
             assert isinstance(sock, StackSocket)
             if host is not None or port is not None:

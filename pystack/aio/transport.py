@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import base_events, constants, transports
+from asyncio import base_events, constants, sslproto, transports
 from collections import deque
 from collections.abc import Callable, Mapping
 from errno import ENOTCONN
@@ -143,7 +143,10 @@ class Transport(transports._FlowControlMixin):
 
         It is told of a pause in writing by the next write that calls for one, not of the end of a
         pause that it knows nothing of: asyncio's own leave that out (after `loop.sendfile`).
+        A protocol over which TLS begins meanwhile (`loop.start_tls`) may go on: it writes to TLS.
         """
+        if self._protocol_paused and isinstance(protocol, sslproto.SSLProtocol):
+            self._protocol.resume_writing()
         if not isinstance(protocol, _SENDFILE):  # that one asks by itself
             self._protocol_paused = False
         self._gives_buffer = isinstance(protocol, asyncio.BufferedProtocol)
@@ -206,6 +209,7 @@ class Transport(transports._FlowControlMixin):
         tcb = socket.tcb
         assert tcb is not None
         recvbuf = tcb.recvbuf
+        had_text = recvbuf.held
         while recvbuf.held:
             if self._gives_buffer:
                 self._fill_buffer()
@@ -224,7 +228,10 @@ class Transport(transports._FlowControlMixin):
             if self._paused or self._closing:
                 return
         if not self._eof_told and socket.at_eof:
-            self._tell_eof()
+            if had_text:  # asyncio, too, lets a turn pass: tasks see the text before the end
+                self._loop.call_soon(self._happened, EVENT_CLOSED)
+            else:
+                self._tell_eof()
 
     def _with_more(self, first: bytes | memoryview) -> bytes:
         """Small chunks that follow each other as one."""

@@ -190,6 +190,33 @@ async def pause_and_resume_with_a_limit_of_0(peers: Peers) -> object:
     return calls, len(server.data)
 
 
+async def text_and_end_together(peers: Peers) -> object:
+    """A task that the text has woken runs before the end is told."""
+
+    class Woken(Recorder):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            asyncio.get_running_loop().call_soon(self.calls.append, "woken")
+
+    accepted: list[Woken] = []
+
+    def accept() -> Woken:
+        accepted.append(Woken())
+        return accepted[-1]
+
+    server = await peers.listen(accept)
+    _, client = await peers.connect(Recorder)
+    await asyncio.sleep(0.05)
+    accepted[0].transport.pause_reading()
+    client.transport.write(b"text")
+    client.transport.close()
+    await asyncio.sleep(0.05)
+    accepted[0].transport.resume_reading()
+    await accepted[0].lost
+    server.close()
+    return seen(client, *accepted)
+
+
 async def pausing_in_connection_made(peers: Peers) -> object:
     class Paused(Recorder):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -294,8 +321,8 @@ async def server_states(peers: Peers) -> object:
 SCENARIOS = [
     close_after_writing, half_close, eof_closes, reset_by_peer, reset_after_text,
     write_into_a_reset, close_twice_and_abort, write_after_write_eof, wrong_kinds_of_data, limits,
-    pause_and_resume_with_a_limit_of_0, pausing_in_connection_made, raising_in_data_received,
-    aborting_while_told, names, refused, server_states,
+    pause_and_resume_with_a_limit_of_0, text_and_end_together, pausing_in_connection_made,
+    raising_in_data_received, aborting_while_told, names, refused, server_states,
 ]  # fmt: skip
 
 

@@ -174,6 +174,40 @@ def test_other_sockets_stay_the_kernels(stack: Stack) -> None:
         assert socket.create_connection(listening.getsockname()[:2]).close() is None
 
 
+def test_a_socket_bound_to_an_address_of_the_kernels_stays_its(stack: Stack) -> None:
+    async def body(other: Stack) -> None:
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            sock.bind(("127.0.0.1", 0))
+            sock.connect_ex((OTHER, 80))
+            assert isinstance(sock, StackSocket)
+            assert not sock.is_ours
+            assert sock.getsockname()[0] == "127.0.0.1"
+
+    run(stack, body)
+
+
+def test_wait_closed_waits_for_clients_where_that_of_asyncio_does(stack: Stack) -> None:
+    async def body(other: Stack) -> None:
+        accepted = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted.set()
+            await echo(reader, writer)
+
+        server = await asyncio.start_server(serve, OWN, 80)
+        reader, writer = await other.open_connection(OWN, 80)
+        await accepted.wait()
+        server.close()
+        waiting = asyncio.create_task(server.wait_closed())
+        await asyncio.sleep(0.05)
+        assert waiting.done() == (sys.version_info < (3, 12))
+        assert await echoed((reader, writer)) == b"text"
+        await waiting
+
+    run(stack, body)
+
+
 def test_a_blocking_call_says_what_to_do_instead(stack: Stack) -> None:
     with socket.socket() as sock, pytest.raises(NotImplementedError, match="bridge_fd"):
         sock.connect((OTHER, 80))
