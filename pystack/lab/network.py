@@ -1,0 +1,163 @@
+"""Two hosts and a link, for tests of programs: in virtual time, or in real time without a device.
+
+`Network` is what the fixture of that name gives. Its hosts are called `client` and `server`, and
+those are names to connect to.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pystack.aio.impaired_device import parsed
+from pystack.aio.stack import Stack
+from pystack.lab.network_words import NetworkPlan, Said, changed, way
+from pystack.path.assembly import links
+from pystack.path.changeable import Changeable
+from pystack.path.link import Stage
+from pystack.path.words import Impairment
+from pystack.sim.host import SimHost
+from pystack.sim.world import World
+
+if TYPE_CHECKING:
+    from pystack.lab.bench import Bench
+
+T = TypeVar("T")
+
+CLIENT, SERVER = "client", "server"
+OUT, IN, BOTH = "out", "in", "both"
+
+
+class StackHost(Stack):
+    """A `Stack` as a host of a network in real time: `name`, and `addresses` as text."""
+
+    name: str
+    addresses: list[str]
+
+    @property
+    def address(self) -> str:
+        """Its first address."""
+        return self.addresses[0]
+
+    def sysctl(self, name: str, value: str | int | None = None) -> str:
+        """Read or write a setting; see `sockets.Host.sysctl`."""
+        return self.host.sysctl(name, value)
+
+
+NetworkHost = SimHost | StackHost
+Traffic = Callable[[], dict[str, int]]
+
+
+class NetworkLink:
+    """The link between the hosts. "out" is the way from client to server, "in" the way back."""
+
+    def __init__(
+        self, plan: NetworkPlan, clock: Callable[[], int], random: Callable[[str], Random]
+    ) -> None:
+        """`random` makes sources of chance out of what they are for."""
+        self._said: Said = plan.said
+        self._clock = clock
+        self._random = random
+        self._changes = 0
+        inward, outward = self._links(plan.impairment)
+        self.stages = {OUT: Changeable(outward), IN: Changeable(inward)}
+        self._traffic: dict[str, Traffic] = {}
+
+    def watch(self, direction: str, traffic: Traffic) -> None:
+        """`traffic` gives what `counts` says of a direction besides what its stages count."""
+        self._traffic[direction] = traffic
+
+    def _links(self, impairment: Impairment) -> tuple[Stage, Stage]:
+        purpose = f"network {self._changes}"
+        return links(
+            impairment, start_us=self._clock(), seed=0,
+            make_source=lambda number: self._random(f"{purpose} {number}"),
+        )  # fmt: skip
+
+    # -- in the midst of a test -------------------------------------------------------------------
+    def change(self, **words: Any) -> None:
+        """Change what these words of the mark say (`loss=0.2`, `rtt="200ms"`, …) from now on.
+
+        What else the mark said stays; None takes a word back. Raises ValueError.
+        """
+        said = changed(self._said, words)
+        self._become(said, way(said))
+
+    def impair(self, words: str) -> None:
+        """Be like this from now on, all of it in the words of docs/impairments.md.
+
+        Times of the words count from now. Raises ValueError.
+        """
+        self._become({"impair": words}, parsed(words))
+
+    def _become(self, said: Said, impairment: Impairment) -> None:
+        self._said = said
+        self._changes += 1
+        inward, outward = self._links(impairment)
+        self.stages[OUT].change(outward)
+        self.stages[IN].change(inward)
+
+    def down(self, direction: str = BOTH) -> None:
+        """Cut it: packets are lost, and nobody is told. What is on its way arrives."""
+        self._set_down(direction, True)
+
+    def up(self, direction: str = BOTH) -> None:
+        """Join it again."""
+        self._set_down(direction, False)
+
+    def _set_down(self, direction: str, down: bool) -> None:
+        if direction not in (BOTH, *self.stages):
+            raise ValueError(f"{direction!r} is no direction: there are out, in and both")
+        for name, stage in self.stages.items():
+            if direction in (BOTH, name):
+                stage.down = down
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """For "out" and "in": packets `sent` and `arrived`, `octets` sent, and what became of the
+        others by name (lost, dropped, cut_off, …)."""
+        return {
+            name: {**self._traffic[name](), **stage.counts()} for name, stage in self.stages.items()
+        }
+
+
+class Network:
+    """`client` and `server`, joined by `link`; made of a `Bench`.
+
+    Hosts have asyncio's calls (`open_connection`, `start_server`, …), `address`, and `host`, the
+    `sockets.Host` inside with its settings and counters. In virtual time they are those of
+    `world`.
+    """
+
+    def __init__(self, bench: Bench, client: NetworkHost, server: NetworkHost, link: NetworkLink):
+        self._bench = bench
+        self.client = client
+        self.server = server
+        self.link = link
+
+    @property
+    def seed(self) -> int | str:
+        """What decides all that is left to chance."""
+        return self._bench.seed
+
+    @property
+    def world(self) -> World:
+        """The world of the hosts. Raises RuntimeError in real time, which has none."""
+        return self._bench.world
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the network was made."""
+        return self._bench.now_s
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, for tests that are no coroutines themselves."""
+        return self._bench.run(coroutine)
+
+    def pcap(self, path: str | os.PathLike[str], at: NetworkHost | None = None) -> None:
+        """Capture what passes at a host, by default the client, from now on, to a pcapng file.
+
+        Raises OSError when it cannot be opened.
+        """
+        self._bench.capture(at or self.client, path)

@@ -1,0 +1,800 @@
+"""The pytest plugin: tests of tests."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dpkt
+import pytest
+
+from tests.lab.inner_pytest import PLUGIN, Inner
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester) -> Inner:
+    return Inner(pytester)
+
+
+# -- what a test gets ----------------------------------------------------------------------------
+def test_two_hosts_and_a_link_in_virtual_time(inner: Inner) -> None:
+    inner.passes(
+        """
+@pytest.mark.network(rtt="40ms")
+async def test_it(network):
+    begin = network.now_s
+    wall = time.monotonic()
+    reader, writer = await connected(network)
+    assert network.now_s - begin == 0.04
+    assert writer.get_extra_info("peername") == (network.server.address, 7)
+    assert network.client.name == "client"
+    await asyncio.sleep(1000)
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+    assert network.now_s == 1000.08
+    assert time.monotonic() - wall < 10
+    await closed(writer)
+""",
+        1,
+    )
+
+
+def test_the_words_of_the_mark_make_the_network(inner: Inner) -> None:
+    inner.passes(
+        """
+@pytest.mark.network(loss=0.2, duplicate=0.2, corrupt=0.1, reorder=0.2, rtt="10ms")
+async def test_bad(network):
+    reader, writer = await connected(network)
+    text = bytes(range(256)) * 200
+    writer.write(text)
+    assert await reader.readexactly(len(text)) == text
+    counts = network.link.counts()
+    for name in "lost", "duplicated", "corrupted":
+        assert counts["out"][name] > 0 < counts["in"][name]
+    assert counts["out"]["sent"] > 40
+    await closed(writer)
+
+@pytest.mark.network("out: rate 8mbit limit 10", rtt="2ms", mtu=1000, ipv6=False)
+async def test_slow(network):
+    reader, writer = await connected(network)
+    writer.write(bytes(1_000_000))
+    await reader.readexactly(1_000_000)
+    assert 1 < network.now_s < 1.5
+    assert network.link.counts()["out"]["dropped"] > 0
+    assert writer.get_extra_info("tcp_info").tcpi_snd_mss <= 960
+    await closed(writer)
+
+@pytest.mark.network(sysctl={"tcp_sack": 0}, cc="reno", ipv6=True)
+async def test_hosts(network):
+    for host in network.client, network.server:
+        assert host.sysctl("tcp_sack") == "0"
+        assert host.sysctl("tcp_congestion_control") == "reno"
+        assert ":" in host.address
+    _, writer = await connected(network)
+    await closed(writer)
+
+async def test_without_a_word(network):
+    _, writer = await connected(network)
+    assert network.now_s == 0.001
+    await closed(writer)
+""",
+        4,
+    )
+
+
+def test_the_closest_mark_says_what_holds(inner: Inner) -> None:
+    inner.passes(
+        """
+pytestmark = pytest.mark.network(rtt="100ms", seed=5)
+
+async def rtt(network):
+    _, writer = await connected(network)
+    await closed(writer)
+    return writer.get_extra_info("tcp_info").tcpi_rtt / 1000
+
+async def test_of_the_module(network):
+    _, writer = await connected(network)
+    assert network.now_s == 0.1
+    await closed(writer)
+
+@pytest.mark.network(rtt="50ms")
+class TestClass:
+    async def test_of_the_class(self, network):
+        _, writer = await connected(network)
+        assert (network.now_s, network.seed) == (0.05, 5)
+        await closed(writer)
+
+    @pytest.mark.network(delay="10ms")
+    async def test_of_the_function(self, network):
+        _, writer = await connected(network)
+        assert network.now_s == 0.02
+        await closed(writer)
+
+@pytest.mark.network(rtt="50ms")
+@pytest.mark.parametrize("expected", [
+    pytest.param(0.004, marks=pytest.mark.network(rtt="4ms")),
+    pytest.param(0.008, marks=pytest.mark.network(rtt="8ms")),
+    0.05,
+])
+async def test_of_the_parameters(network, expected):
+    _, writer = await connected(network)
+    assert network.now_s == expected
+    await closed(writer)
+""",
+        6,
+    )
+
+
+def test_code_that_knows_nothing_of_it_finds_the_hosts_by_name(inner: Inner) -> None:
+    inner.passes(
+        """
+@pytest.mark.network(rtt="40ms")
+async def test_streams():
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    server = await asyncio.start_server(echo, "server", 80)
+    anywhere = await asyncio.start_server(echo, port=81)
+    for port in 80, 81:
+        reader, writer = await asyncio.open_connection("server", port)
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        await closed(writer)
+    assert loop.time() - begin == pytest.approx(4 * 0.04)
+
+@pytest.mark.network(rtt="40ms", time="real")
+async def test_streams_in_real_time():
+    await asyncio.start_server(echo, "server", 80)
+    begin = time.monotonic()
+    reader, writer = await asyncio.open_connection("server", 80)
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+    assert 0.08 <= time.monotonic() - begin < 10
+    await closed(writer)
+
+@pytest.mark.network(rtt="40ms")
+async def test_the_other_way(network):
+    await asyncio.start_server(echo, "client", 80)
+    with network.server.here():
+        reader, writer = await asyncio.open_connection("client", 80)
+    assert writer.get_extra_info("sockname")[0] == network.server.address
+    await closed(writer)
+""",
+        3,
+    )
+
+
+def test_libraries_run_as_they_are(inner: Inner) -> None:
+    inner.passes(
+        """
+import socket
+import aiohttp, httpx
+from aiohttp import web
+
+@pytest.fixture
+async def site():
+    async def hello(request):
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "server", 80).start()
+    yield "http://server/"
+    await runner.cleanup()
+
+@pytest.mark.network(rtt="1s")
+async def test_httpx(network, site):
+    wall = time.monotonic()
+    async with httpx.AsyncClient() as client:
+        for seconds in 2, 1, 1:  # the first one connects
+            begin = network.now_s
+            response = await client.get(site)
+            assert response.text == "hello"
+            assert network.now_s - begin == pytest.approx(seconds, abs=0.01)
+    assert time.monotonic() - wall < 10
+
+@pytest.mark.network(rtt="1s", timeout="20s")
+async def test_httpx_gives_up(network, site):
+    network.link.down()
+    async with httpx.AsyncClient(timeout=5) as client:
+        with pytest.raises(httpx.ConnectTimeout):
+            await client.get(site)
+    assert network.now_s == pytest.approx(5)
+
+@pytest.mark.parametrize("own", [
+    pytest.param("virtual", marks=pytest.mark.network(time="virtual")),
+    pytest.param("real", marks=pytest.mark.network(time="real")),
+])
+@pytest.mark.network(rtt="20ms", loss=0.02)
+async def test_aiohttp_makes_its_own_sockets(network, site, own):
+    made = socket.socket
+    async with aiohttp.ClientSession() as session:
+        async with session.get(site) as response:
+            assert await response.text() == "hello"
+    assert network.link.counts()["out"]["sent"] > 3
+
+def test_sockets_are_the_kernels_again():
+    assert socket.socket.__module__ == "socket"
+""",
+        5,
+    )
+
+
+def test_fixtures_may_be_coroutines_and_asynchronous_generators(inner: Inner) -> None:
+    result = inner.passes(
+        """
+@pytest.fixture
+async def address(network):
+    await asyncio.sleep(1)
+    return network.server.address
+
+@pytest.fixture
+async def connection(network, address):
+    await network.server.start_server(echo, port=7)
+    reader, writer = await network.client.open_connection(address, 7)
+    yield reader, writer
+    await closed(writer)
+    print("closed after", network.now_s)
+
+@pytest.fixture(autouse=True)
+async def loop():
+    yield asyncio.get_running_loop()
+
+async def test_it(connection, loop):
+    assert loop is asyncio.get_running_loop()
+    reader, writer = connection
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+
+class TestMethods:
+    @pytest.fixture
+    async def own(self):
+        self.seen = True
+        return 7
+
+    async def test_it(self, own, network):
+        assert own == 7 and self.seen
+
+def test_that_is_no_coroutine(connection, network):
+    async def talk():
+        connection[1].write(b"hello")
+        return await connection[0].readexactly(5)
+
+    assert network.run(talk()) == b"hello"
+""",
+        3,
+        "-s",
+    )
+    assert len(re.findall("closed after 1.00", result.stdout.str())) == 2
+
+
+def test_an_asynchronous_fixture_that_fails_is_an_error_at_its_line(inner: Inner) -> None:
+    result = inner.run(
+        """
+@pytest.fixture
+async def broken(network):
+    await asyncio.sleep(1)
+    assert network is None
+
+@pytest.fixture
+async def twice(network):
+    yield 1
+    yield 2
+
+@pytest.fixture
+async def stuck(network):
+    yield
+    await asyncio.Event().wait()
+
+async def test_broken(broken): pass
+async def test_twice(twice): pass
+async def test_stuck(stuck): pass
+"""
+    )
+    result.assert_outcomes(passed=2, errors=3)
+    result.stdout.fnmatch_lines(
+        [
+            ">       assert network is None",
+            "*ValueError: fixture twice has more than one yield",
+            ">       await asyncio.Event().wait()",
+            "E*Failed: everything waits, and nothing is left to happen:",
+        ]
+    )
+
+
+def test_a_world_of_ones_own(inner: Inner) -> None:
+    inner.passes(
+        """
+@pytest.mark.network(seed=9)
+async def test_it(world):
+    assert world.seed == 9 and not world.hosts
+    hosts = [world.host(name) for name in ("one", "two", "three")]
+    router = world.router("router")
+    for host in hosts:
+        world.link(host, router, delay="5ms")
+    await asyncio.start_server(echo, "three", 7)
+    for host in hosts[:2]:
+        _, writer = await host.open_connection("three", 7)
+        await closed(writer)
+    assert world.now_s == pytest.approx(0.04)
+
+async def test_both(network, world):
+    assert network.world is world
+    assert [host.name for host in world.hosts] == ["server", "client"]
+""",
+        2,
+    )
+
+
+def test_the_link_changes_in_the_midst_of_a_test(inner: Inner) -> None:
+    inner.passes(
+        """
+async def turns(network, reader, writer):
+    begin = network.now_s
+    writer.write(b"hello")
+    assert await reader.readexactly(5) == b"hello"
+    return round(network.now_s - begin, 6)
+
+@pytest.mark.parametrize("reality", [
+    pytest.param(False, marks=pytest.mark.network(time="virtual")),
+    pytest.param(True, marks=pytest.mark.network(time="real")),
+])
+@pytest.mark.network(rtt="20ms", loss="0%")
+async def test_it(network, reality):
+    link = network.link
+    reader, writer = await connected(network)
+    assert await turns(network, reader, writer) >= 0.02
+    link.change(rtt="100ms")
+    took = await turns(network, reader, writer)
+    assert took == 0.1 or (reality and 0.1 < took)
+    assert "lost" in link.counts()["out"]  # the rest of what was said still holds
+    link.impair("delay 10ms")
+    assert 0.02 <= await turns(network, reader, writer) < 0.1
+    link.down("in")
+    writer.write(b"hello")
+    await asyncio.sleep(0.1)
+    assert link.counts()["in"]["cut_off"] > 0 == link.counts()["out"]["cut_off"]
+    link.up()
+    assert await reader.readexactly(5) == b"hello"
+    await closed(writer)
+    for mistake in (lambda: link.down("left"), lambda: link.change(seed=1),
+                    lambda: link.impair("dely 1ms")):
+        with pytest.raises(ValueError):
+            mistake()
+""",
+        2,
+    )
+
+
+def test_captures(inner: Inner) -> None:
+    inner.passes(
+        """
+@pytest.mark.parametrize("reality", [
+    pytest.param(False, marks=pytest.mark.network(time="virtual")),
+    pytest.param(True, marks=pytest.mark.network(time="real")),
+])
+async def test_it(network, reality):
+    network.pcap(f"own-{reality}.pcapng", network.server)
+    _, writer = await connected(network)
+    await closed(writer)
+""",
+        2,
+        "--network-pcap=captures",
+    )
+    folder = inner.pytester.path
+    files = [*folder.glob("captures/*.pcapng"), *folder.glob("own-*.pcapng")]
+    assert len(files) == 4
+    for file in files:
+        with file.open("rb") as opened:
+            packets = [dpkt.ip.IP(octets) for _, octets in dpkt.pcapng.Reader(opened)]
+        assert [packet.tcp.dport for packet in packets if packet.tcp.flags == 2] == [7]
+        assert len(packets) >= 5
+
+
+# -- chance --------------------------------------------------------------------------------------
+DIGEST = """
+@pytest.mark.network(loss=0.1, rtt="20ms", jitter="2ms"{more})
+async def test_it(network):
+    reader, writer = await connected(network)
+    writer.write(bytes(200_000))
+    await reader.readexactly(200_000)
+    await closed(writer)
+    print("digest", network.world.digest(), network.seed)
+"""
+
+
+def digest(inner: Inner, *options: str, more: str = "") -> list[str]:
+    """The digest of a run in a process of its own, and its seed."""
+    result = inner.run_apart(DIGEST.format(more=more), "-s", *options)
+    result.assert_outcomes(passed=1)
+    (found,) = re.findall(r"digest (\w+) (\w+)", result.stdout.str())
+    return list(found)
+
+
+def test_each_run_is_the_same_unless_another_seed_is_asked_for(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    first = digest(inner)
+    monkeypatch.setenv("PYTHONHASHSEED", "2")
+    assert digest(inner) == first
+    other = digest(inner, "--network-seed=7")
+    assert other[0] != first[0]
+    assert other[1] == "7"
+    assert digest(inner, "--network-seed=8", more=", seed=7") == other
+
+
+def test_a_random_seed_is_told_and_can_be_had_again(inner: Inner) -> None:
+    source = """
+@pytest.mark.network(loss=0.1)
+async def test_it(network):
+    assert network.seed == "?"
+
+@pytest.mark.network(seed=5)
+async def test_pinned(network):
+    assert network.seed == "?"
+"""
+    result = inner.run(source, "--network-seed=random")
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    (seed,) = re.findall(r"^pystack: --network-seed=(\d+)$", text, re.MULTILINE)
+    result.stdout.fnmatch_lines(
+        [
+            f"seed {seed}, 0 s of virtual time: delay 500us loss 10%",
+            f"to have it again: --network-seed={seed}",
+            "seed 5, 0 s of virtual time: delay 500us",
+        ]
+    )
+    assert text.count("to have it again") == 1
+    assert f"assert {seed} == '?'" in inner.run(source, f"--network-seed={seed}").stdout.str()
+
+
+def test_a_mark_with_several_seeds_is_a_test_for_each(inner: Inner) -> None:
+    result = inner.passes(
+        """
+@pytest.mark.network(loss=0.1, seed=range(3))
+async def test_it(network, network_seed):
+    assert network.seed == network_seed
+    assert network_seed in (0, 1, 2)
+""",
+        3,
+        "-v",
+    )
+    result.stdout.fnmatch_lines([f"*::test_it?seed{seed}? PASSED*" for seed in range(3)])
+
+
+# -- failures ------------------------------------------------------------------------------------
+def test_a_failure_tells_of_the_network(inner: Inner) -> None:
+    result = inner.run(
+        """
+@pytest.mark.network(rtt="40ms", loss=0.3, seed=4)
+async def test_it(network):
+    reader, writer = await connected(network)
+    writer.write(bytes(100_000))
+    await reader.readexactly(100_000)
+    assert network.now_s == 0
+"""
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">       assert network.now_s == 0",
+            "*- network -*",
+            "seed 4, *s of virtual time: delay 20000us loss 30%",
+            "out: sent *, arrived *, octets *, lost *",
+            "in: sent *, arrived *, octets *, lost *",
+            "digest ????????????????",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*NetworkLeakWarning*")  # it has failed, so it is not blamed
+
+
+def test_a_deadlock_ends_at_the_line_that_waits_and_names_the_tasks(inner: Inner) -> None:
+    result = inner.run(
+        """
+async def answer(reader):
+    try:
+        return await reader.readexactly(5)
+    finally:
+        print("cleaned up")
+
+async def test_it(network):
+    reader, writer = await connected(network)
+    try:
+        await answer(reader)
+    except Exception:
+        pass
+"""
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">*return await reader.readexactly(5)",
+            "E*Failed: everything waits, and nothing is left to happen:",
+            "E*Task-*: echo (*test_inner.py, line *), waits in *",
+            "E*test_it: test_it (*test_inner.py, line *), waits in *",
+            "test_inner.py:*: Failed",
+            "cleaned up",
+            "*- network -*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*asyncio/streams.py:*")
+
+
+def test_the_time_that_a_test_may_take(inner: Inner) -> None:
+    result = inner.run(
+        """
+async def forever():
+    while True:
+        try:
+            await asyncio.sleep(1)
+        except Exception:
+            pass
+
+@pytest.mark.network(timeout="90s")
+async def test_virtual(network):
+    await forever()
+
+@pytest.mark.network(timeout=0.3, time="real")
+async def test_real(network):
+    await forever()
+
+async def test_one_that_never_pauses(network):
+    while True:
+        await asyncio.sleep(0)
+
+@pytest.mark.network(timeout=5)
+async def test_one_that_takes_no_notice(network):
+    while True:
+        try:
+            await asyncio.sleep(1)
+        except (Exception, asyncio.CancelledError, pytest.fail.Exception):
+            pass
+
+async def test_the_next_one(network):
+    _, writer = await connected(network)
+    await closed(writer)
+"""
+    )
+    result.assert_outcomes(failed=4, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">*await asyncio.sleep(1)",
+            "E*Failed: 90 s of virtual time have passed:",
+            "E*test_virtual: *",
+            "seed 0, 90 s of virtual time: *",
+            "E*Failed: 0.3 s have passed:",
+            "E*test_real: *",
+            ">*await asyncio.sleep(0)",
+            "E*Failed: time does not move on: *",
+            "E*Failed: 5 s of virtual time have passed:",
+        ]
+    )
+
+
+def test_whatever_a_test_does_everything_is_put_away(inner: Inner) -> None:
+    """In a process where each warning is an error, and asyncio looks twice."""
+    result = inner.run_apart(
+        """
+import gc
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    yield
+    gc.collect()
+
+kinds = pytest.mark.parametrize("kind", [
+    pytest.param("virtual", marks=pytest.mark.network(time="virtual")),
+    pytest.param("real", marks=pytest.mark.network(time="real", timeout=0.3)),
+])
+
+@kinds
+async def test_raises(network, kind):
+    reader, writer = await connected(network)
+    asyncio.create_task(asyncio.sleep(1000))
+    writer.write(bytes(1_000_000))
+    raise KeyError
+
+@kinds
+async def test_hangs(network, kind):
+    reader, writer = await connected(network)
+    await reader.read()
+
+@kinds
+async def test_skips(network, kind):
+    reader, writer = await connected(network)
+    pytest.skip("not today")
+""",
+        "-W", "error",
+    )  # fmt: skip
+    result.assert_outcomes(failed=4, skipped=2)
+
+
+def test_what_is_left_open_is_warned_of(inner: Inner) -> None:
+    source = """
+import pytest
+left = []
+
+async def test_leaves(network):
+    reader, writer = await connected(network)
+    left.append(writer)
+    left.append(asyncio.create_task(asyncio.sleep(1e6), name="sleeper"))
+
+async def test_ends_by_itself(network):
+    reader, writer = await connected(network)
+    writer.close()
+    left.append(asyncio.create_task(asyncio.sleep(1)))
+
+async def test_closes_what_it_was_given(network):
+    reader, writer = await connected(network)
+    writer.transport.abort()
+"""
+    result = inner.run(source)
+    result.assert_outcomes(passed=3, warnings=1)
+    result.stdout.fnmatch_lines(
+        [
+            "test_inner.py::test_leaves",
+            "*NetworkLeakWarning: the test has left open:",
+            "*task Task-*: echo *",
+            "*task sleeper: sleep *",
+            "*connection server: 198.18.0.2:7 to 198.18.0.1:*, ESTABLISHED",
+            "*connection client: 198.18.0.1:* to 198.18.0.2:7, ESTABLISHED",
+        ]
+    )
+    strict = ("-W", "error::pystack.lab.pytest_plugin.NetworkLeakWarning")
+    inner.run(source, *strict).assert_outcomes(passed=3, errors=1)
+    mark = "pytestmark = pytest.mark.network(leaks={!r})\n"
+    inner.run(source + mark.format("error")).assert_outcomes(passed=3, errors=1)
+    inner.run(source + mark.format("allow")).assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("mark", "signature", "line"),
+    [
+        ("los=0.1", "network", "'los' is no word of a network: is it loss?"),
+        ('"dely 20ms"', "network", "'dely' is no word of an impairment: is it delay?"),
+        ('time="real"', "world", "a world is in virtual time"),
+        ("seed=range(3)", "", "several seeds stand in the mark of a test that names network *"),
+    ],
+)
+def test_a_mark_that_means_nothing_is_told_in_one_line(
+    inner: Inner, mark: str, signature: str, line: str
+) -> None:
+    result = inner.run(
+        f"""
+@pytest.mark.network({mark})
+async def test_it({signature}):
+    pass
+"""
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: test_inner.py::test_it: pytest.mark.network: {line}"])
+
+
+# -- with others ---------------------------------------------------------------------------------
+OTHERS = """
+@pytest.mark.network(rtt="1s")
+async def test_ours():
+    assert type(asyncio.get_running_loop()).__name__ == "VirtualLoop"
+    begin = asyncio.get_running_loop().time()
+    await asyncio.sleep(100)
+
+@pytest.fixture
+async def value():
+    await asyncio.sleep(0)
+    return asyncio.get_running_loop()
+
+@their_mark
+async def test_marked_for_both(network, value):
+    assert value is asyncio.get_running_loop()
+    assert type(value).__name__ == "VirtualLoop"
+    await asyncio.sleep(100)
+
+@their_mark
+async def test_theirs(value):
+    assert value is asyncio.get_running_loop()
+    assert type(value).__name__ != "VirtualLoop"
+
+@their_mark
+@pytest.mark.network
+async def test_a_mark_of_that_name_that_others_use():
+    assert type(asyncio.get_running_loop()).__name__ != "VirtualLoop"
+"""
+
+
+@pytest.mark.parametrize(
+    ("their_mark", "options"),
+    [
+        ("pytest.mark.asyncio", ["-o", "asyncio_mode=auto"]),
+        ("lambda function: function", ["-o", "asyncio_mode=auto"]),
+        ("pytest.mark.anyio", []),
+        ("lambda function: function", ["-p", "no:asyncio", "--anyio-mode=auto"]),
+    ],
+)
+def test_tests_of_other_plugins_run_on_theirs_and_ours_on_ours(
+    inner: Inner, their_mark: str, options: list[str]
+) -> None:
+    backend = """
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+"""
+    wall = time.monotonic()
+    source = f"their_mark = {their_mark}\n{backend}{OTHERS}"
+    scope = ("-o", "asyncio_default_fixture_loop_scope=function")
+    result = inner.run(source, *options, *scope, alone=False)
+    result.assert_outcomes(passed=4)
+    assert time.monotonic() - wall < 60
+
+
+def test_pytest_asyncio_in_strict_mode(inner: Inner) -> None:
+    result = inner.run(
+        """
+import pytest_asyncio
+
+@pytest_asyncio.fixture
+async def theirs():
+    return asyncio.get_running_loop()
+
+async def test_ours(network, theirs):
+    assert theirs is asyncio.get_running_loop()
+    await asyncio.sleep(100)
+
+@pytest.mark.asyncio
+async def test_of_theirs(theirs):
+    assert type(theirs).__name__ != "VirtualLoop"
+""",
+        "-o",
+        "asyncio_default_fixture_loop_scope=function",
+        alone=False,
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_a_fixture_of_that_name_of_ones_own(inner: Inner) -> None:
+    inner.passes(
+        """
+@pytest.fixture
+def network():
+    return "mine"
+
+def test_it(network):
+    assert network == "mine"
+""",
+        1,
+    )
+
+
+def test_unittests_are_left_alone(inner: Inner) -> None:
+    inner.passes(
+        """
+import unittest
+
+@pytest.mark.network(rtt="1ms")
+class TestThem(unittest.IsolatedAsyncioTestCase):
+    async def test_it(self):
+        assert type(asyncio.get_running_loop()).__name__ != "VirtualLoop"
+""",
+        1,
+    )
+
+
+def test_it_is_light_until_a_test_has_a_network(inner: Inner) -> None:
+    inner.write("def test_it(): pass\n")
+    program = f"""
+import pytest, sys
+assert pytest.main([*{PLUGIN!r}, "-q", "-p", "no:asyncio", "-p", "no:anyio"]) == 0
+heavy = {{name for name in sys.modules if name.startswith(("pystack.aio.", "pystack.sim."))}}
+assert not heavy, heavy
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=inner.pytester.path, capture_output=True, text=True,
+        check=False, timeout=60, env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
