@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from tests.conformance.plugin import ConformancePlugin
 from tests.kit.variants import VARIANTS, Variant, chosen
+from tests.libraries import cells
 
 if TYPE_CHECKING:
     from tests.kit.tcp import Tcp
@@ -36,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write which requirement each test names, and its result, to FILE",
     )
     parser.addoption(
+        "--cells-json",
+        type=Path,
+        metavar="FILE",
+        help="write which row of docs/libraries.md each test tries, and its result, to FILE",
+    )
+    parser.addoption(
         "--all-variants",
         action="store_true",
         help="play every script with every address family, ISS and offload setting",
@@ -43,16 +50,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kernel",
         action="store_true",
-        help="play the scripts against Linux in real time (as root)",
+        help="play the scripts against Linux in real time, libraries on its sockets (as root)",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for marker in MARKERS:
+    for marker in MARKERS + cells.MARKERS:
         config.addinivalue_line("markers", marker)
     path = config.getoption("--conformance-json")
     if path is not None:
         config.pluginmanager.register(ConformancePlugin(path.absolute()))
+    path = config.getoption("--cells-json")
+    if path is not None:
+        config.pluginmanager.register(cells.CellsPlugin(path.absolute()))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -25,9 +25,11 @@ class Program:
         *arguments: str,
         prefix: Sequence[str] = (),
         stdin: int | IO[Any] = subprocess.DEVNULL,
+        command: Sequence[str] = PYSTACK,
     ) -> None:
+        """`command` in place of `pystack`."""
         self._process = subprocess.Popen(
-            [*prefix, *PYSTACK, *arguments],
+            [*prefix, *command, *arguments],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
