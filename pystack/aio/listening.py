@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterable, Sequence
 
 from pystack.aio.names import Place, families_of, resolve
@@ -14,6 +15,7 @@ from pystack.sockets.constants import (
     IPPROTO_IPV6,
     IPPROTO_TCP,
     IPV6_V6ONLY,
+    SO_KEEPALIVE,
     SO_REUSEADDR,
     SOL_SOCKET,
     TCP_NODELAY,
@@ -44,7 +46,7 @@ async def places_of(
 
 
 def bound_sockets(
-    host: Host, places: Iterable[Place], reuse_address: bool = True
+    host: Host, places: Iterable[Place], reuse_address: bool = True, keep_alive: bool = False
 ) -> list[Socket]:
     """A socket bound to each place. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
     sockets: list[Socket] = []
@@ -53,6 +55,7 @@ def bound_sockets(
             socket = host.socket(family)
             sockets.append(socket)
             socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, reuse_address)
+            socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, keep_alive)
             socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
             if family == AF_INET6:
                 socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
@@ -69,5 +72,6 @@ def bind(socket: Socket, place: Place) -> None:
     try:
         socket.bind(place[1])
     except OSError as error:
-        text = f"error while attempting to bind on address {place[1]}: {error.strerror}"
+        why = os.strerror(error.errno or 0).lower()
+        text = f"error while attempting to bind on address {place[1]}: {why}"
         raise OSError(error.errno, text) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextvars import Context, copy_context
 from errno import EAGAIN
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -60,6 +61,7 @@ class Server(asyncio.AbstractServer):
         self.beside: asyncio.AbstractServer | None = None
         self._clients: dict[Transport, None] = {}
         self._serving = False
+        self._context: Context  # of who began to serve
         self._forever: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] | None = []  # None once all is over
 
@@ -99,6 +101,7 @@ class Server(asyncio.AbstractServer):
         if self._sockets is None:
             raise RuntimeError(f"{self!r} is closed")
         self._driver.check()
+        self._context = copy_context()
         for socket in self._sockets:
             socket.on_events = lambda events, socket=socket: self._accept(socket)
             socket.listen(self._backlog)
@@ -140,17 +143,21 @@ class Server(asyncio.AbstractServer):
                 if error.errno != EAGAIN:
                     self._report("accept() failed", error)
                 return
-            try:
-                transport = Transport(self._driver, socket, self._protocol(), self._lost)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:
-                socket.close()
-                self._report("no protocol for an accepted connection", error)
-                continue
-            self._clients[transport] = None
-            self._transports[transport] = None
-            transport.begin()
+            self._context.copy().run(self._serve, socket)
+
+    def _serve(self, socket: Socket) -> None:
+        """A transport for a connection; in a context of its own, that of who began to serve."""
+        try:
+            transport = Transport(self._driver, socket, self._protocol(), self._lost)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            socket.close()
+            self._report("no protocol for an accepted connection", error)
+            return
+        self._clients[transport] = None
+        self._transports[transport] = None
+        transport.begin()
 
     def _protocol(self) -> asyncio.BaseProtocol:
         protocol = self._factory()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from pystack.aio import tls
@@ -57,9 +59,12 @@ class SockCalls(_Loop):
         tls.refuse_ssl_socket(sock)
         if not _is_ours(sock):
             return False
+        self._refuse_blocking(sock)
+        return True
+
+    def _refuse_blocking(self, sock: StackSocket) -> None:
         if self.get_debug() and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
-        return True
 
     async def _tried(self, sock: StackSocket, call: Callable[..., T], *args: Any) -> T:
         """What `call` gives once it need not wait. Raises what it raises."""
@@ -99,7 +104,7 @@ class SockCalls(_Loop):
         if not self._ours(sock):
             return await super().sock_sendall(sock, data)
         view = memoryview(data).cast("B")
-        done = 0
+        done = await self._tried(sock, sock.send, view)  # none at all may be an error, too
         while done < len(view):
             done += await self._tried(sock, sock.send, view[done:])
         return None
@@ -117,6 +122,7 @@ class SockCalls(_Loop):
         tls.refuse_ssl_socket(sock)
         if not isinstance(sock, StackSocket) or sock.family not in _FAMILIES:
             return await super().sock_connect(sock, address)
+        self._refuse_blocking(sock)
         place = await self._place(sock, address)
         sock.decide_to(place)
         if not self._ours(sock):
@@ -133,7 +139,8 @@ class SockCalls(_Loop):
 
     async def _place(self, sock: StackSocket, address: Any) -> Any:
         """The address with its name looked up."""
-        infos = await self._infos(address[0], address[1], sock.family, kind=sock.type)
+        host, port = address[:2]
+        infos = await self._infos(host, port, sock.family, kind=sock.type)
         place = infos[0][4]
         return place[:2] + tuple(address[2:]) if len(address) > 2 else place
 
@@ -208,15 +215,18 @@ class SockCalls(_Loop):
 
     def _add(self, fd: Any, mask: int, callback: Callable[..., object], args: Any) -> bool:
         sock = StackSocket.of(fd)
-        if sock is None:
+        if sock is None or sock.core is None:  # closed: whatever asyncio says to that
             return False
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
         self._remove(sock, mask)
-        self._watches[sock, mask] = Watch(self._loop, sock, mask, callback, args)
+        forget = partial(self._watches.pop, (sock, mask), None)
+        self._watches[sock, mask] = Watch(self._loop, sock, mask, callback, args, forget)
         return True
 
     def _remove(self, fd: Any, mask: int) -> bool | None:
         sock = StackSocket.of(fd)
-        if sock is None:
+        if sock is None or sock.core is None:
             return None
         watch = self._watches.pop((sock, mask), None)
         if watch is not None:
@@ -225,19 +235,27 @@ class SockCalls(_Loop):
 
 
 class Watch:
-    """Calls back while a socket is ready for something: once a turn of the loop, as a selector."""
+    """Calls back while a socket is ready for something: once a turn of the loop, as a selector.
 
-    __slots__ = ("_loop", "_sock", "_mask", "_callback", "_args", "_handle", "_is_on")
+    In the context in which it was asked for, as asyncio does. `forget` is called when the socket
+    is closed meanwhile.
+    """
+
+    __slots__ = (
+        "_loop", "_sock", "_mask", "_callback", "_args", "_forget", "_context", "_handle", "_is_on",
+    )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: StackSocket, mask: int,
-        callback: Callable[..., object], args: tuple[Any, ...],
+        callback: Callable[..., object], args: tuple[Any, ...], forget: Callable[[], object],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._sock = sock
         self._mask = mask
         self._callback = callback
         self._args = args
+        self._forget = forget
+        self._context = copy_context()
         self._handle: asyncio.Handle | None = None
         self._is_on = True
         sock.watch(self._look)
@@ -251,8 +269,11 @@ class Watch:
             self._handle.cancel()
 
     def _look(self, _events: int) -> None:
-        if self._is_on and self._handle is None and self._sock.poll() & self._mask:
-            self._handle = self._loop.call_soon(self._call)
+        if self._sock.core is None:
+            self.cancel()
+            self._forget()
+        elif self._is_on and self._handle is None and self._sock.poll() & self._mask:
+            self._handle = self._loop.call_soon(self._call, context=self._context)
 
     def _call(self) -> None:
         self._handle = None

@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 Protocol = Callable[[], asyncio.BaseProtocol]
 Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
 
-_STREAM: Final = (socket.SOCK_STREAM, socket.IPPROTO_TCP)
 _WAITS_FOR_CLIENTS: Final = sys.version_info >= (3, 12)  # `Server.wait_closed`
-_SSL_OPTIONS: Final = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 class StackCalls(SockCalls):
@@ -168,7 +166,8 @@ class StackCalls(SockCalls):
         own = [one[4] for one in local if one[0] == family]
         if local and not own:
             raise OSError(f"no matching local address with {family=} found")
-        doors = self.stack_to(_bytes(place), _bytes(own[0]) if own else None)
+        at = _bytes(own[0]) if own else None
+        doors = self.stack_to(_bytes(place), None if at in (ANY_V4, ANY_V6) else at)
         if doors is not None:
             places: list[Place] = [(int(family), one) for one in own]
             return doors, await doors.connected((int(family), place), places)
@@ -204,18 +203,23 @@ class StackCalls(SockCalls):
         family: int = socket.AF_UNSPEC, flags: int = socket.AI_PASSIVE,
         sock: socket.socket | None = None, backlog: int = 100,
         ssl: ssl_module.SSLContext | None = None, reuse_address: bool | None = None,
-        reuse_port: bool | None = None, start_serving: bool = True, **options: Any,
+        reuse_port: bool | None = None, keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None, ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
     ) -> Any:  # fmt: skip
         """As asyncio's. The addresses of stacks, and wildcards, are ours; others the kernel's.
         `reuse_port` changes nothing at ours: nobody else could have the port."""
         core = self.taken(sock)
         given: dict[str, Any] = {"family": family, "flags": flags, "backlog": backlog, "ssl": ssl,
-                 "start_serving": start_serving, "reuse_address": reuse_address,
-                 "reuse_port": reuse_port, **options}  # fmt: skip
+                 "ssl_handshake_timeout": ssl_handshake_timeout,
+                 "ssl_shutdown_timeout": ssl_shutdown_timeout, "reuse_address": reuse_address,
+                 "reuse_port": reuse_port, "start_serving": start_serving}  # fmt: skip
+        if keep_alive is not None:  # new in 3.13
+            given["keep_alive"] = keep_alive
         if core is None and (sock is not None or (host is None and port is None)):
             given["sock"] = sock
             return await super().create_server(protocol_factory, host, port, **given)
-        wanted = tls.of_server(ssl, *(options.get(name) for name in _SSL_OPTIONS))
+        wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         serving: dict[str, Any] = {"backlog": backlog, "start_serving": start_serving,
                                    "waits_for_clients": _WAITS_FOR_CLIENTS}  # fmt: skip
         if core is not None:
@@ -226,7 +230,7 @@ class StackCalls(SockCalls):
         places, others = await self._places(host, port, family, flags)
         if not places:
             return await super().create_server(protocol_factory, host, port, **given)
-        bound = self._bound(places, reuse_address is not False)
+        bound = self._bound(places, reuse_address is not False, bool(keep_alive))
         servers: list[Any] = []
         try:
             for doors, sockets in bound:
@@ -244,13 +248,13 @@ class StackCalls(SockCalls):
         return _joined(servers)
 
     def _bound(
-        self, places: dict[Doors, dict[Place, None]], reuse_address: bool
+        self, places: dict[Doors, dict[Place, None]], reuse_address: bool, keep_alive: bool
     ) -> list[tuple[Doors, list[Socket]]]:
         """Sockets at all places. Raises OSError, leaving none."""
         bound: list[tuple[Doors, list[Socket]]] = []
         try:
             for doors, own in places.items():
-                bound.append((doors, bound_sockets(doors.host, own, reuse_address)))
+                bound.append((doors, bound_sockets(doors.host, own, reuse_address, keep_alive)))
         except BaseException:
             for sock in itertools.chain.from_iterable(sockets for _, sockets in bound):
                 sock.close()
@@ -312,7 +316,7 @@ def _number(port: Any) -> int | None:
         return 0
     try:
         return int(port)
-    except ValueError:
+    except (TypeError, ValueError):
         return None  # the name of a service
 
 

@@ -221,7 +221,11 @@ class StackSocket(socket.socket):
             raise
         finally:
             self._show()
-        return StackSocket(self._doors, core=child), peer
+        try:
+            return StackSocket(self._doors, core=child), peer
+        except OSError:  # no descriptor is left
+            child.close()
+            raise
 
     def connect(self, address: Any) -> None:
         """See `sockets.Socket.connect`; BlockingIOError (EINPROGRESS) is its beginning."""
@@ -251,12 +255,16 @@ class StackSocket(socket.socket):
     def _real_close(self, *args: Any) -> None:
         """What `close` comes to when no file made of the socket is open any more."""
         core, self.core = self.core, None
-        self._watchers.clear()
         if self._ready is not None:
             _by_fd.pop(self._ready.fd, None)
-        if core is not None:
-            core.close()
-        super()._real_close(*args)  # type: ignore[misc]
+        try:
+            if core is not None:
+                core.close()
+        finally:
+            super()._real_close(*args)  # type: ignore[misc]
+            watchers, self._watchers = self._watchers, []
+            for watcher in watchers:  # who waits for it is told, unlike with the kernel's
+                watcher(0)
 
     def detach(self) -> int:
         """Raises NotImplementedError: there is no descriptor that the text comes through."""

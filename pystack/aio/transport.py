@@ -13,7 +13,9 @@ import logging
 from asyncio import base_events, constants, sslproto, transports
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from errno import ENOTCONN
+from functools import partial
 from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -102,9 +104,15 @@ class Transport(transports._FlowControlMixin):
             self._loop.call_soon(self._begin_reading)
 
     def _begin_reading(self) -> None:
-        if not self._conn_lost:
-            self._socket.on_events = self._happened
-            self._happened(EVENT_CLOSED)
+        if self._conn_lost:
+            return
+        if self._socket.tcb is None:  # handed in without a connection
+            self._fatal_error(errors.fault(ENOTCONN))
+            return
+        # the protocol is called in the context in which the connection was made, as in asyncio
+        run: Callable[..., None] = copy_context().run
+        self._socket.on_events = partial(run, self._happened)
+        self._happened(EVENT_CLOSED)
 
     def __repr__(self) -> str:
         state = "closed" if self._conn_lost else "closing" if self._closing else "open"
