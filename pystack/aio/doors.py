@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from errno import ECONNABORTED, ENETDOWN, ENOENT
 from functools import partial
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,7 +19,7 @@ from pystack.aio.listening import bound_sockets, places_of
 from pystack.aio.names import Place, families_of, resolve
 from pystack.aio.running import NO_THREAD, Running
 from pystack.aio.server import ProtocolFactory, Server
-from pystack.aio.stack_socket import StackSocket
+from pystack.aio.stack_socket import Core, StackSocket
 from pystack.aio.transport import Transport
 from pystack.config import Config
 from pystack.errors import SetupError
@@ -127,6 +129,15 @@ class Doors:
     def thread(self) -> int:
         """The thread of its loop; no thread's number when it is closed."""
         return NO_THREAD if self._driver is None else self._driver.thread
+
+    def close_soon(self, socket: Core) -> None:
+        """Close a socket in a turn of the loop, whichever thread this is."""
+        driver = self._driver
+        if driver is not None and not driver.is_stopped:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, or has no other threads
+                driver.loop.call_soon_threadsafe(socket.close)
+        elif self.thread == get_ident():
+            socket.close()
 
     def check(self) -> None:
         """Raise RuntimeError when called from anywhere but the thread of the loop; OSError ENETDOWN

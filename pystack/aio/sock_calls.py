@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from pystack.aio import tls
-from pystack.aio.connecting import established
 from pystack.aio.ready_fd import READABLE
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import Socket
@@ -132,7 +131,7 @@ class SockCalls(_Loop):
             sock.connect(place)
             return None
         try:
-            return await established(self._loop, core, place)
+            return await self._tried(sock, lambda: sock.take_core().connect(place))
         except OSError as error:
             text = f"Connect call failed {place}"
             raise OSError(error.errno, text) from None

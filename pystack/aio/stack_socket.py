@@ -12,7 +12,6 @@ import socket
 import weakref
 from collections.abc import Callable, Iterable
 from errno import EBADF, EOPNOTSUPP
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from pystack.aio.ready_fd import ReadyFd
@@ -81,7 +80,14 @@ class StackSocket(socket.socket):
         self._ready: ReadyFd | None = None
         self._watchers: list[Callable[[int], None]] = []
         self.core = core
-        core.on_events = self._happened
+        this = weakref.ref(self)  # one that nobody holds is to go, whatever its peer does
+
+        def happened(events: int) -> None:
+            sock = this()
+            if sock is not None:
+                sock._happened(events)
+
+        core.on_events = happened
 
     def __repr__(self) -> str:
         return f"<StackSocket {self.core!r}>"
@@ -185,8 +191,10 @@ class StackSocket(socket.socket):
         return self._timeout != 0
 
     def settimeout(self, value: float | None) -> None:
-        """As `setblocking`, for 0 and others."""
-        self._timeout = value
+        """As `setblocking`, for 0 and others. Raises ValueError for a negative one."""
+        if value is not None and not value >= 0:
+            raise ValueError("Timeout value out of range")
+        self._timeout = None if value is None else float(value)
 
     def gettimeout(self) -> float | None:
         """0 where it does not block."""
@@ -268,6 +276,8 @@ class StackSocket(socket.socket):
 
     def detach(self) -> int:
         """Raises NotImplementedError: there is no descriptor that the text comes through."""
+        if self.core is None:
+            return -1
         raise NotImplementedError(_NOT_HERE + "detached from it")
 
     def dup(self) -> NoReturn:
@@ -282,8 +292,8 @@ class StackSocket(socket.socket):
 
     def __del__(self) -> None:
         core = getattr(self, "core", None)
-        if core is not None and not core.closed and self._doors.thread == get_ident():
-            core.close()
+        if core is not None and not core.closed:
+            self._doors.close_soon(core)  # not now: garbage is collected in the midst of anything
         super().__del__()  # type: ignore[misc]  # closes the descriptor, with a warning
 
     # -- text ------------------------------------------------------------------------------------
@@ -321,6 +331,8 @@ class StackSocket(socket.socket):
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """`sendto(data, address)` or `sendto(data, flags, address)`."""
+        if not flags_and_address:
+            raise TypeError("sendto() takes 2 or 3 arguments (1 given)")
         *flags, address = flags_and_address
         if self._type == socket.SOCK_STREAM:
             return self.send(data, *flags)
@@ -334,6 +346,11 @@ class StackSocket(socket.socket):
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """See `sockets.Socket.recv_into`."""
+        if memoryview(buffer).readonly:  # also while there is no text for it
+            raise TypeError(
+                "recv_into() argument 1 must be read-write bytes-like object, not "
+                + type(buffer).__name__
+            )
         length: int = self._call("recv_into", buffer, nbytes, flags)
         return length
 
@@ -354,6 +371,17 @@ class StackSocket(socket.socket):
     def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0) -> Any:
         """See `sockets.Socket.recvmsg`."""
         return self._call("recvmsg", size, ancillary_size, flags)
+
+    def recvmsg_into(self, buffers: Iterable[Any], ancillary_size: int = 0, flags: int = 0) -> Any:
+        """As `recvmsg`, into one buffer after the other."""
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        text, *rest = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
+        at = 0
+        for view in views:
+            piece = text[at : at + len(view)]
+            view[: len(piece)] = piece
+            at += len(piece)
+        return len(text), *rest
 
     # -- names and options -----------------------------------------------------------------------
     def getsockname(self) -> Any:

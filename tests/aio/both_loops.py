@@ -61,7 +61,7 @@ def two_on_a_cable(*, grace: float = 0.1, **options: Any) -> tuple[Stack, Stack]
 def same(scenario: Scenario[T]) -> T:
     """What it returns on both, which is the same."""
     found, expected = on_stacks(scenario), on_kernel(scenario)
-    assert found == expected
+    assert found == expected, f"a stack: {found}\nthe kernel: {expected}"
     return found
 
 
