@@ -64,7 +64,7 @@ async def connected(
         try:
             await established(loop, socket, address)
         except OSError as error:
-            raise OSError(error.errno, f"Connect call failed {address}") from None
+            raise OSError(error.errno, f"Connect call failed {address}: {error.strerror}") from None
     except BaseException:
         socket.close()
         raise

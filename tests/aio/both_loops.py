@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ async def failure_of(call: Coroutine[Any, Any, object]) -> str:
         await call
     except Exception as error:
         text = str(error).replace(FAR6, KERNEL6).replace(FAR, KERNEL)
+        text = re.sub(r"(Connect call failed \(.*?\)): [a-z ]+", r"\1", text)  # we say why, too
         number = error.errno if isinstance(error, OSError) else None
         plain = number is not None and "address" not in text and "failed" not in text
         return f"{type(error).__name__} {number} {'' if plain else text}"
