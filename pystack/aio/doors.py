@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pystack.aio import plugins, streams, tls
+from pystack.aio.bridge import Bridge
 from pystack.aio.connecting import connected, first_connected
 from pystack.aio.listening import bound_sockets, places_of
 from pystack.aio.names import Place, families_of, resolve
@@ -29,6 +30,7 @@ from pystack.tcp import calls
 from pystack.tcp.tcb import Tcb
 
 if TYPE_CHECKING:
+    import socket
     import ssl
 
 GRACE: Final = 2.0  # seconds
@@ -53,6 +55,7 @@ class Doors:
         # in the order in which they were made: sets have another in each process
         self._servers: dict[Server, None] = {}
         self._transports: dict[Transport, None] = {}
+        self._bridges: dict[Bridge, None] = {}
 
     def _ready(self) -> Running:
         """The driver, if the caller may use it now."""
@@ -97,6 +100,8 @@ class Doors:
         try:
             for server in list(self._servers):
                 server.close()
+            for bridge in list(self._bridges):
+                bridge.take_rest()
             for transport in list(self._transports):
                 transport.close()
             await self._until_all_closed(driver)
@@ -109,9 +114,13 @@ class Doors:
     async def _until_all_closed(self, driver: Running) -> None:
         end = driver.loop.time() + self._grace
         pause = _FIRST_LOOK
-        while not driver.error and self._connections() and driver.loop.time() < end:
+        while not driver.error and self._is_busy() and driver.loop.time() < end:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LOOK_AGAIN)
+
+    def _is_busy(self) -> bool:
+        """Whether anything is to be delivered, or to be taken out of a bridge by its user."""
+        return bool(self._connections() or self._bridges)
 
     def _connections(self) -> list[Tcb]:
         return [one for one in self.host.connections.values() if type(one) is Tcb]
@@ -122,6 +131,8 @@ class Doors:
         for tcb in self._connections():
             calls.abort(tcb)
             self.host.mark(tcb)
+        for bridge in list(self._bridges):
+            bridge.end()
         driver.flush()
 
     # -- addresses and names -----------------------------------------------------------------------
@@ -255,6 +266,45 @@ class Doors:
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport, _ = await self.create_connection(lambda: protocol, host, port, **options)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def bridge_fd(
+        self, connection: asyncio.Transport | asyncio.StreamWriter | StackSocket
+    ) -> socket.socket:
+        """A real descriptor for a connection: for threads that block, and for other processes.
+
+        What it gives is a blocking socket, one end of a socket pair, which may be used in any
+        thread and handed to a subprocess (`stdin=`, `stdout=`). The connection is the
+        descriptor's from then on: text, room for text and half-close pass both ways, and when
+        all copies of the descriptor are closed the connection is closed. When the connection is
+        lost, by a RST too, reading gives what had come, then the end; writing raises
+        BrokenPipeError (ConnectionResetError where text written just before was lost). With TLS
+        `shutdown(SHUT_WR)` ends nothing, as TLS here has no half-close.
+
+        Raises ConnectionError for a connection that is closed, OSError ENOTCONN for a socket
+        without one, NotImplementedError in virtual time.
+        """
+        driver = self._ready()
+        if isinstance(connection, StackSocket):
+            connection = self._carried(driver, connection)
+        elif not isinstance(connection, (asyncio.Transport, asyncio.StreamWriter)):
+            raise TypeError(
+                "a transport, a StreamWriter or a connected socket of a stack is expected, not "
+                f"{connection!r}"
+            )
+        bridge = Bridge(driver.loop, connection, self._bridges)
+        bridge.begin()
+        return bridge.outer
+
+    def _carried(self, driver: Running, sock: StackSocket) -> Transport:
+        """A transport for a connected socket, whose protocol is still to be set."""
+        core = sock.take_core()
+        if sock.doors is not self or not isinstance(core, Socket):
+            raise ValueError(f"A Stream Socket of this stack was expected, got {sock!r}")
+        core.getpeername()
+        transport = Transport(driver, core, asyncio.Protocol(), self._lost, sock)
+        self._transports[transport] = None
+        transport.begin()
+        return transport
 
     # -- servers ----------------------------------------------------------------------------------
     async def create_server(

@@ -165,6 +165,11 @@ class Transport(transports._FlowControlMixin):
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the protocol was told that the peer sends no more."""
+        return self._eof_told
+
     # -- reading ---------------------------------------------------------------------------------
     def is_reading(self) -> bool:
         """Whether received text is handed over as it comes."""
