@@ -65,8 +65,6 @@ class Bridge(asyncio.Protocol):
             del self._bridges[self]
             raise
         self._transport.set_protocol(self)
-        if self._transport.get_write_buffer_size() > self._limit():
-            self.pause_writing()
         self._transport.resume_reading()
         self.data_received(b"")
 
@@ -123,6 +121,7 @@ class Bridge(asyncio.Protocol):
         data = self._received()
         if data:
             self._transport.write(data)
+            # a TLS transport says so to the protocol that it had at that time only
             if self._transport.get_write_buffer_size() > self._limit():
                 self.pause_writing()
         elif data is not None:
