@@ -219,10 +219,18 @@ async def test_aiohttp_makes_its_own_sockets(network, site, own):
             assert await response.text() == "hello"
     assert network.link.counts()["out"]["sent"] > 3
 
+async def test_sockets_of_the_kernel_work_beside_it(network):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as client:
+            client.sendall(b"hello")
+            accepted, _ = server.accept()
+            with accepted:
+                assert accepted.recv(100) == b"hello"
+
 def test_sockets_are_the_kernels_again():
     assert socket.socket.__module__ == "socket"
 """,
-        5,
+        6,
     )
 
 
@@ -603,7 +611,8 @@ async def test_raises(network, kind):
 
 @kinds
 async def test_hangs(network, kind):
-    reader, writer = await connected(network)
+    await asyncio.start_server(echo, "server", 8)
+    reader, writer = await asyncio.open_connection("server", 8)
     await reader.read()
 
 @kinds
@@ -614,6 +623,7 @@ async def test_skips(network, kind):
         "-W", "error",
     )  # fmt: skip
     result.assert_outcomes(failed=4, skipped=2)
+    result.stdout.no_fnmatch_line("*Exception in callback*")  # tasks of servers that are cancelled
 
 
 def test_what_is_left_open_is_warned_of(inner: Inner) -> None:
@@ -652,6 +662,29 @@ async def test_closes_what_it_was_given(network):
     mark = "pytestmark = pytest.mark.network(leaks={!r})\n"
     inner.run(source + mark.format("error")).assert_outcomes(passed=3, errors=1)
     inner.run(source + mark.format("allow")).assert_outcomes(passed=3)
+
+
+def test_tasks_that_are_left_clean_up_while_there_is_a_network(inner: Inner) -> None:
+    result = inner.passes(
+        """
+async def sleeper(network):
+    try:
+        await asyncio.sleep(1e6)
+    finally:
+        reader, writer = await network.client.open_connection("server", 7)
+        await closed(writer)
+        print("goodbye at", network.now_s > 1)
+
+@pytest.mark.network(leaks="allow", rtt="2s")
+async def test_it(network):
+    await network.server.start_server(echo, port=7)
+    asyncio.create_task(sleeper(network))
+    await asyncio.sleep(0)
+""",
+        1,
+        "-s",
+    )
+    result.stdout.fnmatch_lines(["*goodbye at True*"])
 
 
 @pytest.mark.parametrize(

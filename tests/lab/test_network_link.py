@@ -1,0 +1,48 @@
+"""The link of a network, changed while packets pass."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from pystack.lab.network import IN, OUT, NetworkLink
+from pystack.lab.network_words import plan
+from tests.path.traffic import numbered
+
+
+def link(seed: int, **words: Any) -> NetworkLink:
+    return NetworkLink(plan(words), lambda: 1000, lambda purpose: Random(f"{seed}/{purpose}"))
+
+
+def pattern(found: NetworkLink, direction: str) -> list[int]:
+    """Which of fifty packets get lost."""
+    stage = found.stages[direction]
+    lost = []
+    for number, packet in enumerate(numbered(50)):
+        before = stage.counts()["lost"]
+        stage.feed(packet, 1000)
+        if stage.counts()["lost"] > before:
+            lost.append(number)
+    return lost
+
+
+def test_each_direction_and_each_change_has_chances_of_its_own() -> None:
+    one, other = link(1, loss=0.5), link(1, loss=0.5)
+    found = [pattern(one, OUT), pattern(one, IN)]
+    one.change(loss=0.5)
+    found.append(pattern(one, OUT))
+    one.impair("loss 50%")
+    found.append(pattern(one, OUT))
+    assert len({tuple(numbers) for numbers in found}) == 4
+    assert pattern(other, OUT) == found[0]
+    assert pattern(link(2, loss=0.5), OUT) != found[0]
+
+
+def test_after_another_way_words_change_that_way() -> None:
+    changing = link(1, loss=0.5, rtt="40ms")
+    changing.impair("loss 100%")
+    assert len(pattern(changing, OUT)) == 50
+    changing.change(rtt="2ms")
+    stage = changing.stages[OUT]
+    assert stage.next_deadline() == 0
+    assert len(pattern(changing, OUT)) == 50  # what was said still holds
