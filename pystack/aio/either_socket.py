@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from pystack.aio.stack_socket import StackSocket
 from pystack.wire import address
@@ -24,6 +24,12 @@ socket_of_the_kernel: Final = socket.socket  # also where a program's module has
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _TYPES: Final = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+_COPIED: Final = (
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY), (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT), (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+)  # fmt: skip
 
 
 class Choice(Protocol):
@@ -71,7 +77,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     IPv4-mapped addresses and "" count as what they stand for; names are the kernel's.
     """
 
-    __slots__ = ("_options",)
+    __slots__ = ()
 
     choice: ClassVar[Choice | None] = None
 
@@ -80,10 +86,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     ) -> None:
         """As `socket.socket`."""
         socket_of_the_kernel.__init__(self, family, type, proto, fileno)
-        self.core = None
-        self._ready = None
-        self._watchers = []
-        self._options: list[tuple[int, int, Any]] | None = None  # None: it stays the kernel's
+        self._begin()  # without options it stays the kernel's
         if fileno is None:
             if self.family in _FAMILIES and self.type in _TYPES:
                 self._options = []
@@ -99,7 +102,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             remote = _packed(where)
             stack = None if remote is None else self.choice.stack_to(remote)
             if stack is not None:
-                self._become(stack)
+                self.become(stack)
 
     def _decide_at(self, where: Any) -> None:
         """Become a stack's socket if one has the address, or the address is any."""
@@ -107,9 +110,30 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             own = _packed(where)
             stack = None if own is None else self.choice.stack_at(own)
             if stack is not None:
-                self._become(stack)
+                self.become(stack)
 
-    def _become(self, stack: Doors) -> None:
+    @staticmethod
+    def of_the_kernels(sock: socket.socket) -> EitherSocket | None:
+        """Turn a plain socket into one that may be a stack's; None for what is none of those.
+
+        Options that it has already are taken over, but for the sizes of buffers.
+        """
+        if type(sock) is not socket_of_the_kernel or sock.type not in _TYPES:
+            return None
+        options = [
+            (level, option, sock.getsockopt(level, option))
+            for level, option in _COPIED
+            if sock.family == socket.AF_INET6 or level != socket.IPPROTO_IPV6
+            if sock.type == socket.SOCK_STREAM or level != socket.IPPROTO_TCP
+        ]
+        either: Any = sock
+        either.__class__ = EitherSocket
+        either._begin()
+        either._options = options
+        return cast(EitherSocket, either)
+
+    def become(self, stack: Doors) -> None:
+        """Be a socket of `stack` from now on, with the options that were set."""
         stack.check()
         options, self._options = self._options or [], None
         kind, timeout, bound = self.type, self.gettimeout(), self.getsockname()

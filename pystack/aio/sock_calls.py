@@ -13,15 +13,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from pystack.aio import tls
+from pystack.aio.either_socket import EitherSocket
 from pystack.aio.ready_fd import READABLE
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import Socket
 from pystack.sockets.constants import AF_INET, AF_INET6, POLLERR, POLLHUP, POLLOUT
+from pystack.wire.address import pack
+
+if TYPE_CHECKING:
+    from pystack.aio.doors import Doors
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _FAMILIES: Final = (AF_INET, AF_INET6)
+_NOWHERE: Final = ("0.0.0.0", "::")
 _WRITABLE: Final = POLLOUT | POLLHUP | POLLERR
 _PIECE: Final = 262_144  # of a file, as asyncio
 
@@ -110,20 +116,21 @@ class SockCalls(_Loop):
 
     async def sock_sendto(self, sock: Any, data: Any, address: Any) -> int:
         """As asyncio's; on a socket that may be ours the address decides."""
-        if isinstance(sock, StackSocket):
-            sock.decide_to(address)
+        if sock.family in _FAMILIES:
+            self._turn(sock, address)
         if self._ours(sock):
             return await self._tried(sock, sock.sendto, data, address)
         return await super().sock_sendto(sock, data, address)
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
-        """As asyncio's; on a socket that may be ours the address decides."""
+        """As asyncio's; the address decides. A plain socket of the kernel turns into one of a stack
+        if that is where the address is, for libraries that make their sockets themselves."""
         tls.refuse_ssl_socket(sock)
-        if not isinstance(sock, StackSocket) or sock.family not in _FAMILIES:
+        if sock.family not in _FAMILIES:
             return await super().sock_connect(sock, address)
         self._refuse_blocking(sock)
         place = await self._place(sock, address)
-        sock.decide_to(place)
+        self._turn(sock, place)
         if not self._ours(sock):
             return await super().sock_connect(sock, place)
         core = sock.take_core()
@@ -135,6 +142,21 @@ class SockCalls(_Loop):
         except OSError as error:
             text = f"Connect call failed {place}"
             raise OSError(error.errno, text) from None
+
+    def _turn(self, sock: Any, place: Any) -> None:
+        """Have a socket that is bound nowhere be one of the stack that reaches `place`, if one
+        does."""
+        if isinstance(sock, StackSocket):
+            sock.decide_to(place)
+        elif sock.getsockname()[0] in _NOWHERE:
+            stack = self.stack_to(pack(place[0]))
+            either = None if stack is None else EitherSocket.of_the_kernels(sock)
+            if stack is not None and either is not None:
+                either.become(stack)
+
+    def stack_to(self, remote: bytes, own: bytes | None = None) -> Doors | None:
+        """The stack from which `remote` is reached, None for the kernel."""
+        raise NotImplementedError
 
     async def _place(self, sock: StackSocket, address: Any) -> Any:
         """The address with its name looked up."""

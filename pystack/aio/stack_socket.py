@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from errno import EBADF, EOPNOTSUPP
@@ -49,6 +50,49 @@ _WOULD_BLOCK = (
 _NOT_HERE = "a socket of a stack lives in its own process and loop, and cannot be "
 
 
+class Inside:
+    """What a stack's socket keeps: beside it, so that a plain socket may turn into one."""
+
+    __slots__ = (
+        "core", "doors", "ready", "watchers", "family", "type", "timeout", "options",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.core: Core | None = None
+        self.doors: Doors | None = None
+        self.ready: ReadyFd | None = None
+        self.watchers: list[Callable[[int], None]] = []
+        self.family = 0
+        self.type = 0
+        self.timeout: float | None = None
+        self.options: list[tuple[int, int, Any]] | None = None
+
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not is_over():
+            self.drop()
+
+    def drop(self) -> None:
+        """Nobody holds it any more."""
+        core, self.core = self.core, None
+        if core is not None and not core.closed and self.doors is not None:
+            self.doors.close_soon(core)  # not now: garbage is collected in the midst of anything
+
+
+_inside: Final[weakref.WeakKeyDictionary[socket.socket, Inside]] = weakref.WeakKeyDictionary()
+
+
+def _kept(name: str) -> Any:
+    """An attribute that is kept in `Inside`."""
+
+    def get(sock: socket.socket) -> Any:
+        return getattr(_inside[sock], name)
+
+    def put(sock: socket.socket, value: Any) -> None:
+        setattr(_inside[sock], name, value)
+
+    return property(get, put)
+
+
 class StackSocket(socket.socket):
     """A socket of `doors`, a stack: see `sockets.Socket` and `DatagramSocket` for the calls.
 
@@ -57,9 +101,22 @@ class StackSocket(socket.socket):
     stack it belongs to the thread of the loop: RuntimeError elsewhere.
     """
 
-    __slots__ = ("core", "_doors", "_ready", "_watchers", "_family", "_type", "_timeout")
+    __slots__ = ()
 
-    core: Core | None
+    if TYPE_CHECKING:
+        core: Core | None
+        _doors: Doors
+        _ready: ReadyFd | None
+        _watchers: list[Callable[[int], None]]
+        _family: int
+        _type: int
+        _timeout: float | None
+        _options: list[tuple[int, int, Any]] | None
+    else:
+        core = _kept("core")
+        _doors, _ready, _watchers = _kept("doors"), _kept("ready"), _kept("watchers")
+        _family, _type, _timeout = _kept("family"), _kept("type"), _kept("timeout")
+        _options = _kept("options")
 
     def __init__(
         self, doors: Doors, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM,
@@ -68,17 +125,19 @@ class StackSocket(socket.socket):
         """Raises OSError as `sockets.Host.socket`. `core`: one that exists already."""
         made = core or doors.host.socket(family, type, proto)
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)  # until somebody asks for it
+        self._begin()
         self._timeout = socket.getdefaulttimeout()
         self._take(doors, made, type & SOCK_TYPE_MASK)
         if type & socket.SOCK_NONBLOCK:
             self._timeout = 0.0
 
+    def _begin(self) -> None:
+        _inside[self] = Inside()
+
     def _take(self, doors: Doors, core: Core, type: int) -> None:
         self._doors = doors
         self._family = core.family
         self._type = type
-        self._ready: ReadyFd | None = None
-        self._watchers: list[Callable[[int], None]] = []
         self.core = core
         this = weakref.ref(self)  # one that nobody holds is to go, whatever its peer does
 
@@ -291,9 +350,9 @@ class StackSocket(socket.socket):
         )
 
     def __del__(self) -> None:
-        core = getattr(self, "core", None)
-        if core is not None and not core.closed:
-            self._doors.close_soon(core)  # not now: garbage is collected in the midst of anything
+        inside = _inside.get(self)
+        if inside is not None:  # else it was part of a cycle, and that is gone already
+            inside.drop()
         super().__del__()  # type: ignore[misc]  # closes the descriptor, with a warning
 
     # -- text ------------------------------------------------------------------------------------

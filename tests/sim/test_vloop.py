@@ -287,3 +287,28 @@ def test_what_goes_on_for_ever_without_a_task_comes_to_its_end_too() -> None:
         loop.run_until_complete(loop.create_future())
     assert world.now_s == 10.5
     loop.close()
+
+
+def test_a_plain_socket_turns_into_one_of_the_host_from_which_its_address_is_reached() -> None:
+    async def main() -> None:
+        client, server = two_hosts(sim.World(seed=1))
+        loop = asyncio.get_running_loop()
+        async with await asyncio.start_server(echo, server.address, 7):
+            with socket.socket() as sock:  # as aiohttp's client does
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setblocking(False)
+                await loop.sock_connect(sock, (server.address, 7))
+                assert sock.getsockname()[0] == client.address
+                assert sock.getpeername() == (server.address, 7)
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+                await loop.sock_sendall(sock, b"text")
+                sock.shutdown(socket.SHUT_WR)
+                assert await loop.sock_recv(sock, 10) == b"text"
+            assert sock.fileno() == -1
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", 0))
+                sock.setblocking(False)
+                with pytest.raises(NotImplementedError):
+                    await loop.sock_connect(sock, (server.address, 7))
+
+    sim.run(main())
