@@ -26,12 +26,15 @@ FOLDER: Final = ROOT / ".compiled"
 INTERPRETED: Final = {
     "cc": "registry",
     "tcp": "experiment",
-    "stack": "blame fragments icmp icmp_errors icmp_limit path_mtu variants",
+    "stack": (
+        "blame fragments icmp icmp_errors icmp_limit path_mtu udp udp_input udp_output variants"
+    ),
     "sockets": (
-        "constants endpoint errors lifecycle option_table options phase readiness settings tcp_info"
+        "constants datagram datagram_calls datagram_options endpoint errors lifecycle option_table "
+        "options phase readiness settings tcp_info"
     ),
     "sim": "digest host router topology vloop waiting way world",
-    "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show",
+    "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show udp",
 }
 ALSO: Final = ("pystack/path/offload.py",)
 

@@ -74,6 +74,8 @@ class Config:
     tcp_wmem: tuple[int, int, int] = (4096, 16_384, 4_194_304)
     rmem_max: int = 4_194_304
     wmem_max: int = 4_194_304
+    rmem_default: int = 212_992  # of UDP sockets
+    wmem_default: int = 212_992
     tcp_moderate_rcvbuf: int = 1
     # -- closing ----------------------------------------------------------------------------
     tcp_fin_timeout: int = 60

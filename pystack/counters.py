@@ -17,6 +17,8 @@ class Counters:
         "retrans_segs", "timeouts", "fast_retrans", "listen_overflows", "listen_drops",
         "challenge_acks", "tw_recycled", "tw_curr", "ooo_queued", "dsack_sent", "dsack_recv",
         "sack_reneging", "spurious_recoveries", "loss_probes",
+        "udp_in_datagrams", "udp_out_datagrams", "udp_no_ports", "udp_in_errors",
+        "udp_rcvbuf_errors", "udp_csum_errors",
         "icmp_in", "icmp_out", "reassembled", "owner_errors", "part_errors", "dropped",
     )  # fmt: skip
 
@@ -50,6 +52,12 @@ class Counters:
     sack_reneging: int
     spurious_recoveries: int
     loss_probes: int
+    udp_in_datagrams: int
+    udp_out_datagrams: int
+    udp_no_ports: int
+    udp_in_errors: int
+    udp_rcvbuf_errors: int
+    udp_csum_errors: int
     icmp_in: int
     icmp_out: int
     reassembled: int

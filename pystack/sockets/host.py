@@ -8,11 +8,12 @@ from errno import (
     EPROTONOSUPPORT,
     ESOCKTNOSUPPORT,
 )
-from typing import Final
+from typing import Final, Literal, overload
 
 from pystack.cc import registry
 from pystack.compiling import mypyc_attr
 from pystack.sockets import constants as c
+from pystack.sockets.datagram import DatagramSocket
 from pystack.sockets.errors import fault
 from pystack.sockets.settings import Settings
 from pystack.sockets.socket import Socket
@@ -20,6 +21,7 @@ from pystack.stack import variants
 from pystack.stack.host import HostCore
 
 _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC
+_PROTOCOLS: Final = {c.SOCK_STREAM: c.IPPROTO_TCP, c.SOCK_DGRAM: c.IPPROTO_UDP}
 _AVAILABLE: Final = "tcp_available_congestion_control"
 
 
@@ -27,11 +29,25 @@ _AVAILABLE: Final = "tcp_available_congestion_control"
 class Host(HostCore):
     """`HostCore` (see there for the arguments and for how to drive it) with sockets."""
 
-    def socket(self, family: int = c.AF_INET, type: int = c.SOCK_STREAM, proto: int = 0) -> Socket:
-        """A new socket, never blocking. AF_INET6 sockets speak IPv4 as well (IPV6_V6ONLY).
+    @overload
+    def socket(
+        self, family: int = c.AF_INET, type: Literal[1] = c.SOCK_STREAM, proto: int = 0
+    ) -> Socket: ...
 
-        Raises OSError EAFNOSUPPORT, ESOCKTNOSUPPORT (SOCK_STREAM is all there is),
-        EPROTONOSUPPORT (TCP is all there is) or EINVAL (no such number).
+    @overload
+    def socket(self, family: int, type: Literal[2], proto: int = 0) -> DatagramSocket: ...
+
+    @overload
+    def socket(self, family: int, type: int, proto: int = 0) -> Socket | DatagramSocket: ...
+
+    def socket(
+        self, family: int = c.AF_INET, type: int = c.SOCK_STREAM, proto: int = 0
+    ) -> Socket | DatagramSocket:
+        """A new socket, never blocking: SOCK_STREAM for TCP, SOCK_DGRAM for UDP. AF_INET6 sockets
+        speak IPv4 as well (IPV6_V6ONLY).
+
+        Raises OSError EAFNOSUPPORT, ESOCKTNOSUPPORT (another type), EPROTONOSUPPORT (another
+        protocol) or EINVAL (no such number).
         """
         kind = type & c.SOCK_TYPE_MASK
         if type & ~(c.SOCK_TYPE_MASK | _FLAGS) or kind >= c.SOCK_MAX:
@@ -40,10 +56,12 @@ class Host(HostCore):
             raise fault(EAFNOSUPPORT)
         if not 0 <= proto < c.IPPROTO_MAX:
             raise fault(EINVAL)
-        if kind != c.SOCK_STREAM:
+        if kind not in _PROTOCOLS:
             raise fault(ESOCKTNOSUPPORT)
-        if proto not in (0, c.IPPROTO_TCP):
+        if proto not in (0, _PROTOCOLS[kind]):
             raise fault(EPROTONOSUPPORT)
+        if kind == c.SOCK_DGRAM:
+            return DatagramSocket(self, family)
         return Socket(self, family, Settings())
 
     def sysctl(self, name: str, value: str | int | None = None) -> str:

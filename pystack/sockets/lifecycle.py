@@ -56,29 +56,34 @@ if TYPE_CHECKING:
     from pystack.sockets.socket import Socket
     from pystack.tcp.tcb import Tcb
 
-_WILDCARDS = frozenset((ANY_V4, ANY_V6))
+WILDCARDS = frozenset((ANY_V4, ANY_V6))
 
 
 # -- bind and listen ----------------------------------------------------------------------------
 def bind(sock: Socket, where: Any) -> None:
     """See `Socket.bind`."""
     local, port = endpoint.parse(sock.family, where)
-    addresses = sock.host.addresses
-    if sock.family == AF_INET6:
-        if (is_v4(local) and sock.settings.v6only) or (not is_v4(local) and is_multicast(local)):
-            raise fault(EINVAL)
-    if local not in addresses.local and local not in _WILDCARDS and not _is_shared(sock, local):
-        raise fault(EADDRNOTAVAIL)
+    if not is_v4(local) and is_multicast(local):
+        raise fault(EINVAL)
+    check_bindable(sock.host, sock.family, local, sock.settings.v6only)
     if sock.state != CLOSED or sock.reserved is not None:
         raise fault(EINVAL)
     _reserve(sock, local, port)
-    sock.address_locked = local not in _WILDCARDS
+    sock.address_locked = local not in WILDCARDS
     sock.port_locked = port != 0
 
 
-def _is_shared(sock: Socket, local: bytes) -> bool:
-    """Linux lets one bind to a multicast or broadcast address, of which TCP can make nothing."""
-    return is_v4(local) and (is_multicast(local) or local in sock.host.addresses.broadcast)
+def check_bindable(host: Host, family: int, local: bytes, v6only: bool) -> None:
+    """Raise what `bind` raises for an address: EINVAL, EADDRNOTAVAIL."""
+    if family == AF_INET6 and v6only and is_v4(local):
+        raise fault(EINVAL)
+    if local not in host.addresses.local and local not in WILDCARDS and not is_shared(host, local):
+        raise fault(EADDRNOTAVAIL)
+
+
+def is_shared(host: Host, local: bytes) -> bool:
+    """Whether it is one of many hosts. Linux lets one bind to it, of which TCP can make nothing."""
+    return is_multicast(local) or local in host.addresses.broadcast
 
 
 def _reserve(sock: Socket, local: bytes, port: int) -> None:
@@ -190,8 +195,8 @@ def _begin(sock: Socket, where: Any) -> None:
     """Make the connection; its SYN leaves with the next transmit."""
     host = sock.host
     remote, port = endpoint.parse(sock.family, where)
-    if remote in _WILDCARDS:
-        remote = _own_address(sock, remote)
+    if remote in WILDCARDS:
+        remote = own_address(host, sock.local, remote)
     if (
         is_multicast(remote)
         or remote in host.addresses.broadcast
@@ -200,7 +205,7 @@ def _begin(sock: Socket, where: Any) -> None:
     ):
         raise fault(ENETUNREACH)
     local = sock.local
-    if local in _WILDCARDS or _is_shared(sock, local):
+    if local in WILDCARDS or is_shared(sock.host, local):
         local = host.source_for(remote)
     elif is_v4(local) != is_v4(remote):
         raise fault(ENETUNREACH)
@@ -224,11 +229,11 @@ def _begin(sock: Socket, where: Any) -> None:
     host.open(tcb)
 
 
-def _own_address(sock: Socket, wildcard: bytes) -> bytes:
-    """Connecting to any address is connecting to oneself."""
-    if sock.local not in _WILDCARDS:
-        return sock.local
-    for own in sock.host.addresses.all():
+def own_address(host: Host, local: bytes, wildcard: bytes) -> bytes:
+    """Connecting to any address is connecting to oneself, at `local` if that is one."""
+    if local not in WILDCARDS:
+        return local
+    for own in host.addresses.all():
         if is_v4(own) == is_v4(wildcard):
             return own
     raise fault(ENETUNREACH)

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 _INT_MAX: Final = 0x7FFF_FFFF
 _UNSIGNED: Final = 0xFFFF_FFFF
-_MIN_SNDBUF: Final = 4608  # two of the smallest packets with Linux's bookkeeping
-_MIN_RCVBUF: Final = 2304
-_MIN_CLAMP: Final = _MIN_RCVBUF // 2
+MIN_SNDBUF: Final = 4608  # two of the smallest packets with Linux's bookkeeping
+MIN_RCVBUF: Final = 2304
+_MIN_CLAMP: Final = MIN_RCVBUF // 2
 _MSS_DEFAULT: Final = 536
 _ECN_MASK: Final = 3
 _LINGER: Final = Struct("=ii")
@@ -73,7 +73,7 @@ def _number(
     """`low` to `high`, else EINVAL; `default` is reported while it was not set."""
 
     def set_number(sock: Socket, settings: Settings, value: int) -> None:
-        setattr(settings, field, _within(value, low, high))
+        setattr(settings, field, within(value, low, high))
 
     return Option(lambda sock: getattr(sock.settings, field) or default(sock), set_number, effect)
 
@@ -82,7 +82,8 @@ def _fixed(value: int) -> Option:
     return Option(lambda sock: value)
 
 
-def _within(value: int, low: int, high: int) -> int:
+def within(value: int, low: int, high: int) -> int:
+    """`value`, or EINVAL when it is outside of the bounds."""
     if not low <= value <= high:
         raise fault(EINVAL)
     return value
@@ -96,13 +97,13 @@ def _get_error(sock: Socket) -> int:
     return code
 
 
-def _doubled(value: int, most: int, least: int) -> int:
+def doubled(value: int, most: int, least: int) -> int:
     """Linux doubles for its own bookkeeping, and takes a negative number for a huge one."""
     return max(2 * min(value & _UNSIGNED, most, _INT_MAX // 2), least)
 
 
 def _set_sndbuf(sock: Socket, settings: Settings, value: int) -> None:
-    settings.sndbuf = _doubled(value, sock.host.config.wmem_max, _MIN_SNDBUF)
+    settings.sndbuf = doubled(value, sock.host.config.wmem_max, MIN_SNDBUF)
 
 
 def _get_sndbuf(sock: Socket) -> int:
@@ -112,7 +113,7 @@ def _get_sndbuf(sock: Socket) -> int:
 
 
 def _set_rcvbuf(sock: Socket, settings: Settings, value: int) -> None:
-    settings.rcvbuf = _doubled(value, sock.host.config.rmem_max, _MIN_RCVBUF)
+    settings.rcvbuf = doubled(value, sock.host.config.rmem_max, MIN_RCVBUF)
 
 
 def _get_rcvbuf(sock: Socket) -> int:
@@ -158,7 +159,7 @@ def _get_max_pacing_rate(sock: Socket) -> bytes:
 
 # -- IPPROTO_TCP ----------------------------------------------------------------------------------
 def _set_max_seg(sock: Socket, settings: Settings, value: int) -> None:
-    settings.max_seg = _within(value, 88, 32767) if value else 0
+    settings.max_seg = within(value, 88, 32767) if value else 0
 
 
 def _get_max_seg(sock: Socket) -> int:
@@ -246,19 +247,19 @@ def _set_tos(sock: Socket, settings: Settings, value: int) -> None:
 
 
 def _set_tclass(sock: Socket, settings: Settings, value: int) -> None:
-    settings.tclass = max(_within(value, -1, 255), 0) & ~_ECN_MASK
+    settings.tclass = max(within(value, -1, 255), 0) & ~_ECN_MASK
 
 
 def _set_ttl(sock: Socket, settings: Settings, value: int) -> None:
-    settings.ttl = -1 if value == -1 else _within(value, 1, 255)
+    settings.ttl = -1 if value == -1 else within(value, 1, 255)
 
 
 def _set_hops(sock: Socket, settings: Settings, value: int) -> None:
-    settings.hops = _within(value, -1, 255)
+    settings.hops = within(value, -1, 255)
 
 
 def _set_mtu_discover(sock: Socket, settings: Settings, value: int) -> None:
-    settings.mtu_discover = _within(value, c.IP_PMTUDISC_DONT, c.IP_PMTUDISC_OMIT)
+    settings.mtu_discover = within(value, c.IP_PMTUDISC_DONT, c.IP_PMTUDISC_OMIT)
 
 
 def _get_mtu_discover(sock: Socket) -> int:
@@ -268,7 +269,7 @@ def _get_mtu_discover(sock: Socket) -> int:
 
 
 def _set_mtu_discover_v6(sock: Socket, settings: Settings, value: int) -> None:
-    settings.mtu_discover_v6 = _within(value, c.IP_PMTUDISC_DONT, c.IP_PMTUDISC_OMIT)
+    settings.mtu_discover_v6 = within(value, c.IP_PMTUDISC_DONT, c.IP_PMTUDISC_OMIT)
 
 
 def _get_mtu_discover_v6(sock: Socket) -> int:

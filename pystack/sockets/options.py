@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _INT: Final = Struct("=i")
 _LINGER: Final = Struct("=ii")
 _LEVELS: Final = frozenset((SOL_SOCKET, IPPROTO_IP, IPPROTO_TCP))
-_MOST: Final = 1024  # octets that getsockopt may be asked for, as in Python's socket
+MOST: Final = 1024  # octets that getsockopt may be asked for, as in Python's socket
 
 
 def set_option(sock: Socket, level: int, name: int, value: Any) -> None:
@@ -35,7 +35,7 @@ def set_option(sock: Socket, level: int, name: int, value: Any) -> None:
     if option is None or option.set is None:
         raise fault(ENOPROTOOPT)
     settings = dataclasses.replace(sock.settings)
-    option.set(sock, settings, _as_bytes(value) if option.raw else _as_int(level, value))
+    option.set(sock, settings, _as_bytes(value) if option.raw else as_int(level, value))
     sock.settings = settings
     tcb = sock.tcb
     if tcb is not None and option.effect is not None:
@@ -63,7 +63,7 @@ def set_recorder(sock: Socket, recorder: Callable[[Tcb], Observer] | None) -> No
 
 def get_option(sock: Socket, level: int, name: int, size: int) -> int | bytes:
     """See `Socket.getsockopt`."""
-    if not 0 <= size <= _MOST:
+    if not 0 <= size <= MOST:
         raise fault(EINVAL)
     if not _has_level(sock, level):
         raise fault(ENOPROTOOPT if sock.family == AF_INET6 else EOPNOTSUPP)
@@ -74,6 +74,11 @@ def get_option(sock: Socket, level: int, name: int, size: int) -> int | bytes:
     if isinstance(value, bytes):
         whole: int = _INT.unpack_from(value)[0]
         return value[:size] if size else whole
+    return in_its_form(level, value, size)
+
+
+def in_its_form(level: int, value: int, size: int) -> int | bytes:
+    """A number as `getsockopt` gives it: an int, or with `size` so many bytes of its C form."""
     if not size:
         return value
     if level == IPPROTO_IP and size < _INT.size and 0 <= value <= 0xFF:
@@ -85,7 +90,7 @@ def _has_level(sock: Socket, level: int) -> bool:
     return level in _LEVELS or (level == IPPROTO_IPV6 and sock.family == AF_INET6)
 
 
-def _as_int(level: int, value: Any) -> int:
+def as_int(level: int, value: Any) -> int:
     """The C int that a value stands for; IPPROTO_IP takes an unsigned char as well."""
     if isinstance(value, int):
         if not -(1 << 31) <= value < 1 << 31:

@@ -271,7 +271,7 @@ def recvmsg(
     sock.error = 0
     if tcb.reports and tcb.reports[0][1] != reports.ORIGIN_LOCAL:
         sock.error = tcb.reports[0][0]
-    item = _ancillary(sock.family, report)
+    item = ancillary(sock.family, report)
     key = tcb.key
     peer = endpoint.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
     if ancillary_size < _CMSG_HEADER + len(item[2]):
@@ -279,7 +279,7 @@ def recvmsg(
     return b"", [item], MSG_ERRQUEUE, peer
 
 
-def _ancillary(family: int, report: Report) -> Ancillary:
+def ancillary(family: int, report: Report) -> Ancillary:
     """Level, type and data of the control message: what happened and who says so."""
     error, origin, kind, code, info, offender = report
     head = _EXTENDED_ERR.pack(error, origin, kind, code, 0, info, 0)

@@ -18,6 +18,7 @@ from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp import Icmp
 from pystack.stack.loopback import take_local
 from pystack.stack.table import ConnectionTable
+from pystack.stack.udp import UdpTable
 from pystack.tcp import calls, ecn, emit, expiry, timers
 from pystack.tcp.output import output, output_ack
 from pystack.tcp.segment_arrives import segment_arrives
@@ -61,6 +62,7 @@ class HostCore(ConnectionTable):
             self.addresses.broadcast,
         )  # fmt: skip
         self.reassembly = Reassembly(self.config, self.icmp, self.counters.dropped)
+        self.udp = UdpTable(self.config, secret)
         self.tx = TxBatch(gso=gso, checksum_offload=checksum_offload)
         self.rx: RxBatch | None = None  # for `receive`, made when first used
         self.seg = Segment()
@@ -210,6 +212,8 @@ class HostCore(ConnectionTable):
         del dirty[:done]
         if self.icmp.out:
             self._send_icmp()
+        if self.udp.out:
+            self._send_datagrams()
         if self.talks_to_itself:
             self._looped += take_local(tx, self.addresses.local)
         self._handed_out = True
@@ -244,18 +248,43 @@ class HostCore(ConnectionTable):
             if len(packet) > mtu:
                 pieces = fragment(packet, mtu, self.next_ident(b""))
             for piece in pieces:
-                off = self.tx.reserve(len(piece))
-                if off < 0:
+                if self._put(piece):
+                    self.counters.icmp_out += 1
+                else:
                     self.counters.dropped[DROP_TX_FULL] += 1
-                    continue
-                self.tx.view[off : off + len(piece)] = piece
-                self.tx.commit(off, len(piece), 0, CHECKSUM_COMPLETE)
-                self.counters.icmp_out += 1
+
+    def _send_datagrams(self) -> None:
+        """What UDP has left, as far as there is room: the rest goes with the next batch."""
+        udp = self.udp
+        while udp.out:
+            packet, endpoint, cost, is_local = udp.out[0]
+            if is_local:
+                self._looped.append((packet, 0, CHECKSUM_COMPLETE))
+            elif not self._put(packet):
+                break
+            udp.out.popleft()
+            udp.has_left(endpoint, cost)
+        udp.tell_owners(self.counters)
+
+    def _put(self, packet: bytes) -> bool:
+        """Put a finished packet into the batch; whether there was room."""
+        tx = self.tx
+        off = tx.reserve(len(packet))
+        if off < 0:
+            return False
+        tx.view[off : off + len(packet)] = packet
+        tx.commit(off, len(packet), 0, CHECKSUM_COMPLETE)
+        return True
+
+    def wake(self) -> None:
+        """A socket call has left a datagram to be sent: whoever drives the host is told."""
+        if not self.dirty and self.on_dirty is not None:
+            self.on_dirty()
 
     # -- time -----------------------------------------------------------------------------------
     def next_deadline(self) -> int:
         """When `on_time` is to be called, in µs; 0 when nothing waits for time to pass."""
-        if self._looped:
+        if self._looped or self.udp.out:
             return self.now_us
         least = self.wakeups.next_at()
         if self.time_waits.queue or self.reassembly.packets or self.path_mtus.learnt:
@@ -316,6 +345,8 @@ class HostCore(ConnectionTable):
             tcb = dirty[index]
             if tcb.events:
                 self._tell(tcb)
+        if self.udp.touched:
+            self.udp.tell_owners(self.counters)
 
     def _tell(self, tcb: Tcb) -> None:
         events = tcb.events
@@ -333,4 +364,5 @@ class HostCore(ConnectionTable):
     def fail_all(self, error: int) -> None:
         """The device is gone: every connection ends with `error`, without a word to the peers."""
         self.abandon_all(error)
+        self.udp.fail(error)
         self._tell_owners()

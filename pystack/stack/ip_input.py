@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pystack.stack import icmp_errors
+from pystack.stack import icmp_errors, udp_input
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp import IcmpError
 from pystack.stack.strangers import is_addressed_well
@@ -65,21 +65,20 @@ def _on_other_protocol(host: HostCore, seg: Segment, now_us: int) -> None:
         if error is not None:
             _on_icmp_error(host, error, now_us)
         return
-    if not is_addressed_well(host, seg):
-        return
-    packet = seg.arena[seg.start : seg.end]
     if protocol == IPPROTO_UDP:
-        host.icmp.port_unreachable(packet, seg.version, now_us)
-    else:
+        udp_input.packet_arrives(host, seg, now_us)
+    elif is_addressed_well(host, seg):
         host.counters.dropped[DROP_UNKNOWN_PROTOCOL] += 1
-        host.icmp.protocol_unreachable(packet, seg.version, now_us)
+        host.icmp.protocol_unreachable(seg.arena[seg.start : seg.end], seg.version, now_us)
 
 
 def _on_icmp_error(host: HostCore, error: IcmpError, now_us: int) -> None:
     """Bring an error to the one connection that it quotes (RFC 9293 MUST-54)."""
-    connection = host.connections.get(error.quoted_key)
+    if error.quoted_protocol == IPPROTO_UDP:
+        udp_input.icmp_error_arrives(host, error, now_us)
     if error.quoted_protocol != IPPROTO_TCP:
         return
+    connection = host.connections.get(error.quoted_key)
     known = False
     if type(connection) is Tcb:
         known = icmp_errors.quotes_flight(connection, error)

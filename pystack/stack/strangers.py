@@ -56,18 +56,22 @@ def segment_arrives(
 def is_addressed_well(host: HostCore, seg: Segment) -> bool:
     """Whether a packet is for this host and from a possible source (RFC 1122 §3.2.1.3, RFC 9293
     MUST-57, MUST-63). If not it is dropped in silence."""
-    dropped = host.counters.dropped
-    addresses = host.addresses
-    if seg.key[:16] not in addresses.local:
-        dropped[DROP_NOT_FOR_US] += 1
+    if seg.key[:16] not in host.addresses.local:
+        host.counters.dropped[DROP_NOT_FOR_US] += 1
         return False
+    return is_from_somebody(host, seg)
+
+
+def is_from_somebody(host: HostCore, seg: Segment) -> bool:
+    """Whether a packet comes from a possible source. If not it is dropped in silence."""
+    addresses = host.addresses
     source = seg.key[16:32]
     if (
         not is_unicast_source(source)
         or source in addresses.broadcast
         or (source in addresses.local and not host.looping)
     ):
-        dropped[DROP_BAD_SOURCE] += 1
+        host.counters.dropped[DROP_BAD_SOURCE] += 1
         return False
     return True
 

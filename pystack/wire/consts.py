@@ -17,6 +17,7 @@ IPPROTO_DSTOPTS: Final = 60
 IPV4_HEADER: Final = 20
 IPV6_HEADER: Final = 40
 TCP_HEADER: Final = 20
+UDP_HEADER: Final = 8
 IPV4_MIN_MTU: Final = 68  # RFC 791
 IPV6_MIN_MTU: Final = 1280  # RFC 8200 §5
 
@@ -99,6 +100,9 @@ DROP_AFTER_CLOSE: Final = 25  # text for a connection nobody reads any more
 DROP_RST_REFUSED: Final = 26  # RST outside of the one number that is obeyed (RFC 5961 §3)
 DROP_ICMP_QUOTE: Final = 27  # an ICMP error quoting no connection, or a number not in flight
 DROP_SOURCE_ROUTE: Final = 28  # as Linux by default, and RFC 7126 §4.3, §4.4
+DROP_BAD_UDP_HEADER: Final = 29  # a length under 8 or past the packet's end
+DROP_BAD_UDP_CHECKSUM: Final = 30  # wrong, or none in IPv6 (RFC 8200 §8.1)
+DROP_SOCKET_BUFFER: Final = 31  # a datagram found its socket's receive buffer full
 
 DROP_NAMES: Final = (
     "", "truncated", "bad_version", "bad_ip_header", "bad_ip_checksum", "bad_ip_option",
@@ -106,5 +110,5 @@ DROP_NAMES: Final = (
     "bad_fragment", "fragment_limit", "bad_icmp", "unknown_protocol", "syn_queue_full",
     "accept_queue_full", "tx_full", "no_timestamp", "paws", "out_of_window", "no_ack",
     "old_ack", "bad_ack", "receive_buffer", "after_close", "rst_refused", "icmp_quote",
-    "source_route",
+    "source_route", "bad_udp_header", "bad_udp_checksum", "socket_buffer",
 )  # fmt: skip

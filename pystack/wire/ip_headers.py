@@ -152,14 +152,17 @@ def pseudo_header_sum(source: bytes, destination: bytes, length: int, protocol: 
 
 
 def v4_header(
-    source: bytes, destination: bytes, protocol: int, length: int, tos: int, ttl: int, ident: int
-) -> bytes:
-    """An IPv4 header without options for a packet of `length` octets, DF clear, checksum set."""
+    source: bytes, destination: bytes, protocol: int, length: int, tos: int, ttl: int, ident: int,
+    df: bool = False,
+) -> bytes:  # fmt: skip
+    """An IPv4 header without options for a packet of `length` octets, checksum set."""
+    flags = DF if df else 0
     header = bytearray(
         V4_HEADER.pack(
-            0x45, tos, length, ident & 0xFFFF, 0, ttl, protocol, 0, source[12:], destination[12:]
+            0x45, tos, length, ident & 0xFFFF, flags, ttl, protocol, 0, source[12:],
+            destination[12:],
         )
-    )
+    )  # fmt: skip
     set_v4_checksum(header)
     return bytes(header)
 
@@ -179,14 +182,15 @@ def wrap(
     tos: int,
     ttl: int,
     ident: int,
+    df: bool = False,
 ) -> bytes:
     """A whole packet of either version around `payload`; `ident` goes into IPv4's ID only.
 
-    IPv4 packets may be fragmented (DF is clear); the flow label of IPv6 is zero.
+    IPv4 packets may be fragmented, but with `df`; the flow label of IPv6 is zero.
     """
     if is_v4(source):
         length = IPV4_HEADER + len(payload)
-        head = v4_header(source, destination, protocol, length, tos, ttl, ident)
+        head = v4_header(source, destination, protocol, length, tos, ttl, ident, df)
     else:
         first = 6 << 28 | tos << 20
         head = V6_HEADER.pack(first, len(payload), protocol, ttl, source, destination)

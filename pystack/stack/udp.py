@@ -1,0 +1,230 @@
+"""UDP's endpoints (RFC 768): who has which port, and whom a datagram is for; as Linux has it.
+
+A socket's end is a `UdpEndpoint`, in the table as long as it has a port. `udp_input` brings it
+what comes, `udp_output` sends for it. Ports are taken as those of TCP are (`ports`, RFC 6056),
+from a table of their own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from errno import EADDRINUSE, EAGAIN
+from typing import Final
+
+from pystack.config import Config
+from pystack.counters import Counters
+from pystack.stack.owner import Owner
+from pystack.stack.ports import overlap
+from pystack.tcp.isn import keyed_hash
+from pystack.tcp.states import EVENT_SOFT_ERROR, EVENT_WRITABLE
+from pystack.tcp.tcb import Report
+from pystack.wire.address import ANY_V4, ANY_V6, is_v4
+
+# Linux's IP_PMTUDISC_…: what becomes of a datagram that is larger than the path's MTU
+PMTUD_DONT, PMTUD_WANT, PMTUD_DO, PMTUD_PROBE, PMTUD_INTERFACE, PMTUD_OMIT = range(6)
+
+OVERHEAD: Final = (
+    768  # octets that a datagram costs a buffer beside its own; Linux's of a small one
+)
+MOST_REPORTS: Final = 64  # kept unread
+
+Received = tuple[bytes, bytes, int]  # payload, the sender's address (16 bytes) and port
+Quoted = tuple[Report, bytes, int, bytes]  # what happened to a datagram: to whom, its payload
+
+
+class UdpEndpoint:
+    """A socket's end. Its options, buffers in octets, are the socket's to write; -1 stands for
+    the host's own choice.
+
+    `local` may be a wildcard; `port` is 0 outside of the table; `remote` is b"" unless
+    connected. `error` is the errno that the next call meets.
+    """
+
+    __slots__ = (
+        "local", "port", "remote", "remote_port", "owner", "events", "error", "queue", "held",
+        "drops", "unsent", "wants_room", "reports", "rcvbuf", "sndbuf", "reuse_address",
+        "reuse_port", "broadcast", "v6only", "tos", "tclass", "ttl", "hops", "multicast_ttl",
+        "multicast_hops", "mtu_discover", "mtu_discover_v6", "recverr", "recverr_v6",
+    )  # fmt: skip
+
+    def __init__(self, local: bytes, owner: Owner, config: Config) -> None:
+        self.local = local
+        self.port = 0
+        self.remote = b""
+        self.remote_port = 0
+        self.owner: Owner | None = owner
+        self.events = 0  # still to be told
+        self.error = 0
+        self.queue: deque[Received] = deque()
+        self.held = 0  # what `queue` costs
+        self.drops = 0  # datagrams that found no room in it
+        self.unsent = 0  # what waits to be sent costs
+        self.wants_room = False  # a send has met EAGAIN
+        self.reports: deque[Quoted] = deque(maxlen=MOST_REPORTS)
+        self.rcvbuf = config.rmem_default
+        self.sndbuf = config.wmem_default
+        self.reuse_address = False
+        self.reuse_port = False
+        self.broadcast = False
+        self.v6only = False
+        self.tos = 0
+        self.tclass = 0
+        self.ttl = -1
+        self.hops = -1
+        self.multicast_ttl = 1
+        self.multicast_hops = 1
+        self.mtu_discover = PMTUD_DONT if config.ip_no_pmtu_disc else PMTUD_WANT
+        self.mtu_discover_v6 = PMTUD_WANT
+        self.recverr = False
+        self.recverr_v6 = False
+
+    def pmtud(self, v4: bool) -> int:
+        """PMTUD_… for datagrams of a version."""
+        return self.mtu_discover if v4 else self.mtu_discover_v6
+
+    def report(self, report: Report, remote: bytes, port: int, payload: bytes, v4: bool) -> bool:
+        """Keep what happened to a datagram, if the user wants that (IP_RECVERR)."""
+        wanted = self.recverr if v4 else self.recverr_v6
+        if wanted:
+            self.reports.append((report, remote, port, payload))
+        return wanted
+
+    def score(self, local: bytes, remote: bytes, remote_port: int) -> int:
+        """How well a datagram to `local` from there fits, -1 for not at all (Linux:
+        compute_score): the very address before a wildcard, then the very peer."""
+        own = self.local
+        if own == local:
+            score = 8
+        elif own == ANY_V4 and is_v4(local):
+            score = 1
+        elif own == ANY_V6 and not (self.v6only and is_v4(local)):
+            score = 0
+        else:
+            return -1
+        if not self.remote:
+            return score
+        return score + 4 if (self.remote, self.remote_port) == (remote, remote_port) else -1
+
+
+class UdpTable:
+    """The endpoints of a host that have a port, and what they have left to be sent."""
+
+    __slots__ = ("config", "failed", "by_port", "out", "touched", "_secret", "_next")
+
+    def __init__(self, config: Config, secret: bytes) -> None:
+        self.config = config
+        self.failed = 0  # the errno of why nothing passes any more
+        self.by_port: dict[int, list[UdpEndpoint]] = {}  # the one bound last comes first
+        # packet, whose it is, what it costs, whether it is for ourselves
+        self.out: deque[tuple[bytes, UdpEndpoint, int, bool]] = deque()
+        self.touched: list[UdpEndpoint] = []  # owners to be told
+        self._secret = secret
+        self._next = 0
+
+    # -- ports ----------------------------------------------------------------------------------
+    def bind(self, endpoint: UdpEndpoint, local: bytes, port: int) -> None:
+        """Give `endpoint` an address and a port, 0 for any free one.
+
+        Several may have the same if all have SO_REUSEADDR, or all SO_REUSEPORT. Raises OSError
+        EADDRINUSE; EAGAIN when no port of `ip_local_port_range` is free.
+        """
+        if not port:
+            port = self._free_port(endpoint, local)
+        elif any(
+            overlap(local, endpoint.v6only, other.local, other.v6only)
+            and not (endpoint.reuse_address and other.reuse_address)
+            and not (endpoint.reuse_port and other.reuse_port)
+            for other in self.by_port.get(port, ())
+        ):
+            raise OSError(EADDRINUSE, f"port {port} is in use")
+        endpoint.local = local
+        endpoint.port = port
+        self.by_port.setdefault(port, []).insert(0, endpoint)
+
+    def _free_port(self, endpoint: UdpEndpoint, local: bytes) -> int:
+        low, high = self.config.ip_local_port_range
+        count = high - low + 1
+        self._next += 1
+        offset = keyed_hash(self._secret, local + self._next.to_bytes(8, "big"), b"udp port")
+        for step in range(count):
+            port = low + (offset + step) % count
+            if not any(
+                overlap(local, endpoint.v6only, other.local, other.v6only)
+                for other in self.by_port.get(port, ())
+            ):
+                return port
+        raise OSError(EAGAIN, "all ports of ip_local_port_range are in use")
+
+    def release(self, endpoint: UdpEndpoint) -> None:
+        """Take an endpoint out of the table, if it is there."""
+        port, endpoint.port = endpoint.port, 0
+        if port:
+            same_port = self.by_port[port]
+            same_port.remove(endpoint)
+            if not same_port:
+                del self.by_port[port]
+
+    # -- whom it is for -------------------------------------------------------------------------
+    def find(self, local: bytes, port: int, remote: bytes, remote_port: int) -> UdpEndpoint | None:
+        """The endpoint that fits best: of equal ones that which was bound last, or, where all
+        have SO_REUSEPORT, one that the flow decides."""
+        best = 0
+        found: list[UdpEndpoint] = []
+        for endpoint in self.by_port.get(port, ()):
+            score = endpoint.score(local, remote, remote_port)
+            if score > best or (score == 0 and not found):
+                best, found = score, [endpoint]
+            elif score == best and found:
+                found.append(endpoint)
+        if not found:
+            return None
+        if len(found) == 1 or not all(endpoint.reuse_port for endpoint in found):
+            return found[0]
+        flow = local + remote + port.to_bytes(2, "big") + remote_port.to_bytes(2, "big")
+        return found[keyed_hash(self._secret, flow, b"udp reuse port") % len(found)]
+
+    def find_all(
+        self, local: bytes, port: int, remote: bytes, remote_port: int
+    ) -> list[UdpEndpoint]:
+        """All endpoints that a broadcast is for."""
+        return [
+            endpoint
+            for endpoint in self.by_port.get(port, ())
+            if endpoint.score(local, remote, remote_port) >= 0
+        ]
+
+    # -- owners ---------------------------------------------------------------------------------
+    def note(self, endpoint: UdpEndpoint, events: int) -> None:
+        """EVENT_… bits to be told to the endpoint's owner after the batch."""
+        if not endpoint.events:
+            self.touched.append(endpoint)
+        endpoint.events |= events
+
+    def has_left(self, endpoint: UdpEndpoint, cost: int) -> None:
+        """A datagram of that cost waits no longer."""
+        endpoint.unsent -= cost
+        if endpoint.wants_room and 2 * endpoint.unsent <= endpoint.sndbuf:
+            endpoint.wants_room = False
+            self.note(endpoint, EVENT_WRITABLE)
+
+    def tell_owners(self, counters: Counters) -> None:
+        """Tell what was noted. An owner that raises is counted."""
+        while self.touched:
+            touched, self.touched = self.touched, []
+            for endpoint in touched:
+                events, endpoint.events = endpoint.events, 0
+                if endpoint.owner is None:
+                    continue
+                try:
+                    endpoint.owner.on_events(events)
+                except Exception:
+                    counters.owner_errors += 1
+
+    def fail(self, error: int) -> None:
+        """The device is gone: each endpoint meets `error`, and so does every later send."""
+        self.failed = error
+        self.out.clear()
+        for same_port in self.by_port.values():
+            for endpoint in same_port:
+                endpoint.error = error
+                self.note(endpoint, EVENT_SOFT_ERROR)

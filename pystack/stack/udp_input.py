@@ -1,0 +1,114 @@
+"""Datagrams that come, and ICMP errors about those that went (RFC 768, RFC 1122 §4.1, Linux)."""
+
+from __future__ import annotations
+
+from errno import EMSGSIZE
+from typing import TYPE_CHECKING, Final
+
+from pystack.stack.icmp import (
+    V4_PARAMETER_PROBLEM,
+    V4_UNREACHABLE,
+    V6_PARAMETER_PROBLEM,
+    V6_UNREACHABLE,
+    IcmpError,
+)
+from pystack.stack.icmp_errors import errno_of, is_too_big
+from pystack.stack.strangers import is_addressed_well, is_from_somebody
+from pystack.stack.udp import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint
+from pystack.tcp.reports import ORIGIN_ICMP, ORIGIN_ICMP6
+from pystack.tcp.states import EVENT_READABLE, EVENT_SOFT_ERROR
+from pystack.wire import udp
+from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOCKET_BUFFER
+from pystack.wire.segment import PORTS, Segment
+
+if TYPE_CHECKING:
+    from pystack.stack.host import HostCore
+
+# Codes of destination unreachable that say it will go on being so: only those end the waiting
+# of a connected socket (RFC 1122 §4.1.3.3 leaves it open; Linux's `fatal`).
+_V4_PASSING: Final = frozenset((0, 1, 5, 11, 12))  # net, host, source route, and those for a TOS
+_V6_PASSING: Final = frozenset((0, 2, 3))  # no route, beyond scope, address
+
+
+def packet_arrives(host: HostCore, seg: Segment, now_us: int) -> None:
+    """A packet of protocol 17: to whoever has the port, or port unreachable (RFC 1122
+    §4.1.3.1)."""
+    to_all = seg.local in host.addresses.broadcast
+    if not (is_from_somebody(host, seg) if to_all else is_addressed_well(host, seg)):
+        return
+    counters = host.counters
+    datagram = udp.read(seg)
+    if isinstance(datagram, int):
+        counters.udp_in_errors += 1
+        counters.udp_csum_errors += datagram == DROP_BAD_UDP_CHECKSUM
+        counters.dropped[datagram] += 1
+        return
+    flow = (seg.local, datagram.destination_port, datagram.source, datagram.source_port)
+    if to_all:
+        for endpoint in host.udp.find_all(*flow):
+            _deliver(host, endpoint, datagram)
+        return
+    found = host.udp.find(*flow)
+    if found is not None:
+        _deliver(host, found, datagram)
+        return
+    counters.udp_no_ports += 1
+    host.icmp.port_unreachable(seg.arena[seg.start : seg.end], seg.version, now_us)
+
+
+def _deliver(host: HostCore, endpoint: UdpEndpoint, datagram: udp.Datagram) -> None:
+    counters = host.counters
+    if endpoint.held > endpoint.rcvbuf:  # so that one at least is taken, whatever its size
+        endpoint.drops += 1
+        counters.udp_in_errors += 1
+        counters.udp_rcvbuf_errors += 1
+        counters.dropped[DROP_SOCKET_BUFFER] += 1
+        return
+    counters.udp_in_datagrams += 1
+    endpoint.queue.append((datagram.payload, datagram.source, datagram.source_port))
+    endpoint.held += len(datagram.payload) + OVERHEAD
+    host.udp.note(endpoint, EVENT_READABLE)
+
+
+def icmp_error_arrives(host: HostCore, error: IcmpError, now_us: int) -> None:
+    """An error that quotes a datagram of ours, to the endpoint that has sent it.
+
+    Without IP_RECVERR only a connected one is told, and of lasting errors alone.
+    """
+    key = error.quoted_key
+    remote = key[16:32]
+    port, remote_port = PORTS.unpack_from(key, 32)
+    endpoint = host.udp.find(key[:16], port, remote, remote_port)
+    if endpoint is None:
+        host.counters.dropped[DROP_ICMP_QUOTE] += 1
+        return
+    v4 = error.version == 4
+    number = errno_of(error)
+    lasting = _is_lasting(error)
+    if is_too_big(error):
+        mode = endpoint.pmtud(v4)
+        if mode < PMTUD_INTERFACE and host.path_mtus.learn(
+            remote, error.mtu, now_us, error.quoted_length
+        ):
+            host.path_mtu_changed(remote, True)
+        if mode == PMTUD_DONT:
+            return
+        number, lasting = EMSGSIZE, True
+    if not number:
+        return
+    origin = ORIGIN_ICMP if v4 else ORIGIN_ICMP6
+    report = (number, origin, error.type, error.code, error.mtu, error.offender)
+    payload = error.quoted_upper[udp.HEADER.size :]
+    if endpoint.report(report, remote, remote_port, payload, v4) or (lasting and endpoint.remote):
+        endpoint.error = number
+        host.udp.note(endpoint, EVENT_SOFT_ERROR)
+
+
+def _is_lasting(error: IcmpError) -> bool:
+    if error.version == 4:
+        if error.type == V4_UNREACHABLE:
+            return error.code not in _V4_PASSING
+        return error.type == V4_PARAMETER_PROBLEM
+    if error.type == V6_UNREACHABLE:
+        return error.code not in _V6_PASSING
+    return error.type == V6_PARAMETER_PROBLEM
