@@ -99,8 +99,8 @@ def send(sock: DatagramSocket, data: Any, flags: int, where: Any) -> int:
     _take_port(sock)
     if len(payload) > _LARGEST:
         raise fault(EMSGSIZE)
-    if flags & (c.MSG_OOB | c.MSG_MORE):
-        raise fault(EOPNOTSUPP)
+    if flags & c.MSG_MORE or (flags & c.MSG_OOB and sock.family == c.AF_INET):
+        raise fault(EOPNOTSUPP)  # of IPv6's sockets Linux does not ask about MSG_OOB
     if where is not None:
         remote, port = endpoint.parse(sock.family, where)
         if not port:

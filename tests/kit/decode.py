@@ -103,7 +103,7 @@ def decode(octets: bytes, gso_size: int = 0, checksum_state: int = 0) -> list[Pa
     if packet.protocol in (ICMP, ICMPV6):
         return [_decode_icmp(packet)]
     require(packet.protocol == UDP, f"a packet of protocol {packet.protocol}")
-    return [packet]
+    return [_decode_udp(packet)]
 
 
 def _decode4(octets: bytes) -> Packet:
@@ -165,6 +165,17 @@ def _decode_tcp(packet: Packet, checksum_state: int) -> Packet:
         packet, src_port=src_port, dst_port=dst_port, seq=seq, ack=ack, flags=flags,
         window=window, urgent=urgent, options=options, payload=upper[head:],
     )  # fmt: skip
+
+
+def _decode_udp(packet: Packet) -> Packet:
+    upper = packet.upper
+    require(len(upper) >= 8, f"a datagram of {len(upper)} octets")
+    src_port, dst_port, length, checksum = struct.unpack_from("!HHHH", upper)
+    require(length == len(upper), f"UDP length {length}, but {len(upper)} octets")
+    require(checksum != 0, "a datagram without checksum")
+    covered = pseudo_header(packet.src, packet.dst, UDP, len(upper)) + upper
+    require(ones_sum(covered) == 0xFFFF, "wrong UDP checksum")
+    return replace(packet, src_port=src_port, dst_port=dst_port, payload=upper[8:])
 
 
 def decode_options(octets: bytes) -> tuple[Option, ...]:

@@ -78,6 +78,10 @@ class World:
     def far(self, family: int = 0) -> Any:
         raise NotImplementedError
 
+    def datagram(self, *, far: bool = False, family: int = 0) -> Any:
+        """A UDP socket, of the near side unless `far`."""
+        raise NotImplementedError
+
     def settle(self) -> None:
         raise NotImplementedError
 
@@ -151,6 +155,10 @@ class OurWorld(World):
     def far(self, family: int = 0) -> Any:
         return self.wire.far.socket(family or self.family)
 
+    def datagram(self, *, far: bool = False, family: int = 0) -> Any:
+        host = self.wire.far if far else self.wire.near
+        return host.socket(family or self.family, c.SOCK_DGRAM)
+
     def settle(self) -> None:
         self.wire.run(250_000)  # delayed ACKs included
 
@@ -220,6 +228,10 @@ class KernelWorld(World):
         return self.keep_open(self.namespace.socket(kind))
 
     far = near
+
+    def datagram(self, *, far: bool = False, family: int = 0) -> Any:
+        kind = socket.AF_INET6 if (family or self.family) == c.AF_INET6 else socket.AF_INET
+        return self.keep_open(self.namespace.socket(kind, socket.SOCK_DGRAM))
 
     def settle(self) -> None:
         time.sleep(0.005)  # loopback delivers within the call that sends; timers may not matter
