@@ -7,6 +7,7 @@ import contextlib
 from asyncio import staggered
 from collections.abc import Awaitable, Callable, Sequence
 from errno import ECONNABORTED, EINVAL
+from functools import partial
 from typing import TypeVar
 
 from pystack.aio.listening import bind
@@ -20,14 +21,15 @@ T = TypeVar("T")
 async def first_connected(
     loop: asyncio.AbstractEventLoop,
     attempts: Sequence[Callable[[], Awaitable[T]]],
+    close: Callable[[T], None],
     delay: float | None = None,
     all_errors: bool = False,
 ) -> T:
     """What the first attempt that succeeds gives. Raises what they raised when all have failed.
 
     One after the other; with `delay` (seconds) the next one begins when the one before has
-    failed or taken that long (RFC 8305), and what loses the race is cancelled. `all_errors`
-    raises an ExceptionGroup of them.
+    failed or taken that long (RFC 8305), and what loses the race is cancelled; `close` is for
+    what succeeds when nobody wants it any more. `all_errors` raises an ExceptionGroup of them.
     """
     failures: list[Exception] = []
     if delay is None:
@@ -37,14 +39,27 @@ async def first_connected(
             except OSError as error:
                 failures.append(error)
     else:
-        winner: T | None
-        winner, _, raised = await staggered.staggered_race(attempts, delay, loop=loop)
-        if winner is not None:
-            return winner
+        made: list[T] = []
+        try:
+            _, _, raised = await staggered.staggered_race(
+                [partial(_noted, attempt, made) for attempt in attempts], delay, loop=loop
+            )
+        except BaseException:  # the race is over, and its winner may be known already
+            for one in made:
+                close(one)
+            raise
+        for loser in made[1:]:
+            close(loser)
+        if made:
+            return made[0]
         failures = [error for error in raised if isinstance(error, Exception)]
     if all_errors:
         raise ExceptionGroup("create_connection failed", failures)
     raise joined(failures)
+
+
+async def _noted(attempt: Callable[[], Awaitable[T]], made: list[T]) -> None:
+    made.append(await attempt())
 
 
 async def connected(

@@ -211,7 +211,7 @@ class Doors:
         if local_addr is not None:
             local = await resolve(driver.loop, *local_addr, families, family)
         socket = await first_connected(
-            driver.loop, [partial(self.connected, place, local) for place in places],
+            driver.loop, [partial(self.connected, place, local) for place in places], Socket.close,
             happy_eyeballs_delay, all_errors,
         )  # fmt: skip
         return await self.transport_over(socket, protocol_factory, wanted)

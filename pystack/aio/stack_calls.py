@@ -147,7 +147,7 @@ class StackCalls(SockCalls):
         if interleave:
             infos = _interleaved(infos, interleave)
         made = await first_connected(
-            self._loop, [partial(self._connected, info, local) for info in infos],
+            self._loop, [partial(self._connected, info, local) for info in infos], _close,
             happy_eyeballs_delay, all_errors,
         )  # fmt: skip
         if isinstance(made, socket.socket):
@@ -237,14 +237,14 @@ class StackCalls(SockCalls):
                 servers.append(doors.serve(sockets, protocol_factory, wanted, **serving))
             if others:
                 servers.append(await super().create_server(protocol_factory, others, port, **given))
+            if start_serving:
+                await asyncio.sleep(0)  # as asyncio: it serves when this returns
         except BaseException:
             for server in servers:
                 server.close()
             for left in itertools.chain.from_iterable(sockets for _, sockets in bound):
                 left.close()
             raise
-        if start_serving:
-            await asyncio.sleep(0)  # as asyncio: it serves when this returns
         return _joined(servers)
 
     def _bound(
@@ -318,6 +318,10 @@ def _number(port: Any) -> int | None:
         return int(port)
     except (TypeError, ValueError):
         return None  # the name of a service
+
+
+def _close(made: tuple[Doors, Socket] | socket.socket) -> None:
+    (made if isinstance(made, socket.socket) else made[1]).close()
 
 
 def _bind_one(sock: socket.socket, places: Sequence[Any]) -> None:

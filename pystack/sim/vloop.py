@@ -155,9 +155,10 @@ class VirtualLoop(StackCalls, _NoKernel):
         self, host: bytes | str | None, port: bytes | str | int | None, *, family: int = 0,
         type: int = 0, proto: int = 0, flags: int = 0,
     ) -> list[Any]:  # fmt: skip
-        """The names of the world's hosts, each with all its addresses, and numeric ports."""
+        """The names of hosts and of attached stacks, each with its addresses; numeric ports."""
         name = host.decode() if isinstance(host, bytes) else host or ""
-        found = [text for world in self._worlds for text in world.look_up(name)]
+        knowing: list[WorldLike | Doors] = [*self._worlds, *self.attached]
+        found = [text for one in knowing for text in one.look_up(name)]
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, f"no host of a world is called {name!r}")
         number = int(port or 0)

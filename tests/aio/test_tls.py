@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from asyncio import StreamReader, StreamWriter
-from pathlib import Path
 
 import pytest
 
@@ -16,23 +13,6 @@ from tests.aio.recorder import Recorder
 from tests.aio.two_stacks import RIGHT, two_stacks
 
 MUCH = bytes(range(256)) * 4000
-
-
-@pytest.fixture
-def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for RIGHT, and a client's that trusts it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
-    certificate, key = str(tmp_path / "certificate"), str(tmp_path / "key")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=right",
-         "-addext", f"subjectAltName=IP:{RIGHT}"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(certificate, key)
-    return server, ssl.create_default_context(cafile=certificate)
 
 
 def test_a_stream_changes_to_tls_in_both_roles(
