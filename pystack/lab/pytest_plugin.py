@@ -103,11 +103,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for index, item in enumerate(items):
         if not isinstance(item, pytest.Function) or _of_unittest(item):
             continue
-        marked = any(mark.args or mark.kwargs for mark in item.iter_markers(MARK))
-        if BENCH not in item.fixturenames and not marked:
+        is_coroutine = inspect.iscoroutinefunction(item.obj)
+        # others may have a mark of that name too, and mean the internet
+        said = is_coroutine and any(mark.args or mark.kwargs for mark in item.iter_markers(MARK))
+        if BENCH not in item.fixturenames and not said:
             continue
         found = item.stash[_plans] = _checked_plan(item)
-        if inspect.iscoroutinefunction(item.obj):
+        if is_coroutine:
             items[index] = NetworkFunction.of(item, found)
 
 

@@ -234,6 +234,43 @@ def test_sockets_are_the_kernels_again():
     )
 
 
+def test_an_application_behind_a_server_and_tls(inner: Inner) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=server",
+         "-addext", "subjectAltName=DNS:server"],
+        cwd=inner.pytester.path, check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    inner.passes(
+        """
+import ssl
+import httpx, uvicorn
+
+async def application(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+@pytest.mark.network(rtt="1s")
+async def test_it(network):
+    config = uvicorn.Config(application, "server", 443, lifespan="off", log_level="warning",
+                            ssl_certfile="cert.pem", ssl_keyfile="key.pem")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    context = ssl.create_default_context(cafile="cert.pem")
+    async with httpx.AsyncClient(verify=context) as client:
+        begin = network.now_s
+        assert (await client.get("https://server/")).text == "hello"
+        # one round trip for TCP, one for TLS 1.3, one to ask
+        assert network.now_s - begin == pytest.approx(3, abs=0.1)
+    server.should_exit = True
+    await serving
+""",
+        1,
+    )
+
+
 def test_fixtures_may_be_coroutines_and_asynchronous_generators(inner: Inner) -> None:
     result = inner.passes(
         """
@@ -738,6 +775,11 @@ async def test_theirs(value):
 @pytest.mark.network
 async def test_a_mark_of_that_name_that_others_use():
     assert type(asyncio.get_running_loop()).__name__ != "VirtualLoop"
+
+@pytest.mark.network("https://example.com", retries=3)
+def test_another_one():
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()
 """
 
 
@@ -762,7 +804,7 @@ def anyio_backend():
     source = f"their_mark = {their_mark}\n{backend}{OTHERS}"
     scope = ("-o", "asyncio_default_fixture_loop_scope=function")
     result = inner.run(source, *options, *scope, alone=False)
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=5)
     assert time.monotonic() - wall < 60
 
 
