@@ -141,6 +141,12 @@ class Doors:
         """The thread of its loop; no thread's number when it is closed."""
         return NO_THREAD if self._driver is None else self._driver.thread
 
+    def running_loop(self) -> asyncio.AbstractEventLoop | None:
+        """Its loop, if that runs now, in whichever thread; None if there is none."""
+        driver = self._driver
+        runs = driver is not None and not driver.is_stopped and driver.loop.is_running()
+        return driver.loop if runs and driver is not None else None
+
     def close_soon(self, socket: Core) -> None:
         """Close a socket in a turn of the loop, whichever thread this is."""
         driver = self._driver

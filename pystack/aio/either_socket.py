@@ -11,8 +11,10 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
+from pystack.aio import blocking
 from pystack.aio.stack_socket import StackSocket
 from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4
@@ -150,6 +152,9 @@ class EitherSocket(StackSocket, metaclass=_Kind):
 
     def setsockopt(self, level: int, option: int, value: Any, *length: Any) -> None:
         """As `socket.setsockopt`; a socket that becomes a stack's takes what that knows."""
+        if self._carried is not None and level in blocking.LEVELS:
+            self._carried.option("setsockopt", level, option, value)
+            return
         if self.core is not None:
             super().setsockopt(level, option, value, *length)
             return
@@ -165,15 +170,52 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             self._options = None  # an address of the kernel's: it stays one of its sockets
 
     def connect(self, address: Any) -> None:
-        """As `socket.connect`; the address decides."""
+        """As `socket.connect`; the address decides. In a thread of its own it may block."""
+        stack = self._elsewhere(address)
+        if stack is not None:
+            options, self._options = self._options or [], None
+            self._carried = blocking.carried(stack, address, self, options)
+            return
         self.decide_to(address)
         _connect(self, address)
 
     def connect_ex(self, address: Any) -> int:
         """As `socket.connect_ex`; the address decides."""
+        if self._elsewhere(address) is not None:
+            try:
+                self.connect(address)
+            except OSError as error:
+                if error.errno is None:
+                    raise
+                return error.errno
+            return 0
         self.decide_to(address)
         errno: int = _connect_ex(self, address)
         return errno
+
+    def _elsewhere(self, address: Any) -> Doors | None:
+        """The stack that reaches the address, if it runs in another thread and this may wait."""
+        if self.choice is None or self._options is None or self.gettimeout() == 0:
+            return None
+        remote = _packed(address)
+        stack = None if remote is None else self.choice.stack_to(remote)
+        if stack is None or stack.thread == get_ident() or self.type != socket.SOCK_STREAM:
+            return None
+        return stack
+
+    def getsockname(self) -> Any:
+        """As `socket.getsockname`."""
+        return _getsockname(self) if self._carried is None else self._carried.sockname
+
+    def getpeername(self) -> Any:
+        """As `socket.getpeername`."""
+        return _getpeername(self) if self._carried is None else self._carried.peername
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        """As `socket.getsockopt`."""
+        if self._carried is not None and level in blocking.LEVELS:
+            return self._carried.option("getsockopt", level, option, size)
+        return _getsockopt(self, level, option, *([size] if size else []))
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """As `socket.sendto`; the address decides."""
@@ -237,12 +279,12 @@ def _either_property(name: str) -> property:
 
 
 _bind, _connect, _connect_ex = _either("bind"), _either("connect"), _either("connect_ex")
-_sendto, _sendmsg = _either("sendto"), _either("sendmsg")
+_sendto, _sendmsg, _getsockopt = _either("sendto"), _either("sendmsg"), _either("getsockopt")
+_getsockname, _getpeername = _either("getsockname"), _either("getpeername")
 for _name in (
     "listen", "accept", "shutdown", "fileno", "setblocking", "getblocking", "settimeout",
     "gettimeout", "detach", "dup", "send", "sendall", "recv", "recv_into", "recvfrom",
-    "recvfrom_into", "recvmsg", "getsockname", "getpeername", "getsockopt", "__repr__",
-    "__reduce_ex__",
+    "recvfrom_into", "recvmsg", "__repr__", "__reduce_ex__",
 ):  # fmt: skip
     setattr(EitherSocket, _name, _either(_name))
 for _name in "family", "type", "proto", "timeout":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from asyncio import unix_events
 from collections.abc import Iterator
@@ -44,7 +45,8 @@ class ProgramLoop(EventLoop):
 
 @contextmanager
 def installed(stack: Stack) -> Iterator[None]:
-    """Meanwhile `socket.socket` is an `EitherSocket`, and asyncio makes `ProgramLoop`s.
+    """Meanwhile `socket.socket` is an `EitherSocket`, and asyncio makes `ProgramLoop`s; the stack's
+    own names are known to `socket.getaddrinfo`, too.
 
     `stack` is open, but on no loop (`Stack.leave`). uvloop cannot be imported meanwhile: programs
     that would take it take asyncio's own.
@@ -56,7 +58,16 @@ def installed(stack: Stack) -> Iterator[None]:
     policies = [getattr(unix_events, name, None) for name in _POLICIES]
     policy: Any = policies[0] or policies[1]
     before_factory = policy._loop_factory
+    before_getaddrinfo = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
+        known = stack.look_up(host) if isinstance(host, str) else ()
+        return [
+            info for name in known or [host] for info in before_getaddrinfo(name, *args, **options)
+        ]
+
     ProgramLoop.stack = stack
+    socket.getaddrinfo = getaddrinfo
     for module, name in places:
         setattr(module, name, ProgramLoop)
     policy._loop_factory = ProgramLoop
@@ -66,6 +77,7 @@ def installed(stack: Stack) -> Iterator[None]:
             yield
     finally:
         ProgramLoop.stack = None
+        socket.getaddrinfo = before_getaddrinfo
         for (module, name), value in zip(places, before, strict=True):
             setattr(module, name, value)
         policy._loop_factory = before_factory

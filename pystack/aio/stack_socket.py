@@ -54,7 +54,7 @@ class Inside:
     """What a stack's socket keeps: beside it, so that a plain socket may turn into one."""
 
     __slots__ = (
-        "core", "doors", "ready", "watchers", "family", "type", "timeout", "options",
+        "core", "doors", "ready", "watchers", "family", "type", "timeout", "options", "carried",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,7 +65,8 @@ class Inside:
         self.family = 0
         self.type = 0
         self.timeout: float | None = None
-        self.options: list[tuple[int, int, Any]] | None = None
+        self.options: list[tuple[int, int, Any]] | None = None  # None: it stays the kernel's
+        self.carried: Any = None  # by the loop, for a thread that blocks
 
     def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
         if not is_over():
@@ -112,11 +113,12 @@ class StackSocket(socket.socket):
         _type: int
         _timeout: float | None
         _options: list[tuple[int, int, Any]] | None
+        _carried: Any
     else:
         core = _kept("core")
         _doors, _ready, _watchers = _kept("doors"), _kept("ready"), _kept("watchers")
         _family, _type, _timeout = _kept("family"), _kept("type"), _kept("timeout")
-        _options = _kept("options")
+        _options, _carried = _kept("options"), _kept("carried")
 
     def __init__(
         self, doors: Doors, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM,

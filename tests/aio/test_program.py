@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import pickle
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
+from pystack.aio.cable import Cable
 from pystack.aio.event_loop import EventLoop
 from pystack.aio.program import ProgramLoop, installed
 from pystack.aio.stack import Stack
 from pystack.aio.stack_socket import StackSocket
-from tests.aio.memory_device import joined_devices
+from pystack.tcp.tcb import Tcb
 
 OWN, OTHER = "198.18.0.2", "198.18.0.1"
 OWN6 = "fd00::2"
+MUCH = bytes(range(256)) * 4000
 REAL_SOCKET = socket.socket
 
 Body = Callable[[Stack], Coroutine[Any, Any, None]]
@@ -27,8 +31,9 @@ Body = Callable[[Stack], Coroutine[Any, Any, None]]
 @pytest.fixture
 def stack() -> Iterator[Stack]:
     """What `pystack run` has: a stack, open, on no loop, and all of Python's doors lead to it."""
-    near, far = joined_devices()
-    made = Stack.over(near, f"{OWN}/24", f"{OWN6}/64", names={"web": [OWN, OWN6]}, grace=0.1)
+    cable = Cable()
+    names = {"web": [OWN, OWN6], "other": OTHER}
+    made = Stack.over(cable.left, f"{OWN}/24", f"{OWN6}/64", names=names, grace=0.1)
 
     async def opened() -> None:
         await made.__aenter__()
@@ -36,7 +41,7 @@ def stack() -> Iterator[Stack]:
 
     with asyncio.Runner() as runner:
         runner.run(opened())
-    made.far = far  # type: ignore[attr-defined]
+    made.far = cable.right  # type: ignore[attr-defined]
     with installed(made):
         yield made
     loop = ProgramLoop()
@@ -211,6 +216,73 @@ def test_wait_closed_waits_for_clients_where_that_of_asyncio_does(stack: Stack) 
 def test_a_blocking_call_says_what_to_do_instead(stack: Stack) -> None:
     with socket.socket() as sock, pytest.raises(NotImplementedError, match="bridge_fd"):
         sock.connect((OTHER, 80))
+
+
+# -- threads that block ---------------------------------------------------------------------------
+def test_a_thread_may_block_while_the_loop_carries_its_text(stack: Stack) -> None:
+    def in_thread(host: str) -> bytes:
+        with socket.create_connection((host, 80), timeout=10) as sock:
+            assert sock.getpeername() == (OTHER, 80)
+            assert sock.getsockname()[0] == OWN
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            sock.sendall(MUCH)
+            sock.shutdown(socket.SHUT_WR)
+            with sock.makefile("rb") as file:
+                return file.read()
+
+    async def body(other: Stack) -> None:
+        async with await other.start_server(echo, OTHER, 80):
+            for host in OTHER, "other":
+                assert await asyncio.to_thread(in_thread, host) == MUCH
+
+    run(stack, body)
+
+
+def test_what_a_thread_is_refused_is_the_same_error(stack: Stack) -> None:
+    def in_thread() -> None:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((OTHER, 80), timeout=10)
+        with socket.socket() as sock:
+            assert sock.connect_ex((OTHER, 80)) == errno.ECONNREFUSED
+
+    async def body(other: Stack) -> None:
+        await asyncio.to_thread(in_thread)
+
+    run(stack, body)
+
+
+def test_a_threads_timeout_is_kept_and_leaves_nothing(stack: Stack) -> None:
+    def in_thread() -> None:
+        with pytest.raises(TimeoutError):
+            socket.create_connection(("198.18.0.99", 80), timeout=0.2)
+        with (
+            socket.create_connection((OTHER, 80), timeout=0.2) as sock,
+            pytest.raises(TimeoutError),
+        ):
+            sock.recv(1)
+
+    async def body(other: Stack) -> None:
+        async with await other.start_server(echo, OTHER, 80):
+            await asyncio.to_thread(in_thread)
+
+    run(stack, body)
+    assert not [one for one in stack.host.connections.values() if isinstance(one, Tcb)]
+
+
+def test_without_a_loop_that_runs_nothing_can_block(stack: Stack) -> None:
+    said: list[str] = []
+
+    def in_thread() -> None:
+        try:
+            socket.create_connection((OTHER, 80))
+        except NotImplementedError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join()
+    assert "only while the stack's event loop runs" in said[0]
 
 
 def test_a_stacks_socket_goes_to_no_other_process(stack: Stack) -> None:
