@@ -79,10 +79,14 @@ class Program:
         assert text in self.err, f"no {text!r} in {self.err!r}"
         return self.err
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def end(self, number: int = 0) -> int:
         """Its exit status, after signal `number` if one is given."""
         if number:
-            self._process.send_signal(number)
+            self.signal(number)
         self._read(lambda: False)
         return self._process.wait(PATIENCE)
 

@@ -26,12 +26,12 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pystack.aio import EventLoop, Stack
-from pystack.aio.either_socket import socket_of_the_kernel
+from pystack.aio.either_socket import replaced, socket_of_the_kernel
 from pystack.device.netns import call_in, open_namespace
 from tests.cli.program import Program
 from tests.libraries.certificates import Certificates
@@ -42,7 +42,7 @@ T = TypeVar("T")
 OURS = {4: "198.18.0.2", 6: "fd00:198:18::2"}
 THEIRS = {4: "198.18.0.1", 6: "fd00:198:18::1"}
 PREFIX = {4: 24, 6: 64}
-NAME = "server.test"  # the certificate is good for it as well
+NAME = "peer.test"  # both addresses of the kernel's side, for the stack
 
 
 class Link:
@@ -87,7 +87,7 @@ class Link:
     def curl(self) -> list[str]:
         """Options for curl: silent, an error for a bad status, TLS 1.3 with our authority."""
         always = ["--silent", "--show-error", "--fail", "--max-time", "20"]
-        return [*always, "--tlsv1.3", "--cacert", str(self.certificates.authority)]
+        return [*always, "--interface", self.theirs, "--tlsv1.3", "--cacert", str(self.certificates.authority)]
 
     def server_tls(self, *alpn: str) -> ssl.SSLContext | None:
         """For `ssl=` of a server; None without TLS."""
@@ -98,11 +98,20 @@ class Link:
         return self.certificates.for_client(*alpn) if self.tls else None
 
     # -- our side --------------------------------------------------------------------------------
-    def run(self, main: Callable[[], Coroutine[Any, Any, T]], *, seconds: float = 30) -> T:
-        """What `main` returns, run on a loop with the stack. TimeoutError after `seconds`."""
+    def run(
+        self, main: Callable[[], Coroutine[Any, Any, T]], *, facade: bool = False,
+        seconds: float = 30,
+    ) -> T:  # fmt: skip
+        """What `main` returns, run on a loop with the stack. TimeoutError after `seconds`.
+
+        With `facade`, `socket.socket` is `EitherSocket` meanwhile, as under `pystack run`.
+        """
         if not self.kernel:
             with asyncio.Runner(loop_factory=self.make_loop) as runner:
-                return runner.run(_within(seconds, main()))
+                loop = runner.get_loop()
+                assert isinstance(loop, EventLoop)
+                with replaced(loop) if facade else nullcontext():
+                    return runner.run(_within(seconds, main()))
 
         def on_the_kernel() -> T:
             return asyncio.run(_within(seconds, main()))
@@ -118,7 +127,7 @@ class Link:
         return EventLoop(
             Stack.over_tun(
                 "tun0", f"{OURS[4]}/{PREFIX[4]}", addr6=f"{OURS[6]}/{PREFIX[6]}",
-                netns=self.namespace.path, names={NAME: [OURS[self.version]]},
+                netns=self.namespace.path, names={NAME: [THEIRS[6], THEIRS[4]]},
             )
         )  # fmt: skip
 
@@ -171,8 +180,18 @@ class Link:
     async def connection(self, port: int) -> socket.socket:
         """A kernel socket connected to `port` of `ours`."""
         made = self.socket()
+        made.bind((self.theirs, 0))
         await asyncio.get_running_loop().sock_connect(made, (self.ours, port))
         return made
+
+    async def until_served(self, port: int) -> None:
+        """Wait until a server in this process accepts connections at `port` of `ours`."""
+        while True:
+            try:
+                (await self.connection(port)).close()
+                return
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
 
 
 async def _within(seconds: float, main: Coroutine[Any, Any, T]) -> T:
