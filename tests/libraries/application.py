@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 MUCH = bytes(range(251)) * 20_000  # 5 MB
 PIECE = 50_000
@@ -59,11 +59,8 @@ async def much(_request: Request) -> StreamingResponse:
 async def echo(websocket: WebSocket) -> None:
     """Sends back each message."""
     await websocket.accept()
-    try:
-        while True:
-            await websocket.send_bytes(await websocket.receive_bytes())
-    except WebSocketDisconnect as gone:
-        assert gone.code == 1000, gone
+    async for message in websocket.iter_bytes():
+        await websocket.send_bytes(message)
 
 
 app = Starlette(

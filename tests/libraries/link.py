@@ -87,7 +87,8 @@ class Link:
     def curl(self) -> list[str]:
         """Options for curl: silent, an error for a bad status, TLS 1.3 with our authority."""
         always = ["--silent", "--show-error", "--fail", "--max-time", "20"]
-        return [*always, "--interface", self.theirs, "--tlsv1.3", "--cacert", str(self.certificates.authority)]
+        secure = ["--tlsv1.3", "--cacert", str(self.certificates.authority)]
+        return [*always, "--interface", self.theirs, *secure]
 
     def server_tls(self, *alpn: str) -> ssl.SSLContext | None:
         """For `ssl=` of a server; None without TLS."""

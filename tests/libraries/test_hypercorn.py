@@ -1,4 +1,4 @@
-"""hypercorn, which binds its sockets itself: with `socket.socket` replaced, as `pystack run` does."""
+"""hypercorn, which binds its sockets itself: `socket.socket` is replaced, as by `pystack run`."""
 
 from __future__ import annotations
 
