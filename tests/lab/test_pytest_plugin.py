@@ -400,7 +400,8 @@ async def test_it(network, reality):
     assert took == 0.1 or (reality and 0.1 < took)
     assert "lost" in link.counts()["out"]  # the rest of what was said still holds
     link.impair("delay 10ms")
-    assert 0.02 <= await turns(network, reader, writer) < 0.1
+    took = await turns(network, reader, writer)
+    assert took == 0.02 or (reality and 0.02 < took)
     link.down("in")
     writer.write(b"hello")
     await asyncio.sleep(0.1)
@@ -636,7 +637,7 @@ def nothing_left():
 
 kinds = pytest.mark.parametrize("kind", [
     pytest.param("virtual", marks=pytest.mark.network(time="virtual")),
-    pytest.param("real", marks=pytest.mark.network(time="real", timeout=0.3)),
+    pytest.param("real", marks=pytest.mark.network(time="real", timeout=1.5)),
 ])
 
 @kinds
