@@ -91,6 +91,7 @@ class Doors:
             await self._all_closed(driver)
         finally:
             driver.stop()
+            self.host.fail_all(ENETDOWN)
             self._stopped()
         await driver.wait_stopped()
 
@@ -103,7 +104,10 @@ class Doors:
             for bridge in list(self._bridges):
                 bridge.take_rest()
             for transport in list(self._transports):
-                transport.close()
+                if tls.is_handshaking(transport.get_protocol()):  # it would take that for success
+                    transport.fail(errors.fault(ECONNABORTED))
+                else:
+                    transport.close()
             await self._until_all_closed(driver)
         finally:
             self._reset_all(driver)
@@ -155,6 +159,12 @@ class Doors:
                 driver.loop.call_soon_threadsafe(socket.close)
         elif self.thread == get_ident():
             socket.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was open, and has been closed since."""
+        driver = self._driver
+        return driver is not None and driver.is_stopped and not driver.forked
 
     def check(self) -> None:
         """Raise RuntimeError when called from anywhere but the thread of the loop; OSError ENETDOWN

@@ -12,7 +12,7 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable, Iterable
-from errno import EBADF, EOPNOTSUPP
+from errno import EBADF, ENETDOWN, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from pystack.aio.ready_fd import ReadyFd
@@ -99,7 +99,8 @@ class StackSocket(socket.socket):
 
     `core` is what is inside, None once it is closed. The descriptor that `fileno()` gives polls
     readable on text, end, error or a waiting connection, and carries no data. Like all of a
-    stack it belongs to the thread of the loop: RuntimeError elsewhere.
+    stack it belongs to the thread of the loop: RuntimeError elsewhere. When the stack is closed or
+    its device gone, calls raise OSError ENETDOWN.
     """
 
     __slots__ = ()
@@ -234,6 +235,8 @@ class StackSocket(socket.socket):
         core = self.core
         if core is None:
             raise errors.fault(EBADF)
+        if self._doors.is_closed:
+            raise OSError(ENETDOWN, "the stack is closed")
         self._doors.check()
         return core
 

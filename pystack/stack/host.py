@@ -362,7 +362,12 @@ class HostCore(ConnectionTable):
             self.touch(tcb)
 
     def fail_all(self, error: int) -> None:
-        """The device is gone: every connection ends with `error`, without a word to the peers."""
+        """The device is gone: every connection ends with `error`, without a word to the peers. Who
+        listens is told to look, too."""
         self.abandon_all(error)
+        for listener in self.listeners.values():
+            if not listener.told:
+                listener.told = True
+                self.acceptable.append(listener)
         self.udp.fail(error)
         self._tell_owners()
