@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 from pystack.aio import tls
 from pystack.aio.either_socket import EitherSocket
 from pystack.aio.ready_fd import READABLE
+from pystack.aio.sending_files import send_file
 from pystack.aio.stack_socket import StackSocket
+from pystack.aio.transport import Transport
 from pystack.sockets import Socket
 from pystack.sockets.constants import AF_INET, AF_INET6, POLLERR, POLLHUP, POLLOUT
 from pystack.wire.address import pack
@@ -40,6 +42,7 @@ else:
 class SockCalls(_Loop):
     """To be mixed in before a loop's class."""
 
+    sends_files_over_stacks: Final = True  # for transports, see `_sendfile_native`
     _watches: dict[tuple[StackSocket, int], Watch]
 
     @property
@@ -205,6 +208,16 @@ class SockCalls(_Loop):
         finally:
             if sent and hasattr(file, "seek"):
                 file.seek(offset + sent)
+        return sent
+
+    async def _sendfile_native(
+        self, transp: Any, file: Any, offset: int, count: int | None
+    ) -> int:
+        """What asyncio's `sendfile` tries first, on Python 3.11 to 3.14."""
+        if isinstance(transp, Transport):
+            self._check_sendfile_params(transp.get_extra_info("socket"), file, offset, count)
+            return await send_file(transp, file, offset, count)
+        sent: int = await super()._sendfile_native(transp, file, offset, count)  # type: ignore[misc]
         return sent
 
     if TYPE_CHECKING:

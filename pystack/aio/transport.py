@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.facade import SocketFacade
 from pystack.aio.ready_fd import ReadyFd
+from pystack.aio.sending_files import FileSending
 from pystack.sockets import endpoint, errors
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.socket import Socket
@@ -51,13 +52,12 @@ class Transport(transports._FlowControlMixin):
     All calls raise RuntimeError in another thread than the loop's.
     """
 
-    # asyncio's loop.sendfile copies through `write`; its start_tls finds all it needs here
-    _sendfile_compatible = constants._SendfileMode.FALLBACK
-    _start_tls_compatible = True
+    _start_tls_compatible = True  # asyncio's start_tls finds all it needs here
 
     __slots__ = (
         "_driver", "_socket", "_protocol", "_on_lost", "_buffer", "_buffered", "_gives_buffer",
-        "_closing", "_paused", "_eof", "_eof_told", "_conn_lost", "_outer", "_ready", "__weakref__",
+        "_closing", "_paused", "_eof", "_eof_told", "_conn_lost", "_outer", "_ready", "_file",
+        "__weakref__",
     )  # fmt: skip
 
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
@@ -86,6 +86,7 @@ class Transport(transports._FlowControlMixin):
         self._conn_lost = 0  # connection_lost is on its way, and writes since
         self._outer = outer
         self._ready: ReadyFd | None = None  # made when somebody asks for a descriptor
+        self._file: FileSending | None = None  # what `loop.sendfile` sends
         self.set_protocol(protocol)
 
     def begin(self) -> None:
@@ -203,6 +204,8 @@ class Transport(transports._FlowControlMixin):
         if events & (EVENT_WRITABLE | EVENT_CLOSED):
             if self._buffered and not self._conn_lost:
                 self._send_buffered()
+            if self._file is not None and not self._conn_lost:
+                self._send_file(self._file)
             if events & EVENT_CLOSED and not self._conn_lost:
                 self._look_for_error()
         if self._ready is not None and not self._conn_lost:
@@ -296,6 +299,8 @@ class Transport(transports._FlowControlMixin):
             )
         if self._eof:
             raise RuntimeError("Cannot call write() after write_eof()")
+        if self._file is not None:
+            raise RuntimeError("unable to write; sendfile is in progress")
         if self._conn_lost:
             self._conn_lost += 1
             if self._conn_lost > constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES:
@@ -356,6 +361,33 @@ class Transport(transports._FlowControlMixin):
                 self._finish(None)
             elif self._eof:
                 self._shutdown()
+
+    @property
+    def _sendfile_compatible(self) -> constants._SendfileMode:
+        """What asyncio's loop.sendfile asks: elsewhere than on our loops it copies, by `write`."""
+        modes = constants._SendfileMode
+        ours = getattr(self._loop, "sends_files_over_stacks", False)
+        return modes.TRY_NATIVE if ours else modes.FALLBACK
+
+    def begin_file(self, sending: FileSending) -> None:
+        """Send a file behind what was written. Raises RuntimeError when one is being sent."""
+        self._check()
+        if self._file is not None:
+            raise RuntimeError("sendfile is in progress")
+        self._file = sending
+        self._send_file(sending)
+
+    def end_file(self) -> None:
+        """`write` may be called again."""
+        self._file = None
+
+    def _send_file(self, sending: FileSending) -> None:
+        if self._buffered:
+            return
+        try:
+            sending.go_on(self._socket.send)
+        except OSError as error:
+            self._fatal_error(error, "Fatal write error on a pystack transport")
 
     def get_write_buffer_size(self) -> int:
         """Octets that the stack has not yet taken."""
@@ -438,6 +470,8 @@ class Transport(transports._FlowControlMixin):
         if tcb is not None and tcb.recvbuf.held and len(tcb.sndbuf):
             while socket.take_chunk():  # closing over unread text would be a RST, and lose ours
                 pass
+        if self._file is not None:
+            self._file.fail(error)
         if self._ready is not None:
             self._ready.close()
         if self._outer is not None:

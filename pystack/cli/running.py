@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import click
 
+from pystack.aio import EventLoop
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 
@@ -33,7 +35,8 @@ def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """
     before = [(number, signal.getsignal(number)) for number in SIGNALS]
     try:
-        return asyncio.run(_until_signal(main))
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
+            return runner.run(_until_signal(main))
     finally:
         for number, handler in before:
             signal.signal(number, handler)

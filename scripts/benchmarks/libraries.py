@@ -92,10 +92,7 @@ async def hello(host: str, http: str) -> None:
 
 
 async def files(host: str, _http: str) -> None:
-    """aiohttp, whose `FileResponse` sends a file of zeros, as many MB as the path says.
-
-    The file is a hole: no disk takes part.
-    """
+    """aiohttp, whose `FileResponse` sends a file of zeros, as many MB as the path says."""
     from aiohttp import web
 
     with tempfile.TemporaryDirectory() as directory:
