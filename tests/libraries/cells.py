@@ -42,12 +42,15 @@ class Row:
 
 @dataclass
 class Test:
-    """One test function: its row, in which columns it ran and why not in others."""
+    """One test function, and how it went in each column that it is for."""
 
-    row: Row
+    __test__ = False
+
+    row: Row | None  # None: not of the table
     name: str
-    outcomes: dict[str, str] = field(default_factory=dict)  # column: works, or why not
-    without: dict[str, str] = field(default_factory=dict)
+    expected: dict[str, str] = field(default_factory=dict)  # column: "works", or why not
+    outcomes: dict[str, str] = field(default_factory=dict)  # as it went: also "fails", "not run"
+    without: dict[str, str] = field(default_factory=dict)  # column: why there is no test
 
 
 def row_of(item: pytest.Item) -> Row | None:
@@ -89,13 +92,15 @@ class CellsPlugin:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            row = row_of(item)
-            if row is None:
+            column = getattr(item, "callspec", None) and item.callspec.params.get("link")  # type: ignore[attr-defined]
+            if not column:
                 continue
             base = item.nodeid.split("[")[0]
             left_out = without(list(item.iter_markers("cell")))
-            test = self._tests.setdefault(base, Test(row, base.split("::")[-1], {}, left_out))
-            column = item.callspec.params["link"]  # type: ignore[attr-defined]
+            new = Test(row_of(item), base.split("::")[-1], without=left_out)
+            test = self._tests.setdefault(base, new)
+            failing = item.get_closest_marker("xfail")
+            test.expected[column] = failing.kwargs["reason"] if failing else "works"
             test.outcomes.setdefault(column, "not run")
             self._places[item.nodeid] = (test, column)
 
@@ -118,5 +123,8 @@ class CellsPlugin:
 
 
 def read(path: Path) -> list[Test]:
-    """What a run has written."""
-    return [Test(Row(**one.pop("row")), **one) for one in json.loads(path.read_text())]
+    """What a run has written, or one that only collected the tests."""
+    return [
+        Test(row and Row(**row), **rest)
+        for row, rest in ((one.pop("row"), one) for one in json.loads(path.read_text()))
+    ]

@@ -101,7 +101,7 @@ def _session(link: Link, factory: Any = None, **options: Any) -> aiohttp.ClientS
 
 # -- the server ------------------------------------------------------------------------------------
 @pytest.mark.cell("aiohttp", "server", "HTTP/1.1")
-def test_curl_is_answered(link: Link, tmp_path: Path) -> None:
+def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(link: Link, tmp_path: Path) -> None:
     async def main() -> None:
         async with served(link):
             await by_curl.check(link, PORT, tmp_path)
@@ -119,7 +119,7 @@ async def _messages(session: aiohttp.ClientSession, url: str) -> None:
 
 
 @pytest.mark.cell("aiohttp", "server", "WebSocket")
-def test_messages_from_a_client_on_the_kernels_sockets(link: Link) -> None:
+def test_a_client_on_kernel_sockets_gets_its_messages_back_and_closes(link: Link) -> None:
     async def main() -> None:
         async with served(link), _session(link, lambda _info: link.socket()) as session:
             await _messages(session, link.url(PORT, "/echo", scheme="ws"))
@@ -153,7 +153,7 @@ async def _use_client(session: aiohttp.ClientSession, link: Link, port: int) -> 
 
 
 @pytest.mark.cell("aiohttp", "client", "HTTP/1.1")
-def test_the_client_as_it_is(link: Link) -> None:
+def test_requests_and_bodies_in_chunks_go_over_one_connection(link: Link) -> None:
     """It makes a socket, has aiohappyeyeballs connect it by `sock_connect`, and hands it to
     `create_connection(sock=)`."""
 
@@ -165,7 +165,7 @@ def test_the_client_as_it_is(link: Link) -> None:
 
 
 @pytest.mark.cell("aiohttp", "client", "HTTP/1.1, `socket_factory=` with sockets of the stack")
-def test_the_client_is_given_sockets_of_the_stack(link: Link) -> None:
+def test_the_same_with_sockets_that_it_is_given(link: Link) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
 
@@ -181,7 +181,7 @@ def test_the_client_is_given_sockets_of_the_stack(link: Link) -> None:
 
 
 @pytest.mark.cell("aiohttp", "client", "WebSocket")
-def test_messages_to_a_server_on_the_kernels_sockets(link: Link) -> None:
+def test_a_server_on_kernel_sockets_gives_messages_back_and_closes(link: Link) -> None:
     async def main() -> None:
         async with served_by_the_kernel(link) as port, _session(link) as session:
             await _messages(session, link.url(port, "/echo", scheme="ws", host=link.theirs))
@@ -203,7 +203,7 @@ def test_of_two_addresses_the_one_that_answers_is_taken(link: Link) -> None:
     link.run(main)
 
 
-def test_a_refused_connection_and_a_silent_server_are_aiohttps_errors(link: Link) -> None:
+def test_a_refused_connection_and_a_silent_server_are_errors_of_aiohttp(link: Link) -> None:
     async def main() -> None:
         async with served_by_the_kernel(link) as port, _session(link) as session:
             with pytest.raises(aiohttp.ClientConnectorError) as refused:

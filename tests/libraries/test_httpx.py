@@ -86,18 +86,18 @@ async def _requests(link: Link, http: str) -> None:
         assert (await client.get(url)).json() == first
 
 
-@pytest.mark.cell("httpx", "client", "HTTP/1.1, a pool whose connections are used again")
-def test_requests_over_one_connection(link: Link) -> None:
+@pytest.mark.cell("httpx", "client", "HTTP/1.1, connections used again")
+def test_three_requests_and_two_long_bodies_go_over_one_connection(link: Link) -> None:
     link.run(lambda: _requests(link, "1.1"))
 
 
 @pytest.mark.cell("httpx", "client", "HTTP/2")
-def test_requests_over_one_connection_of_http_2(link: Link) -> None:
+def test_three_requests_and_two_long_bodies_are_streams_of_one_connection(link: Link) -> None:
     link.run(lambda: _requests(link, "2"))
 
 
-@pytest.mark.cell("httpx", "client", "HTTP/1.1, a pool whose server has closed")
-def test_an_idle_connection_that_the_server_has_closed_is_noticed(link: Link) -> None:
+@pytest.mark.cell("httpx", "client", "HTTP/1.1, idle connections closed by the server")
+def test_the_pool_notices_the_end_and_connects_anew(link: Link) -> None:
     clients: list[int] = []
     answered = asyncio.Event()
 
@@ -138,7 +138,7 @@ async def _readable(descriptor: int) -> None:
 
 
 @pytest.mark.cell("httpx", "client", "timeouts")
-def test_each_timeout_ends_what_it_is_for(link: Link) -> None:
+def test_connect_read_and_pool_timeouts_and_a_refusal_are_errors_of_httpx(link: Link) -> None:
     silent = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -175,7 +175,7 @@ def test_each_timeout_ends_what_it_is_for(link: Link) -> None:
 
 
 @pytest.mark.cell("anyio", "client", "a stream closed right after its last write")
-def test_what_was_sent_before_aclose_arrives(link: Link) -> None:
+def test_all_that_was_sent_before_aclose_arrives(link: Link) -> None:
     got: asyncio.Future[bytes]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -47,7 +47,7 @@ async def served(link: Link) -> AsyncIterator[None]:
 
 
 @pytest.mark.cell("hypercorn", "server", "HTTP/1.1")
-def test_curl_and_http_1(link: Link, tmp_path: Path) -> None:
+def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(link: Link, tmp_path: Path) -> None:
     async def main() -> None:
         async with served(link):
             await by_curl.check(link, PORT, tmp_path)
@@ -56,7 +56,7 @@ def test_curl_and_http_1(link: Link, tmp_path: Path) -> None:
 
 
 @pytest.mark.cell("hypercorn", "server", "HTTP/2")
-def test_curl_and_http_2(link: Link, tmp_path: Path) -> None:
+def test_curl_has_two_answers_over_one_connection_and_long_bodies(link: Link, tmp_path: Path) -> None:
     async def main() -> None:
         async with served(link):
             await by_curl.check(link, PORT, tmp_path, "2")
@@ -65,7 +65,7 @@ def test_curl_and_http_2(link: Link, tmp_path: Path) -> None:
 
 
 @pytest.mark.cell("hypercorn", "server", "WebSocket")
-def test_messages(link: Link) -> None:
+def test_a_client_on_kernel_sockets_gets_its_messages_back_and_closes(link: Link) -> None:
     async def main() -> None:
         async with (
             served(link),
@@ -82,7 +82,7 @@ def test_messages(link: Link) -> None:
 
 
 @pytest.mark.cell("hypercorn", "server", "`pystack run`, lifespan, SIGTERM with an open request")
-def test_a_request_in_its_middle_is_finished_after_sigterm(link: Link) -> None:
+def test_a_request_is_finished_after_sigterm_and_then_the_lifespan(link: Link) -> None:
     words = ["hypercorn", "--workers", "0", "--bind", _bind(link), "--graceful-timeout", "20"]
     if link.tls:
         words += ["--certfile", str(link.certificates.certificate)]

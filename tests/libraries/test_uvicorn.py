@@ -42,8 +42,8 @@ async def served(link: Link, application: Any = app, **options: Any) -> AsyncIte
         await serving
 
 
-@pytest.mark.cell("uvicorn", "server", "HTTP/1.1 by h11")
-def test_curl_and_h11(link: Link, tmp_path: Path) -> None:
+@pytest.mark.cell("uvicorn", "server", "HTTP/1.1 by h11, an application of Starlette's")
+def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(link: Link, tmp_path: Path) -> None:
     async def main() -> None:
         async with served(link, http="h11"):
             await by_curl.check(link, PORT, tmp_path)
@@ -51,8 +51,8 @@ def test_curl_and_h11(link: Link, tmp_path: Path) -> None:
     link.run(main)
 
 
-@pytest.mark.cell("uvicorn", "server", "HTTP/1.1 by httptools")
-def test_curl_and_httptools(link: Link, tmp_path: Path) -> None:
+@pytest.mark.cell("uvicorn", "server", "HTTP/1.1 by httptools, the same")
+def test_the_same_of_httptools(link: Link, tmp_path: Path) -> None:
     async def main() -> None:
         async with served(link, http="httptools"):
             await by_curl.check(link, PORT, tmp_path)
@@ -74,7 +74,7 @@ async def _messages(link: Link) -> None:
 
 
 @pytest.mark.cell("uvicorn", "server", "WebSocket by websockets")
-def test_messages_and_websockets(link: Link) -> None:
+def test_a_client_on_kernel_sockets_gets_its_messages_back_and_closes(link: Link) -> None:
     async def main() -> None:
         async with served(link, ws="websockets-sansio"):
             await _messages(link)
@@ -83,7 +83,7 @@ def test_messages_and_websockets(link: Link) -> None:
 
 
 @pytest.mark.cell("uvicorn", "server", "WebSocket by wsproto")
-def test_messages_and_wsproto(link: Link) -> None:
+def test_the_same_of_wsproto(link: Link) -> None:
     async def main() -> None:
         async with served(link, ws="wsproto"):
             await _messages(link)
@@ -106,7 +106,7 @@ def test_a_fastapi_application_answers_and_refuses(link: Link) -> None:
 
 
 @pytest.mark.cell("uvicorn", "server", "`pystack run`, lifespan, SIGTERM with an open request")
-def test_a_request_in_its_middle_is_finished_after_sigterm(link: Link) -> None:
+def test_a_request_is_finished_after_sigterm_and_then_the_lifespan(link: Link) -> None:
     words = ["uvicorn", "tests.libraries.application:app", "--host", link.ours]
     words += ["--port", str(PORT), "--loop", "asyncio"]
     if link.tls:
