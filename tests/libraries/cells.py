@@ -48,6 +48,7 @@ class Test:
 
     row: Row | None  # None: not of the table
     name: str
+    about: str = ""  # what its file is called after
     expected: dict[str, str] = field(default_factory=dict)  # column: "works", or why not
     outcomes: dict[str, str] = field(default_factory=dict)  # as it went: also "fails", "not run"
     without: dict[str, str] = field(default_factory=dict)  # column: why there is no test
@@ -92,12 +93,13 @@ class CellsPlugin:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            column = getattr(item, "callspec", None) and item.callspec.params.get("link")  # type: ignore[attr-defined]
-            if not column:
+            if "link" not in item.fixturenames:  # type: ignore[attr-defined]
                 continue
+            column = item.callspec.params["link"]  # type: ignore[attr-defined]
             base = item.nodeid.split("[")[0]
             left_out = without(list(item.iter_markers("cell")))
-            new = Test(row_of(item), base.split("::")[-1], without=left_out)
+            about = item.path.stem.removeprefix("test_")
+            new = Test(row_of(item), base.split("::")[-1], about, without=left_out)
             test = self._tests.setdefault(base, new)
             failing = item.get_closest_marker("xfail")
             test.expected[column] = failing.kwargs["reason"] if failing else "works"

@@ -84,7 +84,7 @@ def markdown(tests: Sequence[Test], *, ran: bool = True) -> str:
     text += BESIDES + "\n"
     for test in tests:
         if test.row is None:
-            text += f"- {sentence(test)}\n"
+            text += f"- *{test.about}*: {sentence(test)}\n"
     return text
 
 

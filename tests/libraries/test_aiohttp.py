@@ -101,7 +101,9 @@ def _session(link: Link, factory: Any = None, **options: Any) -> aiohttp.ClientS
 
 # -- the server ------------------------------------------------------------------------------------
 @pytest.mark.cell("aiohttp", "server", "HTTP/1.1")
-def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(link: Link, tmp_path: Path) -> None:
+def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(
+    link: Link, tmp_path: Path
+) -> None:
     async def main() -> None:
         async with served(link):
             await by_curl.check(link, PORT, tmp_path)

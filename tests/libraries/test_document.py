@@ -36,15 +36,15 @@ def test_each_library_of_the_table_is_pinned_to_the_release_that_is_tried() -> N
 
 def test_a_cell_works_only_if_all_its_tests_do() -> None:
     row = Row("x", "client", "y")
-    good = Test(row, "test_a", {}, dict.fromkeys(COLUMNS, "works"))
-    bad = Test(row, "test_b", {}, {COLUMNS[0]: "fails"}, {COLUMNS[1]: "nobody does that"})
+    good = Test(row, "test_a", "", {}, dict.fromkeys(COLUMNS, "works"))
+    bad = Test(row, "test_b", "", {}, {COLUMNS[0]: "fails"}, {COLUMNS[1]: "nobody does that"})
     assert document.cell([good, bad], row, COLUMNS[0], ran=True) == "fails"
     assert document.cell([good, bad], row, COLUMNS[1], ran=True) == "works"
     assert document.cell([bad], row, COLUMNS[1], ran=True) == "nobody does that"
 
 
 def test_what_goes_otherwise_than_expected_is_a_problem() -> None:
-    test = Test(None, "test_a", {COLUMNS[0]: "works"}, {COLUMNS[0]: "not run"})
+    test = Test(None, "test_a", "", {COLUMNS[0]: "works"}, {COLUMNS[0]: "not run"})
     assert list(document.problems([test])) == ["test_a, IPv4 plain: not run"]
     test.outcomes[COLUMNS[0]] = "works"
     assert list(document.problems([test])) == []

@@ -47,7 +47,9 @@ async def served(link: Link) -> AsyncIterator[None]:
 
 
 @pytest.mark.cell("hypercorn", "server", "HTTP/1.1")
-def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(link: Link, tmp_path: Path) -> None:
+def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(
+    link: Link, tmp_path: Path
+) -> None:
     async def main() -> None:
         async with served(link):
             await by_curl.check(link, PORT, tmp_path)
@@ -56,7 +58,9 @@ def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(link: Lin
 
 
 @pytest.mark.cell("hypercorn", "server", "HTTP/2")
-def test_curl_has_two_answers_over_one_connection_and_long_bodies(link: Link, tmp_path: Path) -> None:
+def test_curl_has_two_answers_over_one_connection_and_long_bodies(
+    link: Link, tmp_path: Path
+) -> None:
     async def main() -> None:
         async with served(link):
             await by_curl.check(link, PORT, tmp_path, "2")

@@ -43,7 +43,9 @@ async def served(link: Link, application: Any = app, **options: Any) -> AsyncIte
 
 
 @pytest.mark.cell("uvicorn", "server", "HTTP/1.1 by h11, an application of Starlette's")
-def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(link: Link, tmp_path: Path) -> None:
+def test_curl_has_two_answers_over_one_connection_and_bodies_in_chunks(
+    link: Link, tmp_path: Path
+) -> None:
     async def main() -> None:
         async with served(link, http="h11"):
             await by_curl.check(link, PORT, tmp_path)
