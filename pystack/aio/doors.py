@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pystack.aio import plugins, streams, tls
 from pystack.aio.bridge import Bridge
 from pystack.aio.connecting import connected, first_connected
+from pystack.aio.datagram import DatagramTransport
+from pystack.aio.datagram_doors import DatagramDoors
 from pystack.aio.listening import bound_sockets, places_of
 from pystack.aio.names import Place, families_of, resolve
 from pystack.aio.running import NO_THREAD, Running
@@ -40,7 +42,7 @@ _LOOK_AGAIN: Final = 0.05
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
-class Doors:
+class Doors(DatagramDoors):
     """What `Stack` and a simulated host have in common: the calls, and closing what is open.
 
     `host` is the `sockets.Host` inside. To be used in the thread of its loop.
@@ -55,6 +57,7 @@ class Doors:
         # in the order in which they were made: sets have another in each process
         self._servers: dict[Server, None] = {}
         self._transports: dict[Transport, None] = {}
+        self._datagrams: dict[DatagramTransport, None] = {}
         self._bridges: dict[Bridge, None] = {}
 
     def _ready(self) -> Running:
@@ -108,6 +111,8 @@ class Doors:
                     transport.fail(errors.fault(ECONNABORTED))
                 else:
                     transport.close()
+            for datagrams in list(self._datagrams):
+                datagrams.close()
             await self._until_all_closed(driver)
         finally:
             self._reset_all(driver)
@@ -124,7 +129,7 @@ class Doors:
 
     def _is_busy(self) -> bool:
         """Whether anything is to be delivered, or to be taken out of a bridge by its user."""
-        return bool(self._connections() or self._bridges)
+        return bool(self._connections() or self._bridges or self._datagrams)
 
     def _connections(self) -> list[Tcb]:
         return [one for one in self.host.connections.values() if type(one) is Tcb]
@@ -132,6 +137,8 @@ class Doors:
     def _reset_all(self, driver: Running) -> None:
         for transport in list(self._transports):
             transport.fail(errors.fault(ECONNABORTED))
+        for datagrams in list(self._datagrams):
+            datagrams.fail(errors.fault(ECONNABORTED))
         for tcb in self._connections():
             calls.abort(tcb)
             self.host.mark(tcb)

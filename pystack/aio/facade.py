@@ -6,7 +6,8 @@ from collections.abc import Callable
 from socket import AddressFamily, SocketKind
 from typing import Any
 
-from pystack.sockets.constants import IPPROTO_TCP
+from pystack.sockets.constants import IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM
+from pystack.sockets.datagram import DatagramSocket
 from pystack.sockets.endpoint import Address
 from pystack.sockets.socket import Socket
 from pystack.sockets.tcp_info import TcpInfo
@@ -14,15 +15,15 @@ from pystack.tcp.recording import Observer
 from pystack.tcp.tcb import Tcb
 
 
-class SocketFacade:
-    """What `get_extra_info("socket")` and `Server.sockets` give, as asyncio's TransportSocket.
+class DatagramFacade:
+    """What `get_extra_info("socket")` gives of a UDP socket, as asyncio's TransportSocket.
 
-    Options are those of `sockets.Socket`, by the numbers of Python's `socket` module.
+    Options go by the numbers of Python's `socket` module.
     """
 
     __slots__ = ("_socket", "_fileno")
 
-    def __init__(self, socket: Socket, fileno: Callable[[], int]) -> None:
+    def __init__(self, socket: Socket | DatagramSocket, fileno: Callable[[], int]) -> None:
         """`fileno` gives a descriptor to poll, made when first asked for."""
         self._socket = socket
         self._fileno = fileno
@@ -31,7 +32,7 @@ class SocketFacade:
         return repr(self._socket)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SocketFacade) and other._socket is self._socket
+        return isinstance(other, DatagramFacade) and other._socket is self._socket
 
     def __hash__(self) -> int:
         return hash(self._socket)
@@ -43,13 +44,13 @@ class SocketFacade:
 
     @property
     def type(self) -> SocketKind:
-        """SOCK_STREAM."""
+        """SOCK_STREAM or SOCK_DGRAM."""
         return SocketKind(self._socket.type)
 
     @property
     def proto(self) -> int:
-        """IPPROTO_TCP."""
-        return IPPROTO_TCP
+        """IPPROTO_TCP or IPPROTO_UDP."""
+        return IPPROTO_TCP if self._socket.type == SOCK_STREAM else IPPROTO_UDP
 
     def fileno(self) -> int:
         """A descriptor that polls readable on text or an end that nobody has taken yet, and
@@ -61,7 +62,7 @@ class SocketFacade:
         return self._socket.getsockname()
 
     def getpeername(self) -> Address:
-        """The peer's address and port. Raises OSError ENOTCONN without a connection."""
+        """The peer's address and port. Raises OSError ENOTCONN without one."""
         return self._socket.getpeername()
 
     def setsockopt(self, level: int, option: int, value: int | str | bytes | bytearray) -> None:
@@ -76,18 +77,6 @@ class SocketFacade:
         """SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK."""
         return self._socket.ioctl(request)
 
-    def tcp_info(self) -> TcpInfo:
-        """What is known of the connection, by the names of Linux's `struct tcp_info`."""
-        return self._socket.tcp_info()
-
-    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
-        """As `sockets.Socket.attach_recorder`; raises OSError EBADF when it is closed."""
-        self._socket.attach_recorder(recorder)
-
-    def variant(self, kind: str) -> Any:
-        """The connection's part of a kind, such as "congestion_control"; see `sockets.Socket`."""
-        return self._socket.variant(kind)
-
     def setblocking(self, flag: bool) -> None:
         """It never blocks. Raises ValueError when asked to."""
         if flag:
@@ -101,3 +90,23 @@ class SocketFacade:
     def gettimeout(self) -> float:
         """0."""
         return 0.0
+
+
+class SocketFacade(DatagramFacade):
+    """What `get_extra_info("socket")` and `Server.sockets` give of a TCP socket."""
+
+    __slots__ = ()
+
+    _socket: Socket
+
+    def tcp_info(self) -> TcpInfo:
+        """What is known of the connection, by the names of Linux's `struct tcp_info`."""
+        return self._socket.tcp_info()
+
+    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
+        """As `sockets.Socket.attach_recorder`; raises OSError EBADF when it is closed."""
+        self._socket.attach_recorder(recorder)
+
+    def variant(self, kind: str) -> Any:
+        """The connection's part of a kind, such as "congestion_control"; see `sockets.Socket`."""
+        return self._socket.variant(kind)

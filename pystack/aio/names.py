@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pystack.sockets import Host
-from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC
+from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM
 from pystack.sockets.endpoint import Address
 from pystack.wire.address import is_v4
 
@@ -28,10 +28,12 @@ async def resolve(
     port: int | str,
     families: Iterable[int],
     family: int = AF_UNSPEC,
+    kind: int = SOCK_STREAM,
 ) -> list[Place]:
     """The places that `host` and `port` may mean, best first, at least one.
 
-    `families` are those that the stack has addresses of, `family` is the one asked for. Raises
+    `families` are those that the stack has addresses of, `family` is the one asked for, `kind`
+    the type of socket that a service has its port for. Raises
     `socket.gaierror` (an OSError) for an unknown name, and when nothing of those is left.
     """
     wanted = [one for one in families if family in (AF_UNSPEC, one)]
@@ -45,7 +47,7 @@ async def resolve(
             return [place]
     places: list[Place] = []
     for found, _, _, _, address in await loop.getaddrinfo(
-        host, port, family=family, type=socket.SOCK_STREAM
+        host, port, family=family, type=kind
     ):
         if found in wanted and (place := _numeric(str(address[0]), int(address[1]))):
             places.append(place)

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio import tls
 from pystack.aio.connecting import first_connected
+from pystack.aio.datagram_calls import DatagramCalls
 from pystack.aio.doors import Doors, current
 from pystack.aio.listening import bound_sockets
 from pystack.aio.names import Place
 from pystack.aio.server import Server
-from pystack.aio.sock_calls import SockCalls
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import Socket
 from pystack.wire import address
@@ -38,7 +38,7 @@ Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
 _WAITS_FOR_CLIENTS: Final = sys.version_info >= (3, 12)  # `Server.wait_closed`
 
 
-class StackCalls(SockCalls):
+class StackCalls(DatagramCalls):
     """To be mixed in before a loop's class."""
 
     @property

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from errno import ENETDOWN
-from typing import Self
+from typing import Literal, Self, overload
 
 from pystack.aio.doors import GRACE, Doors
 from pystack.aio.running import NO_THREAD, Running
 from pystack.sim.events import Events
 from pystack.sim.node import Node
 from pystack.sim.vloop import VirtualLoop
-from pystack.sockets import Host, Socket
-from pystack.sockets.constants import AF_INET
+from pystack.sockets import DatagramSocket, Host, Socket
+from pystack.sockets.constants import AF_INET, SOCK_STREAM
 from pystack.wire.address import is_v4
 
 
@@ -35,9 +35,15 @@ class SimHost(Node, Doors):
         """Its first address."""
         return self.addresses[0]
 
-    def socket(self, family: int = AF_INET) -> Socket:
+    @overload
+    def socket(self, family: int = AF_INET, type: Literal[1] = SOCK_STREAM) -> Socket: ...
+
+    @overload
+    def socket(self, family: int, type: Literal[2]) -> DatagramSocket: ...
+
+    def socket(self, family: int = AF_INET, type: int = SOCK_STREAM) -> Socket | DatagramSocket:
         """A new socket; see `sockets.Host.socket`."""
-        return self.host.socket(family)
+        return self.host.socket(family, type)
 
     def sysctl(self, name: str, value: str | int | None = None) -> str:
         """Read or write a setting; see `sockets.Host.sysctl`."""

@@ -132,6 +132,8 @@ class DatagramSocket:
         EPIPE after shutdown, EOPNOTSUPP (MSG_OOB, MSG_MORE), ENETDOWN, and the pending error.
         """
         self.check()
+        if address is None:
+            raise TypeError("sendto() takes an address; a connected socket has send()")
         return datagram_calls.send(self, data, flags, address)
 
     def recv(self, size: int, flags: int = 0) -> bytes:

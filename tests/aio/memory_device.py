@@ -32,6 +32,7 @@ class MemoryDevice:
         self.closed = False
         self._error = 0
         self._queue: deque[Packet] = deque()
+        self._flying: deque[list[Packet]] = deque()  # to the other end
         self._loop: asyncio.AbstractEventLoop | None = None
         self._readable: Callable[[], None] | None = None
         self._up = True
@@ -75,7 +76,8 @@ class MemoryDevice:
         ]
         self.written.append(tx.count - first)
         if self._loop is not None:
-            self._loop.call_later(DELAY, self.other.deliver, packets)
+            self._flying.append(packets)
+            self._loop.call_later(DELAY, self._deliver_first)  # two timers of one time may swap
         return tx.count - first
 
     async def watch(self) -> AsyncIterator[LinkState]:
@@ -91,6 +93,9 @@ class MemoryDevice:
         self.closed = True
 
     # -- what happens to it ------------------------------------------------------------------------
+    def _deliver_first(self) -> None:
+        self.other.deliver(self._flying.popleft())
+
     def deliver(self, packets: list[Packet]) -> None:
         """Packets come out at this end."""
         if self._up and self._loop is not None and not self._loop.is_closed():

@@ -1,0 +1,111 @@
+"""`loop.create_datagram_endpoint` for what is a stack's; all else goes on to the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from pystack.aio import tls
+from pystack.aio.datagram_doors import Pair
+from pystack.aio.doors import Doors
+from pystack.aio.sock_calls import SockCalls
+from pystack.aio.stack_socket import StackSocket
+from pystack.sockets import DatagramSocket
+from pystack.wire import address
+from pystack.wire.address import ANY_V4, ANY_V6
+
+Protocol = Callable[[], asyncio.BaseProtocol]
+
+_WILDCARDS: Final = (ANY_V4, ANY_V6)
+
+
+class DatagramCalls(SockCalls):
+    """To be mixed in before a loop's class."""
+
+    def stack_at(self, own: bytes) -> Doors | None:
+        """The stack that an address to bind to belongs to."""
+        raise NotImplementedError
+
+    def stack_to(self, remote: bytes, own: bytes | None = None) -> Doors | None:
+        """The stack from which `remote` is reached."""
+        raise NotImplementedError
+
+    async def create_datagram_endpoint(
+        self, protocol_factory: Protocol, local_addr: Any = None, remote_addr: Any = None, *,
+        family: int = 0, proto: int = 0, flags: int = 0, reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None, sock: socket.socket | None = None, **options: Any,
+    ) -> Any:  # fmt: skip
+        """As asyncio's. Where an address may be several, those of stacks come first."""
+        modifiers = {
+            "local_addr": local_addr, "remote_addr": remote_addr, "family": family,
+            "proto": proto, "flags": flags, "reuse_port": reuse_port,
+            "allow_broadcast": allow_broadcast,
+        }  # fmt: skip
+        if sock is not None:
+            tls.refuse_ssl_socket(sock)
+            if isinstance(sock, StackSocket) and sock.is_ours:
+                return _over(sock, protocol_factory, modifiers)
+        elif family != socket.AF_UNIX and _are_pairs(local_addr, remote_addr):
+            found = await self._pairs(local_addr, remote_addr, family, proto, flags)
+            failures: list[OSError] = []
+            for doors, pair in found:
+                try:
+                    made = doors.datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
+                except OSError as error:
+                    failures.append(error)
+                else:
+                    return doors.datagrams_over(made, protocol_factory, pair[2])
+            if failures:
+                raise failures[0]
+        return await super().create_datagram_endpoint(
+            protocol_factory, sock=sock, **modifiers, **options
+        )
+
+    async def _pairs(
+        self, local: Any, remote: Any, family: int, proto: int, flags: int
+    ) -> list[tuple[Doors, Pair]]:
+        """Families with both ends, as far as they belong to a stack."""
+        ends: list[dict[int, Any]] = []
+        for where in (local, remote):
+            infos = []
+            if where is not None:
+                infos = await self._infos(
+                    where[0], where[1], family, proto, flags, socket.SOCK_DGRAM
+                )
+            ends.append({int(info[0]): info[4] for info in infos})
+        found = []
+        for own in ends[0] or ends[1]:
+            if all(own in end for end in ends if end):
+                pair = (own, ends[0].get(own), ends[1].get(own))
+                doors = self._stack_of(pair)
+                if doors is not None:
+                    found.append((doors, pair))
+        return found
+
+    def _stack_of(self, pair: Pair) -> Doors | None:
+        _, local, remote = pair
+        own = None if local is None else address.pack(local[0])
+        if remote is None:
+            return None if own is None else self.stack_at(own)
+        return self.stack_to(address.pack(remote[0]), None if own in _WILDCARDS else own)
+
+
+def _are_pairs(local: Any, remote: Any) -> bool:
+    """Whether there is an address, and each is a host and a port; asyncio refuses others."""
+    given = [where for where in (local, remote) if where]
+    return bool(given) and all(isinstance(one, tuple) and len(one) == 2 for one in given)
+
+
+def _over(sock: StackSocket, protocol_factory: Protocol, modifiers: dict[str, Any]) -> Any:
+    core = sock.take_core()
+    if not isinstance(core, DatagramSocket):
+        raise ValueError(f"A UDP Socket was expected, got {sock!r}")
+    problems = ", ".join(f"{name}={value}" for name, value in modifiers.items() if value)
+    if problems:
+        raise ValueError(
+            "socket modifier keyword arguments can not be used when sock is specified. "
+            f"({problems})"
+        )
+    return sock.doors.datagrams_over(core, protocol_factory, outer=sock)

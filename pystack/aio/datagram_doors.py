@@ -1,0 +1,137 @@
+"""asyncio's door to a host for datagrams: where they go to and come from, and their transports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from pystack.aio.datagram import DatagramTransport
+from pystack.aio.listening import places_of
+from pystack.aio.names import Place, families_of, resolve
+from pystack.sockets import DatagramSocket, Host
+from pystack.sockets.constants import (
+    AF_UNSPEC,
+    SO_BROADCAST,
+    SO_REUSEPORT,
+    SOCK_DGRAM,
+    SOL_SOCKET,
+)
+from pystack.sockets.endpoint import Address
+
+if TYPE_CHECKING:
+    from pystack.aio.running import Running
+    from pystack.aio.stack_socket import StackSocket
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+Where = tuple[str | None, int | str]
+Pair = tuple[int, Address | None, Address | None]  # family, from where, to where
+
+
+class DatagramDoors:
+    """What `Doors` has of datagrams; `_datagrams` are the transports that are open."""
+
+    host: Host
+    _datagrams: dict[DatagramTransport, None]
+
+    def _ready(self) -> Running:
+        raise NotImplementedError
+
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Callable[[], P],
+        local_addr: Where | None = None,
+        remote_addr: Where | None = None,
+        *,
+        family: int = AF_UNSPEC,
+        reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None,
+    ) -> tuple[DatagramTransport, P]:
+        """As `loop.create_datagram_endpoint`: a transport over a UDP socket, and its protocol.
+
+        Of each family that both addresses have, the first that works is taken; a local host of None
+        or "" stands for all addresses of the stack. Raises ValueError and TypeError as asyncio, and
+        OSError (EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH).
+        """
+        pairs = await self._pairs(local_addr, remote_addr, family)
+        failures: list[OSError] = []
+        for pair in pairs:
+            try:
+                socket = self.datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
+            except OSError as error:
+                failures.append(error)
+            else:
+                return self.datagrams_over(socket, protocol_factory, pair[2])
+        raise failures[0]
+
+    async def _pairs(self, local: Where | None, remote: Where | None, family: int) -> list[Pair]:
+        if not local and not remote:
+            if family == AF_UNSPEC:
+                raise ValueError("unexpected address family")
+            return [(family, None, None)]
+        for where in (local, remote):
+            if where is not None and not (isinstance(where, tuple) and len(where) == 2):
+                raise TypeError("2-tuple is expected")
+        loop = self._ready().loop
+        families = families_of(self.host)
+        from_, to = {}, {}
+        if local:
+            from_ = _by_family(await places_of(loop, self.host, local[0], local[1], family))
+        if remote:
+            found = await resolve(loop, remote[0] or "", remote[1], families, family, SOCK_DGRAM)
+            to = _by_family(found)
+        both = [one for one in from_ or to if (not local or one in from_) and (not to or one in to)]
+        if not both:
+            raise ValueError("can not get address information")
+        return [(one, from_.get(one), to.get(one)) for one in both]
+
+    def datagram_socket(
+        self, pair: Pair, reuse_port: bool, allow_broadcast: bool
+    ) -> DatagramSocket:
+        """A socket with both ends set. With broadcasts it is not connected, as in asyncio: the
+        answers come from elsewhere."""
+        family, local, remote = pair
+        socket = self.host.socket(family, SOCK_DGRAM)
+        try:
+            if reuse_port:
+                socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
+            if allow_broadcast:
+                socket.setsockopt(SOL_SOCKET, SO_BROADCAST, 1)
+            if local is not None:
+                socket.bind(local)
+            if remote is not None and not allow_broadcast:
+                socket.connect(remote)
+        except BaseException:
+            socket.close()
+            raise
+        return socket
+
+    def datagrams_over(
+        self,
+        socket: DatagramSocket,
+        protocol_factory: Callable[[], P],
+        address: Address | None = None,
+        outer: StackSocket | None = None,
+    ) -> tuple[DatagramTransport, P]:
+        """A transport over a socket, which is closed if it can't be, and its protocol; see
+        `DatagramTransport` for `address` and `outer`."""
+        try:
+            driver = self._ready()
+            protocol = protocol_factory()
+        except BaseException:
+            (outer or socket).close()
+            raise
+        transport = DatagramTransport(
+            driver, socket, protocol, self._datagrams_lost, address, outer
+        )  # fmt: skip
+        self._datagrams[transport] = None
+        transport.begin()
+        return transport, protocol
+
+    def _datagrams_lost(self, transport: DatagramTransport) -> None:
+        self._datagrams.pop(transport, None)
+
+
+def _by_family(places: list[Place]) -> dict[int, Address]:
+    """The last address of each family, which is the one that asyncio takes."""
+    return dict(places)
