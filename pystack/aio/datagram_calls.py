@@ -5,39 +5,37 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from errno import EADDRINUSE
 from typing import Any, Final
 
 from pystack.aio import tls
+from pystack.aio.datagram_both import Both
 from pystack.aio.datagram_doors import Pair
 from pystack.aio.doors import Doors
+from pystack.aio.either_socket import EitherSocket
+from pystack.aio.finding import packed
 from pystack.aio.sock_calls import SockCalls
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import DatagramSocket
-from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6
 
 Protocol = Callable[[], asyncio.BaseProtocol]
 
-_WILDCARDS: Final = (ANY_V4, ANY_V6)
+_ANY: Final = {int(socket.AF_INET): ANY_V4, int(socket.AF_INET6): ANY_V6}
 
 
 class DatagramCalls(SockCalls):
     """To be mixed in before a loop's class."""
 
-    def stack_at(self, own: bytes) -> Doors | None:
-        """The stack that an address to bind to belongs to."""
-        raise NotImplementedError
-
-    def stack_to(self, remote: bytes, own: bytes | None = None) -> Doors | None:
-        """The stack from which `remote` is reached."""
-        raise NotImplementedError
+    has_kernel = True  # whether there is one to send what no stack reaches
 
     async def create_datagram_endpoint(
         self, protocol_factory: Protocol, local_addr: Any = None, remote_addr: Any = None, *,
         family: int = 0, proto: int = 0, flags: int = 0, reuse_port: bool | None = None,
         allow_broadcast: bool | None = None, sock: socket.socket | None = None, **options: Any,
     ) -> Any:  # fmt: skip
-        """As asyncio's. Where an address may be several, those of stacks come first."""
+        """As asyncio's. Where an address may be several, those of stacks come first; what is bound
+        to no address and no port is at a stack and at the kernel both."""
         modifiers = {
             "local_addr": local_addr, "remote_addr": remote_addr, "family": family,
             "proto": proto, "flags": flags, "reuse_port": reuse_port,
@@ -47,10 +45,22 @@ class DatagramCalls(SockCalls):
             tls.refuse_ssl_socket(sock)
             if isinstance(sock, StackSocket) and sock.is_ours:
                 return _over(sock, protocol_factory, modifiers)
+            if isinstance(sock, EitherSocket) and sock.may_change and not any(modifiers.values()):
+                doors = self.stack_at(_ANY[sock.family])
+                if doors is not None and sock.type == socket.SOCK_DGRAM:
+                    return await self._of_both(
+                        protocol_factory, doors, sock.family, {"sock": sock}
+                    )
+        elif not local_addr and not remote_addr and family in _ANY and self.has_kernel:
+            doors = self.stack_at(_ANY[family])
+            if doors is not None:
+                return await self._of_both(protocol_factory, doors, family, modifiers)
         elif family != socket.AF_UNIX and _are_pairs(local_addr, remote_addr):
             found = await self._pairs(local_addr, remote_addr, family, proto, flags)
             failures: list[OSError] = []
             for doors, pair in found:
+                if pair[2] is None and _is_open(pair[1]) and self.has_kernel:
+                    return await self._of_both(protocol_factory, doors, pair[0], modifiers)
                 try:
                     made = doors.datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
                 except OSError as error:
@@ -62,6 +72,31 @@ class DatagramCalls(SockCalls):
         return await super().create_datagram_endpoint(
             protocol_factory, sock=sock, **modifiers, **options
         )
+
+    async def _of_both(
+        self, protocol_factory: Protocol, doors: Doors, family: int, given: dict[str, Any]
+    ) -> Any:
+        """An endpoint that is bound to no address: on the kernel as `given`, and at the same port
+        on the stack."""
+        protocol = protocol_factory()
+        both = Both(protocol, doors, self)
+        kernels, _ = await super().create_datagram_endpoint(both.side, **given)
+        try:
+            any_address = "0.0.0.0" if family == socket.AF_INET else "::"
+            broadcast = bool(given.get("allow_broadcast"))
+            port = kernels.get_extra_info("sockname")[1]
+            try:
+                made = doors.datagram_socket((family, (any_address, port), None), False, broadcast)
+            except OSError as error:
+                if error.errno != EADDRINUSE:
+                    raise
+                made = doors.datagram_socket((family, (any_address, 0), None), False, broadcast)
+            ours, _ = doors.datagrams_over(made, both.side)
+        except BaseException:
+            kernels.abort()
+            raise
+        both.begin(kernels, ours)
+        return both, protocol
 
     async def _pairs(
         self, local: Any, remote: Any, family: int, proto: int, flags: int
@@ -86,16 +121,21 @@ class DatagramCalls(SockCalls):
 
     def _stack_of(self, pair: Pair) -> Doors | None:
         _, local, remote = pair
-        own = None if local is None else address.pack(local[0])
+        own = None if local is None else packed(local)
         if remote is None:
             return None if own is None else self.stack_at(own)
-        return self.stack_to(address.pack(remote[0]), None if own in _WILDCARDS else own)
+        return self.stack_to(packed(remote), None if own in _ANY.values() else own)
 
 
 def _are_pairs(local: Any, remote: Any) -> bool:
     """Whether there is an address, and each is a host and a port; asyncio refuses others."""
     given = [where for where in (local, remote) if where]
     return bool(given) and all(isinstance(one, tuple) and len(one) == 2 for one in given)
+
+
+def _is_open(local: Any) -> bool:
+    """Whether neither address nor port are chosen."""
+    return local is not None and packed(local) in _ANY.values() and not local[1]
 
 
 def _over(sock: StackSocket, protocol_factory: Protocol, modifiers: dict[str, Any]) -> Any:

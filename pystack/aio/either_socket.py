@@ -98,6 +98,11 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         """Whether a stack is inside, and not the kernel."""
         return self.core is not None
 
+    @property
+    def may_change(self) -> bool:
+        """Whether it is the kernel's only as long as no address says otherwise."""
+        return self._options is not None
+
     def decide_to(self, where: Any) -> None:
         """Become a stack's socket if one reaches the address."""
         if self.choice is not None and self._options is not None:
@@ -110,6 +115,8 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         """Become a stack's socket if one has the address, or the address is any."""
         if self.choice is not None and self._options is not None:
             own = _packed(where)
+            if own in (ANY_V4, ANY_V6) and self.type == socket.SOCK_DGRAM and not where[1]:
+                return  # where it sends to will tell
             stack = None if own is None else self.choice.stack_at(own)
             if stack is not None:
                 self.become(stack)

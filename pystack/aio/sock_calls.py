@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from pystack.aio import tls
 from pystack.aio.either_socket import EitherSocket
+from pystack.aio.finding import Finding, packed
 from pystack.aio.ready_fd import READABLE
 from pystack.aio.sending_files import send_file
 from pystack.aio.stack_socket import StackSocket
 from pystack.aio.transport import Transport
 from pystack.sockets import Socket
 from pystack.sockets.constants import AF_INET, AF_INET6, POLLERR, POLLHUP, POLLOUT
-from pystack.wire.address import pack
-
-if TYPE_CHECKING:
-    from pystack.aio.doors import Doors
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -33,13 +30,8 @@ _NOWHERE: Final = ("0.0.0.0", "::")
 _WRITABLE: Final = POLLOUT | POLLHUP | POLLERR
 _PIECE: Final = 262_144  # of a file, as asyncio
 
-if TYPE_CHECKING:
-    _Loop = asyncio.SelectorEventLoop
-else:
-    _Loop = object
 
-
-class SockCalls(_Loop):
+class SockCalls(Finding):
     """To be mixed in before a loop's class."""
 
     sends_files_over_stacks: Final = True  # for transports, see `_sendfile_native`
@@ -152,14 +144,10 @@ class SockCalls(_Loop):
         if isinstance(sock, StackSocket):
             sock.decide_to(place)
         elif sock.getsockname()[0] in _NOWHERE:
-            stack = self.stack_to(pack(place[0]))
+            stack = self.stack_to(packed(place))
             either = None if stack is None else EitherSocket.of_the_kernels(sock)
             if stack is not None and either is not None:
                 either.become(stack)
-
-    def stack_to(self, remote: bytes, own: bytes | None = None) -> Doors | None:
-        """The stack from which `remote` is reached, None for the kernel."""
-        raise NotImplementedError
 
     async def _place(self, sock: StackSocket, address: Any) -> Any:
         """The address with its name looked up."""
@@ -167,11 +155,6 @@ class SockCalls(_Loop):
         infos = await self._infos(host, port, sock.family, kind=sock.type)
         place = infos[0][4]
         return place[:2] + tuple(address[2:]) if len(address) > 2 else place
-
-    async def _infos(
-        self, host: Any, port: Any, family: int, proto: int = 0, flags: int = 0, kind: Any = 0
-    ) -> list[Any]:
-        raise NotImplementedError
 
     async def sock_accept(self, sock: Any) -> Any:
         """As asyncio's: a `StackSocket`, and its peer's address."""

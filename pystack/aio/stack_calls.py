@@ -1,9 +1,10 @@
 """asyncio's calls of an event loop, for addresses of stacks; all others go on to the kernel.
 
-`StackCalls` comes before a loop's own class: each call looks whether what it is given belongs to
-a stack, and hands it to the class behind it, the kernel's, if it does not. An address to listen
-at is that of a stack when it is one of its own, or a wildcard; an address to connect to when a
-stack reaches it (`Doors.reaches`).
+Connections and servers are here, below are datagrams (`datagram_calls`), sockets (`sock_calls`) and
+whose an address is (`finding`). `StackCalls` comes before a loop's own class: each call looks
+whether what it is given belongs to a stack, and hands it to the class behind it, the kernel's, if
+it does not. An address to listen at is that of a stack when it is one of its own, or a wildcard; an
+address to connect to when a stack reaches it (`Doors.reaches`).
 """
 
 from __future__ import annotations
@@ -20,95 +21,26 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.aio import tls
 from pystack.aio.connecting import first_connected
 from pystack.aio.datagram_calls import DatagramCalls
-from pystack.aio.doors import Doors, current
+from pystack.aio.doors import Doors
+from pystack.aio.finding import Info, packed
 from pystack.aio.listening import bound_sockets
 from pystack.aio.names import Place
 from pystack.aio.server import Server
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import Socket
 from pystack.wire import address
-from pystack.wire.address import ANY_V4, ANY_V6, is_v4
+from pystack.wire.address import ANY_V4, ANY_V6
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
 Protocol = Callable[[], asyncio.BaseProtocol]
-Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
 
 _WAITS_FOR_CLIENTS: Final = sys.version_info >= (3, 12)  # `Server.wait_closed`
 
 
 class StackCalls(DatagramCalls):
     """To be mixed in before a loop's class."""
-
-    @property
-    def stacks(self) -> Sequence[Doors]:
-        """Those in use; who comes first is asked first."""
-        raise NotImplementedError
-
-    # -- which stack -----------------------------------------------------------------------------
-    def stack_at(self, own: bytes) -> Doors | None:
-        """The stack that listens at `own` (16 bytes; a wildcard: the first one), or None."""
-        if own in (ANY_V4, ANY_V6):
-            here = current()
-            stacks = [here] if here is not None and here in self.stacks else self.stacks
-            return next((one for one in stacks if _has_family(one, own)), None)
-        return next((one for one in self.stacks if one.owns(own)), None)
-
-    def stack_to(self, remote: bytes, own: bytes | None = None) -> Doors | None:
-        """The stack from which `remote` is reached, of those that have the address `own` if that is
-        given: the current one (`Doors.here`), else one that is not `remote` itself, if there is
-        such a one. None: the kernel."""
-        found = [
-            one for one in self.stacks
-            if one.reaches(remote) and (own is None or one.owns(own))
-        ]  # fmt: skip
-        here = current()
-        if here in found:
-            return here
-        return next((one for one in found if not one.owns(remote)), found[0] if found else None)
-
-    # -- names -----------------------------------------------------------------------------------
-    async def getaddrinfo(
-        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,
-        flags: int = 0,
-    ) -> list[Any]:  # fmt: skip
-        """As asyncio's; a stack's own names (`names` of `Stack.over_tun`) come first."""
-        name = host.decode("idna") if isinstance(host, bytes) else host
-        known = [text for one in self.stacks for text in one.look_up(name)] if name else []
-        if not known:
-            found: list[Any] = await super().getaddrinfo(
-                host, port, family=family, type=type, proto=proto, flags=flags
-            )
-            return found
-        numeric = flags | socket.AI_NUMERICHOST
-        infos: list[Any] = []
-        for text in known:
-            own = socket.AF_INET6 if ":" in text else socket.AF_INET
-            if family in (0, own):
-                infos += socket.getaddrinfo(text, port, own, type, proto, numeric)
-        if not infos:
-            raise socket.gaierror(socket.EAI_ADDRFAMILY, f"{name}: no address of that family")
-        return infos
-
-    async def _infos(
-        self, host: Any, port: Any, family: int, proto: int = 0, flags: int = 0,
-        kind: socket.SocketKind = socket.SOCK_STREAM,
-    ) -> list[Info]:  # fmt: skip
-        """What `host` and `port` stand for; an address in figures is taken without asking."""
-        number = _number(port)
-        packed = _packed(host)
-        if packed is not None and number is not None and "%" not in host:
-            own = socket.AF_INET6 if ":" in host else socket.AF_INET
-            if family in (0, own):
-                place = (host, number) if own == socket.AF_INET else (host, number, 0, 0)
-                return [(own, kind, proto, "", place)]
-        infos: list[Info] = await self.getaddrinfo(
-            host, port, family=family, type=kind, proto=proto, flags=flags
-        )
-        if not infos:
-            raise OSError("getaddrinfo() returned empty list")
-        return infos
 
     # -- connections -----------------------------------------------------------------------------
     async def create_connection(
@@ -166,8 +98,8 @@ class StackCalls(DatagramCalls):
         own = [one[4] for one in local if one[0] == family]
         if local and not own:
             raise OSError(f"no matching local address with {family=} found")
-        at = _bytes(own[0]) if own else None
-        doors = self.stack_to(_bytes(place), None if at in (ANY_V4, ANY_V6) else at)
+        at = packed(own[0]) if own else None
+        doors = self.stack_to(packed(place), None if at in (ANY_V4, ANY_V6) else at)
         if doors is not None:
             places: list[Place] = [(int(family), one) for one in own]
             return doors, await doors.connected((int(family), place), places)
@@ -273,7 +205,7 @@ class StackCalls(DatagramCalls):
         others: list[str] = []
         for name in hosts:
             for info in await self._infos_to_listen(name or None, port, family, flags):
-                doors = self.stack_at(_bytes(info[4]))
+                doors = self.stack_at(packed(info[4]))
                 if doors is None:
                     others.append(info[4][0])
                 else:
@@ -290,34 +222,6 @@ class StackCalls(DatagramCalls):
             if family in (0, own) and self.stack_at(address.pack(text)) is not None:
                 infos += await self._infos(text, port or 0, own, flags=flags)
         return infos or await self._infos(name, port, family, flags=flags)
-
-
-def _has_family(doors: Doors, wildcard: bytes) -> bool:
-    v4 = is_v4(wildcard)
-    return any(is_v4(own) == v4 for own in doors.host.addresses.all())
-
-
-def _packed(host: Any) -> bytes | None:
-    if not isinstance(host, str):
-        return None
-    try:
-        return address.pack(host)
-    except ValueError:
-        return None
-
-
-def _bytes(place: Any) -> bytes:
-    """16 bytes of the address in an address tuple."""
-    return address.pack(place[0])
-
-
-def _number(port: Any) -> int | None:
-    if port is None or port in ("", b""):
-        return 0
-    try:
-        return int(port)
-    except (TypeError, ValueError):
-        return None  # the name of a service
 
 
 def _close(made: tuple[Doors, Socket] | socket.socket) -> None:

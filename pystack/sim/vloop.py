@@ -99,6 +99,8 @@ class VirtualLoop(StackCalls, _NoKernel):
     anew and go on.
     """
 
+    has_kernel = False
+
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
         _ready: Sequence[asyncio.Handle]
         _clock_resolution: float

@@ -1,0 +1,142 @@
+"""An endpoint for datagrams that may go to a stack or to the kernel: it has a socket at each.
+
+Both are at one port, and each datagram takes the one that reaches its address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pystack.aio.doors import Doors
+from pystack.aio.finding import Finding, packed
+
+
+class Both(asyncio.DatagramTransport):
+    """The transport of an endpoint with a socket of the kernel's and one of a stack.
+
+    `get_extra_info` tells of the kernel's. Made by `DatagramCalls` for an endpoint that is bound to
+    no address and no port, and so may send to either.
+    """
+
+    def __init__(self, protocol: asyncio.BaseProtocol, doors: Doors, finding: Finding) -> None:
+        super().__init__()
+        self._protocol: Any = protocol
+        self._doors = doors
+        self._finding = finding
+        self._sides: list[asyncio.DatagramTransport] = []  # the kernel's, and the stack's
+        self._early: list[tuple[bytes, Any]] = []  # before `begin`
+        self._paused = 0  # sides
+        self._open = 2
+
+    def side(self) -> asyncio.DatagramProtocol:
+        """A protocol for one of the two."""
+        return _Side(self)
+
+    def begin(self, kernels: asyncio.DatagramTransport, ours: asyncio.DatagramTransport) -> None:
+        """Tell the protocol that it may begin."""
+        self._sides = [kernels, ours]
+        self._protocol.connection_made(self)
+        for data, where in self._early:
+            self._protocol.datagram_received(data, where)
+        self._early.clear()
+
+    # -- what the sides tell ---------------------------------------------------------------------
+    def came(self, data: bytes, where: Any) -> None:
+        """A datagram."""
+        if self._sides:
+            self._protocol.datagram_received(data, where)
+        else:
+            self._early.append((data, where))
+
+    def failed(self, error: Exception) -> None:
+        """An error that the network has reported."""
+        if self._sides:
+            self._protocol.error_received(error)
+
+    def paused(self, by: int) -> None:
+        """One side more, or fewer, whose buffer is full."""
+        before, self._paused = self._paused, self._paused + by
+        if not before:
+            self._protocol.pause_writing()
+        elif not self._paused:
+            self._protocol.resume_writing()
+
+    def lost(self, error: BaseException | None) -> None:
+        """A side has ended; with one of them the other ends too."""
+        self._open -= 1
+        if self._open:
+            self.close()
+        elif self._sides:
+            self._protocol.connection_lost(error)
+
+    # -- what the user asks ----------------------------------------------------------------------
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Send to an address, from the side that reaches it."""
+        kernels, ours = self._sides
+        try:
+            is_ours = addr is not None and self._finding.stack_to(packed(addr)) is self._doors
+        except ValueError:
+            is_ours = False  # a name, which the kernel's socket looks up
+        (ours if is_ours else kernels).sendto(data, addr)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As the kernel's side."""
+        return self._sides[0].get_extra_info(name, default)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give datagrams and events to another protocol from now on."""
+        self._protocol = protocol
+
+    def get_write_buffer_size(self) -> int:
+        """Octets that wait on both sides."""
+        return sum(one.get_write_buffer_size() for one in self._written())
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Of each side."""
+        for side in self._written():
+            side.set_write_buffer_limits(high, low)
+
+    def _written(self) -> list[Any]:
+        return list(self._sides)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or on the way to it."""
+        return any(side.is_closing() for side in self._sides)
+
+    def close(self) -> None:
+        """Close when what waits has been sent."""
+        for side in self._sides:
+            side.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        for side in self._sides:
+            side.abort()
+
+
+class _Side(asyncio.DatagramProtocol):
+    """Hears of one of the two sockets."""
+
+    def __init__(self, both: Both) -> None:
+        self._both = both
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._both.came(data, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        self._both.failed(exc)
+
+    def pause_writing(self) -> None:
+        self._both.paused(1)
+
+    def resume_writing(self) -> None:
+        self._both.paused(-1)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._both.lost(exc)
