@@ -46,13 +46,13 @@ class DatagramCalls(SockCalls):
             if isinstance(sock, StackSocket) and sock.is_ours:
                 return _over(sock, protocol_factory, modifiers)
             if isinstance(sock, EitherSocket) and sock.may_change and not any(modifiers.values()):
-                doors = self.stack_at(_ANY[sock.family])
+                doors = self._anywhere(sock.family)
                 if doors is not None and sock.type == socket.SOCK_DGRAM:
                     return await self._of_both(
                         protocol_factory, doors, sock.family, {"sock": sock}
                     )
         elif not local_addr and not remote_addr and family in _ANY and self.has_kernel:
-            doors = self.stack_at(_ANY[family])
+            doors = self._anywhere(family)
             if doors is not None:
                 return await self._of_both(protocol_factory, doors, family, modifiers)
         elif family != socket.AF_UNIX and _are_pairs(local_addr, remote_addr):
@@ -72,6 +72,11 @@ class DatagramCalls(SockCalls):
         return await super().create_datagram_endpoint(
             protocol_factory, sock=sock, **modifiers, **options
         )
+
+    def _anywhere(self, family: int) -> Doors | None:
+        """The stack for a wildcard: that of IPv6 is one of IPv4, too."""
+        found = self.stack_at(_ANY[family])
+        return self.stack_at(ANY_V4) if found is None else found
 
     async def _of_both(
         self, protocol_factory: Protocol, doors: Doors, family: int, given: dict[str, Any]
@@ -123,6 +128,8 @@ class DatagramCalls(SockCalls):
         _, local, remote = pair
         own = None if local is None else packed(local)
         if remote is None:
+            if own == ANY_V6:
+                return self._anywhere(socket.AF_INET6)
             return None if own is None else self.stack_at(own)
         return self.stack_to(packed(remote), None if own in _ANY.values() else own)
 
