@@ -39,6 +39,7 @@ _MARK_HELP: Final = (
 _plans: Final[pytest.StashKey[NetworkPlan]] = pytest.StashKey()
 _benches: Final[pytest.StashKey[Bench]] = pytest.StashKey()
 _passed: Final[pytest.StashKey[bool]] = pytest.StashKey()
+_told: Final[pytest.StashKey[str]] = pytest.StashKey()  # of a bench that is gone
 
 
 class NetworkLeakWarning(pytest.PytestWarning):
@@ -212,6 +213,8 @@ def bench_of_test(request: pytest.FixtureRequest, network_seed: int | str) -> It
         if found.leaks != ALLOW and item.stash.get(_passed, False):
             leaks = made.leaks()
     finally:
+        item.stash[_told] = _tell(item)
+        del item.stash[_benches]  # pytest keeps its items
         made.close()
     if leaks:
         text = "the test has left open:\n  " + "\n  ".join(leaks)
@@ -292,11 +295,15 @@ def pytest_runtest_makereport(
     if report.when == "call":
         item.stash[_passed] = report.passed
     if report.failed:
-        bench = item.stash.get(_benches, None)
-        if bench is not None:
-            told = bench.told()
-            option = item.config.option.network_seed
-            if option is not None and not bench.plan.seeds:
-                told += f"\nto have it again: --network-seed={option}"
+        told = _tell(item) if _benches in item.stash else item.stash.get(_told, "")
+        if told:
             report.sections.append(("network", told))
     return report
+
+
+def _tell(item: pytest.Item) -> str:
+    bench = item.stash[_benches]
+    option = item.config.option.network_seed
+    if option is None or bench.plan.seeds:
+        return bench.told()
+    return f"{bench.told()}\nto have it again: --network-seed={option}"

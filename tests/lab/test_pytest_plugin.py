@@ -664,6 +664,27 @@ async def test_skips(network, kind):
     result.stdout.no_fnmatch_line("*Exception in callback*")  # tasks of servers that are cancelled
 
 
+def test_networks_do_not_outlive_their_tests(inner: Inner) -> None:
+    """Each has megabytes of arenas, and pytest keeps its items to the end."""
+    inner.run(
+        """
+import gc, weakref
+worlds = weakref.WeakSet()
+
+@pytest.mark.parametrize("number", range(6))
+async def test_some(network, number):
+    worlds.add(network.world)
+    _, writer = await connected(network)
+    await closed(writer)
+    assert number != 3
+
+def test_none_is_left():
+    gc.collect()
+    assert len(worlds) <= 1  # of the one that has failed, its traceback
+"""
+    ).assert_outcomes(passed=6, failed=1)
+
+
 def test_what_is_left_open_is_warned_of(inner: Inner) -> None:
     source = """
 import pytest
