@@ -7,8 +7,9 @@ import os
 import runpy
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -22,6 +23,11 @@ from pystack.cli.device_options import DeviceOptions, device_options, open_alone
 from pystack.cli.failures import Failure
 from pystack.wire import address
 
+_PATIENCE: Final = 3.0  # seconds
+_NO_LOOP: Final = (
+    "the program listens at the stack, but runs no asyncio event loop: servers that block are for "
+    "the kernel's sockets"
+)
 _INTERRUPTED: Final = 130  # as a shell has it
 _OUR_FRAMES: Final = (__file__, runpy.__file__, "<frozen runpy>")
 _PYTHON: Final = ("python", "python3", Path(sys.executable).name)
@@ -83,7 +89,7 @@ def run(
     with asyncio.Runner() as runner:
         stack = runner.run(_opened(options, routes, names))
     try:
-        with installed(stack):
+        with installed(stack), _hinting(stack):
             _run(start)
     finally:
         with closing(ProgramLoop()) as loop:
@@ -103,6 +109,27 @@ async def _opened(
     )  # fmt: skip
     await stack.leave()
     return stack
+
+
+@contextmanager
+def _hinting(stack: Stack) -> Iterator[None]:
+    """Meanwhile a program that listens and runs no event loop, so that nobody is ever answered, is
+    told so, once."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_PATIENCE):
+            if stack.host.listeners and not stack.is_open:
+                click.echo(f"pystack run: {_NO_LOOP}", err=True)
+                return
+
+    thread = threading.Thread(target=look, daemon=True, name="pystack run")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _run(start: Callable[[], Any]) -> None:

@@ -132,6 +132,15 @@ def test_a_programs_exit_status_is_ours(namespace: Namespace, tmp_path: Path) ->
     assert devices(namespace) == ["lo"]
 
 
+def test_a_server_that_blocks_is_told_why_nobody_is_answered(namespace: Namespace) -> None:
+    with Program("run", "--netns", namespace.path, "--", "python", "-m", "http.server",
+                 "--bind", OWN) as program:  # fmt: skip
+        line = program.until_err("asyncio event loop")
+        assert "pystack run: the program listens at the stack, but runs no" in line
+        program.stop()
+    assert devices(namespace) == ["lo"]
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
