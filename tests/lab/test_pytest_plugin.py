@@ -156,6 +156,37 @@ async def test_streams_in_real_time():
     assert 0.08 <= time.monotonic() - begin < 10
     await closed(writer)
 
+class Shout(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        self.transport.sendto(data.upper(), address)
+
+class Hear(asyncio.DatagramProtocol):
+    def __init__(self):
+        self.heard = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data, address):
+        self.heard.set_result(data)
+
+@pytest.mark.parametrize("reality", [
+    pytest.param(False, marks=pytest.mark.network(time="virtual")),
+    pytest.param(True, marks=pytest.mark.network(time="real")),
+])
+@pytest.mark.network(rtt="40ms")
+async def test_datagrams(network, reality):
+    loop = asyncio.get_running_loop()
+    server, _ = await loop.create_datagram_endpoint(Shout, local_addr=("server", 53))
+    client, protocol = await loop.create_datagram_endpoint(Hear, remote_addr=("server", 53))
+    begin = loop.time()
+    client.sendto(b"hello")
+    assert await protocol.heard == b"HELLO"
+    took = loop.time() - begin
+    assert took == pytest.approx(0.04) or (reality and took > 0.04)
+    server.close()
+    client.close()
+
 @pytest.mark.network(rtt="40ms")
 async def test_the_other_way(network):
     await asyncio.start_server(echo, "client", 80)
@@ -164,7 +195,7 @@ async def test_the_other_way(network):
     assert writer.get_extra_info("sockname")[0] == network.server.address
     await closed(writer)
 """,
-        3,
+        5,
     )
 
 
