@@ -19,6 +19,9 @@ KERNEL, KERNEL6 = "127.0.0.1", "::1"
 NEAR, NEAR6 = "198.18.0.1", "fd00::1"  # where connections begin
 FAR, FAR6 = "198.18.0.2", "fd00::2"  # where servers are
 _BOUND = 20.0  # seconds
+_NEW_WORDS = {  # Python 3.13 says the same with others
+    "): [errno 98] ": "): ", "): [errno 99] ": "): ", "A datagram socket was": "A UDP Socket was",
+}  # fmt: skip
 
 
 @dataclass
@@ -73,6 +76,8 @@ async def failure_of(call: Coroutine[Any, Any, object]) -> str:
     except Exception as error:
         text = str(error).replace(FAR6, KERNEL6).replace(FAR, KERNEL)
         text = re.sub(r"(Connect call failed \(.*?\)): [a-z ]+", r"\1", text)  # we say why, too
+        for new, usual in _NEW_WORDS.items():
+            text = text.replace(new, usual)
         number = error.errno if isinstance(error, OSError) else None
         plain = number is not None and "address" not in text and "failed" not in text
         return f"{type(error).__name__} {number} {'' if plain else text}"
