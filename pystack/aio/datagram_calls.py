@@ -12,7 +12,6 @@ from pystack.aio import tls
 from pystack.aio.datagram_both import Both
 from pystack.aio.datagram_doors import Pair
 from pystack.aio.doors import Doors
-from pystack.aio.either_socket import EitherSocket
 from pystack.aio.finding import packed
 from pystack.aio.sock_calls import SockCalls
 from pystack.aio.stack_socket import StackSocket
@@ -45,7 +44,7 @@ class DatagramCalls(SockCalls):
             tls.refuse_ssl_socket(sock)
             if isinstance(sock, StackSocket) and sock.is_ours:
                 return _over(sock, protocol_factory, modifiers)
-            if isinstance(sock, EitherSocket) and sock.may_change and not any(modifiers.values()):
+            if getattr(sock, "may_change", False) and not any(modifiers.values()):
                 doors = self._anywhere(sock.family)
                 if doors is not None and sock.type == socket.SOCK_DGRAM:
                     return await self._of_both(
