@@ -1,11 +1,11 @@
 """Programs made of unmodified libraries, each the same on pystack's loop and on asyncio's own.
 
-    python -m scripts.benchmarks.libraries pystack|kernel KIND HOST [--http h11]
+    python -m scripts.benchmarks.libraries pystack|kernel KIND HOST [OPTION…]
 
 prints "ready". `hello` (uvicorn) and `files` (aiohttp) are servers at HOST, until stdin ends.
-`download` (aiohttp) and `latency` (httpx) are clients: each line on stdin, such as "500", has one
-fetch that many MB, or fetch a small answer again and again for that many seconds, from the server
-at HOST; it answers with a line of JSON.
+`download` (aiohttp) and `latency` (httpx) are clients of the web server at HOST: a line on stdin,
+such as "500", has one fetch that many MB, or a small answer again and again for that many seconds.
+It answers with a line of JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from scripts.benchmarks.client import WARM_UP, percentiles
 from scripts.benchmarks.ports import MESSAGE, ORIGIN, WEB
 
 MB = 1_000_000
-PIECE = 1 << 20  # octets of a download that are asked for at once
 
 Loops = Callable[[], asyncio.AbstractEventLoop]
 
@@ -68,12 +67,12 @@ async def hello_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-async def hello(host: str, http: str) -> None:
+async def hello(options: argparse.Namespace) -> None:
     """uvicorn, which answers each request with "hello"."""
     import uvicorn
 
     settings = uvicorn.Config(
-        hello_app, host, WEB, http=http, lifespan="off", ws="none",
+        hello_app, options.host, WEB, http=options.http, lifespan="off", ws="none",
         log_level="warning", access_log=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(settings)
@@ -91,7 +90,7 @@ async def hello(host: str, http: str) -> None:
     await serving
 
 
-async def files(host: str, _http: str) -> None:
+async def files(options: argparse.Namespace) -> None:
     """aiohttp, whose `FileResponse` sends a file of zeros, as many MB as the path says."""
     from aiohttp import web
 
@@ -107,7 +106,7 @@ async def files(host: str, _http: str) -> None:
         app.add_routes([web.get(r"/{megabytes:\d+}", answer)])
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        site = web.TCPSite(runner, host, WEB, shutdown_timeout=1)
+        site = web.TCPSite(runner, options.host, WEB, shutdown_timeout=1)
         await site.start()
         _with_cubic(site._server)  # type: ignore[arg-type]
         stdin = await _lines_of_stdin()
@@ -117,8 +116,8 @@ async def files(host: str, _http: str) -> None:
 
 
 # -- clients ---------------------------------------------------------------------------------------
-async def download(host: str, _http: str) -> None:
-    """aiohttp's client reads a body of as many MB as it is told, piece by piece."""
+async def download(options: argparse.Namespace) -> None:
+    """aiohttp's client reads a body of as many MB as it is told, `--piece` octets at a time."""
     import aiohttp
 
     async with aiohttp.ClientSession() as session:
@@ -126,9 +125,10 @@ async def download(host: str, _http: str) -> None:
         async def fetch(megabytes: float) -> dict[str, float]:
             got = 0
             began = time.perf_counter()
-            url = f"http://{host}:{ORIGIN}/{int(megabytes * MB)}"
+            url = f"http://{options.host}:{ORIGIN}/{int(megabytes * MB)}"
             async with session.get(url) as response:
-                async for piece in response.content.iter_chunked(PIECE):
+                _check_way(response.headers, options)
+                async for piece in response.content.iter_chunked(options.piece):
                     got += len(piece)
             took = time.perf_counter() - began
             if got != int(megabytes * MB):
@@ -139,17 +139,17 @@ async def download(host: str, _http: str) -> None:
         await _answer(fetch)
 
 
-async def latency(host: str, _http: str) -> None:
+async def latency(options: argparse.Namespace) -> None:
     """httpx asks for a small answer, one at a time, over one connection."""
     import httpx
 
-    url = f"http://{host}:{ORIGIN}/{MESSAGE}"
+    url = f"http://{options.host}:{ORIGIN}/{MESSAGE}"
     async with httpx.AsyncClient(trust_env=False) as client:
 
         async def requests(seconds: float) -> dict[str, float]:
             taken: list[int] = []
             for _ in range(WARM_UP // 4):
-                await client.get(url)
+                _check_way((await client.get(url)).headers, options)
             until = time.perf_counter_ns() + int(seconds * 1e9)
             began = time.perf_counter_ns()
             while began < until:
@@ -163,6 +163,12 @@ async def latency(host: str, _http: str) -> None:
             return {"value": ranked["p50_us"], "work": len(taken) + WARM_UP // 4, **ranked}
 
         await _answer(requests)
+
+
+def _check_way(headers: Mapping[str, str], options: argparse.Namespace) -> None:
+    """The server has seen the address that is meant to be measured."""
+    if headers["X-Client"] != options.own:
+        raise SystemExit(f"the server was reached from {headers['X-Client']}, not {options.own}")
 
 
 async def _answer(one: Callable[[float], Any]) -> None:
@@ -180,12 +186,13 @@ def main() -> None:
     parser.add_argument("stack", choices=("pystack", "kernel"))
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("host", help="where to serve, or where the server is")
-    parser.add_argument("--own", help="a client's own address on pystack")
+    parser.add_argument("--own", help="a client's own address")
+    parser.add_argument("--piece", type=int, default=1 << 16)
     parser.add_argument("--http", default="httptools", choices=("httptools", "h11"))
     arguments = parser.parse_args()
     factory = loops(arguments.stack, arguments.own or arguments.host)
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(KINDS[arguments.kind](arguments.host, arguments.http))
+        runner.run(KINDS[arguments.kind](arguments))
 
 
 if __name__ == "__main__":

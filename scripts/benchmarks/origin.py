@@ -3,7 +3,8 @@
     python -m scripts.benchmarks.origin
 
 answers `GET /N` with N octets, as fast as the kernel takes them (`sendall` of a MB at a time, a
-thread for each connection). It prints "ready" and ends with the end of stdin.
+thread for each connection), and with the client's address in `X-Client`. It prints "ready" and
+ends with the end of stdin.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ BLOB = memoryview(bytes(1 << 20))
 
 def serve(connection: socket.socket) -> None:
     """Request after request, until the peer closes."""
+    client = connection.getpeername()[0]
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with connection, contextlib.suppress(ConnectionError):
         while request := _request(connection):
             left = int(request.split(b" ", 2)[1].lstrip(b"/"))
-            head = f"HTTP/1.1 200 OK\r\nContent-Length: {left}\r\n\r\n".encode()
+            lines = ("HTTP/1.1 200 OK", f"Content-Length: {left}", f"X-Client: {client}", "", "")
+            head = "\r\n".join(lines).encode()
             if left <= len(BLOB):
                 connection.sendall(head + BLOB[:left])
                 continue
