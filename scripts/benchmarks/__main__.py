@@ -67,7 +67,7 @@ def main(
             for number in range(repeats):
                 status.update(f"{measurement.title} ({number + 1} of {repeats})")
                 _once(networks, measurement, effort, outcome)
-    width = None if sys.stdout.isatty() else 120  # a file is wide enough
+    width = None if sys.stdout.isatty() else 132  # a file is wide enough
     Console(width=width).print(table(outcomes, where))
     if file is not None:
         figures = {
@@ -93,7 +93,7 @@ def _simulate(seconds: float, repeat: int, compiled: bool, file: Path | None) ->
                 if fast is not None:
                     figures = simulation.measured(kind, 10 * seconds, number, fast)
                     results.setdefault(simulation.compiled(kind), []).append(figures)
-    width = None if sys.stdout.isatty() else 120
+    width = None if sys.stdout.isatty() else 132
     Console(width=width).print(simulation.table(results, where))
     if file is not None:
         figures_of = {"machine": where, "seconds": 10 * seconds, "results": results}
