@@ -85,7 +85,7 @@ def test_a_script_serves_nc(namespace: Namespace, server: str, host: str) -> Non
     assert devices(namespace) == ["lo"]
 
 
-@pytest.mark.parametrize("how", ["python", "module", "command"])
+@pytest.mark.parametrize("how", ["python", "module", "command", "code"])
 def test_a_program_is_started_as_its_users_do(
     namespace: Namespace, server: str, how: str, tmp_path: Path
 ) -> None:
@@ -93,6 +93,7 @@ def test_a_program_is_started_as_its_users_do(
         "python": ["python", server, OWN],
         "module": ["python3", "-m", "server", OWN],
         "command": [str(tmp_path / "served"), OWN],
+        "code": ["python", "-c", SERVER, OWN],
     }[how]
     (tmp_path / "served").write_text(f"#!{sys.executable}\n{SERVER}")
     there = ["env", "-C", str(tmp_path)]
@@ -147,7 +148,7 @@ def test_a_server_that_blocks_is_told_why_nobody_is_answered(namespace: Namespac
         (["no-such-command"], "no-such-command: no such command or script"),
         (["./missing.py"], "./missing.py: No such file or directory"),
         (["/bin/ls"], "/bin/ls is not written in Python: pystack can't get inside"),
-        (["python", "-X", "dev"], "python needs a script or -m with a module"),
+        (["python", "-X", "dev"], "python needs a script, -m with a module, or -c with code"),
         (["--route", "10.0.0.1/8", "x.py"], "10.0.0.1/8 has host bits set"),
         (["--name", "web", "x.py"], "'web' is not of the form name=address"),
         ([], "Missing argument 'PROGRAM'"),
