@@ -179,18 +179,17 @@ def _of_python(arguments: list[str]) -> Callable[[], Any]:
 
         return start
     if len(arguments) >= 2 and arguments[0] == "-c":
-        code = compile(arguments[1], "<string>", "exec")
 
         def start_code() -> None:
             sys.argv = ["-c", *arguments[2:]]
             sys.path.insert(0, "")
-            exec(code, {"__name__": "__main__"})
+            exec(compile(arguments[1], "<string>", "exec"), {"__name__": "__main__"})
 
         return start_code
     if not arguments or arguments[0].startswith("-"):
         raise Failure(
-            "python needs a script, -m with a module, or -c with code (options such as -X belong to the python "
-            "that runs pystack: python -X dev -m pystack run …)",
+            "python needs a script, -m with a module, or -c with code (options such as -X belong "
+            "to the python that runs pystack: python -X dev -m pystack run …)",
             "pystack run",
         )
     return _script(arguments[0], arguments[1:])

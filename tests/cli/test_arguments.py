@@ -129,8 +129,9 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
 
 
 def test_the_version_is_told() -> None:
-    result = subprocess.run([*PYSTACK, "--version"], capture_output=True, text=True, check=True)
-    assert result.stdout.startswith("pystack, version ")
+    for command in (PYSTACK, [sys.executable, "-m", "pystack"]):
+        result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        assert result.stdout.startswith("pystack, version ")
 
 
 def test_options_not_given_are_linux_defaults() -> None:
