@@ -20,6 +20,7 @@ from pystack.device.netns import call_in
 
 _RTMGRP_LINK: Final = 1
 _IFF_UP: Final = 1
+_RTN_LOCAL: Final = 2
 _IFF_LOWER_UP: Final = 1 << 16
 _IFA_F_NODAD: Final = 2
 _ADDR_GEN_MODE_NONE: Final = 1
@@ -126,6 +127,15 @@ class Netlink:
         except OSError:
             return ""
         return str(links[0].get_attr("IFLA_IFNAME"))
+
+    async def takes(self, address: IPAddress) -> bool:
+        """Whether the kernel takes packets to `address` for its own."""
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        try:
+            routes = await self._ask("route", "get", dst=str(address), family=family)
+        except OSError:
+            return False
+        return bool(routes) and routes[0]["type"] == _RTN_LOCAL
 
     async def set_link(self, index: int, **changes: Any) -> None:
         """Change a link: `mtu` in bytes, `txqlen` in packets, `state` "up" or "down"."""

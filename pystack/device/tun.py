@@ -13,12 +13,13 @@ dropped there (`counters`). EINVAL on a write condemns that packet alone.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import fcntl
 import os
 import weakref
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,9 @@ from pystack.device.link import LinkCounters, LinkState, Netlink, clash, watchin
 from pystack.device.netns import call_in, open_namespace
 from pystack.errors import SetupError
 from pystack.wire import consts
+
+_WORKER_PAUSE: Final = 0.002  # seconds
+_WORKER_LOOKS: Final = 500
 
 
 class Tun:
@@ -294,6 +298,18 @@ async def _configure(tun: Tun, namespace: int | None) -> None:
             if through != tun.name:
                 way = f"leave through {through}" if through else "do not leave at all"
                 raise _in_use(f"packets for {pair.ours.ip} would {way}")
+        await _until_taken(netlink, [pair for pair in ends.values() if pair.version == 6])
+
+
+async def _until_taken(netlink: Netlink, pairs: Sequence[AddressPair]) -> None:
+    """Wait until the kernel takes what comes for its addresses: with IPv6 a worker sees to that,
+    and on a busy machine the first packets would be lost. No longer than a second."""
+    waiting = list(pairs)
+    for _ in range(_WORKER_LOOKS):
+        waiting = [pair for pair in waiting if not await netlink.takes(pair.peer)]
+        if not waiting:
+            return
+        await asyncio.sleep(_WORKER_PAUSE)
 
 
 async def _quiet_ipv6(netlink: Netlink, tun: Tun, namespace: int | None) -> None:
