@@ -143,3 +143,21 @@ def test_a_port_of_ones_own_is_the_stacks_alone() -> None:
         transport.close()
 
     run(body)
+
+
+def test_a_socket_of_the_kernel_that_is_handed_in_stays_one() -> None:
+    """It was made before `socket.socket` was replaced, or is of another class (pyroute2's)."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        transport, notes = await loop.create_datagram_endpoint(Notes, sock=sock)
+        transport.sendto(b"to itself", sock.getsockname())
+        assert await notes.came.get() == (b"to itself", sock.getsockname())
+        transport.close()
+        await notes.lost
+
+    near, far = two_on_a_cable()
+    with asyncio.Runner(loop_factory=lambda: EventLoop(near, far)) as runner:
+        runner.run(asyncio.wait_for(main(), 20))

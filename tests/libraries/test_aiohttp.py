@@ -247,3 +247,35 @@ def test_a_kept_connection_that_the_server_has_closed_is_not_used_again(link: Li
             assert len(set(clients)) == 2
 
     link.run(main)
+
+
+@pytest.mark.cell("aiohttp", "client", "HTTPS through a proxy, by `loop.start_tls`", without={
+    "plain": "`loop.start_tls` begins TLS",
+})  # fmt: skip
+def test_tls_begins_on_a_connection_to_a_proxy(link: Link) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Both the proxy, and the server that it would have connected to."""
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        tls = link.server_tls()
+        assert tls is not None
+        await writer.start_tls(tls)
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        listening, port = link.listening()
+        proxy = link.url(port, host=link.theirs).replace("https", "http")
+        async with await asyncio.start_server(serve, sock=listening):
+            async with _session(link) as session:
+                url = link.url(443, "/path", host=link.theirs)
+                async with session.get(url, proxy=proxy) as answer:
+                    assert await answer.text() == "ok"
+            where = f"[{link.theirs}]" if link.version == 6 else link.theirs
+            assert asked == [f"CONNECT {where}:443 HTTP/1.1".encode(), b"GET /path HTTP/1.1"]
+
+    link.run(main)
