@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,7 +34,7 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
         try:
             for stack in stacks:
                 if not stack.is_open:
-                    self.run_until_complete(stack.__aenter__())
+                    self.finish(stack.__aenter__())
                 self.attach(stack)
         except BaseException:
             self.close()
@@ -53,16 +53,37 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
             self._stacks.append(stack)
 
     def detach(self, stack: Doors) -> None:
-        """Use it no more; what is open goes on."""
+        """Use it no more; what is open goes on. Raises ValueError for one that is not attached."""
+        if stack not in self._stacks:
+            raise ValueError("the stack is not attached to this loop")
         self._stacks.remove(stack)
 
     def close(self) -> None:
-        """Close the stacks, which may take their `grace`, and the loop."""
-        if not self.is_running() and not self.is_closed():
-            stacks, self._stacks = self._stacks, []
-            for stack in stacks:
-                self.run_until_complete(stack.aclose())
-        super().close()
+        """Close the stacks, which may take their `grace`, and the loop. Ctrl-C ends the grace."""
+        try:
+            if self._stacks and not self.is_running() and not self.is_closed():
+                stacks, self._stacks = self._stacks, []
+                self.finish(_all_closed(stacks))
+        finally:
+            super().close()
+
+    def finish(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run it to its end while the loop does not run. Interrupted, it is cancelled and waited
+        for. Raises RuntimeError where another loop runs."""
+        if asyncio._get_running_loop() is not None:
+            coroutine.close()
+            raise RuntimeError(
+                "stacks are opened and closed with an EventLoop while no other loop runs in the "
+                "thread; on a loop that runs use `async with stack` and pystack.aio.attached"
+            )
+        task = self.create_task(coroutine)
+        try:
+            self.run_until_complete(task)
+        except BaseException:
+            if not task.done():
+                task.cancel()
+                self.run_until_complete(asyncio.wait([task]))
+            raise
 
 
 @contextmanager
@@ -74,11 +95,13 @@ def attached(stack: Stack) -> Iterator[EventLoop]:
     """
     loop = stack.loop
     if isinstance(loop, EventLoop):
+        was_attached = stack in loop.stacks
         loop.attach(stack)
         try:
             yield loop
         finally:
-            loop.detach(stack)
+            if not was_attached:
+                loop.detach(stack)
         return
     before = type(loop)
     if not issubclass(before, asyncio.SelectorEventLoop):
@@ -94,6 +117,10 @@ def attached(stack: Stack) -> Iterator[EventLoop]:
         yield own
     finally:
         own.__class__ = before
+
+
+async def _all_closed(stacks: Sequence[Doors]) -> None:
+    await asyncio.gather(*(stack.aclose() for stack in stacks))
 
 
 def _like(loop_class: type[asyncio.SelectorEventLoop]) -> type[EventLoop]:

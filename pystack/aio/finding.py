@@ -56,7 +56,7 @@ class Finding(_Loop):
     ) -> list[Any]:  # fmt: skip
         """As asyncio's; a stack's own names (`names` of `Stack.over_tun`) come first."""
         name = host.decode("idna") if isinstance(host, bytes) else host
-        known = [text for one in self.stacks for text in one.look_up(name)] if name else []
+        known = dict.fromkeys(text for one in self.stacks for text in one.look_up(name or ""))
         if not known:
             found: list[Any] = await super().getaddrinfo(
                 host, port, family=family, type=type, proto=proto, flags=flags

@@ -36,11 +36,13 @@ class ProgramLoop(EventLoop):
 
     def close(self) -> None:
         """Close the loop; the stack is free for the next one, when its connections are done."""
-        if self.stacks and not self.is_running() and not self.is_closed():
-            stack, self._stacks = self.stack, []
-            assert stack is not None
-            self.run_until_complete(stack.leave())
-        super().close()
+        try:
+            if self.stacks and not self.is_running() and not self.is_closed():
+                stack, self._stacks = self.stack, []
+                assert stack is not None
+                self.finish(stack.leave())
+        finally:
+            super().close()
 
 
 @contextmanager

@@ -121,9 +121,9 @@ class Server(asyncio.AbstractServer):
         """
         if self._forever is not None:
             raise RuntimeError(f"{self!r} is already being awaited on serve_forever()")
-        await self.start_serving()
         self._forever = self._loop.create_future()
         try:
+            await self.start_serving()
             await self._forever
         except asyncio.CancelledError:
             self.close()

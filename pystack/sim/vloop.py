@@ -160,7 +160,7 @@ class VirtualLoop(StackCalls, _NoKernel):
         """The names of hosts and of attached stacks, each with its addresses; numeric ports."""
         name = host.decode() if isinstance(host, bytes) else host or ""
         knowing: list[WorldLike | Doors] = [*self._worlds, *self.attached]
-        found = [text for one in knowing for text in one.look_up(name)]
+        found = dict.fromkeys(text for one in knowing for text in one.look_up(name))
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, f"no host of a world is called {name!r}")
         number = int(port or 0)
