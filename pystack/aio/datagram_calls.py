@@ -50,10 +50,13 @@ class DatagramCalls(SockCalls):
                     return await self._of_both(
                         protocol_factory, doors, sock.family, {"sock": sock}
                     )
-        elif not local_addr and not remote_addr and family in _ANY and self.has_kernel:
+        elif not local_addr and not remote_addr and family in _ANY:
             doors = self._anywhere(family)
-            if doors is not None:
+            if doors is not None and self.has_kernel:
                 return await self._of_both(protocol_factory, doors, family, modifiers)
+            if doors is not None:
+                made = doors.datagram_socket((family, None, None), False, bool(allow_broadcast))
+                return doors.datagrams_over(made, protocol_factory)
         elif family != socket.AF_UNIX and _are_pairs(local_addr, remote_addr):
             found = await self._pairs(local_addr, remote_addr, family, proto, flags)
             failures: list[OSError] = []

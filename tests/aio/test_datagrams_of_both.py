@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pystack import sim
 from pystack.aio.either_socket import replaced
 from pystack.aio.event_loop import EventLoop
 from tests.aio.both_loops import FAR, NEAR, two_on_a_cable
@@ -161,3 +162,22 @@ def test_a_socket_of_the_kernel_that_is_handed_in_stays_one() -> None:
     near, far = two_on_a_cable()
     with asyncio.Runner(loop_factory=lambda: EventLoop(near, far)) as runner:
         runner.run(asyncio.wait_for(main(), 20))
+
+
+def test_in_virtual_time_it_is_at_a_host_only() -> None:
+    async def main() -> None:
+        world = sim.World()
+        client, server = world.host("client", f"{NEAR}/24"), world.host("server", f"{FAR}/24")
+        world.link(client, server, delay="10ms")
+        loop = asyncio.get_running_loop()
+        echo, _ = await loop.create_datagram_endpoint(Echo, local_addr=(FAR, 7))
+        with client.here():
+            transport, notes = await loop.create_datagram_endpoint(Notes, family=socket.AF_INET)
+        begin = loop.time()
+        transport.sendto(b"text", (FAR, 7))
+        assert await notes.came.get() == (b"text", (FAR, 7))
+        assert loop.time() - begin == pytest.approx(0.02, abs=1e-4)
+        transport.close()
+        echo.close()
+
+    sim.run(main())

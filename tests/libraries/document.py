@@ -8,6 +8,7 @@ from importlib.metadata import version
 from tests.libraries.cells import COLUMNS, Row, Test
 
 WORKS = "works"
+PYTHONS_OWN = ("asyncio",)  # what has no release of its own
 
 INTRODUCTION = """\
 # Libraries
@@ -71,8 +72,7 @@ def markdown(tests: Sequence[Test], *, ran: bool = True) -> str:
             if result != WORKS:
                 result = f"– ({notes.setdefault(result, len(notes) + 1)})"
             cells.append(result)
-        name = f"{row.library} {version(row.library)}"
-        lines.append(f"| {name} | {row.side} | {row.what} | " + " | ".join(cells) + " |")
+        lines.append(f"| {' | '.join([titled(row.library), row.side, row.what, *cells])} |")
     text = INTRODUCTION + "\n" + "\n".join(lines) + "\n"
     if notes:
         text += "\n" + "\n".join(f"({number}) {reason}  " for reason, number in notes.items())
@@ -86,6 +86,11 @@ def markdown(tests: Sequence[Test], *, ran: bool = True) -> str:
         if test.row is None:
             text += f"- *{test.about}*: {sentence(test)}\n"
     return text
+
+
+def titled(library: str) -> str:
+    """With the release that was tried."""
+    return f"{library}, Python's own" if library in PYTHONS_OWN else f"{library} {version(library)}"
 
 
 def sentence(test: Test) -> str:
