@@ -11,17 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pystack.aio.datagram import DatagramTransport
 from pystack.aio.doors import Doors
 from pystack.aio.ready_fd import ReadyFd
 from pystack.aio.server import Server
 from pystack.aio.sock_calls import Watch
 from pystack.aio.stack_socket import StackSocket
 from pystack.aio.transport import Transport
-from pystack.sockets import Socket
+from pystack.sockets import DatagramSocket, Socket
 from pystack.tcp.tcb import Tcb
 
 KINDS = (
-    Transport, Server, StackSocket, Socket, Tcb, SSLProtocol, Watch, ReadyFd,
+    Transport, DatagramTransport, Server, StackSocket, Socket, DatagramSocket, Tcb, SSLProtocol,
+    Watch, ReadyFd,
     asyncio.StreamReader, asyncio.BaseProtocol, asyncio.Task,
 )  # fmt: skip
 
@@ -43,11 +45,12 @@ def descriptors() -> list[str]:
 
 
 def of_stacks(*stacks: Doors) -> list[object]:
-    """Connections, listeners and ports of each, TIME_WAIT records included."""
+    """Connections, listeners, ports and UDP's ports of each, TIME_WAIT records included."""
     return [
-        (sorted(stack.host.connections), sorted(stack.host.listeners), ports_of(stack))
+        (sorted(stack.host.connections), sorted(stack.host.listeners), ports_of(stack),
+         sorted(port for port, endpoints in stack.host.udp.by_port.items() if endpoints))
         for stack in stacks
-    ]
+    ]  # fmt: skip
 
 
 def ports_of(stack: Doors) -> list[int]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -235,6 +236,45 @@ async def a_socket_that_is_served_on(place: Place) -> None:
             await asyncio.sleep(0.1)
 
 
+class Answers(asyncio.DatagramProtocol):
+    """Sends back what comes, or keeps the first answer."""
+
+    transport: asyncio.DatagramTransport
+
+    def __init__(self, echoes: bool = False) -> None:
+        self.echoes = echoes
+        self.answer: asyncio.Future[bytes] = loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self.echoes:
+            self.transport.sendto(data, addr)
+        elif not self.answer.done():
+            self.answer.set_result(data)
+
+
+async def datagrams(place: Place) -> None:
+    there, _ = await loop().create_datagram_endpoint(
+        lambda: Answers(echoes=True), local_addr=(RIGHT, 53)
+    )
+    try:
+        here, protocol = await loop().create_datagram_endpoint(Answers, remote_addr=(RIGHT, 53))
+        try:
+            here.sendto(b"text")
+            assert await protocol.answer == b"text"
+        finally:
+            here.close()
+        with place.left.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            await loop().sock_sendto(sock, b"text", (RIGHT, 53))
+            assert await loop().sock_recvfrom(sock, 10) == (b"text", (RIGHT, 53))
+    finally:
+        there.close()
+    await asyncio.sleep(0)
+
+
 async def half_closed_peers(place: Place) -> None:
     """The peer ends its half, and ours goes on; then ours is over, and the peer's goes on."""
 
@@ -271,6 +311,7 @@ PROGRAMS: list[tuple[Program, int]] = [  # and how many suspensions there are at
     (a_socket_that_becomes_a_transport, 4),
     (sockets_that_listen, 3),
     (a_socket_that_is_served_on, 2),
+    (datagrams, 2),
     (half_closed_peers, 4),
 ]
 

@@ -10,7 +10,7 @@ import ssl
 import struct
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Coroutine
-from socket import SO_KEEPALIVE, SO_LINGER, SOL_SOCKET
+from socket import SO_KEEPALIVE, SO_LINGER, SOCK_DGRAM, SOL_SOCKET
 from typing import Any
 
 import pytest
@@ -131,6 +131,24 @@ async def accepting(left: Stack) -> object:
         return await loop().sock_accept(sock)
 
 
+async def receiving_datagrams(left: Stack) -> object:
+    with left.socket(type=SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.bind((LEFT, 53))
+        return await loop().sock_recvfrom(sock, 10)
+
+
+async def having_an_endpoint(left: Stack) -> object:
+    lost: asyncio.Future[None] = loop().create_future()
+
+    class Waits(asyncio.DatagramProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            lost.set_exception(exc) if exc else lost.set_result(None)
+
+    await loop().create_datagram_endpoint(Waits, local_addr=(LEFT, 53))
+    return await lost
+
+
 Wait = Callable[[Stack], Coroutine[Any, Any, object]]
 GIVES_UP = [  # how long each may wait for a peer that has fallen silent, seconds
     (reading, KEEPALIVE_GIVES_UP),
@@ -145,6 +163,7 @@ GIVES_UP = [  # how long each may wait for a peer that has fallen silent, second
     (watching, KEEPALIVE_GIVES_UP),
 ]
 NAMES = [wait.__name__ for wait, _ in GIVES_UP]
+EVERY = [*(wait for wait, _ in GIVES_UP), accepting, receiving_datagrams, having_an_endpoint]
 
 
 def release_the_peers() -> None:
@@ -181,7 +200,7 @@ def heard(wait: Wait, vanish: Callable[[Stack], object]) -> tuple[type | None, i
             await asyncio.sleep(LONG_AFTER)
             left_over = everything(loop(), left)
             assert left_over["timers"] == 0
-            assert left_over["stacks"] == [([], [], [])]
+            assert left_over["stacks"] == [([], [], [], [])]
             assert not left_over["objects"], left_over["objects"]
 
     body()
@@ -205,18 +224,16 @@ def test_a_link_that_goes_down_is_waited_for_and_given_up(wait: Wait, seconds: f
     assert took <= seconds
 
 
-@pytest.mark.parametrize("wait", [*(wait for wait, _ in GIVES_UP), accepting],
-                         ids=[*NAMES, "accepting"])  # fmt: skip
+@pytest.mark.parametrize("wait", EVERY, ids=[wait.__name__ for wait in EVERY])
 def test_a_device_that_is_removed_is_heard_of_at_once(wait: Wait) -> None:
     error, number, took = heard(wait, lambda left: device_of(left).remove())
     assert (error, number, took) == (OSError, errno.ENETDOWN, 0)
 
 
-@pytest.mark.parametrize("wait", [*(wait for wait, _ in GIVES_UP), accepting],
-                         ids=[*NAMES, "accepting"])  # fmt: skip
+@pytest.mark.parametrize("wait", EVERY, ids=[wait.__name__ for wait in EVERY])
 def test_a_stack_that_is_closed_is_heard_of_within_its_grace(wait: Wait) -> None:
     error, number, took = heard(wait, lambda left: loop().create_task(left.aclose()))
-    if wait is reading:
+    if wait in (reading, having_an_endpoint):
         assert error is None  # its transport was closed under it: that is the end of the stream
     else:
         assert number in (errno.ENETDOWN, errno.ECONNABORTED)
