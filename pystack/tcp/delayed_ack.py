@@ -48,15 +48,17 @@ class AckPolicy(Part):
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Delayed(AckPolicy):
     """As Linux: after the batch in the first segments and after idle (quick ACKs, up to 16), then
-    at once for more than one full segment, or after 40 ms, which grows with the observed spacing up
-    to 200 ms. A connection that answers requests (`pingpong`) lets its ACKs ride on the answers."""
+    at once for more than one full segment (after the batch for a run, as runs that come together
+    are one to Linux), or after 40 ms, which grows with the observed spacing up to 200 ms. A
+    connection that answers requests (`pingpong`) lets its ACKs ride on the answers."""
 
     shared: ClassVar[bool] = True
     __slots__ = ()
 
     def wait_us(self, tcb: Tcb, now_us: int) -> int:
-        if tcb.rcv_nxt - tcb.last_ack_sent > tcb.rcv_mss:
-            return NOW
+        unacked = tcb.rcv_nxt - tcb.last_ack_sent
+        if unacked > tcb.rcv_mss:
+            return NOW if unacked <= 2 * tcb.rcv_mss else AFTER_BATCH  # a run: so do others with it
         if tcb.quick_acks and not tcb.pingpong:
             return AFTER_BATCH
         ato_us = tcb.ato_us

@@ -240,6 +240,39 @@ def test_a_super_segment_draws_one_ack(tcp: Tcp) -> None:
     tcp.run(0)
 
 
+@pytest.mark.requirement("RFC9293-MUST-58")
+@pytest.mark.variants("ipv4-offload", "ipv6-wrap-offload")
+def test_super_segments_of_one_batch_draw_one_ack(tcp: Tcp) -> None:
+    sock, at = settled(tcp)
+    tcp.play(
+        f"""
+        +0.1 < [gso 1460] . {at}:{at + 14600}(14600) ack 1
+        &    < [gso 1460] . {at + 14600}:{at + 29200}(14600) ack 1
+        &    < . {at + 29200}:{at + 30660}(1460) ack 1
+        +0   > . 1:1(0) ack {at + 30660}
+        +10  quiet
+        """
+    )
+    assert len(sock.recv(100_000)) == 30660
+    tcp.run(0)
+
+
+@pytest.mark.requirement("RFC9293-MAY-13", "RFC5681-S3.2-1")
+@pytest.mark.variants("ipv4-offload", "ipv6-wrap-offload")
+def test_each_segment_above_a_hole_behind_a_super_segment_has_its_own_ack(tcp: Tcp) -> None:
+    _, at = settled(tcp)
+    tcp.play(
+        f"""
+        +0.1 < [gso 1460] . {at}:{at + 14600}(14600) ack 1
+        &    < . {at + 16060}:{at + 17520}(1460) ack 1
+        &    < . {at + 17520}:{at + 18980}(1460) ack 1
+        +0   > . 1:1(0) ack {at + 14600}
+        +0   > . 1:1(0) ack {at + 14600}
+        +10  quiet
+        """
+    )
+
+
 # -- at once ------------------------------------------------------------------------------------
 
 
