@@ -53,9 +53,12 @@ async def first_connected(
         if made:
             return made[0]
         failures = [error for error in raised if isinstance(error, Exception)]
-    if all_errors:
-        raise ExceptionGroup("create_connection failed", failures)
-    raise joined(failures)
+    try:
+        if all_errors:
+            raise ExceptionGroup("create_connection failed", failures)
+        raise joined(failures)
+    finally:
+        del failures  # an error knows this frame, which would know the error
 
 
 async def _noted(attempt: Callable[[], Awaitable[T]], made: list[T]) -> None:

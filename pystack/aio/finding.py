@@ -55,7 +55,7 @@ class Finding(_Loop):
         flags: int = 0,
     ) -> list[Any]:  # fmt: skip
         """As asyncio's; a stack's own names (`names` of `Stack.over_tun`) come first."""
-        name = host.decode("idna") if isinstance(host, bytes) else host
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
         known = dict.fromkeys(text for one in self.stacks for text in one.look_up(name or ""))
         if not known:
             found: list[Any] = await super().getaddrinfo(

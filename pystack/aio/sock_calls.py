@@ -152,7 +152,7 @@ class SockCalls(Finding):
     async def _place(self, sock: StackSocket, address: Any) -> Any:
         """The address with its name looked up."""
         host, port = address[:2]
-        infos = await self._infos(host, port, sock.family, kind=sock.type)
+        infos = await self._infos(host, port, sock.family, sock.proto, kind=sock.type)
         place = infos[0][4]
         return place[:2] + tuple(address[2:]) if len(address) > 2 else place
 
