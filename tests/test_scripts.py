@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("setup", "run", "test", "bench", "behaviour", "side-by-side", "compiled")
+NAMES = (
+    "setup", "run", "test", "bench", "behaviour", "side-by-side", "compiled", "asyncio-suites",
+)  # fmt: skip
 SCRIPTS = [ROOT / "scripts" / name for name in NAMES]
 SCRIPTS += [ROOT / ".ci" / "run"]
 SMALL_TOOLS = ("bash", "cat", "dirname", "flock", "sha256sum", "sort", "stat", "tail")

@@ -1,0 +1,1 @@
+"""Other people's tests of asyncio, run on `pystack.aio.EventLoop`."""

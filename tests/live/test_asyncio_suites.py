@@ -1,0 +1,34 @@
+"""scripts/asyncio-suites: CPython's and anyio's own tests on our event loop."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.asyncio_suites.cpython_tests import are_here
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CANNOT_FETCH = "pip could not fetch"
+
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("kernel_rights")]
+
+
+@pytest.mark.skipif(not are_here(), reason="this Python has no test.test_asyncio")
+def test_none_fails_and_many_go_over_the_stack(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    result = subprocess.run(
+        [sys.executable, "-m", "scripts.asyncio_suites", "--json", str(figures)],
+        cwd=ROOT, capture_output=True, text=True, timeout=480, check=False,
+    )  # fmt: skip
+    if result.returncode == 2 and CANNOT_FETCH in result.stderr:
+        pytest.skip(result.stderr)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = json.loads(figures.read_text())
+    assert found["all"]["failed"] == 0
+    assert found["all"]["over the stack"] > 250
+    for name, least in ("test_ssl", 20), ("test_sendfile", 45), ("anyio.test_sockets", 80):
+        assert found[name]["over the stack"] >= least, result.stdout
