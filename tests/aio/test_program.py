@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import pickle
 import socket
@@ -292,6 +293,16 @@ def test_a_stacks_socket_goes_to_no_other_process(stack: Stack) -> None:
             pickle.dumps(sock)
         with pytest.raises(NotImplementedError, match="its own process"):
             sock.dup()
+
+
+def test_a_name_in_idna_2008_is_the_resolvers_affair(stack: Stack) -> None:
+    async def body(other: Stack) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(socket.gaierror):  # without a way to the Internet
+            await loop.getaddrinfo(b"xn--fa-hia.invalid", 80)
+        assert (await loop.getaddrinfo(b"web", 80, family=socket.AF_INET))[0][4] == (OWN, 80)
+
+    run(stack, body)
 
 
 def test_an_address_of_neither_is_the_kernels_error(stack: Stack) -> None:
