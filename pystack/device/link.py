@@ -81,12 +81,19 @@ class Netlink:
             if self._groups:
                 await self._route.bind(groups=self._groups)
         except BaseException:
-            self._route.close()
+            self.close()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._route.close()
+        self.close()
+
+    def close(self) -> None:
+        """Gone, also if it was never entered. May be called again."""
+        self._socket.close()
+        route, self._route = self._route, None
+        if route is not None:
+            route.close()
 
     async def _ask(self, noun: str, verb: str, **parameters: Any) -> list[Any]:
         try:

@@ -94,21 +94,22 @@ class Tun:
         while self.fd >= 0:
             # both before the first await, as `close` may come meanwhile
             subscription, questions = watching(self._namespace), Netlink(self._namespace)
-            async with subscription as events, questions as netlink:
-                state = await netlink.state(self.index)
-                changes = events.changes(self.index)
-                while True:
-                    if state != last:
-                        yield state
-                        last = state
-                    if not state.present:
-                        return
-                    try:
-                        state = await anext(changes)
-                    except OSError as error:
-                        if error.errno != errno.ENOBUFS:
-                            raise
-                        break  # too many changes at once: ask anew
+            with contextlib.closing(questions):  # if the first one cannot be entered
+                async with subscription as events, questions as netlink:
+                    state = await netlink.state(self.index)
+                    changes = events.changes(self.index)
+                    while True:
+                        if state != last:
+                            yield state
+                            last = state
+                        if not state.present:
+                            return
+                        try:
+                            state = await anext(changes)
+                        except OSError as error:
+                            if error.errno != errno.ENOBUFS:
+                                raise
+                            break  # too many changes at once: ask anew
 
     async def counters(self) -> LinkCounters:
         """What passed the device and what was dropped at it. OSError ENODEV when it is gone."""
