@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from scripts.asyncio_suites import rewriting
 from scripts.asyncio_suites.anyio_plugin import ALL, LOOP, RESULTS
@@ -18,6 +19,7 @@ from tests.live.namespace import Namespace
 
 FILES = ("tests/test_sockets.py", "tests/streams/test_tls.py")
 PATIENCE = 300.0  # s, for all
+_SAFELY: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # from 3.11.4 on
 _CACHE = Path(sys.prefix) / "share" / "asyncio-suites"  # in .venv
 
 
@@ -45,7 +47,7 @@ def run(loop: str, skipped_too: bool) -> list[Outcome]:
     """The outcomes of the tests; one that fails is tried once more."""
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(archive()) as packed:
-            packed.extractall(folder, filter="data")
+            packed.extractall(folder, **_SAFELY)
         (root,) = Path(folder).iterdir()
         if loop == "pystack":
             for name in FILES:
