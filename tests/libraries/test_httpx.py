@@ -22,7 +22,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from tests.libraries.application import MUCH, PIECE, app
-from tests.libraries.link import Link
+from tests.libraries.link import NAME, Link
 
 pytestmark = pytest.mark.live
 
@@ -135,6 +135,18 @@ async def _readable(descriptor: int) -> None:
     finally:
         loop.remove_reader(copy)
         os.close(copy)
+
+
+def test_of_two_addresses_the_one_that_answers_is_taken(link: Link) -> None:
+    if link.kernel:
+        pytest.skip("the name is one of the stack's")
+
+    async def main() -> None:
+        async with served_by_the_kernel(link) as url, _client(link) as client:
+            answer = await client.get(url.replace(link.theirs, NAME))  # IPv6 refuses
+            assert answer.json()["client"][0] == link.ours
+
+    link.run(main)
 
 
 @pytest.mark.cell("httpx", "client", "timeouts")

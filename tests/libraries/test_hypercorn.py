@@ -85,7 +85,7 @@ def test_a_client_on_kernel_sockets_gets_its_messages_back_and_closes(link: Link
     link.run(main, facade=True)
 
 
-@pytest.mark.cell("hypercorn", "server", "`pystack run`, lifespan, SIGTERM with an open request")
+@pytest.mark.cell("hypercorn", "server", "`pystack run`, `--workers 0`: lifespan, SIGTERM")
 def test_a_request_is_finished_after_sigterm_and_then_the_lifespan(link: Link) -> None:
     words = ["hypercorn", "--workers", "0", "--bind", _bind(link), "--graceful-timeout", "20"]
     if link.tls:

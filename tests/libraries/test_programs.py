@@ -99,6 +99,23 @@ def test_a_client_that_blocks_is_told_what_to_do(link: Link, tmp_path: Path) -> 
         assert last.startswith("NotImplementedError: a socket of a stack cannot block")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("hypercorn", "--bind", f"{OURS[4]}:8000"), ("uvicorn", "--reload", "--host", OURS[4])],
+    ids=["hypercorn-worker", "uvicorn-reload"],
+)
+def test_a_server_that_starts_processes_is_told_what_to_do(
+    link: Link, words: tuple[str, ...]
+) -> None:
+    if link.kernel:
+        pytest.skip("the kernel's sockets go to other processes")
+    with link.program(*words, "tests.libraries.application:app") as program:
+        assert program.end() == 1
+        last = program.err.splitlines()[-1]
+        assert last.startswith("NotImplementedError: a socket of a stack lives in its own process")
+        assert "run the program with one process (hypercorn --workers 0" in last
+
+
 @pytest.mark.columns("IPv4 TLS")
 def test_a_library_takes_a_stack_that_is_attached_to_its_loop(link: Link) -> None:
     """asyncio's own loop, which ran before the stack was there."""

@@ -107,10 +107,10 @@ def test_a_fastapi_application_answers_and_refuses(link: Link) -> None:
     link.run(main)
 
 
-@pytest.mark.cell("uvicorn", "server", "`pystack run`, lifespan, SIGTERM with an open request")
+@pytest.mark.cell("uvicorn", "server", "`pystack run`: lifespan, SIGTERM")
 def test_a_request_is_finished_after_sigterm_and_then_the_lifespan(link: Link) -> None:
     words = ["uvicorn", "tests.libraries.application:app", "--host", link.ours]
-    words += ["--port", str(PORT), "--loop", "asyncio"]
+    words += ["--port", str(PORT)]
     if link.tls:
         words += ["--ssl-certfile", str(link.certificates.certificate)]
         words += ["--ssl-keyfile", str(link.certificates.key)]
