@@ -49,7 +49,8 @@ class Inner:
         return self.pytester.runpytest_inprocess(*(ALONE if alone else PLUGIN), *options)
 
     def run_apart(self, source: str, *options: str) -> pytest.RunResult:
-        """Run it in a process of its own."""
+        """Run it in a process of its own: libraries that it is the first to import would be
+        forgotten with it, and be there a second time, with other exceptions, for later tests."""
         self.write(source)
         return self.pytester.runpytest_subprocess(*ALONE, *options, timeout=60)
 
@@ -62,3 +63,7 @@ class Inner:
         result = self.run(source, *options)
         result.assert_outcomes(passed=count)
         return result
+
+    def passes_apart(self, source: str, count: int) -> None:
+        """As `passes`, in a process of its own."""
+        self.run_apart(source).assert_outcomes(passed=count)

@@ -200,7 +200,7 @@ async def test_the_other_way(network):
 
 
 def test_libraries_run_as_they_are(inner: Inner) -> None:
-    inner.passes(
+    inner.passes_apart(
         """
 import socket
 import aiohttp, httpx
@@ -272,7 +272,7 @@ def test_an_application_behind_a_server_and_tls(inner: Inner) -> None:
          "-addext", "subjectAltName=DNS:server"],
         cwd=inner.pytester.path, check=True, capture_output=True, timeout=30,
     )  # fmt: skip
-    inner.passes(
+    inner.passes_apart(
         """
 import ssl
 import httpx, uvicorn
