@@ -104,7 +104,7 @@ def library_server(http: str, networks: Networks, side: str, effort: Effort) -> 
         raise RuntimeError("wrk is not installed: sudo apt-get install wrk")
     seconds = max(round(effort.seconds), 1)  # wrk's own unit
     url = f"http://{Way().host(side)}:{WEB}/"
-    with networks.library(side, "hello", "--http", http) as server:
+    with networks.program(side, "hello", "--http", http) as server:
         before = server.work()
         wrk = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", url]
         text = networks.near.run(wrk, timeout=seconds + PATIENCE).stdout
@@ -132,7 +132,7 @@ def library_client(
 ) -> Figures:
     """A library's client that fetches from the kernel's side."""
     amount = effort.megabytes if kind == "download" else effort.seconds
-    with networks.library(side, kind, *options) as client:
+    with networks.program(side, kind, *options) as client:
         before = client.work()
         figures: Figures = client.ask(str(amount))
         after = client.work()
@@ -143,7 +143,7 @@ def library_client(
 def library_files(networks: Networks, side: str, effort: Effort) -> Figures:
     """A file that a library sends by `loop.sendfile`, for the second time: no disk takes part."""
     options = ("--parallel", effort.megabytes)
-    with networks.library(side, "files") as server:
+    with networks.program(side, "files") as server:
         for _ in range(2):
             before = server.work()
             with networks.client("fetch", Way().host(side), *options) as client:

@@ -94,7 +94,7 @@ class Networks:
             program.end()
 
     @contextlib.contextmanager
-    def library(self, side: str, kind: str, *options: str) -> Iterator[Program]:
+    def program(self, side: str, kind: str, *options: str) -> Iterator[Program]:
         """A program of `libraries.py`, ready: a server at `Way().host(side)`, or a client of the
         web server at the other end, which runs beside it."""
         way = Way()

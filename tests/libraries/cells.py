@@ -33,9 +33,9 @@ MARKERS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. `library` is the distribution's name; `side`: server or client."""
+    """A row of the table. `name` is the distribution's name; `side`: server or client."""
 
-    library: str
+    name: str
     side: str
     what: str
 

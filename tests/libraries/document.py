@@ -37,7 +37,7 @@ Each once:
 def rows_of(tests: Sequence[Test]) -> list[Row]:
     """By library and side, then as the tests are written."""
     rows = dict.fromkeys(test.row for test in tests if test.row is not None)
-    return sorted(rows, key=lambda row: (row.library.lower(), row.side != "server"))
+    return sorted(rows, key=lambda row: (row.name.lower(), row.side != "server"))
 
 
 def cell(tests: Sequence[Test], row: Row, column: str, *, ran: bool) -> str:
@@ -72,7 +72,7 @@ def markdown(tests: Sequence[Test], *, ran: bool = True) -> str:
             if result != WORKS:
                 result = f"– ({notes.setdefault(result, len(notes) + 1)})"
             cells.append(result)
-        lines.append(f"| {' | '.join([titled(row.library), row.side, row.what, *cells])} |")
+        lines.append(f"| {' | '.join([titled(row.name), row.side, row.what, *cells])} |")
     text = INTRODUCTION + "\n" + "\n".join(lines) + "\n"
     if notes:
         text += "\n" + "\n".join(f"({number}) {reason}  " for reason, number in notes.items())
@@ -80,7 +80,7 @@ def markdown(tests: Sequence[Test], *, ran: bool = True) -> str:
     text += SENTENCES + "\n"
     for row in rows_of(tests):
         said = "; ".join(sentence(test) for test in tests if test.row == row)
-        text += f"- *{row.library}, {row.side}, {row.what}*: {said}\n"
+        text += f"- *{row.name}, {row.side}, {row.what}*: {said}\n"
     text += BESIDES + "\n"
     for test in tests:
         if test.row is None:

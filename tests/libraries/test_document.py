@@ -30,7 +30,7 @@ def test_each_library_of_the_table_is_pinned_to_the_release_that_is_tried() -> N
         if (found := re.match(r"([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", line))
     )
     rows = document.rows_of(collected("--collect-only"))
-    for library in {row.library for row in rows} - set(document.PYTHONS_OWN):
+    for library in {row.name for row in rows} - set(document.PYTHONS_OWN):
         assert pins.get(library) == version(library), library
 
 
