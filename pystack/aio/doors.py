@@ -152,6 +152,16 @@ class Doors(DatagramDoors):
         """The thread of its loop; no thread's number when it is closed."""
         return NO_THREAD if self._driver is None else self._driver.thread
 
+    @property
+    def is_used(self) -> bool:
+        """Whether asyncio's users have anything open on it."""
+        return bool(self._servers or self._transports or self._datagrams or self._bridges)
+
+    def follow(self) -> None:
+        """Its loop runs in this thread from now on, where it ran in another one before."""
+        if self._driver is not None and not self._driver.is_stopped:
+            self._driver.thread = get_ident()
+
     def running_loop(self) -> asyncio.AbstractEventLoop | None:
         """Its loop, if that runs now, in whichever thread; None if there is none."""
         driver = self._driver

@@ -73,7 +73,7 @@ class Driver(Running):
 
     __slots__ = (
         "device", "tap", "lost_link_down", "lost_refused", "_clock", "_rx", "_busy", "_flushing",
-        "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_watcher",
+        "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_starting", "_watcher",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +97,7 @@ class Driver(Running):
         self._timer_at_us = 0
         self._alarm: Alarm | None = None
         self._alarm_at_us = 0
+        self._starting: asyncio.Handle | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     # -- begin and end ---------------------------------------------------------------------------
@@ -104,11 +105,15 @@ class Driver(Running):
         """Begin: packets pass from now on."""
         self.host.on_dirty = self._on_dirty
         self._start_device()
-        self._watcher = self.loop.create_task(self._watch(), name=f"pystack {self.device.name}")
+        self._starting = self.loop.call_soon(self._start_watching)
         _drivers.add(self)
         if self.host.dirty:  # of calls before this driver was there
             self._on_dirty()
         self._arm()
+
+    def _start_watching(self) -> None:
+        """In the loop's first turn: one that never runs has no task that nobody ends."""
+        self._watcher = self.loop.create_task(self._watch(), name=f"pystack {self.device.name}")
 
     def stop(self) -> None:
         """End: nothing passes any more, and the device is gone. May be called again."""
@@ -128,6 +133,8 @@ class Driver(Running):
             self._timer = None
         if self._alarm is not None:
             self._alarm.close()
+        if self._starting is not None:
+            self._starting.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
         self.device.stop()

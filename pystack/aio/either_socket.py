@@ -226,7 +226,8 @@ class EitherSocket(StackSocket, metaclass=_Kind):
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """As `socket.sendto`; the address decides."""
-        self.decide_to(flags_and_address[-1])
+        if flags_and_address:
+            self.decide_to(flags_and_address[-1])
         sent: int = _sendto(self, data, *flags_and_address)
         return sent
 

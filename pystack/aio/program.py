@@ -22,27 +22,63 @@ _POLICIES: Final = ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy")
 class ProgramLoop(EventLoop):
     """The loop that a program gets when it makes one: the stack is on one of them at a time.
 
-    A second loop beside the first has the kernel only.
+    A loop takes it when it is made, and when it runs, from one that does not run and has nothing
+    open on it. One that runs beside the holder has the kernel only.
     """
 
     stack: ClassVar[Stack | None] = None
+    holder: ClassVar[ProgramLoop | None] = None
 
     def __init__(self, selector: Any = None) -> None:
         super().__init__(selector=selector)
-        stack = self.stack
-        if stack is not None and not stack.is_open:
-            stack.enter(self)
-            self.attach(stack)
+        self._take()
+
+    def _take(self) -> None:
+        stack, holder = self.stack, ProgramLoop.holder
+        if stack is None or holder is self:
+            return
+        if holder is not None:
+            if holder.is_running() or stack.is_used:
+                return
+            holder._stacks.clear()
+            stack.let_go()
+        stack.enter(self)
+        self.attach(stack)
+        ProgramLoop.holder = self
+
+    def run_forever(self) -> None:
+        """As asyncio's, in whichever thread."""
+        if not self.is_running():
+            self._take()
+            for stack in self._stacks:
+                stack.follow()
+        super().run_forever()
 
     def close(self) -> None:
         """Close the loop; the stack is free for the next one, when its connections are done."""
-        try:
-            if self.stacks and not self.is_running() and not self.is_closed():
-                stack, self._stacks = self.stack, []
-                assert stack is not None
-                self.finish(stack.leave())
-        finally:
-            super().close()
+        if self._stacks and not self.is_running() and not self.is_closed():
+            stack = self._stacks[0]
+            assert isinstance(stack, Stack)
+            self.run_until_complete(stack.leave())
+            self._stacks.clear()
+            ProgramLoop.holder = None
+        super().close()
+
+
+def end(stack: Stack) -> None:
+    """Close the stack after the program, also where that has left its loop unclosed."""
+    holder, ProgramLoop.holder = ProgramLoop.holder, None
+    if holder is not None and holder.is_running():  # in a thread that is cut off
+        asyncio.run_coroutine_threadsafe(stack.aclose(), holder).result()
+        return
+    if holder is not None:
+        holder.close()
+    loop = EventLoop()
+    try:
+        stack.enter(loop)
+        loop.run_until_complete(stack.aclose())
+    finally:
+        loop.close()
 
 
 @contextmanager

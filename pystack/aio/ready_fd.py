@@ -6,6 +6,7 @@ connection to accept, an error. It never carries data, and always polls writable
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Final
 
@@ -41,7 +42,8 @@ class ReadyFd:
             if ready:
                 os.eventfd_write(self.fd, 1)
             else:
-                os.eventfd_read(self.fd)
+                with contextlib.suppress(BlockingIOError):  # read by another one on it
+                    os.eventfd_read(self.fd)
 
     def close(self) -> None:
         """Gone; may be called again."""

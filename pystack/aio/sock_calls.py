@@ -144,7 +144,10 @@ class SockCalls(Finding):
         if isinstance(sock, StackSocket):
             sock.decide_to(place)
         elif sock.getsockname()[0] in _NOWHERE:
-            stack = self.stack_to(packed(place))
+            try:
+                stack = self.stack_to(packed(place))
+            except ValueError:
+                return  # a name, which the kernel looks up
             either = None if stack is None else EitherSocket.of_the_kernels(sock)
             if stack is not None and either is not None:
                 either.become(stack)

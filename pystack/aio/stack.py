@@ -213,10 +213,15 @@ class Stack(Doors):
         try:
             await self._all_closed(driver)
         finally:
-            driver.let_go()
-            self._driver = None
-            self._left_by = get_ident()
+            self.let_go()
         await driver.wait_stopped()
+
+    def let_go(self) -> None:
+        """As `leave`, at once, of a loop on which nothing is open."""
+        assert isinstance(self._driver, Driver)
+        self._driver.let_go()
+        self._driver = None
+        self._left_by = get_ident()
 
     @property
     def thread(self) -> int:

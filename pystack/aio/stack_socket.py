@@ -82,14 +82,20 @@ class Inside:
 _inside: Final[weakref.WeakKeyDictionary[socket.socket, Inside]] = weakref.WeakKeyDictionary()
 
 
+_NOTHING: Final = Inside()
+
+
 def _kept(name: str) -> Any:
     """An attribute that is kept in `Inside`."""
 
     def get(sock: socket.socket) -> Any:
-        return getattr(_inside[sock], name)
+        # in a cycle that is collected it has gone before: what is left is the kernel's
+        return getattr(_inside.get(sock) or _NOTHING, name)
 
     def put(sock: socket.socket, value: Any) -> None:
-        setattr(_inside[sock], name, value)
+        inside = _inside.get(sock)
+        if inside is not None:
+            setattr(inside, name, value)
 
     return property(get, put)
 

@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import click
 
-from pystack.aio.program import ProgramLoop, installed
+from pystack.aio.program import end, installed
 from pystack.aio.stack import Stack
 from pystack.cli.device_options import DeviceOptions, device_options, open_alone
 from pystack.cli.failures import Failure
@@ -92,9 +92,7 @@ def run(
         with installed(stack), _hinting(stack):
             _run(start)
     finally:
-        with closing(ProgramLoop()) as loop:
-            stack.enter(loop)
-            loop.run_until_complete(stack.aclose())
+        end(stack)
 
 
 async def _opened(
@@ -136,6 +134,9 @@ def _run(start: Callable[[], Any]) -> None:
     """Run it, and end as Python would with it alone: by SystemExit, with a status."""
     try:
         status = start()  # of a command that pip has made: its exit status
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and not thread.daemon:
+                thread.join()  # as Python does at its end
     except (KeyboardInterrupt, Exception) as error:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename in _OUR_FRAMES:

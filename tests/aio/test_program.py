@@ -16,7 +16,7 @@ import pytest
 
 from pystack.aio.cable import Cable
 from pystack.aio.event_loop import EventLoop
-from pystack.aio.program import ProgramLoop, installed
+from pystack.aio.program import end, installed
 from pystack.aio.stack import Stack
 from pystack.aio.stack_socket import StackSocket
 from pystack.tcp.tcb import Tcb
@@ -45,10 +45,7 @@ def stack() -> Iterator[Stack]:
     made.far = cable.right  # type: ignore[attr-defined]
     with installed(made):
         yield made
-    loop = ProgramLoop()
-    made.enter(loop)
-    loop.run_until_complete(made.aclose())
-    loop.close()
+    end(made)
 
 
 def run(stack: Stack, body: Body) -> None:
@@ -316,6 +313,7 @@ def test_every_way_to_a_loop_leads_to_the_stack(stack: Stack) -> None:
                  asyncio.DefaultEventLoopPolicy().new_event_loop):  # fmt: skip
         loop = make()
         assert isinstance(loop, EventLoop)
+        loop.run_until_complete(asyncio.sleep(0))
         assert list(loop.stacks) == [stack]
         loop.close()
     with pytest.raises(ImportError):
@@ -334,10 +332,34 @@ def test_loops_that_follow_each_other_share_the_stack(stack: Stack) -> None:
 
 def test_a_second_loop_beside_the_first_has_the_kernel_only(stack: Stack) -> None:
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    assert isinstance(first, EventLoop)
     assert isinstance(second, EventLoop)
-    assert not second.stacks
+    server = first.run_until_complete(serving())
+    second.run_until_complete(asyncio.sleep(0))
+    assert (list(first.stacks), list(second.stacks)) == ([stack], [])
+    server.close()
     second.close()
     first.close()
+
+
+async def serving() -> asyncio.AbstractServer:
+    return await asyncio.start_server(echo, OWN, 80)
+
+
+def test_a_loop_that_never_ran_or_has_nothing_open_gives_the_stack_to_one_that_runs(
+    stack: Stack,
+) -> None:
+    unused, ended = asyncio.new_event_loop(), asyncio.new_event_loop()
+    ended.run_until_complete(asyncio.sleep(0))
+
+    async def main() -> None:
+        server = await serving()
+        assert await echoed(await asyncio.open_connection(OWN, 80)) == b"text"
+        server.close()
+
+    asyncio.run(main())
+    ended.close()
+    unused.close()
 
 
 def test_connections_of_a_loop_end_with_it_and_what_they_wrote_arrives(stack: Stack) -> None:
@@ -356,6 +378,21 @@ def test_connections_of_a_loop_end_with_it_and_what_they_wrote_arrives(stack: St
 
     run(stack, body)
     assert got == b"last words"
+
+
+def test_a_loop_may_run_in_another_thread_than_the_one_that_made_it(stack: Stack) -> None:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def served() -> bytes:
+        async with await asyncio.start_server(echo, OWN, 80):
+            return await echoed(await asyncio.open_connection(OWN, 80))
+
+    assert asyncio.run_coroutine_threadsafe(served(), loop).result(10) == b"text"
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 def test_afterwards_all_is_as_before() -> None:

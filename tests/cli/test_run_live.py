@@ -142,6 +142,15 @@ def test_a_server_that_blocks_is_told_why_nobody_is_answered(namespace: Namespac
     assert devices(namespace) == ["lo"]
 
 
+def test_a_loop_that_the_program_left_unclosed_is_closed(namespace: Namespace) -> None:
+    code = "import asyncio; asyncio.new_event_loop().run_until_complete(asyncio.sleep(0)); print(1)"
+    with Program("run", "--netns", namespace.path, "--", "python", "-c", code) as program:
+        assert program.end() == 0, program.err
+        assert program.out == "1\n"
+        assert "Traceback" not in program.err
+    assert devices(namespace) == ["lo"]
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
