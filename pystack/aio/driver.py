@@ -152,6 +152,8 @@ class Driver(Running):
         until_us = self._clock() + TURN_US
         self._busy = True
         try:
+            if self._flushing:  # what was written goes out before more comes in, as Linux has it:
+                self._transmit(until_us - TURN_US)  # text for who has closed is a RST, and loses it
             for _ in range(BATCHES):
                 count = read(rx)
                 if count <= 0:

@@ -82,6 +82,28 @@ async def test_many_socket_calls_in_one_turn_are_one_batch(left: Stack, right: S
     assert device_of(left).written[before:] == [5]
 
 
+@two_stacks()
+async def test_an_answer_goes_out_before_text_that_comes_later_finds_the_connection_closed(
+    left: Stack, right: Stack
+) -> None:
+    client, server = await connected(left, right)
+    late: list[Packet] = []
+
+    def keep(packet: Packet) -> bool:
+        late.append((bytes(packet[0]), *packet[1:]))
+        return True
+
+    device_of(left).lose = keep
+    client.transport.write(b"more of the upload")
+    await asyncio.sleep(DELAY)
+    device_of(left).lose = lambda packet: False
+    server.transport.write(b"413 too large")
+    server.transport.close()
+    device_of(right).deliver(late)  # in the same turn of the loop
+    await client.lost
+    assert client.data == b"413 too large"
+
+
 def test_one_wake_up_reads_a_bounded_number_of_batches() -> None:
     class Endless(MemoryDevice):
         """Has a packet that is no use, again and again."""
