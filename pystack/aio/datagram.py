@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import constants, transports
+from asyncio import constants
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
-from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.facade import DatagramFacade
-from pystack.aio.ready_fd import ReadyFd
+from pystack.aio.socket_transport import BYTES_LIKE, SocketTransport
 from pystack.sockets import DatagramSocket
 
 if TYPE_CHECKING:
@@ -28,29 +26,20 @@ _logger = logging.getLogger("pystack")
 
 _LARGEST: Final = 65_536  # octets: no datagram has more
 _OVERHEAD: Final = 8  # what an empty datagram counts in the buffer, as in asyncio from 3.12 on
-_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
 LostCallback = Callable[["DatagramTransport"], None]
 
 
-class DatagramTransport(transports._FlowControlMixin, asyncio.DatagramTransport):
+class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
     """A UDP socket's transport; made by `create_datagram_endpoint`.
 
     `get_extra_info` knows "peername" (None unless connected), "sockname" and "socket" (options and
     names, no reading and writing). All calls raise RuntimeError in another thread than the loop's.
     """
 
-    __slots__ = (
-        "_driver", "_socket", "_protocol", "_on_lost", "_address", "_buffer", "_buffered",
-        "_closing", "_paused", "_conn_lost", "_outer", "_ready", "__weakref__",
-    )  # fmt: skip
+    __slots__ = ("_address", "_buffer")
 
-    if TYPE_CHECKING:  # what the base has, and typeshed does not know
-        _loop: asyncio.AbstractEventLoop
-        _extra: dict[str, Any]
-
-        def _maybe_pause_protocol(self) -> None: ...
-        def _maybe_resume_protocol(self) -> None: ...
+    _socket: DatagramSocket
 
     def __init__(
         self, driver: Running, socket: DatagramSocket, protocol: asyncio.BaseProtocol,
@@ -65,60 +54,21 @@ class DatagramTransport(transports._FlowControlMixin, asyncio.DatagramTransport)
         except OSError:
             peer = None
         names = {"sockname": socket.getsockname(), "peername": peer}
-        super().__init__({**names, "socket": DatagramFacade(socket, self.fileno)}, driver.loop)
-        self._driver = driver
-        self._socket = socket
-        self._protocol: Any = protocol
-        self._on_lost = on_lost
+        facade = DatagramFacade(socket, self.fileno)
+        super().__init__(driver, socket, protocol, on_lost, outer, {**names, "socket": facade})
         self._address = address
         self._buffer: deque[tuple[bytes, Any]] = deque()
-        self._buffered = 0
-        self._closing = False
-        self._paused = False
-        self._conn_lost = 0  # connection_lost is on its way, and writes since
-        self._outer = outer
-        self._ready: ReadyFd | None = None  # made when somebody asks for a descriptor
 
     def begin(self) -> None:
         """Tell the protocol of its transport; what has come is told a turn later."""
         self._tell("connection_made", self)
         self._loop.call_soon(self._begin_reading)
 
-    def _begin_reading(self) -> None:
-        if not self._conn_lost:
-            # the protocol is called in the context in which the transport was made, as in asyncio
-            run: Callable[..., None] = copy_context().run
-            self._socket.on_events = partial(run, self._happened)
-            self._happened(0)
-
-    def __repr__(self) -> str:
-        state = "closed" if self._conn_lost else "closing" if self._closing else "open"
-        return f"<DatagramTransport {state} {self._socket!r} unsent={self._buffered}>"
-
-    def fileno(self) -> int:
-        """A descriptor that polls readable on a datagram or an error that the protocol has not
-        been given (see `ReadyFd`); -1 when it is closed."""
-        if self._conn_lost:
-            return -1
-        if self._ready is None:
-            self._ready = ReadyFd(-1 if self._outer is None else self._outer.fileno())
-            self._ready.show(self._socket.poll())
-        return self._ready.fd
-
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Give datagrams and events to another protocol from now on."""
         self._protocol = protocol
 
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """The protocol; None once it knows that the transport is lost."""
-        protocol: asyncio.BaseProtocol = self._protocol
-        return protocol
-
     # -- receiving -------------------------------------------------------------------------------
-    def is_reading(self) -> bool:
-        """Whether datagrams are handed over as they come."""
-        return not self._closing and not self._paused
-
     def pause_reading(self) -> None:
         """Leave datagrams in the socket, which drops some when its buffer is full."""
         if self.is_reading():
@@ -145,8 +95,8 @@ class DatagramTransport(transports._FlowControlMixin, asyncio.DatagramTransport)
                 self._tell_error(error)
             else:
                 self._tell("datagram_received", data, address)
-        if self._ready is not None and not self._conn_lost:
-            self._ready.show(self._socket.poll())
+        if not self._conn_lost:
+            self._show()
 
     def _tell_error(self, error: OSError) -> None:
         """An error of the network is the protocol's to handle; without a device it is the end."""
@@ -174,7 +124,7 @@ class DatagramTransport(transports._FlowControlMixin, asyncio.DatagramTransport)
         """
         if get_ident() != self._driver.thread and not self._conn_lost:
             self._driver.refuse()
-        if not isinstance(data, _BYTES_LIKE):
+        if not isinstance(data, BYTES_LIKE):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"
             )
@@ -224,77 +174,5 @@ class DatagramTransport(transports._FlowControlMixin, asyncio.DatagramTransport)
         if not self._buffer and self._closing and not self._conn_lost:
             self._finish(None)
 
-    def get_write_buffer_size(self) -> int:
-        """Octets that the socket has not yet taken, and eight for each datagram."""
-        return self._buffered
-
-    # -- the end ---------------------------------------------------------------------------------
-    def is_closing(self) -> bool:
-        """Whether it is closed or on the way to it."""
-        return self._closing
-
-    def close(self) -> None:
-        """Read no more; close when the socket has taken all that was sent."""
-        if self._closing:
-            return
-        self._check()
-        self._closing = True
-        if not self._buffer:
-            self._finish(None)
-
-    def abort(self) -> None:
-        """Close at once: what the socket has not taken yet is dropped."""
-        if not self._conn_lost:
-            self._check()
-            self._force_close(None)
-
-    def fail(self, error: OSError) -> None:
-        """As `abort`, and the protocol is told why."""
-        self._force_close(error)
-
-    def _force_close(self, error: BaseException | None) -> None:
-        if self._conn_lost:
-            return
+    def _drop_buffer(self) -> None:
         self._buffer.clear()
-        self._buffered = 0
-        self._closing = True
-        self._finish(error)
-
-    def _fatal_error(self, error: BaseException, message: str = "Fatal transport error") -> None:
-        if not isinstance(error, OSError):
-            self._explain(error, message)
-        elif self._loop.get_debug():
-            _logger.debug("%r: %s", self, message, exc_info=error)
-        self._force_close(error)
-
-    def _explain(self, error: BaseException, message: str) -> None:
-        self._loop.call_exception_handler(
-            {
-                "message": message,
-                "exception": error,
-                "transport": self,
-                "protocol": self._protocol,
-            }
-        )
-
-    def _finish(self, error: BaseException | None) -> None:
-        """The socket's part is over; the protocol learns of it in the loop's next turn."""
-        self._conn_lost = 1
-        self._socket.on_events = None
-        if self._ready is not None:
-            self._ready.close()
-        if self._outer is not None:
-            self._outer.close()
-        self._socket.close()
-        self._loop.call_soon(self._call_connection_lost, error)
-
-    def _call_connection_lost(self, error: BaseException | None) -> None:
-        try:
-            self._protocol.connection_lost(error)
-        finally:
-            self._protocol = None
-            self._on_lost(self)
-
-    def _check(self) -> None:
-        if get_ident() != self._driver.thread:
-            self._driver.refuse()

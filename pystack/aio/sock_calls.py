@@ -52,6 +52,7 @@ class SockCalls(Finding):
         core = sock.take_core()
         if not isinstance(core, Socket):
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+        _refuse_taken(sock)
         return core
 
     def _ours(self, sock: Any) -> bool:
@@ -72,6 +73,7 @@ class SockCalls(Finding):
             try:
                 return call(*args)
             except BlockingIOError:
+                _refuse_taken(sock)
                 await _something(self._loop, sock)
 
     # -- the calls -------------------------------------------------------------------------------
@@ -239,6 +241,7 @@ class SockCalls(Finding):
             return False
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
+        _refuse_taken(sock)
         self._remove(sock, mask)
         forget = partial(self._watches.pop, (sock, mask), None)
         self._watches[sock, mask] = Watch(self._loop, sock, mask, callback, args, forget)
@@ -302,6 +305,15 @@ class Watch:
                 self._callback(*self._args)
             finally:
                 self._look(0)
+
+
+def _refuse_taken(sock: StackSocket) -> None:
+    """Raise RuntimeError, as asyncio, for a socket that a transport has."""
+    transport = sock.transport
+    if transport is not None and not transport.is_closing():
+        raise RuntimeError(
+            f"File descriptor {sock.fileno()!r} is used by transport {transport!r}"
+        )
 
 
 def _is_ours(sock: Any) -> bool:

@@ -55,6 +55,7 @@ class Inside:
 
     __slots__ = (
         "core", "doors", "ready", "watchers", "family", "type", "timeout", "options", "carried",
+        "transport",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -66,6 +67,7 @@ class Inside:
         self.type = 0
         self.timeout: float | None = None
         self.options: list[tuple[int, int, Any]] | None = None  # None: it stays the kernel's
+        self.transport: Any = None  # which has taken it over
         self.carried: Any = None  # by the loop, for a thread that blocks
 
     def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
@@ -121,11 +123,13 @@ class StackSocket(socket.socket):
         _timeout: float | None
         _options: list[tuple[int, int, Any]] | None
         _carried: Any
+        transport: Any
     else:
         core = _kept("core")
         _doors, _ready, _watchers = _kept("doors"), _kept("ready"), _kept("watchers")
         _family, _type, _timeout = _kept("family"), _kept("type"), _kept("timeout")
         _options, _carried = _kept("options"), _kept("carried")
+        transport = _kept("transport")
 
     def __init__(
         self, doors: Doors, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM,
@@ -229,11 +233,12 @@ class StackSocket(socket.socket):
         return self._used()
 
     def _happened(self, events: int) -> None:
-        self._show()
+        self.show()
         for watcher in tuple(self._watchers):
             watcher(events)
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Have the descriptor, if somebody knows it, follow what there is now."""
         if self._ready is not None and self.core is not None:
             self._ready.show(self.core.poll())
 
@@ -298,7 +303,7 @@ class StackSocket(socket.socket):
             self._waits()
             raise
         finally:
-            self._show()
+            self.show()
         try:
             return StackSocket(self._doors, core=child), peer
         except OSError:  # no descriptor is left
@@ -313,7 +318,7 @@ class StackSocket(socket.socket):
         try:
             core.connect(address)
         finally:
-            self._show()
+            self.show()
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
@@ -328,11 +333,12 @@ class StackSocket(socket.socket):
     def shutdown(self, how: int) -> None:
         """See `sockets.Socket.shutdown`."""
         self._used().shutdown(how)
-        self._show()
+        self.show()
 
     def _real_close(self, *args: Any) -> None:
         """What `close` comes to when no file made of the socket is open any more."""
         core, self.core = self.core, None
+        self.transport = None
         if self._ready is not None:
             _by_fd.pop(self._ready.fd, None)
         try:
@@ -377,7 +383,7 @@ class StackSocket(socket.socket):
             self._waits()
             raise
         finally:
-            self._show()
+            self.show()
 
     def send(self, data: Any, flags: int = 0) -> int:
         """See `sockets.Socket.send`."""
@@ -473,7 +479,7 @@ class StackSocket(socket.socket):
         try:
             return self._used().getsockopt(level, option, size)
         finally:
-            self._show()
+            self.show()
 
     def tcp_info(self) -> TcpInfo:
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import base_events, constants, sslproto, transports
+from asyncio import base_events, constants, sslproto
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from errno import ENOTCONN
-from functools import partial
 from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.facade import SocketFacade
-from pystack.aio.ready_fd import ReadyFd
 from pystack.aio.sending_files import FileSending
+from pystack.aio.socket_transport import BYTES_LIKE, SocketTransport
 from pystack.sockets import endpoint, errors
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.socket import Socket
@@ -37,14 +35,13 @@ _logger = logging.getLogger("pystack")
 
 _SMALL: Final = 16384  # received chunks under this are handed over together
 _TOGETHER: Final = 262_144
-_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 _SENDFILE: Final[type] = base_events._SendfileFallbackProtocol  # type: ignore[attr-defined]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 LostCallback = Callable[["Transport"], None]
 
 
-class Transport(transports._FlowControlMixin):
+class Transport(SocketTransport):
     """A connection's transport; made by `Stack` and `Server`.
 
     `get_extra_info` knows "peername", "sockname", "socket" (options, names and `tcp_info` of the
@@ -54,18 +51,9 @@ class Transport(transports._FlowControlMixin):
 
     _start_tls_compatible = True  # asyncio's start_tls finds all it needs here
 
-    __slots__ = (
-        "_driver", "_socket", "_protocol", "_on_lost", "_buffer", "_buffered", "_gives_buffer",
-        "_closing", "_paused", "_eof", "_eof_told", "_conn_lost", "_outer", "_ready", "_file",
-        "__weakref__",
-    )  # fmt: skip
+    __slots__ = ("_buffer", "_gives_buffer", "_eof", "_eof_told", "_file")
 
-    if TYPE_CHECKING:  # what the base has, and typeshed does not know
-        _loop: asyncio.AbstractEventLoop
-        _protocol_paused: bool
-
-        def _maybe_pause_protocol(self) -> None: ...
-        def _maybe_resume_protocol(self) -> None: ...
+    _socket: Socket
 
     def __init__(
         self, driver: Running, socket: Socket, protocol: asyncio.BaseProtocol,
@@ -73,19 +61,10 @@ class Transport(transports._FlowControlMixin):
     ) -> None:  # fmt: skip
         """Take over a connected socket. `on_lost` is called after the protocol's
         `connection_lost`. `outer` is what the user knows the socket by; it is closed with it."""
-        super().__init__(_NOTHING, driver.loop)
-        self._driver = driver
-        self._socket = socket
-        self._on_lost = on_lost
+        super().__init__(driver, socket, protocol, on_lost, outer, _NOTHING)
         self._buffer: deque[bytes | memoryview] | None = None  # made when first needed
-        self._buffered = 0
-        self._closing = False
-        self._paused = False
         self._eof = False  # write_eof was called
         self._eof_told = False  # the protocol knows of the peer's
-        self._conn_lost = 0  # connection_lost is on its way, and writes since
-        self._outer = outer
-        self._ready: ReadyFd | None = None  # made when somebody asks for a descriptor
         self._file: FileSending | None = None  # what `loop.sendfile` sends
         self.set_protocol(protocol)
 
@@ -105,19 +84,9 @@ class Transport(transports._FlowControlMixin):
             self._loop.call_soon(self._begin_reading)
 
     def _begin_reading(self) -> None:
-        if self._conn_lost:
-            return
-        if self._socket.tcb is None:  # handed in without a connection
+        if self._socket.tcb is None and not self._conn_lost:  # handed in without a connection
             self._fatal_error(errors.fault(ENOTCONN))
-            return
-        # the protocol is called in the context in which the connection was made, as in asyncio
-        run: Callable[..., None] = copy_context().run
-        self._socket.on_events = partial(run, self._happened)
-        self._happened(EVENT_CLOSED)
-
-    def __repr__(self) -> str:
-        state = "closed" if self._conn_lost else "closing" if self._closing else "open"
-        return f"<Transport {state} {self._socket!r} unsent={self._buffered}>"
+        super()._begin_reading()
 
     # -- what it is ------------------------------------------------------------------------------
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -137,16 +106,6 @@ class Transport(transports._FlowControlMixin):
             return TcpInfo.of(socket)
         return default
 
-    def fileno(self) -> int:
-        """A descriptor that polls readable on text or an end that the protocol has not been given
-        (see `ReadyFd`); -1 when the connection is closed."""
-        if self._conn_lost:
-            return -1
-        if self._ready is None:
-            self._ready = ReadyFd(-1 if self._outer is None else self._outer.fileno())
-            self._ready.show(self._socket.poll())
-        return self._ready.fd
-
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Give data and events to another protocol from now on.
 
@@ -161,21 +120,12 @@ class Transport(transports._FlowControlMixin):
         self._gives_buffer = isinstance(protocol, asyncio.BufferedProtocol)
         self._protocol: Any = protocol
 
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """The protocol; None once it knows that the connection is lost."""
-        protocol: asyncio.BaseProtocol = self._protocol
-        return protocol
-
     @property
     def at_end(self) -> bool:
         """Whether the protocol was told that the peer sends no more."""
         return self._eof_told
 
     # -- reading ---------------------------------------------------------------------------------
-    def is_reading(self) -> bool:
-        """Whether received text is handed over as it comes."""
-        return not self._closing and not self._paused
-
     def pause_reading(self) -> None:
         """Leave received text in the stack, whose window then closes."""
         if not self._closing:
@@ -208,8 +158,8 @@ class Transport(transports._FlowControlMixin):
                 self._send_file(self._file)
             if events & EVENT_CLOSED and not self._conn_lost:
                 self._look_for_error()
-        if self._ready is not None and not self._conn_lost:
-            self._ready.show(self._socket.poll())
+        if (self._ready is not None or self._outer is not None) and not self._conn_lost:
+            self._show()
 
     def _look_for_error(self) -> None:
         """The connection may have failed: that is told when all received text has been taken."""
@@ -293,7 +243,7 @@ class Transport(transports._FlowControlMixin):
         """Send `data`, now or as soon as there is room; see `pause_writing` of protocols."""
         if get_ident() != self._driver.thread and not self._conn_lost:
             self._driver.refuse()
-        if type(data) is not bytes and not isinstance(data, _BYTES_LIKE):
+        if type(data) is not bytes and not isinstance(data, BYTES_LIKE):
             raise TypeError(
                 f"data argument must be a bytes-like object, not {type(data).__name__!r}"
             )
@@ -389,10 +339,6 @@ class Transport(transports._FlowControlMixin):
         except OSError as error:
             self._fatal_error(error, "Fatal write error on a pystack transport")
 
-    def get_write_buffer_size(self) -> int:
-        """Octets that the stack has not yet taken."""
-        return self._buffered
-
     def can_write_eof(self) -> bool:
         """TCP can."""
         return True
@@ -414,78 +360,15 @@ class Transport(transports._FlowControlMixin):
                 raise
 
     # -- the end ---------------------------------------------------------------------------------
-    def is_closing(self) -> bool:
-        """Whether it is closed or on the way to it."""
-        return self._closing
-
-    def close(self) -> None:
-        """Read no more; close when the stack has taken all that was written, and delivers it."""
-        if self._closing:
-            return
-        self._check()
-        self._closing = True
-        if not self._buffered:
-            self._finish(None)
-
-    def abort(self) -> None:
-        """Close at once: what the stack had not accepted yet is dropped. No RST is sent for
-        that; with SO_LINGER at 0 s, set through get_extra_info("socket"), it is."""
-        if not self._conn_lost:
-            self._check()
-            self._force_close(None)
-
-    def fail(self, error: OSError) -> None:
-        """As `abort`, and the protocol is told why."""
-        self._force_close(error)
-
-    def _force_close(self, error: BaseException | None) -> None:
-        if self._conn_lost:
-            return
+    def _drop_buffer(self) -> None:
         self._buffer = None
-        self._buffered = 0
-        self._closing = True
-        self._finish(error)
-
-    def _fatal_error(self, error: BaseException, message: str = "Fatal transport error") -> None:
-        if isinstance(error, OSError):
-            if self._loop.get_debug():
-                _logger.debug("%r: %s", self, message, exc_info=error)
-        else:
-            self._loop.call_exception_handler(
-                {
-                    "message": message,
-                    "exception": error,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
-        self._force_close(error)
 
     def _finish(self, error: BaseException | None) -> None:
-        """The socket's part is over; the protocol learns of it in the loop's next turn."""
-        self._conn_lost = 1
         socket = self._socket
-        socket.on_events = None
         tcb = socket.tcb
         if tcb is not None and tcb.recvbuf.held and len(tcb.sndbuf):
             while socket.take_chunk():  # closing over unread text would be a RST, and lose ours
                 pass
         if self._file is not None:
             self._file.fail(error)
-        if self._ready is not None:
-            self._ready.close()
-        if self._outer is not None:
-            self._outer.close()
-        socket.close()
-        self._loop.call_soon(self._call_connection_lost, error)
-
-    def _call_connection_lost(self, error: BaseException | None) -> None:
-        try:
-            self._protocol.connection_lost(error)
-        finally:
-            self._protocol = None
-            self._on_lost(self)
-
-    def _check(self) -> None:
-        if get_ident() != self._driver.thread:
-            self._driver.refuse()
+        super()._finish(error)

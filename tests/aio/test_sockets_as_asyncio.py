@@ -343,6 +343,56 @@ def test_a_socket_that_nobody_holds_is_closed_and_warned_of() -> None:
     assert same(scenario) == [(ResourceWarning, "unclosed"), b""]
 
 
+def test_a_socket_that_a_transport_has_is_no_others_to_wait_for() -> None:
+    async def scenario(ends: Ends) -> list[object]:
+        client, other = await pair(ends)
+        transport, _ = await loop().connect_accepted_socket(asyncio.Protocol, other)
+        seen = []
+        for call in (
+            lambda: loop().sock_recv(other, 1),
+            lambda: loop().add_reader(other, print),
+        ):
+            try:
+                result = call()
+                if result is not None:
+                    await result
+            except RuntimeError as error:
+                seen.append("is used by transport" in str(error))
+        transport.close()
+        client.close()
+        return seen
+
+    assert same(scenario) == [True, True]
+
+
+def test_its_descriptor_is_one_whoever_asks_first() -> None:
+    async def scenario(ends: Ends) -> list[object]:
+        client, other = await pair(ends)
+        before = other.fileno()
+        transport, _ = await loop().connect_accepted_socket(asyncio.Protocol, other)
+        transport.pause_reading()
+        seen: list[object] = [transport.get_extra_info("socket").fileno() == before]
+        await loop().sock_sendall(client, b"text")
+        while not is_readable(before):  # noqa: ASYNC110 (no callback tells of it)
+            await asyncio.sleep(0.001)
+        other.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        transport.resume_reading()
+        while is_readable(before):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        other.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        transport.close()
+        client.close()
+        return seen
+
+    assert same(scenario) == [True]
+
+
+def is_readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def test_a_transport_closes_the_socket_that_it_was_given() -> None:
     async def scenario(ends: Ends) -> list[object]:
         client, other = await pair(ends)

@@ -1,0 +1,188 @@
+"""What the transports of connections and of datagrams have in common: a socket, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import transports
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from functools import partial
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final
+
+from pystack.aio.ready_fd import ReadyFd
+from pystack.sockets import DatagramSocket, Socket
+from pystack.tcp.states import EVENT_CLOSED
+
+if TYPE_CHECKING:
+    from pystack.aio.running import Running
+    from pystack.aio.stack_socket import StackSocket
+
+BYTES_LIKE: Final = (bytes, bytearray, memoryview)
+
+_logger = logging.getLogger("pystack")
+
+
+class SocketTransport(transports._FlowControlMixin):
+    """A transport over a socket of a stack; the two kinds add how text comes and goes.
+
+    All calls raise RuntimeError in another thread than the loop's.
+    """
+
+    __slots__ = (
+        "_driver", "_socket", "_protocol", "_on_lost", "_buffered", "_closing", "_paused",
+        "_conn_lost", "_outer", "_ready", "__weakref__",
+    )  # fmt: skip
+
+    if TYPE_CHECKING:  # what the base has, and typeshed does not know
+        _loop: asyncio.AbstractEventLoop
+        _extra: dict[str, Any]
+        _protocol_paused: bool
+
+        def _maybe_pause_protocol(self) -> None: ...
+        def _maybe_resume_protocol(self) -> None: ...
+
+    _socket: Any  # a Socket or a DatagramSocket
+
+    def __init__(
+        self, driver: Running, socket: Socket | DatagramSocket, protocol: asyncio.BaseProtocol,
+        on_lost: Callable[[Any], None], outer: StackSocket | None, extra: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        """Take over a socket. `on_lost` is called after the protocol's `connection_lost`. `outer`
+        is what the user knows the socket by; it is closed with it."""
+        super().__init__(extra, driver.loop)
+        self._driver = driver
+        self._socket = socket
+        self._on_lost = on_lost
+        self._buffered = 0  # octets that the socket has not taken
+        self._closing = False
+        self._paused = False
+        self._conn_lost = 0  # connection_lost is on its way, and writes since
+        self._outer = outer
+        if outer is not None:
+            outer.transport = self
+        self._ready: ReadyFd | None = None  # made when somebody asks for a descriptor
+        self._protocol: Any = protocol
+
+    def __repr__(self) -> str:
+        state = "closed" if self._conn_lost else "closing" if self._closing else "open"
+        return f"<{type(self).__name__} {state} {self._socket!r} unsent={self._buffered}>"
+
+    def _begin_reading(self) -> None:
+        if not self._conn_lost:
+            # the protocol is called in the context in which the transport was made, as in asyncio
+            run: Callable[..., None] = copy_context().run
+            self._socket.on_events = partial(run, self._happened)
+            self._happened(EVENT_CLOSED)
+
+    def _happened(self, events: int) -> None:
+        """EVENT_… bits from the stack; EVENT_CLOSED makes it look at everything."""
+        raise NotImplementedError
+
+    # -- what it is ------------------------------------------------------------------------------
+    def fileno(self) -> int:
+        """A descriptor that polls readable on what the protocol has not been given (see `ReadyFd`);
+        -1 when it is closed."""
+        if self._conn_lost:
+            return -1
+        if self._outer is not None:
+            return self._outer.fileno()
+        if self._ready is None:
+            self._ready = ReadyFd()
+            self._show()
+        return self._ready.fd
+
+    def _show(self) -> None:
+        """Have the descriptor follow what there is now."""
+        if self._outer is not None:
+            self._outer.show()
+        elif self._ready is not None:
+            self._ready.show(self._socket.poll())
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol; None once it knows that the transport is lost."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def get_write_buffer_size(self) -> int:
+        """Octets that the socket has not yet taken; of datagrams eight more for each."""
+        return self._buffered
+
+    def is_reading(self) -> bool:
+        """Whether what is received is handed over as it comes."""
+        return not self._closing and not self._paused
+
+    # -- the end ---------------------------------------------------------------------------------
+    def is_closing(self) -> bool:
+        """Whether it is closed or on the way to it."""
+        return self._closing
+
+    def close(self) -> None:
+        """Read no more; close when the stack has taken all that was written, and delivers it."""
+        if self._closing:
+            return
+        self._check()
+        self._closing = True
+        if not self._buffered:
+            self._finish(None)
+
+    def abort(self) -> None:
+        """Close at once: what the stack had not accepted yet is dropped. No RST is sent for
+        that; with SO_LINGER at 0 s, set through get_extra_info("socket"), it is."""
+        if not self._conn_lost:
+            self._check()
+            self._force_close(None)
+
+    def fail(self, error: OSError) -> None:
+        """As `abort`, and the protocol is told why."""
+        self._force_close(error)
+
+    def _force_close(self, error: BaseException | None) -> None:
+        if not self._conn_lost:
+            self._drop_buffer()
+            self._buffered = 0
+            self._closing = True
+            self._finish(error)
+
+    def _drop_buffer(self) -> None:
+        raise NotImplementedError
+
+    def _fatal_error(self, error: BaseException, message: str = "Fatal transport error") -> None:
+        if not isinstance(error, OSError):
+            self._explain(error, message)
+        elif self._loop.get_debug():
+            _logger.debug("%r: %s", self, message, exc_info=error)
+        self._force_close(error)
+
+    def _explain(self, error: BaseException, message: str) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": message,
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+
+    def _finish(self, error: BaseException | None) -> None:
+        """The socket's part is over; the protocol learns of it in the loop's next turn."""
+        self._conn_lost = 1
+        self._socket.on_events = None
+        if self._ready is not None:
+            self._ready.close()
+        if self._outer is not None:
+            self._outer.close()
+        self._socket.close()
+        self._loop.call_soon(self._call_connection_lost, error)
+
+    def _call_connection_lost(self, error: BaseException | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._protocol = None
+            self._on_lost(self)
+
+    def _check(self) -> None:
+        if get_ident() != self._driver.thread:
+            self._driver.refuse()
