@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.aio.facade import DatagramFacade
 from pystack.aio.socket_transport import BYTES_LIKE, SocketTransport
 from pystack.sockets import DatagramSocket
+from pystack.tcp.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
     from pystack.aio.running import Running
@@ -69,18 +70,8 @@ class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
         self._protocol = protocol
 
     # -- receiving -------------------------------------------------------------------------------
-    def pause_reading(self) -> None:
-        """Leave datagrams in the socket, which drops some when its buffer is full."""
-        if self.is_reading():
-            self._check()
-            self._paused = True
-
-    def resume_reading(self) -> None:
-        """Go on after `pause_reading`, from the loop's next turn on."""
-        if self._paused and not self._closing:
-            self._check()
-            self._paused = False
-            self._loop.call_soon(self._happened, 0)
+    def _look_soon(self) -> None:
+        self._loop.call_soon(self._happened, EVENT_CLOSED)
 
     def _happened(self, _events: int) -> None:
         """The stack tells of something: look at everything."""

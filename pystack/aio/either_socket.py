@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from pystack.aio import blocking
 from pystack.aio.stack_socket import StackSocket
+from pystack.sockets import errors
 from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4
 
@@ -189,13 +190,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     def connect_ex(self, address: Any) -> int:
         """As `socket.connect_ex`; the address decides."""
         if self._elsewhere(address) is not None:
-            try:
-                self.connect(address)
-            except OSError as error:
-                if error.errno is None:
-                    raise
-                return error.errno
-            return 0
+            return errors.code_of(self.connect, address)
         self.decide_to(address)
         errno: int = _connect_ex(self, address)
         return errno

@@ -113,6 +113,23 @@ class SocketTransport(transports._FlowControlMixin):
         """Whether what is received is handed over as it comes."""
         return not self._closing and not self._paused
 
+    def pause_reading(self) -> None:
+        """Leave what is received in the stack: a connection's window closes, datagrams that find
+        no room are dropped."""
+        if not self._closing:
+            self._check()
+            self._paused = True
+
+    def resume_reading(self) -> None:
+        """Go on after `pause_reading`, from the loop's next turn on."""
+        if self._paused and not self._closing:
+            self._check()
+            self._paused = False
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        raise NotImplementedError
+
     # -- the end ---------------------------------------------------------------------------------
     def is_closing(self) -> bool:
         """Whether it is closed or on the way to it."""

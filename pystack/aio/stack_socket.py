@@ -322,13 +322,7 @@ class StackSocket(socket.socket):
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
-        try:
-            self.connect(address)
-        except OSError as error:
-            if error.errno is None:
-                raise
-            return error.errno
-        return 0
+        return errors.code_of(self.connect, address)
 
     def shutdown(self, how: int) -> None:
         """See `sockets.Socket.shutdown`."""

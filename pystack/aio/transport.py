@@ -126,19 +126,6 @@ class Transport(SocketTransport):
         return self._eof_told
 
     # -- reading ---------------------------------------------------------------------------------
-    def pause_reading(self) -> None:
-        """Leave received text in the stack, whose window then closes."""
-        if not self._closing:
-            self._check()
-            self._paused = True
-
-    def resume_reading(self) -> None:
-        """Go on after `pause_reading`, from the loop's next turn on."""
-        if self._paused and not self._closing:
-            self._check()
-            self._paused = False
-            self._look_soon()
-
     def _look_soon(self) -> None:
         tcb = self._socket.tcb
         assert tcb is not None

@@ -12,26 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.sockets import datagram_calls, datagram_options, endpoint
 from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
+from pystack.sockets.ear import Ear
 from pystack.sockets.endpoint import Address
-from pystack.sockets.errors import fault
-from pystack.stack.owner import Owner
+from pystack.sockets.errors import code_of, fault
 from pystack.stack.udp import UdpEndpoint
 
 if TYPE_CHECKING:
     from pystack.sockets.host import Host
-
-
-class DatagramEar(Owner):
-    """Hears from the stack what happens to a socket's endpoint."""
-
-    __slots__ = ("socket",)
-
-    def __init__(self, socket: DatagramSocket) -> None:
-        self.socket = socket
-
-    def on_events(self, events: int) -> None:
-        if self.socket.on_events is not None:
-            self.socket.on_events(events)
 
 
 class DatagramSocket:
@@ -61,7 +48,7 @@ class DatagramSocket:
     def __init__(self, host: Host, family: int) -> None:
         self.host = host
         self.family = family
-        self.udp = UdpEndpoint(endpoint.any_address(family), DatagramEar(self), host.config)
+        self.udp = UdpEndpoint(endpoint.any_address(family), Ear(self), host.config)
         self.on_events = None
         self.shut = 0
         self.address_locked = False
@@ -98,13 +85,7 @@ class DatagramSocket:
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
-        try:
-            self.connect(address)
-        except OSError as error:
-            if error.errno is None:
-                raise
-            return error.errno
-        return 0
+        return code_of(self.connect, address)
 
     def getsockname(self) -> Address:
         """The local address and port."""
@@ -224,3 +205,8 @@ class DatagramSocket:
         """Raise EBADF if the socket is closed."""
         if self.closed:
             raise fault(EBADF)
+
+    def happened(self, events: int) -> None:
+        """The stack tells of EVENT_… bits."""
+        if self.on_events is not None:
+            self.on_events(events)

@@ -8,7 +8,8 @@ SO_ERROR. The room reads no clock and does no I/O, so `os.strerror` has a small 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from pystack.tcp.states import CLOSED
 
@@ -54,6 +55,17 @@ _TEXTS: Final = {
 def fault(code: int) -> OSError:
     """The OSError (of its subclass, such as BlockingIOError for EAGAIN) for an errno."""
     return OSError(code, _TEXTS.get(code) or errno.errorcode.get(code, f"error {code}"))
+
+
+def code_of(call: Callable[[Any], object], argument: Any) -> int:
+    """The errno of the OSError that `call(argument)` raises, 0 for none."""
+    try:
+        call(argument)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return error.errno
+    return 0
 
 
 def pending(sock: Socket) -> int:

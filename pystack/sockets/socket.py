@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.compiling import mypyc_attr
 from pystack.sockets import endpoint, lifecycle, options, readiness, transfer
 from pystack.sockets.constants import SOCK_STREAM
+from pystack.sockets.ear import Ear
 from pystack.sockets.endpoint import Address
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import code_of, fault
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
 from pystack.sockets.settings import Settings
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.stack import variants
 from pystack.stack.listener import Listener
-from pystack.stack.owner import Owner
 from pystack.tcp import calls
 from pystack.tcp.recording import Observer
 from pystack.tcp.states import (
@@ -39,18 +39,6 @@ from pystack.tcp.tcb import Tcb
 
 if TYPE_CHECKING:
     from pystack.sockets.host import Host
-
-
-class Ear(Owner):
-    """Hears from the stack what happens to a socket's connection or listener."""
-
-    __slots__ = ("socket",)
-
-    def __init__(self, socket: Socket) -> None:
-        self.socket = socket
-
-    def on_events(self, events: int) -> None:
-        self.socket.happened(events)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -154,13 +142,7 @@ class Socket:
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
-        try:
-            self.connect(address)
-        except OSError as error:
-            if error.errno is None:
-                raise
-            return error.errno
-        return 0
+        return code_of(self.connect, address)
 
     def shutdown(self, how: int) -> None:
         """SHUT_WR: FIN follows what was written. SHUT_RD: readers get the end of the stream
