@@ -30,8 +30,8 @@ INTERPRETED: Final = {
         "blame fragments icmp icmp_errors icmp_limit path_mtu udp udp_input udp_output variants"
     ),
     "sockets": (
-        "constants datagram datagram_calls datagram_options ear endpoint errors lifecycle option_table "
-        "options phase readiness settings tcp_info"
+        "constants datagram datagram_calls datagram_options ear endpoint errors lifecycle "
+        "option_table options phase readiness settings tcp_info"
     ),
     "sim": "digest host router topology vloop waiting way world",
     "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show udp",
