@@ -26,12 +26,12 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pystack.aio import EventLoop, Stack
-from pystack.aio.either_socket import replaced, socket_of_the_kernel
+from pystack.aio.either_socket import replaced
 from pystack.device.netns import call_in, open_namespace
 from tests.cli.program import Program
 from tests.libraries.certificates import Certificates
@@ -161,13 +161,7 @@ class Link:
 
     def socket(self, kind: int = socket.SOCK_STREAM) -> socket.socket:
         """A kernel socket of the other side, not blocking, for this process and its loop."""
-
-        def make() -> socket.socket:
-            return socket_of_the_kernel(self.family, kind)
-
-        descriptor = open_namespace(self.namespace.path)
-        with closing(open(descriptor)):
-            made = call_in(descriptor, make)
+        made = self.namespace.socket(self.family, kind)
         made.setblocking(False)
         return made
 

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
+from pystack.aio.either_socket import socket_of_the_kernel
 from pystack.device.netns import call_in, open_namespace
 
 TOOLS = ("unshare", "nsenter", "setpriv", "ip")
@@ -149,10 +150,10 @@ class Namespace:
         return process
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket of the kernel in there, for this process to use."""
+        """A socket of the kernel in there, for this process to use, whatever `socket.socket` is."""
         descriptor = open_namespace(self.path)
         try:
-            return call_in(descriptor, lambda: socket.socket(family, kind))
+            return call_in(descriptor, lambda: socket_of_the_kernel(family, kind))
         finally:
             os.close(descriptor)
 

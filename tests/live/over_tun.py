@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pystack.aio.stack import Stack
-from pystack.device.netns import call_in, open_namespace
 from tests.live.namespace import Namespace
 
 OURS = {4: "198.18.0.2", 6: "fd00:198:18::2"}
@@ -49,13 +48,7 @@ class OverTun:
 
     def kernel_socket(self) -> socket.socket:
         """A kernel socket that belongs to the namespace, for the test's own loop."""
-
-        def make() -> socket.socket:
-            return socket.socket(FAMILY[self.version])
-
-        descriptor = open_namespace(self.namespace.path)
-        with closing(open(descriptor)):
-            made = call_in(descriptor, make)
+        made = self.namespace.socket(FAMILY[self.version])
         made.setblocking(False)
         return made
 
