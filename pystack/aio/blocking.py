@@ -11,9 +11,11 @@ import concurrent.futures
 import os
 import socket
 from collections.abc import Callable, Sequence
+from errno import ECONNABORTED
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.stack_socket import StackSocket
+from pystack.sockets import errors
 
 if TYPE_CHECKING:
     from pystack.aio.doors import Doors
@@ -85,6 +87,8 @@ def _waited(stack: Doors, coroutine: Any, timeout: float | None) -> Any:
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result(timeout)
+    except concurrent.futures.CancelledError:
+        raise errors.fault(ECONNABORTED) from None  # the loop has ended
     except concurrent.futures.TimeoutError:
         if future.done():
             raise  # the stack's own

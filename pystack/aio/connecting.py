@@ -10,7 +10,7 @@ from errno import ECONNABORTED, EINVAL
 from functools import partial
 from typing import TypeVar
 
-from pystack.aio.listening import bind
+from pystack.aio.listening import bind_first
 from pystack.aio.names import Place, joined
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
@@ -77,8 +77,10 @@ async def connected(
     socket = host.socket(family)
     try:
         socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio does so too
-        if local:
-            _bind_one(socket, family, local)
+        own = [at for kind, at in local if kind == family]
+        if local and not own:
+            raise OSError(EINVAL, "the local address is of another family")
+        bind_first(socket, own)
         try:
             await established(loop, socket, address)
         except OSError as error:
@@ -87,18 +89,6 @@ async def connected(
         socket.close()
         raise
     return socket
-
-
-def _bind_one(socket: Socket, family: int, local: Sequence[Place]) -> None:
-    failure: OSError | None = None
-    for own in local:
-        if own[0] == family:
-            try:
-                bind(socket, own)
-                return
-            except OSError as error:
-                failure = error
-    raise failure or OSError(EINVAL, "the local address is of another family")
 
 
 async def established(loop: asyncio.AbstractEventLoop, socket: Socket, address: object) -> None:

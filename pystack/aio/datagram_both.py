@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from pystack.aio.choice import address_of
 from pystack.aio.doors import Doors
-from pystack.aio.finding import Finding, packed
+from pystack.aio.finding import Finding
 
 
 class Both(asyncio.DatagramTransport):
@@ -28,6 +29,7 @@ class Both(asyncio.DatagramTransport):
         self._early: list[tuple[bytes, Any]] = []  # before `begin`
         self._paused = 0  # sides
         self._open = 2
+        self._why: BaseException | None = None  # it has ended
 
     def side(self) -> asyncio.DatagramProtocol:
         """A protocol for one of the two."""
@@ -65,19 +67,18 @@ class Both(asyncio.DatagramTransport):
     def lost(self, error: BaseException | None) -> None:
         """A side has ended; with one of them the other ends too."""
         self._open -= 1
+        self._why = self._why or error  # that of the first one
         if self._open:
             self.close()
         elif self._sides:
-            self._protocol.connection_lost(error)
+            self._protocol.connection_lost(self._why)
 
     # -- what the user asks ----------------------------------------------------------------------
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Send to an address, from the side that reaches it."""
         kernels, ours = self._sides
-        try:
-            is_ours = addr is not None and self._finding.stack_to(packed(addr)) is self._doors
-        except ValueError:
-            is_ours = False  # a name, which the kernel's socket looks up
+        remote = address_of(addr)  # None for a name, which the kernel's socket looks up
+        is_ours = remote is not None and self._finding.stack_to(remote) is self._doors
         (ours if is_ours else kernels).sendto(data, addr)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

@@ -9,10 +9,10 @@ from errno import EADDRINUSE
 from typing import Any, Final
 
 from pystack.aio import tls
+from pystack.aio.choice import packed
 from pystack.aio.datagram_both import Both
 from pystack.aio.datagram_doors import Pair
 from pystack.aio.doors import Doors
-from pystack.aio.finding import packed
 from pystack.aio.sock_calls import SockCalls
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import DatagramSocket
@@ -45,13 +45,13 @@ class DatagramCalls(SockCalls):
             if isinstance(sock, StackSocket) and sock.is_ours:
                 return _over(sock, protocol_factory, modifiers)
             if getattr(sock, "may_change", False) and not any(modifiers.values()):
-                doors = self._anywhere(sock.family)
+                doors = self.stack_at(_ANY[sock.family], v6only=False)
                 if doors is not None and sock.type == socket.SOCK_DGRAM:
                     return await self._of_both(
                         protocol_factory, doors, sock.family, {"sock": sock}
                     )
         elif not local_addr and not remote_addr and family in _ANY:
-            doors = self._anywhere(family)
+            doors = self.stack_at(_ANY[family], v6only=False)
             if doors is not None and self.has_kernel:
                 return await self._of_both(protocol_factory, doors, family, modifiers)
             if doors is not None:
@@ -74,11 +74,6 @@ class DatagramCalls(SockCalls):
         return await super().create_datagram_endpoint(
             protocol_factory, sock=sock, **modifiers, **options
         )
-
-    def _anywhere(self, family: int) -> Doors | None:
-        """The stack for a wildcard: that of IPv6 is one of IPv4, too."""
-        found = self.stack_at(_ANY[family])
-        return self.stack_at(ANY_V4) if found is None else found
 
     async def _of_both(
         self, protocol_factory: Protocol, doors: Doors, family: int, given: dict[str, Any]
@@ -130,9 +125,7 @@ class DatagramCalls(SockCalls):
         _, local, remote = pair
         own = None if local is None else packed(local)
         if remote is None:
-            if own == ANY_V6:
-                return self._anywhere(socket.AF_INET6)
-            return None if own is None else self.stack_at(own)
+            return None if own is None else self.stack_at(own, v6only=False)
         return self.stack_to(packed(remote), None if own in _ANY.values() else own)
 
 

@@ -137,6 +137,8 @@ class Driver(Running):
             self._starting.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+            if not self.loop.is_running():  # it may never run again, which is no mistake here
+                self._watcher._log_destroy_pending = False  # type: ignore[attr-defined]
         self.device.stop()
 
     async def wait_stopped(self) -> None:

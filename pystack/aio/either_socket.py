@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pystack.aio import blocking
+from pystack.aio.choice import Choice, address_of
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import errors
-from pystack.wire import address
-from pystack.wire.address import ANY_V4, ANY_V6, is_v4
+from pystack.wire.address import ANY_V4, ANY_V6
 
 if TYPE_CHECKING:
     from pystack.aio.doors import Doors
@@ -33,35 +33,6 @@ _COPIED: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT), (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
 )  # fmt: skip
-
-
-class Choice(Protocol):
-    """Which stack an address (16 bytes) is for, None for the kernel. An `EventLoop` is one."""
-
-    def stack_at(self, own: bytes, /) -> Doors | None:
-        """Of an address to bind to."""
-
-    def stack_to(self, remote: bytes, /) -> Doors | None:
-        """Of an address to connect or send to."""
-
-
-class OneStack:
-    """The choice where there is one stack only."""
-
-    def __init__(self, stack: Doors) -> None:
-        self._stack = stack
-
-    def stack_at(self, own: bytes, /) -> Doors | None:
-        """The stack for its own addresses, and for wildcards of families that it has."""
-        stack = self._stack
-        v4 = is_v4(own)
-        if own in (ANY_V4, ANY_V6):
-            return stack if any(is_v4(one) == v4 for one in stack.host.addresses.all()) else None
-        return stack if stack.owns(own) else None
-
-    def stack_to(self, remote: bytes, /) -> Doors | None:
-        """The stack for what it reaches."""
-        return self._stack if self._stack.reaches(remote) else None
 
 
 class _Kind(type):
@@ -107,7 +78,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     def decide_to(self, where: Any) -> None:
         """Become a stack's socket if one reaches the address."""
         if self.choice is not None and self._options is not None:
-            remote = _packed(where)
+            remote = address_of(where)
             stack = None if remote is None else self.choice.stack_to(remote)
             if stack is not None:
                 self.become(stack)
@@ -115,11 +86,16 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     def _decide_at(self, where: Any) -> None:
         """Become a stack's socket if one has the address, or the address is any."""
         if self.choice is not None and self._options is not None:
-            own = _packed(where)
-            if own in (ANY_V4, ANY_V6) and self.type == socket.SOCK_DGRAM and not where[1]:
+            own = address_of(where)
+            wildcard = own in (ANY_V4, ANY_V6)
+            if wildcard and self.type == socket.SOCK_DGRAM and not where[1]:
                 return  # where it sends to will tell
-            stack = None if own is None else self.choice.stack_at(own)
-            if stack is not None:
+            v6only = own == ANY_V6 and bool(
+                self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            )
+            stack = None if own is None else self.choice.stack_at(own, v6only=v6only)
+            # at any address another thread means the kernel: the stack is not to be had there
+            if stack is not None and not (wildcard and stack.thread != get_ident()):
                 self.become(stack)
 
     @staticmethod
@@ -174,11 +150,12 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         """As `socket.bind`; the address decides."""
         self._decide_at(address)
         _bind(self, address)
-        if self.core is None and _packed(self.getsockname()) not in (None, ANY_V4, ANY_V6):
+        if self.core is None and address_of(self.getsockname()) not in (None, ANY_V4, ANY_V6):
             self._options = None  # an address of the kernel's: it stays one of its sockets
 
     def connect(self, address: Any) -> None:
         """As `socket.connect`; the address decides. In a thread of its own it may block."""
+        address = self._looked_up(address)
         stack = self._elsewhere(address)
         if stack is not None:
             options, self._options = self._options or [], None
@@ -189,17 +166,28 @@ class EitherSocket(StackSocket, metaclass=_Kind):
 
     def connect_ex(self, address: Any) -> int:
         """As `socket.connect_ex`; the address decides."""
+        address = self._looked_up(address)
         if self._elsewhere(address) is not None:
             return errors.code_of(self.connect, address)
         self.decide_to(address)
         errno: int = _connect_ex(self, address)
         return errno
 
+    def _looked_up(self, where: Any) -> Any:
+        """An address tuple in figures, where a name in it might be a stack's."""
+        if not self.may_change or not isinstance(where, tuple) or address_of(where) is not None:
+            return where
+        try:
+            infos = socket.getaddrinfo(where[0], where[1], self.family, self.type)
+        except (OSError, TypeError, ValueError, IndexError):
+            return where  # the kernel's socket says what is wrong
+        return infos[0][4]
+
     def _elsewhere(self, address: Any) -> Doors | None:
         """The stack that reaches the address, if it runs in another thread and this may wait."""
         if self.choice is None or self._options is None or self.gettimeout() == 0:
             return None
-        remote = _packed(address)
+        remote = address_of(address)
         stack = None if remote is None else self.choice.stack_to(remote)
         if stack is None or stack.thread == get_ident() or self.type != socket.SOCK_STREAM:
             return None
@@ -247,18 +235,6 @@ def replaced(choice: Choice) -> Iterator[None]:
         socket.socket = before  # type: ignore[misc]
 
 
-def _packed(where: Any) -> bytes | None:
-    """16 bytes of the address in a tuple, None for a name or what is none."""
-    if not isinstance(where, tuple) or not where or not isinstance(where[0], str):
-        return None
-    if not where[0]:
-        return ANY_V4 if len(where) == 2 else ANY_V6
-    try:
-        return address.pack(where[0])
-    except ValueError:
-        return None
-
-
 def _either(name: str) -> Callable[..., Any]:
     """The call of a stack's socket once it is one, the kernel's before."""
     ours = getattr(StackSocket, name)
@@ -287,7 +263,7 @@ _getsockname, _getpeername = _either("getsockname"), _either("getpeername")
 for _name in (
     "listen", "accept", "shutdown", "fileno", "setblocking", "getblocking", "settimeout",
     "gettimeout", "detach", "dup", "send", "sendall", "recv", "recv_into", "recvfrom",
-    "recvfrom_into", "recvmsg", "__repr__", "__reduce_ex__",
+    "recvfrom_into", "recvmsg", "recvmsg_into", "__repr__", "__reduce_ex__",
 ):  # fmt: skip
     setattr(EitherSocket, _name, _either(_name))
 for _name in "family", "type", "proto", "timeout":

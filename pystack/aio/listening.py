@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from pystack.aio.names import Place, families_of, resolve
 from pystack.sockets import Host, Socket
@@ -20,6 +21,12 @@ from pystack.sockets.constants import (
     SOL_SOCKET,
     TCP_NODELAY,
 )
+
+
+class Bindable(Protocol):
+    """A socket of a stack or of the kernel."""
+
+    def bind(self, address: Any, /) -> None: ...
 
 
 async def places_of(
@@ -59,7 +66,7 @@ def bound_sockets(
             socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
             if family == AF_INET6:
                 socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
-            bind(socket, (family, address))
+            bind(socket, address)
     except BaseException:
         for socket in sockets:
             socket.close()
@@ -67,11 +74,24 @@ def bound_sockets(
     return sockets
 
 
-def bind(socket: Socket, place: Place) -> None:
-    """Bind, with an error that says where."""
+def bind(socket: Bindable, address: Any) -> None:
+    """Bind, with asyncio's error that says where."""
     try:
-        socket.bind(place[1])
+        socket.bind(address)
     except OSError as error:
         why = os.strerror(error.errno or 0).lower()
-        text = f"error while attempting to bind on address {place[1]}: {why}"
+        text = f"error while attempting to bind on address {address}: {why}"
         raise OSError(error.errno, text) from None
+
+
+def bind_first(socket: Bindable, addresses: Sequence[Any]) -> None:
+    """Bind to the first of them that can be had. Raises OSError, the last one's, if none can."""
+    failure: OSError | None = None
+    for address in addresses:
+        try:
+            bind(socket, address)
+            return
+        except OSError as error:
+            failure = error
+    if failure is not None:
+        raise failure

@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM
@@ -37,7 +37,7 @@ async def resolve(
     `socket.gaierror` (an OSError) for an unknown name, and when nothing of those is left.
     """
     wanted = [one for one in families if family in (AF_UNSPEC, one)]
-    number = _number(port)
+    number = port_number(port)
     if number is not None:
         place = _numeric(host, number)
         if place is not None:
@@ -62,10 +62,14 @@ def families_of(host: Host) -> list[int]:
     return [AF_INET] * any(own) + [AF_INET6] * (not all(own))
 
 
-def _number(port: int | str) -> int | None:
-    if isinstance(port, str):
-        return int(port) if port.isdecimal() else None
-    return port
+def port_number(port: Any) -> int | None:
+    """The number of a port, 0 for none at all; None for the name of a service."""
+    if port is None or port in ("", b""):
+        return 0
+    try:
+        return int(port)
+    except (TypeError, ValueError):
+        return None
 
 
 def _numeric(host: str, port: int) -> Place | None:

@@ -8,15 +8,29 @@ import sys
 from asyncio import unix_events
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from typing import Any, ClassVar, Final
 
-from pystack.aio.either_socket import OneStack, replaced
+from pystack.aio.choice import OneStack
+from pystack.aio.either_socket import replaced
 from pystack.aio.event_loop import EventLoop
 from pystack.aio.stack import Stack
+from pystack.sockets.constants import AF_INET, AF_INET6
 
 # where asyncio keeps its default loop: 3.13 adds EventLoop, 3.14 hides the policy
 _LOOP_NAMES: Final = ("SelectorEventLoop", "EventLoop")
 _POLICIES: Final = ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy")
+
+
+class _NoUvloop(MetaPathFinder):
+    """Says why there is none, to who asks for it; who can do without goes on."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        if fullname == "uvloop":
+            raise ImportError("uvloop's loop knows the kernel only: under pystack run leave it out")
+
+
+_no_uvloop: Final = _NoUvloop()
 
 
 class ProgramLoop(EventLoop):
@@ -89,7 +103,7 @@ def installed(stack: Stack) -> Iterator[None]:
     `stack` is open, but on no loop (`Stack.leave`). uvloop cannot be imported meanwhile: programs
     that would take it take asyncio's own.
     """
-    uvloop = sys.modules.get("uvloop")
+    uvloop = sys.modules.pop("uvloop", None)
     places = [(module, name) for module in (asyncio, unix_events) for name in _LOOP_NAMES
               if hasattr(module, name)]  # fmt: skip
     before = [getattr(module, name) for module, name in places]
@@ -98,10 +112,13 @@ def installed(stack: Stack) -> Iterator[None]:
     before_factory = policy._loop_factory
     before_getaddrinfo = socket.getaddrinfo
 
-    def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
+    def getaddrinfo(host: Any, port: Any, family: int = 0, *args: Any, **options: Any) -> Any:
         known = stack.look_up(host) if isinstance(host, str) else ()
+        fitting = [one for one in known if family in (0, AF_INET6 if ":" in one else AF_INET)]
         return [
-            info for name in known or [host] for info in before_getaddrinfo(name, *args, **options)
+            info
+            for name in fitting or known[:1] or [host]
+            for info in before_getaddrinfo(name, port, family, *args, **options)
         ]
 
     ProgramLoop.stack = stack
@@ -109,7 +126,7 @@ def installed(stack: Stack) -> Iterator[None]:
     for module, name in places:
         setattr(module, name, ProgramLoop)
     policy._loop_factory = ProgramLoop
-    sys.modules["uvloop"] = None  # type: ignore[assignment]
+    sys.meta_path.insert(0, _no_uvloop)
     try:
         with replaced(OneStack(stack)):
             yield
@@ -119,6 +136,6 @@ def installed(stack: Stack) -> Iterator[None]:
         for (module, name), value in zip(places, before, strict=True):
             setattr(module, name, value)
         policy._loop_factory = before_factory
-        del sys.modules["uvloop"]
+        sys.meta_path.remove(_no_uvloop)
         if uvloop is not None:
             sys.modules["uvloop"] = uvloop

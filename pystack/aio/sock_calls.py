@@ -13,8 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from pystack.aio import tls
+from pystack.aio.choice import address_of
 from pystack.aio.either_socket import EitherSocket
-from pystack.aio.finding import Finding, packed
+from pystack.aio.finding import Finding
 from pystack.aio.ready_fd import READABLE
 from pystack.aio.sending_files import send_file
 from pystack.aio.stack_socket import StackSocket
@@ -146,10 +147,8 @@ class SockCalls(Finding):
         if isinstance(sock, StackSocket):
             sock.decide_to(place)
         elif sock.getsockname()[0] in _NOWHERE:
-            try:
-                stack = self.stack_to(packed(place))
-            except ValueError:
-                return  # a name, which the kernel looks up
+            remote = address_of(place)  # None for a name, which the kernel looks up
+            stack = None if remote is None else self.stack_to(remote)
             either = None if stack is None else EitherSocket.of_the_kernels(sock)
             if stack is not None and either is not None:
                 either.become(stack)

@@ -19,11 +19,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio import tls
+from pystack.aio.choice import packed
 from pystack.aio.connecting import first_connected
 from pystack.aio.datagram_calls import DatagramCalls
 from pystack.aio.doors import Doors
-from pystack.aio.finding import Info, packed
-from pystack.aio.listening import bound_sockets
+from pystack.aio.finding import Info
+from pystack.aio.listening import bind_first, bound_sockets
 from pystack.aio.names import Place
 from pystack.aio.server import Server
 from pystack.aio.stack_socket import StackSocket
@@ -106,7 +107,7 @@ class StackCalls(DatagramCalls):
         sock = socket.socket(family, kind, proto)
         try:
             sock.setblocking(False)
-            _bind_one(sock, own)
+            bind_first(sock, own)
             await self.sock_connect(sock, place)
         except BaseException:
             sock.close()
@@ -226,20 +227,6 @@ class StackCalls(DatagramCalls):
 
 def _close(made: tuple[Doors, Socket] | socket.socket) -> None:
     (made if isinstance(made, socket.socket) else made[1]).close()
-
-
-def _bind_one(sock: socket.socket, places: Sequence[Any]) -> None:
-    """Bind a kernel's socket to the first place that can be had, if there are any."""
-    failure: OSError | None = None
-    for place in places:
-        try:
-            sock.bind(place)
-            return
-        except OSError as error:
-            text = f"error while attempting to bind on address {place!r}: "
-            failure = OSError(error.errno, text + str(error.strerror).lower())
-    if failure is not None:
-        raise failure
 
 
 def _interleaved(infos: Sequence[Info], first: int) -> list[Info]:

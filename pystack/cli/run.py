@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final
@@ -172,6 +173,9 @@ def _command(point: EntryPoint, arguments: Sequence[str]) -> Any:
 def _of_python(arguments: list[str]) -> Callable[[], Any]:
     if len(arguments) >= 2 and arguments[0] == "-m":
         module = arguments[1]
+        top = module.partition(".")[0]
+        if top not in sys.builtin_module_names and not PathFinder.find_spec(top, ["", *sys.path]):
+            raise Failure(f"no module named {top}", "pystack run")
 
         def start() -> None:
             sys.argv = arguments[1:]

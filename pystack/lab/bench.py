@@ -96,9 +96,9 @@ class Bench:
         with replaced(self):  # for libraries that make sockets themselves
             return self.runner.run(coroutine, timeout_s=self.plan.timeout_s, name=name)
 
-    def stack_at(self, own: bytes, /) -> Doors | None:
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Doors | None:
         """The host that listens at this address; see `EitherSocket`."""
-        return self._calls.stack_at(own)
+        return self._calls.stack_at(own, v6only)
 
     def stack_to(self, remote: bytes, /) -> Doors | None:
         """The host from which another one is reached; None for what is not the network's."""

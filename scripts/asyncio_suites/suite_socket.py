@@ -12,21 +12,22 @@ import socket
 import threading
 from typing import Any
 
+from pystack.aio.choice import OneStack
 from pystack.aio.doors import Doors
-from pystack.aio.either_socket import EitherSocket, OneStack
+from pystack.aio.either_socket import EitherSocket
 from scripts.asyncio_suites.places import NAMES
 
 
 class MainThread(OneStack):
     """The stack for the main thread, the kernel for others."""
 
-    def stack_at(self, own: bytes, /) -> Doors | None:
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Doors | None:
         """As `OneStack`."""
-        return super().stack_at(own) if _in_main_thread() else None
+        return super().stack_at(own, v6only) if _in_main_thread() else None
 
-    def stack_to(self, remote: bytes, /) -> Doors | None:
+    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Doors | None:
         """As `OneStack`."""
-        return super().stack_to(remote) if _in_main_thread() else None
+        return super().stack_to(remote, own) if _in_main_thread() else None
 
 
 class SuiteSocket(EitherSocket):

@@ -158,6 +158,7 @@ def test_a_loop_that_the_program_left_unclosed_is_closed(namespace: Namespace) -
         (["./missing.py"], "./missing.py: No such file or directory"),
         (["/bin/ls"], "/bin/ls is not written in Python: pystack can't get inside"),
         (["python", "-X", "dev"], "python needs a script, -m with a module, or -c with code"),
+        (["python", "-m", "no_such_module"], "no module named no_such_module"),
         (["--route", "10.0.0.1/8", "x.py"], "10.0.0.1/8 has host bits set"),
         (["--name", "web", "x.py"], "'web' is not of the form name=address"),
         ([], "Missing argument 'PROGRAM'"),
