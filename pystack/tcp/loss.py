@@ -11,7 +11,8 @@ from typing import ClassVar, Final
 
 from pystack.compiling import mypyc_attr
 from pystack.tcp.part import Part
-from pystack.tcp.scoreboard import Run, Scoreboard
+from pystack.tcp.run import Run
+from pystack.tcp.scoreboard import Scoreboard
 
 DUP_THRESH: Final = 3
 

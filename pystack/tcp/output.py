@@ -26,7 +26,7 @@ from pystack.tcp import (
 )
 from pystack.tcp.experiment import OPTIONS_MOST
 from pystack.tcp.options import MAX_RUN
-from pystack.tcp.scoreboard import Run
+from pystack.tcp.run import Run
 from pystack.tcp.states import (
     CLOSED,
     ESTABLISHED,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pystack.tcp.rack import Rack
-from pystack.tcp.scoreboard import Run, Scoreboard
+from pystack.tcp.run import Run
+from pystack.tcp.scoreboard import Scoreboard
 
 MSS = 4
 MIN_RTT, SRTT = 8, 20
