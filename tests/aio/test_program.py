@@ -24,6 +24,7 @@ from pystack.wire import address
 
 OWN, OTHER = "198.18.0.2", "198.18.0.1"
 OWN6 = "fd00::2"
+PATIENCE = 20.0  # seconds
 MUCH = bytes(range(256)) * 4000
 REAL_SOCKET = socket.socket
 
@@ -55,7 +56,7 @@ def run(stack: Stack, body: Body) -> None:
     async def main() -> None:
         far = stack.far  # type: ignore[attr-defined]
         async with Stack.over(far, f"{OTHER}/24", "fd00::1/64", grace=0.1) as other:
-            await body(other)
+            await asyncio.wait_for(body(other), PATIENCE)
 
     asyncio.run(main())
 
@@ -69,7 +70,7 @@ async def echoed(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> 
     reader, writer = streams
     writer.write(b"text")
     writer.write_eof()
-    found = await reader.read()
+    found = await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     return found
 
@@ -409,7 +410,8 @@ def test_a_loop_that_never_ran_or_has_nothing_open_gives_the_stack_to_one_that_r
 
     async def main() -> None:
         server = await serving()
-        assert await echoed(await asyncio.open_connection(OWN, 80)) == b"text"
+        opening = asyncio.open_connection(OWN, 80)
+        assert await echoed(await asyncio.wait_for(opening, PATIENCE)) == b"text"
         server.close()
 
     asyncio.run(main())

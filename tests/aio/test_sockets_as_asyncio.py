@@ -365,6 +365,21 @@ def test_a_socket_that_a_transport_has_is_no_others_to_wait_for() -> None:
     assert same(scenario) == [True, True]
 
 
+def test_a_datagram_to_a_name_is_the_kernels() -> None:
+    async def scenario(ends: Ends) -> bytes:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+        ):
+            there.bind(("127.0.0.1", 0))
+            for each in there, sock:
+                each.setblocking(False)
+            await loop().sock_sendto(sock, b"text", ("localhost", there.getsockname()[1]))
+            return (await loop().sock_recvfrom(there, 10))[0]
+
+    assert same(scenario) == b"text"
+
+
 def test_its_descriptor_is_one_whoever_asks_first() -> None:
     async def scenario(ends: Ends) -> list[object]:
         client, other = await pair(ends)
