@@ -13,7 +13,9 @@ import pytest
 from pystack import sim
 from pystack.aio.either_socket import replaced
 from pystack.aio.event_loop import EventLoop
+from pystack.aio.stack import Stack
 from tests.aio.both_loops import FAR, NEAR, two_on_a_cable
+from tests.aio.memory_device import joined_devices
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -181,3 +183,20 @@ def test_in_virtual_time_it_is_at_a_host_only() -> None:
         echo.close()
 
     sim.run(main())
+
+
+def test_the_end_is_told_with_the_reason_of_the_side_that_ended_first() -> None:
+    left, _ = joined_devices()
+    stack = Stack.over(left, f"{NEAR}/24", grace=0.1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        _, notes = await loop.create_datagram_endpoint(Notes, family=socket.AF_INET)
+        left.remove()
+        why = await asyncio.wait_for(notes.lost, 10)
+        assert isinstance(why, OSError)
+        assert why.errno == errno.ENETDOWN
+        assert notes.calls[-1] == "lost"
+
+    with asyncio.Runner(loop_factory=lambda: EventLoop(stack)) as runner:
+        runner.run(main())

@@ -142,6 +142,21 @@ def test_a_server_that_blocks_is_told_why_nobody_is_answered(namespace: Namespac
     assert devices(namespace) == ["lo"]
 
 
+def test_threads_are_waited_for_as_python_does(namespace: Namespace) -> None:
+    code = (
+        "import asyncio, threading\n"
+        "async def main():\n"
+        "    server = await asyncio.start_server(print, '198.18.0.2', 80)\n"
+        "    await asyncio.sleep(0.3)\n"
+        "    print(server.sockets[0].getsockname(), flush=True)\n"
+        "threading.Thread(target=lambda: asyncio.run(main())).start()\n"
+    )
+    with Program("run", "--netns", namespace.path, "--", "python", "-c", code) as program:
+        assert program.end() == 0, program.err
+        assert program.out == f"('{OWN}', 80)\n"
+    assert devices(namespace) == ["lo"]
+
+
 def test_a_loop_that_the_program_left_unclosed_is_closed(namespace: Namespace) -> None:
     code = "import asyncio; asyncio.new_event_loop().run_until_complete(asyncio.sleep(0)); print(1)"
     with Program("run", "--netns", namespace.path, "--", "python", "-c", code) as program:
