@@ -1,93 +1,269 @@
-"""scripts/setup, run and test: what they say to who has not got everything, and their form."""
+"""The scripts: none ends in silence, each has help at once; what they tell who lacks something."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from scripts.help.__main__ import texts
+
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = (
-    "setup", "run", "test", "bench", "behaviour", "side-by-side", "compiled", "asyncio-suites",
+FOLDER = ROOT / "scripts"
+SCRIPTS = sorted(path for path in FOLDER.iterdir() if path.is_file() and os.access(path, os.X_OK))
+IDS = [path.name for path in SCRIPTS]
+ALL = [*SCRIPTS, ROOT / ".ci" / "run"]
+PARTS = sorted(FOLDER.glob("bash/*.sh"))
+
+SMALL_TOOLS = (
+    "bash", "cat", "cp", "cut", "dirname", "env", "flock", "getent", "grep", "head", "mkdir",
+    "mktemp", "realpath", "rm", "sha256sum", "sort", "stat", "tail", "tee",
 )  # fmt: skip
-SCRIPTS = [ROOT / "scripts" / name for name in NAMES]
-SCRIPTS += [ROOT / ".ci" / "run"]
-SMALL_TOOLS = ("bash", "cat", "dirname", "flock", "sha256sum", "sort", "stat", "tail")
+
+BROKEN_TOOLS = [tool for tool in SMALL_TOOLS if tool not in ("bash", "dirname")]  # nothing begins
+
+# As much of a Python as scripts/setup calls. What matches FAIL ends with status 1, without a word.
+PYTHON = """\
+#!/usr/bin/env bash
+[[ -z ${FAIL:-} || $* != *"$FAIL"* ]] || exit 1
+case $* in
+    *"-m venv"*) mkdir -p "${@: -1}/bin" && cp "$0" "${@: -1}/bin/python" ;;
+    *'"python%d.%d"'*) echo python3.99 ;;
+    -V*) echo "Python 3.99.0" ;;
+    *sysconfig*) echo /nowhere ;;
+esac
+"""
 
 
-def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, cwd: Path | None = None, path: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with these variables and no others of this process."""
+    home = {"HOME": str(cwd or "/nonexistent"), "LANG": "C"}
     return subprocess.run(
-        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-        env={**os.environ, **environment}, timeout=60,
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, cwd=cwd,
+        env={**home, "PATH": str(path) if path else os.environ["PATH"], **environment},
+        timeout=120,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_each_script_is_strict_bash_that_may_be_executed(script: Path) -> None:
-    assert os.access(script, os.X_OK)
+@pytest.mark.parametrize("script", ALL, ids=[*IDS, ".ci/run"])
+def test_each_script_is_strict_bash_whose_failures_are_told(script: Path) -> None:
     text = script.read_text()
+    assert os.access(script, os.X_OK)
     assert text.startswith("#!/usr/bin/env bash\n")
-    assert "\nset -euo pipefail\n" in text
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "set -Eeuo pipefail"
+    assert lines[1].startswith("source ")
+    assert lines[1].endswith('bash/steps.sh"')
     assert run("bash", "-n", script).returncode == 0
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck_has_nothing_to_say() -> None:
-    result = run("shellcheck", "-x", *SCRIPTS)
-    assert result.stdout == ""
+    assert run("shellcheck", "-x", *ALL, *PARTS).stdout == ""
 
 
-def test_setup_has_help_and_refuses_what_it_does_not_know() -> None:
-    assert "Usage: scripts/setup" in run(SCRIPTS[0], "--help").stdout
-    result = run(SCRIPTS[0], "--fast")
-    assert result.returncode == 2
-    assert result.stderr.count("\n") == 1
-
-
+# -- help -----------------------------------------------------------------------------------------
 @pytest.fixture
-def poor_machine(tmp_path: Path) -> Path:
-    """A checkout on a machine without compiler, curl and nc, for somebody who is not root."""
+def bare_checkout(tmp_path: Path) -> Path:
+    """The scripts and nothing else, in a path with a space, on a machine without any Python."""
+    checkout = tmp_path / "a checkout"
+    shutil.copytree(FOLDER, checkout / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (checkout / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", checkout / ".ci" / "run")
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in SMALL_TOOLS:
         found = shutil.which(name)
         assert found is not None
         (tools / name).symlink_to(found)
-    (tools / "python3").symlink_to(sys.executable)
-    (tools / "id").write_text("#!/bin/sh\necho 1000\n")
-    (tools / "id").chmod(0o755)
-    (tmp_path / "scripts").mkdir()
-    shutil.copy(SCRIPTS[0], tmp_path / "scripts" / "setup")
-    return tmp_path
+    return checkout
 
 
-def test_who_is_not_root_is_told_exactly_what_to_install(poor_machine: Path) -> None:
-    result = run(poor_machine / "scripts" / "setup", PATH=str(poor_machine / "bin"))
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+def everything(folder: Path) -> list[tuple[str, int]]:
+    """Each file below a folder, with the time of its last change."""
+    return sorted((str(path), path.stat().st_mtime_ns) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("name", IDS)
+def test_help_needs_nothing_and_changes_nothing(
+    bare_checkout: Path, tmp_path: Path, name: str, option: str
+) -> None:
+    before = everything(bare_checkout)
+    result = run(f"scripts/{name}", option, cwd=bare_checkout, path=tmp_path / "bin")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.casefold().startswith(f"usage: scripts/{name} ")
+    assert result.stdout.isascii()
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert everything(bare_checkout) == before
+
+
+@pytest.mark.parametrize("command", ["serve", "run", "demo", "nc", "doctor"])
+def test_help_of_a_command_needs_nothing_either(
+    bare_checkout: Path, tmp_path: Path, command: str
+) -> None:
+    result = run("scripts/pystack", command, "--help", cwd=bare_checkout, path=tmp_path / "bin")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Usage: scripts/pystack {command} ")
+
+
+@pytest.mark.parametrize(("name", "text"), texts(), ids=[name for name, _ in texts()])
+def test_help_is_what_the_program_says_of_itself(name: str, text: str) -> None:
+    written = (FOLDER / "help" / name).read_text()
+    assert written.split() == text.split(), "python -m scripts.help writes it anew"
+
+
+# -- nothing fails in silence ---------------------------------------------------------------------
+@pytest.fixture
+def machine(bare_checkout: Path, tmp_path: Path) -> Path:
+    """That checkout with what setup reads, and a machine that has a (false) Python and compiler,
+    for somebody who is not root."""
+    for name in ("pyproject.toml", "csrc", "pystack/wire/consts.py"):
+        target = bare_checkout / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, target)
+    (bare_checkout / "csrc" / "__pycache__").mkdir(exist_ok=True)  # as pip's build leaves it
+    for name, text in (("python3", PYTHON), ("id", "#!/bin/sh\necho 1000\n"),
+                       ("cc", "#!/bin/sh\nexec /bin/cat >/dev/null\n")):  # fmt: skip
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    return bare_checkout
+
+
+def setup(machine: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    tools = machine.parent / "bin"
+    return run("scripts/setup", *options, cwd=machine, path=tools, **environment)
+
+
+def test_setup_makes_the_environment_once(machine: Path) -> None:
+    first = setup(machine)
+    assert first.returncode == 0, first.stderr
+    assert "setup: making .venv with Python 3.99.0" in first.stderr
+    assert "setup: installing pystack[cli] into .venv" in first.stderr
+    again = setup(machine)
+    assert again.returncode == 0
+    assert "making" not in again.stderr + again.stdout
+    assert "installing" not in again.stderr + again.stdout
+
+
+def test_setup_keeps_what_it_installed_before(machine: Path) -> None:
+    assert "pystack[cli,test]" in setup(machine, "--test").stderr
+    assert "installing" not in setup(machine).stderr
+    assert "pystack[cli,docs,test]" in setup(machine, "--docs").stderr
+    assert "installing" not in setup(machine, "--test").stderr
+    with (machine / "pyproject.toml").open("a") as file:
+        file.write("# changed\n")
+    assert "pystack[cli,docs,test]" in setup(machine).stderr
+
+
+def assert_told(result: subprocess.CompletedProcess[str], script: str) -> None:
+    """It has failed, and its last line says at what, and what to do."""
+    assert result.returncode == 2, result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"{script}: "), result.stderr
+    said, _, advice = last.removeprefix(f"{script}: ").partition(": ")
+    assert said
+    assert advice or "(" in said, last
+
+
+@pytest.mark.parametrize("tool", [*BROKEN_TOOLS, "cc", "id", "python3"])
+def test_setup_tells_which_step_has_failed_whatever_tool_fails(machine: Path, tool: str) -> None:
+    """Each tool in turn fails without a word; setup goes on without it, or tells."""
+    broken = machine.parent / "bin" / tool
+    broken.unlink()
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    result = setup(machine)
+    if result.returncode == 0:
+        stamp = machine / ".venv" / ".pystack-setup"
+        assert stamp.read_text().splitlines()[1:] == ["cli"]
+    else:
+        assert_told(result, "setup")
+
+
+@pytest.mark.parametrize("call", ["-m venv", "-m pip install", "-VV", "import ensurepip"])
+def test_setup_tells_which_step_has_failed_whatever_python_does(machine: Path, call: str) -> None:
+    assert_told(setup(machine, FAIL=call), "setup")
+
+
+def test_setup_tells_who_has_no_place_for_temporary_files(machine: Path) -> None:
+    result = setup(machine, TMPDIR="/nonexistent")
+    assert_told(result, "setup")
+    assert "no temporary file could be made" in result.stderr
+
+
+def test_after_a_failed_install_the_next_setup_does_it_again(machine: Path) -> None:
+    assert setup(machine, FAIL="-m pip install").returncode == 2
+    assert "installing pystack" in setup(machine).stderr
+
+
+@pytest.mark.parametrize("name", [name for name in IDS if name not in ("setup", "fresh-root")])
+def test_a_script_whose_setup_fails_adds_nothing_to_what_that_said(
+    machine: Path, name: str
+) -> None:
+    words = {"compiled": ["true"], "pystack": ["doctor"]}.get(name, [])
+    result = run(f"scripts/{name}", *words, cwd=machine, path=machine.parent / "bin",
+                 FAIL="-m venv")  # fmt: skip
+    assert_told(result, "setup")
+    assert result.stderr.count("could not be made") == 1
+    assert result.stderr.count("failed while") == 0
+
+
+@pytest.mark.parametrize("name", [name for name in IDS if name not in ("setup", "fresh-root")])
+def test_a_script_whose_program_is_missing_says_so(machine: Path, name: str) -> None:
+    (machine / "scripts" / "setup").write_text("#!/bin/sh\n")
+    words = {"compiled": ["true"], "pystack": ["doctor"]}.get(name, [])
+    result = run(f"scripts/{name}", *words, cwd=machine, path=machine.parent / "bin")
+    assert result.returncode != 0
+    assert result.stderr.splitlines()[-1].startswith(f"{name}: failed"), result.stderr
+
+
+def test_setup_refuses_what_it_does_not_know() -> None:
+    result = run(FOLDER / "setup", "--fast")
+    assert result.returncode == 2
+    assert result.stderr == "setup: unknown option --fast, see scripts/setup --help\n"
+
+
+def test_a_checkout_that_cannot_be_written_to_is_told(machine: Path) -> None:
+    namespace = ["unshare", "--map-root-user", "--mount"]
+    if run(*namespace, "true").returncode != 0:
+        pytest.skip("no mount namespace may be made here")
+    command = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && "$1/scripts/setup"'
+    (machine.parent / "bin" / "mount").symlink_to("/bin/mount")
+    result = run(*namespace, "sh", "-c", f"PATH={machine.parent / 'bin'}; {command}", "-", machine)
+    assert_told(result, "setup")
+    assert f"{machine} cannot be written to" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+# -- what to install ------------------------------------------------------------------------------
+def test_who_is_not_root_is_told_exactly_what_to_install(machine: Path) -> None:
+    (machine.parent / "bin" / "cc").unlink()
+    result = setup(machine)
     packages = result.stderr.partition("sudo apt-get install ")[2].partition(")")[0].split()
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
-    assert {"gcc", "libc6-dev", f"{version}-dev", "curl", "netcat-openbsd"} <= set(packages)
-    assert not (poor_machine / ".venv").exists()
+    assert {"gcc", "libc6-dev", "python3.99-dev", "curl", "netcat-openbsd"} <= set(packages)
+    assert not (machine / ".venv").exists()
 
 
-def test_a_python_that_is_too_old_is_refused(poor_machine: Path) -> None:
-    old = poor_machine / "bin" / "python3.9"
+def test_a_python_that_is_too_old_is_refused(machine: Path) -> None:
+    old = machine.parent / "bin" / "python3.9"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
-    result = run(
-        poor_machine / "scripts" / "setup", PATH=str(poor_machine / "bin"), PYTHON=str(old)
-    )
+    result = setup(machine, PYTHON=str(old))
     assert result.returncode == 2
     assert result.stderr == f"setup: PYTHON={old} is no Python 3.11 or newer\n"
 
 
-def test_without_any_python_its_package_is_named(poor_machine: Path) -> None:
-    (poor_machine / "bin" / "python3").unlink()
-    result = run(poor_machine / "scripts" / "setup", PATH=str(poor_machine / "bin"))
+def test_without_any_python_its_package_is_named(machine: Path) -> None:
+    (machine.parent / "bin" / "python3").unlink()
+    result = setup(machine)
     assert result.returncode == 2
     assert "python3 python3-venv python3-dev" in result.stderr

@@ -23,7 +23,8 @@ QUICK = Effort(seconds=0.2, connections=100, megabytes=20, idle_seconds=0.5)
 @click.command(
     epilog="Example: scripts/bench --only echo --only connections --repeat 5 --json figures.json"
 )
-@click.option("--only", multiple=True, type=click.Choice(NAMES), help="Only this; may be repeated.")
+@click.option("--only", multiple=True, type=click.Choice(NAMES), metavar="NAME",
+              help=f"Only this; may be repeated. One of {', '.join(NAMES)}.")  # fmt: skip
 @click.option("--seconds", default=2.0, show_default=True, help="How long each load runs.")
 @click.option("--repeat", default=3, show_default=True, help="Repeats, of which the median counts.")
 @click.option("--connections", default=10_000, show_default=True, help="Idle ones, for memory.")
@@ -39,8 +40,8 @@ def main(
 
     The client is the same program on blocking kernel sockets in both columns. Its server is one
     and the same asyncio program: on pystack over a TUN device, and on the kernel's sockets over a
-    veth pair. Repeats are interleaved; ± is half the distance of the extremes. Without offload,
-    segmentation and checksums are switched off on the veth pair as well.
+    veth pair. Repeats are interleaved; the spread is half the distance of the extremes. Without
+    offload, segmentation and checksums are switched off on the veth pair as well.
 
     With --sim there is no kernel: a bulk transfer over a simulated link, and how many of its
     segments pass in a second of real time. --seconds is virtual time then, ten times as much.

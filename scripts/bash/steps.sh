@@ -1,0 +1,157 @@
+# shellcheck shell=bash
+# Sourced first by each script: its steps have names, and none fails in silence.
+#
+# A script that ends without success says on stderr which step failed and what to do. `step` names
+# what comes next; `fail` ends with one line and status 2. What is not foreseen is caught by traps.
+
+unset CDPATH # `cd` would print where it went
+shopt -s execfail # an `exec` that fails is a failed command, not a silent end
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+script=${0##*/}
+told=  # whether the reader knows already why it ends
+doing="starting"
+advice="\`bash -x $0\` shows each command"
+
+# A descriptor that is closed would be given to the next file that is opened.
+{ : <&0; } 2>/dev/null || exec </dev/null
+{ : >&1; } 2>/dev/null || exec >/dev/null
+{ : >&2; } 2>/dev/null || exec 2>/dev/null
+
+say() { printf '%s: %s\n' "$script" "$*" >&2; }
+
+fail() { # what is wrong, and what to do
+    told=yes
+    end_progress
+    say "$@"
+    exit 2
+}
+
+step() { # $1: what is done, as in "failed while ..."; $2: what to do if it fails
+    doing=$1
+    advice=${2:-"\`bash -x $0\` shows each command"}
+}
+
+# -- the end --------------------------------------------------------------------------------------
+on_error() { # $1: status, $2: line, $3: command
+    [[ $BASH_SUBSHELL == 0 ]] || exit "$1" # the script itself speaks
+    [[ -z $told ]] || exit "$1"
+    fail "failed while $doing (status $1 of \`${3%%$'\n'*}\`, line $2): $advice"
+}
+
+on_exit() { # whatever ended it
+    local status=$?
+    end_progress
+    if [[ $status != 0 && -z $told && $BASH_SUBSHELL == 0 ]]; then
+        say "failed while $doing (status $status): $advice"
+    fi
+}
+
+on_signal() { # $1: its name
+    told=yes
+    end_progress
+    say "ended by SIG$1 while $doing; run it again to go on"
+    trap - "$1" EXIT
+    kill "-$1" $$
+}
+
+trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
+trap on_exit EXIT
+for name in INT TERM HUP; do
+    # shellcheck disable=SC2064 # the name is meant as it is now
+    trap "on_signal $name" "$name"
+done
+unset name
+
+# -- long steps -----------------------------------------------------------------------------------
+progress= # the process that shows it
+
+end_progress() {
+    [[ -n $progress ]] || return 0
+    kill "$progress" 2>/dev/null || true
+    wait "$progress" 2>/dev/null || true
+    progress=
+    [[ ! -t 2 ]] || printf '\r\033[K' >&2
+}
+
+show_progress() { # $1: what is done. One line that counts on a terminal, one each half minute elsewhere
+    local seconds=0 never
+    exec {never}<> <(:) # nothing ever comes from here
+    while true; do
+        if [[ -t 2 ]]; then
+            printf '\r\033[K%s: %s ... %s s' "$script" "$1" "$seconds" >&2
+        elif ((seconds > 0 && seconds % 30 == 0)); then
+            say "$1 ($seconds s so far)"
+        fi
+        read -r -t 1 -u "$never" || true
+        seconds=$((seconds + 1))
+    done
+}
+
+# Runs a command that takes long, its output shown only if it fails. $1: what is done, $2: what to do
+# if it fails, then the command. Returns its status.
+long_step() {
+    local log status=0 began=$SECONDS
+    step "$1" "$2"
+    log=$(mktemp) || fail "no temporary file could be made: is there space in ${TMPDIR:-/tmp}?"
+    trap - ERR # the command's failure is told below, by whoever calls
+    [[ -t 2 ]] || say "$1"
+    show_progress "$1" &
+    progress=$!
+    "${@:3}" </dev/null >"$log" 2>&1 || status=$?
+    end_progress
+    trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
+    if [[ $status != 0 ]]; then
+        tail -n 15 "$log" >&2 || true
+    elif [[ -t 2 ]]; then
+        say "$1: $((SECONDS - began)) s"
+    fi
+    rm -f "$log"
+    return "$status"
+}
+
+lines() { # sets the array $1 to the lines that a command prints; fails if that fails
+    local text
+    text=$("${@:2}") || return
+    local -n _lines=$1
+    _lines=()
+    [[ -z $text ]] || mapfile -t _lines <<<"$text"
+}
+
+# -- what several scripts do ----------------------------------------------------------------------
+help_or_go() { # prints the script's help and ends, if it is asked for
+    local word
+    for word in "$@"; do
+        case $word in
+            -h | --help)
+                step "showing the help" "the checkout is not complete: clone it anew"
+                cat "$root/scripts/help/$script"
+                exit
+                ;;
+            --) return ;;
+        esac
+    done
+}
+
+# shellcheck disable=SC2120 # most have none
+set_up() { # options are those of scripts/setup, which says itself what is wrong
+    told=yes
+    "$root/scripts/setup" "$@"
+    told=
+}
+
+become() { # replaces the script by a program
+    step "starting $1" "remove $root/.venv and run this again"
+    set +e # with it bash ends at once if `exec` fails
+    exec "$@"
+}
+
+# Replaces the script by a program that needs namespaces and devices. Who is not root gets the rights
+# in a user namespace, if allowed. There everybody is called root, but the temporary files of the real
+# root stay out of reach.
+run_with_rights() {
+    if [[ $(id -u) != 0 ]] && unshare --user --map-root-user true 2>/dev/null; then
+        export LOGNAME="${LOGNAME:-uid$(id -u)}"
+        become unshare --user --map-root-user "$@"
+    fi
+    become "$@"
+}
