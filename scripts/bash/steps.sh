@@ -38,9 +38,12 @@ on_error() { # $1: status, $2: line, $3: command
     fail "failed while $doing (status $1 of \`${3%%$'\n'*}\`, line $2): $advice"
 }
 
+clean_up() { :; } # a script that leaves something while it runs has its own
+
 on_exit() { # whatever ended it
     local status=$?
     end_progress
+    [[ $BASH_SUBSHELL != 0 ]] || clean_up
     if [[ $status != 0 && -z $told && $BASH_SUBSHELL == 0 ]]; then
         say "failed while $doing (status $status): $advice"
     fi
@@ -50,6 +53,7 @@ on_signal() { # $1: its name
     told=yes
     end_progress
     say "ended by SIG$1 while $doing; run it again to go on"
+    clean_up
     trap - "$1" EXIT
     kill "-$1" $$
 }
@@ -73,6 +77,12 @@ end_progress() {
     [[ ! -t 2 ]] || printf '\r\033[K' >&2
 }
 
+begin_progress() { # $1: what is done
+    [[ -t 2 ]] || say "$1"
+    show_progress "$1" &
+    progress=$!
+}
+
 show_progress() { # $1: what is done. One line that counts on a terminal, one each half minute elsewhere
     local seconds=0 never
     exec {never}<> <(:) # nothing ever comes from here
@@ -94,9 +104,7 @@ long_step() {
     step "$1" "$2"
     log=$(mktemp) || fail "no temporary file could be made: is there space in ${TMPDIR:-/tmp}?"
     trap - ERR # the command's failure is told below, by whoever calls
-    [[ -t 2 ]] || say "$1"
-    show_progress "$1" &
-    progress=$!
+    begin_progress "$1"
     "${@:3}" </dev/null >"$log" 2>&1 || status=$?
     end_progress
     trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
