@@ -23,7 +23,7 @@ def test_the_example_passes_as_often_and_as_fast_as_it_says(pytester: pytest.Pyt
     result.stdout.fnmatch_lines(["*passed*"])
     passed = result.parseoutcomes()
     assert set(passed) == {"passed"}
-    assert f"`{passed['passed']} passed` within a second" in TEXT
+    assert f"`{passed['passed']} passed` within a second:" in TEXT
     assert result.duration < 10  # with the start of Python, on a machine that has other work
 
 

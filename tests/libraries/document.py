@@ -19,8 +19,8 @@ sockets in a network namespace. How to run yours is in [asyncio.md](asyncio.md).
 
 Made by `scripts/libraries` from the tests in `tests/libraries`, not written by hand; a test holds
 it to them. A cell *works* when every test of its row passes in that column. TLS is 1.3, with the
-peer's certificate verified. `pytest --kernel tests/libraries` runs the same tests on the kernel's
-sockets alone.
+peer's certificate verified. `.venv/bin/pytest --kernel tests/libraries` runs the same tests on the
+kernel's sockets alone.
 """
 
 SENTENCES = """
