@@ -18,6 +18,7 @@ PROGRAMS: Final = {
     "bench": ("scripts.benchmarks",),
     "conformance": ("tests.conformance",),
     "libraries": ("tests.libraries",),
+    "pictures": ("scripts.drawings",),
     "side-by-side": ("scripts.side_by_side",),
     "pystack": ("pystack",),
     **{f"pystack-{name}": ("pystack", name) for name in ("serve", "run", "demo", "nc", "doctor")},

@@ -1,0 +1,1 @@
+"""The pictures in docs/pictures: what `scripts/pictures` draws, and from which figures."""
