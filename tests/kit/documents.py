@@ -11,9 +11,14 @@ _BLOCK = re.compile(r"<!-- file: (\S+) -->\n```python\n(.*?)```\n", re.DOTALL)
 
 def programs(document: str) -> dict[str, str]:
     """Name and source of each program in a file of docs/, in their order."""
-    found = _BLOCK.findall((DOCS / document).read_text())
+    found = programs_in((DOCS / document).read_text(encoding="utf-8"))
     assert found, f"no programs in {document}"
-    return dict(found)
+    return found
+
+
+def programs_in(text: str) -> dict[str, str]:
+    """The same for the text of any document; it may have none."""
+    return dict(_BLOCK.findall(text))
 
 
 def put(document: str, folder: Path) -> None:

@@ -34,3 +34,7 @@ def test_three_flows_share_a_bottleneck() -> None:
     found = re.match(r"\[(\d+), (\d+), (\d+)\]", printed(EXAMPLES[2]))
     assert found
     assert 30e6 < sum(map(int, found.groups())) < 37.5e6
+
+
+def test_two_hosts_by_hand_connect_in_the_time_that_they_are_given() -> None:
+    assert re.fullmatch(r"\('10\.0\.0\.1', \d+\) \d+\n", printed(EXAMPLES[3]))
