@@ -79,6 +79,10 @@ class Program:
         assert text in self.err, f"no {text!r} in {self.err!r}"
         return self.err
 
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
