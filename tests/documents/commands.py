@@ -30,7 +30,10 @@ _NAMES: Final = re.compile(
 )
 _ASSIGNMENT: Final = re.compile(r"[A-Z_]+=")
 # what every machine has, or README's first lines say how to get
-_KNOWN: Final = ("git", "cd", "curl", "nc", "ping", "echo")
+_KNOWN: Final = (
+    "git", "cd", "curl", "nc", "ping", "echo",
+    "apt-get", "chmod", "ip", "modprobe", "nsenter", "ss", "sysctl", "unshare",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("the scripts of a clone take its .venv, and this is another environment")
     folder = tmp_path / "pystack"
     (folder / "scripts").mkdir(parents=True)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
+    for name in (".venv", "pyproject.toml"):
+        (folder / name).symlink_to(ROOT / name)
     for script in (ROOT / "scripts").iterdir():
         if script.is_file() and os.access(script, os.X_OK):
             _executable(folder / "scripts" / script.name, f'exec "{script}" "$@"')
