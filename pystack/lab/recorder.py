@@ -158,7 +158,7 @@ class Recorder:
         try:
             from polars import DataFrame
         except ImportError as error:
-            raise ImportError("to_parquet needs polars: pystack-tcp[parquet]") from error
+            raise ImportError("to_parquet needs polars: pip install polars") from error
         DataFrame(self._columns).write_parquet(file)
 
     # -- rows -----------------------------------------------------------------------------------
