@@ -15,10 +15,11 @@ mount -t tmpfs -o mode=1777 tmpfs dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
-for node in null zero full random urandom tty net/tun; do
+for node in null zero full random urandom tty; do
     : >"dev/$node"
     mount --bind "/dev/$node" "dev/$node"
 done
+mknod -m 666 dev/net/tun c 10 200 # as Debian's udev makes it
 hostname fresh
 echo "127.0.0.1 localhost fresh" >etc/hosts
 echo "nameserver 10.0.2.3" >etc/resolv.conf # slirp4netns answers there
