@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from pystack import arguments
 from pystack.cc.base import CongestionControl
 from pystack.cc.bbr import Bbr
 from pystack.cc.bbr3 import Bbr3
@@ -23,15 +24,19 @@ _factories: Final[dict[str, Factory]] = {
 
 
 def register(name: str, factory: Factory) -> None:
-    """Make `factory(mss, initial_cwnd)`, mostly a class, known as `name`, in place of one that has
-    that name already. A class without a `name` of its own gets this one.
+    """Make `factory(mss, initial_cwnd)`, mostly a class made from `CongestionControl`, known as
+    `name`, in place of one that has that name already. A class without a `name` of its own gets
+    this one.
 
-    Raises ValueError for a bad name, TypeError for what can't be called.
+    Raises ValueError for a bad name, TypeError for a name that is no text and for what makes no
+    congestion control.
     """
+    arguments.text("name", name, "mine")
     if not 1 <= len(name) <= 15 or not name.isascii() or not name.isprintable() or " " in name:
-        raise ValueError("a congestion control's name has 1 to 15 ASCII characters, no space")
-    if not callable(factory):
-        raise TypeError(f"a congestion control is a class, not {factory!r}")
+        raise ValueError(
+            f"{name!r} is no name: a congestion control's has 1 to 15 ASCII characters, no space"
+        )
+    arguments.factory("congestion control", CongestionControl, factory)
     if isinstance(factory, type) and "name" not in vars(factory):
         setattr(factory, "name", name)  # noqa: B010 (what TCP_CONGESTION then tells)
     _factories[name] = factory

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from errno import EINVAL, ENOENT, EOPNOTSUPP
 from typing import Any, Final
 
+from pystack import arguments
 from pystack.cc import registry
 from pystack.cc.base import CongestionControl
 from pystack.config import Config
@@ -49,30 +50,33 @@ _LONGEST_NAME: Final = 31
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`words` for messages; `setting` of Config; `slot` of the TCB, "" for a part of the stack."""
+    """`words` for messages; `setting` of Config; `slot` of the TCB, "" for a part of the stack;
+    `must` is the call that each class has to bring itself, "" where all have a default."""
 
     name: str
     words: str
     setting: str
     slot: str
     base: type
+    must: str = ""
 
 
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind("ack_policy", "ACK policy", "tcp_ack_policy", "ack_policy", delayed_ack.AckPolicy),
+        Kind("ack_policy", "ACK policy", "tcp_ack_policy", "ack_policy", delayed_ack.AckPolicy,
+             "wait_us"),
         Kind("rtt_estimator", "RTT estimator", "tcp_rtt_estimator", "rtt_estimator",
-             rtt.RttEstimator),
+             rtt.RttEstimator, "on_sample"),
         Kind("nagle_policy", "Nagle policy", "tcp_nagle_policy", "nagle_policy",
-             nagle.NaglePolicy),
+             nagle.NaglePolicy, "holds"),
         Kind("initial_window", "initial window", "tcp_initial_window", "initial_window",
-             initial_window.InitialWindow),
+             initial_window.InitialWindow, "in_bytes"),
         Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss", loss.LossDetection),
         Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", pacing.Pacing),
         Kind(OPTION, "experimental option", "tcp_experimental_option", "option",
              experiment.ExperimentalOption),
-        Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator),
+        Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator, "initial_sequence"),
         Kind(CONGESTION_CONTROL, "congestion control", "tcp_congestion_control", "cc",
              CongestionControl),
     )
@@ -114,24 +118,34 @@ _of_connections: Final = [
 def register_variant(kind: str, name: str, factory: Factory) -> None:
     """Make a part of `kind` (a key of KINDS) known as `name`, in place of one of that name.
 
-    `factory` is a class most often. It is called without arguments for each connection (once for
-    all if the class says `shared`), with the number for a name that ends in `-n`, for `isn` with
-    the stack's secret, for `congestion_control` with MSS and initial window. Raises ValueError
-    for an unknown kind or a bad name, TypeError for a factory that is none.
+    `factory` is a class made from the kind's base class most often, or a function that gives an
+    object of one. It is called without arguments for each connection (once for all if the class
+    says `shared`), with the number for a name that ends in `-n`, for `isn` with the stack's
+    secret, for `congestion_control` with MSS and initial window. Raises ValueError for an unknown
+    kind or a bad name, TypeError for a factory that makes no such part and for a class without
+    the call that its kind is about.
     """
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{kind!r} can't be replaced: there is {', '.join(KINDS)}")
     if kind == CONGESTION_CONTROL:
         registry.register(name, factory)
         return
-    if not callable(factory):
-        raise TypeError(f"{factory!r} makes nothing: give a class")
+    arguments.text("name", name, "mine")
     plain = name.isascii() and name.isprintable() and not set(name) & set(" =,")
     if not name or len(name) > _LONGEST_NAME or not plain:
         raise ValueError(f"{name!r} is no name: 1 to {_LONGEST_NAME} ASCII characters, no ' =,'")
+    about = KINDS[kind]
+    arguments.factory(about.words, about.base, factory)
+    if about.must and isinstance(factory, type) and _lacks(factory, about):
+        raise TypeError(f"{about.words} {name!r}: {factory.__name__} has no {about.must}()")
     _factories[kind][name] = factory
     for known in [key for key in _shared if key[0] == kind]:
         del _shared[known]
+
+
+def _lacks(given: type, kind: Kind) -> bool:
+    """Whether a class has only what the base class of its kind has, of the call it must bring."""
+    return next(one for one in given.__mro__ if kind.must in vars(one)) is kind.base
 
 
 def names(kind: str) -> list[str]:

@@ -102,7 +102,10 @@ def test_a_name_that_nobody_brings_is_a_setup_error(install: Install) -> None:
     [
         ("raise RuntimeError('no luck')", "{}:Mine", "RuntimeError: no luck"),
         (SOURCE, "{}:Yours", "AttributeError: module '{}' has no attribute 'Yours'"),
-        ("Mine = 5", "{}:Mine", "TypeError: a congestion control is a class, not 5"),
+        (
+            "Mine = 5", "{}:Mine", "TypeError: congestion control=5: "
+            "a class made from pystack.cc.base.CongestionControl was expected",
+        ),
     ],
 )
 def test_a_broken_one_is_named_in_one_line_and_the_others_are_there(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import pystack.cc
@@ -59,9 +61,17 @@ def test_a_bad_name_is_refused(name: str) -> None:
         pystack.cc.register(name, Mine)
 
 
-def test_what_cannot_be_called_is_refused() -> None:
-    with pytest.raises(TypeError, match="is a class, not 5"):
-        pystack.cc.register("mine", 5)  # type: ignore[arg-type]
+@pytest.mark.parametrize("given", [5, None, "mine", int, object, Mine(1460, 14600)])
+def test_what_makes_no_congestion_control_is_refused(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"made from pystack\.cc\.base\.CongestionControl was exp"):
+        pystack.cc.register("mine", given)
+    assert "mine" not in pystack.cc.names()
+
+
+@pytest.mark.parametrize("name", [b"mine", 5, None, Mine])
+def test_a_name_that_is_no_text_is_refused(name: Any) -> None:
+    with pytest.raises(TypeError, match="a text such as 'mine' was expected"):
+        pystack.cc.register(name, Mine)
 
 
 def test_an_unknown_name_has_no_maker() -> None:

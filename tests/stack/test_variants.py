@@ -96,11 +96,57 @@ def test_a_bad_name_cannot_be_registered(name: str) -> None:
         pystack.register_variant("ack_policy", name, AtOnce)
 
 
-def test_an_unknown_kind_or_what_makes_nothing_cannot_be_registered() -> None:
-    with pytest.raises(ValueError, match="'checksum' can't be replaced: there is ack_policy"):
-        pystack.register_variant("checksum", "mine", AtOnce)
-    with pytest.raises(TypeError, match="give a class"):
-        pystack.register_variant("ack_policy", "mine", "AtOnce")  # type: ignore[arg-type]
+@pytest.mark.parametrize("kind", ["checksum", "ack_polcy", "", None, ["ack_policy"]])
+def test_an_unknown_kind_is_answered_by_those_there_are(kind: Any) -> None:
+    with pytest.raises(ValueError, match=r"can't be replaced: there is ack_policy, rtt_estimator"):
+        pystack.register_variant(kind, "mine", AtOnce)
+
+
+class Nothing:
+    """No part of anything."""
+
+
+@pytest.mark.parametrize("kind", variants.KINDS)
+@pytest.mark.parametrize("given", [int, Nothing, type(None), None, 5, "AtOnce", Nothing()])
+def test_what_is_no_part_is_refused_and_the_class_named_that_is_wanted(
+    kind: str, given: Any
+) -> None:
+    about = variants.KINDS[kind]
+    with pytest.raises(TypeError) as caught:
+        pystack.register_variant(kind, "mine", given)
+    words = str(caught.value)
+    assert "\n" not in words
+    assert words.startswith(f"{about.words}=")
+    assert f"a class made from {about.base.__module__}.{about.base.__name__}" in words
+    assert "mine" not in variants.names(kind)
+
+
+def test_a_part_of_another_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"nagle\.NaglePolicy was expected"):
+        pystack.register_variant("nagle_policy", "mine", AtOnce)
+    with pytest.raises(TypeError, match=r"cc\.base\.CongestionControl was expected"):
+        pystack.register_variant("congestion_control", "mine", AtOnce)
+
+
+def test_an_object_in_the_place_of_its_class_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"AckPolicy was expected, not an object of one"):
+        pystack.register_variant("ack_policy", "mine", AtOnce())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in variants.KINDS.values() if kind.must])
+def test_a_class_without_the_call_that_its_kind_is_about_is_refused(kind: variants.Kind) -> None:
+    unfinished = type("Unfinished", (kind.base,), {})
+    with pytest.raises(TypeError, match=rf"'mine': Unfinished has no {kind.must}\(\)"):
+        pystack.register_variant(kind.name, "mine", unfinished)
+    finished = type("Finished", (unfinished,), {kind.must: lambda *told: 0})
+    pystack.register_variant(kind.name, "mine", type("Made", (finished,), {}))
+
+
+@pytest.mark.parametrize("kind", variants.KINDS)
+@pytest.mark.parametrize("name", [b"mine", 5, None, AtOnce])
+def test_a_name_that_is_no_text_is_refused(kind: str, name: Any) -> None:
+    with pytest.raises(TypeError, match=r"name=.*: a text such as 'mine' was expected"):
+        pystack.register_variant(kind, name, AtOnce)
 
 
 def test_a_congestion_control_is_registered_by_the_same_door() -> None:
