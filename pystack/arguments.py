@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, Final
+
+_MTU: Final = (68, 65_536)  # bytes: IPv4's least (RFC 791), and what Linux gives its loopback
 
 
 def unfit(what: str, given: object, wanted: str) -> str:
@@ -38,24 +40,36 @@ def mapping(what: str, given: object, example: str) -> Mapping[Any, Any]:
     return given
 
 
-def whole(what: str, given: object, least: int, most: int, unit: str) -> int:
+def whole(what: str, given: object, wanted: str, least: int, most: int | None = None) -> int:
     """An int between two bounds. Raises TypeError for another type, ValueError outside of them."""
-    wanted = f"{unit}, from {least} to {most}, were expected"
     if not isinstance(given, int) or isinstance(given, bool):
+        raise TypeError(unfit(what, given, wanted))
+    if given < least or (most is not None and given > most):
+        raise ValueError(unfit(what, given, wanted))
+    return given
+
+
+def number(
+    what: str, given: object, wanted: str, least: float = 0, most: float = float("inf")
+) -> float:
+    """An int or a float between two bounds. Raises TypeError and ValueError as `whole`."""
+    if not isinstance(given, (int, float)) or isinstance(given, bool):
         raise TypeError(unfit(what, given, wanted))
     if not least <= given <= most:
         raise ValueError(unfit(what, given, wanted))
     return given
 
 
-def number(what: str, given: object, unit: str) -> float:
-    """An int or a float, 0 at least. Raises TypeError for another type, ValueError below 0."""
-    wanted = f"{unit}, 0 at least, were expected"
-    if not isinstance(given, (int, float)) or isinstance(given, bool):
-        raise TypeError(unfit(what, given, wanted))
-    if not given >= 0:
-        raise ValueError(unfit(what, given, wanted))
-    return given
+def function(what: str, given: object) -> None:
+    """Raises TypeError for what cannot be called."""
+    if not callable(given):
+        raise TypeError(unfit(what, given, "a function was expected"))
+
+
+def mtu(given: object) -> int:
+    """An MTU in bytes. Raises TypeError for another type, ValueError out of bounds."""
+    wanted = f"bytes, from {_MTU[0]} to {_MTU[1]}, were expected"
+    return whole("mtu", given, wanted, *_MTU)
 
 
 def secret(given: object) -> bytes:

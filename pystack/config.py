@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -102,11 +103,11 @@ class Config:
     mtu_expires: int = 600
     min_pmtu: int = 552
 
-    def set(self, name: str, value: str | int) -> None:
+    def set(self, name: str, value: str | int | Sequence[int]) -> None:
         """Set by a sysctl name, short or full (`tcp_sack`, `net.ipv4.tcp_sack`).
 
-        Several numbers are separated by blanks, tabs or commas. Raises OSError ENOENT for an
-        unknown name and EINVAL for a value of the wrong form.
+        Several numbers are separated by blanks, tabs or commas, or are a tuple. Raises OSError
+        ENOENT for an unknown name and EINVAL for a value of the wrong form.
         """
         field = name.rsplit(".", 1)[-1].rsplit("/", 1)[-1]
         if field not in _TYPES:
@@ -114,18 +115,23 @@ class Config:
         old = getattr(self, field)
         try:
             if isinstance(old, tuple):
-                parts = tuple(int(word) for word in str(value).replace(",", " ").split())
+                words = value if isinstance(value, (tuple, list)) else str(value)
+                if isinstance(words, str):
+                    words = words.replace(",", " ").split()
+                parts = tuple(int(word) for word in words)
                 if len(parts) != len(old) or list(parts) != sorted(parts) or parts[0] < 1:
                     raise ValueError
                 new: object = parts
             elif isinstance(old, int):
+                if not isinstance(value, (int, str)):
+                    raise ValueError
                 new = int(value)
                 low, high = _BOUNDS.get(field, (0, _LARGEST))
                 if not low <= new <= high:
                     raise ValueError
             else:
                 new = str(value)
-        except ValueError:
+        except (TypeError, ValueError):
             raise OSError(errno.EINVAL, f"{name} does not take the value {value!r}") from None
         setattr(self, field, new)
 

@@ -20,8 +20,9 @@ from errno import EBADF
 from random import Random
 from typing import TYPE_CHECKING
 
+from pystack import arguments
 from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.aio.impaired_device import parsed
+from pystack.aio.impaired_device import checked
 from pystack.path.assembly import links
 from pystack.path.link import Stage, kept
 from pystack.path.words import Impairment
@@ -186,10 +187,13 @@ class CableEnd:
 def _stages(
     impair: str | Impairment | tuple[Stage, Stage] | None, seed: int, start_us: int
 ) -> tuple[Stage, Stage]:
-    if impair is None:
-        return Stage(), Stage()
     if isinstance(impair, tuple):
+        if len(impair) != 2 or not all(isinstance(one, Stage) for one in impair):
+            wanted = "two stages of pystack.path were expected, or words such as 'delay 20ms'"
+            raise TypeError(arguments.unfit("impair", impair, wanted))
         return impair
-    impairment = parsed(impair) if isinstance(impair, str) else impair
+    impairment = checked(impair)
+    if impairment is None:
+        return Stage(), Stage()
     inbound, outbound = links(impairment, start_us=start_us, seed=seed, make_source=Random)
     return outbound, inbound

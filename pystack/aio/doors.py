@@ -13,6 +13,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from pystack import arguments
 from pystack.aio import plugins, streams, tls
 from pystack.aio.bridge import Bridge
 from pystack.aio.connecting import connected, first_connected
@@ -420,9 +421,11 @@ _current: Final[ContextVar[Doors | None]] = ContextVar("pystack_here", default=N
 
 
 def configured(sysctl: Mapping[str, str | int]) -> Config:
-    """A configuration with these settings. Raises SetupError for one that does not exist."""
+    """A configuration with these settings. Raises SetupError for one that does not exist, TypeError
+    for what is no dict of them."""
     config = Config()
-    for name, value in sysctl.items():
+    for name, value in arguments.mapping("sysctl", sysctl, "{'tcp_sack': 0}").items():
+        arguments.text("sysctl", name, "tcp_sack")
         try:
             config.set(name, value)
         except OSError as error:

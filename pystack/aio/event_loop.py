@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pystack import arguments
 from pystack.aio.doors import Doors
 from pystack.aio.stack import Stack
 from pystack.aio.stack_calls import StackCalls
@@ -33,6 +34,7 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
         self._watches = {}
         try:
             for stack in stacks:
+                _check(stack)
                 if not stack.is_open:
                     self.finish(stack.__aenter__())
                 self.attach(stack)
@@ -93,6 +95,7 @@ def attached(stack: Stack) -> Iterator[EventLoop]:
     For programs whose loop is running already: `async with stack: with attached(stack): …`.
     Raises TypeError for a loop that is not asyncio's selector loop (uvloop's is none).
     """
+    _check(stack)
     loop = stack.loop
     if isinstance(loop, EventLoop):
         was_attached = stack in loop.stacks
@@ -117,6 +120,11 @@ def attached(stack: Stack) -> Iterator[EventLoop]:
         yield own
     finally:
         own.__class__ = before
+
+
+def _check(stack: object) -> None:
+    if not isinstance(stack, Stack):
+        raise TypeError(arguments.unfit("stack", stack, "a pystack.Stack was expected"))
 
 
 async def _all_closed(stacks: Sequence[Doors]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from pystack import arguments
 from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.aio.driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
 from pystack.path.assembly import links
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 def parsed(text: str) -> Impairment:
     """An impairment whose files are read. Raises ValueError, and OSError for a trace's file."""
     return parse(text, lambda name: Path(name).read_text(errors="replace"))
+
+
+def checked(given: str | Impairment | None) -> Impairment | None:
+    """What `impair=` was given. Raises ValueError as `parsed`, TypeError for what is no text."""
+    if given is None or isinstance(given, Impairment):
+        return given
+    return parsed(arguments.text("impair", given, "delay 20ms loss 1%"))
 
 
 class ImpairedDevice:

@@ -10,6 +10,7 @@ from errno import EINVAL
 from threading import get_ident
 from typing import Final, Self
 
+from pystack import arguments
 from pystack.aio import impaired_device, plugins
 from pystack.aio.alarm import monotonic_us
 from pystack.aio.doors import GRACE, Doors, configured
@@ -20,9 +21,11 @@ from pystack.errors import SetupError
 from pystack.path.words import Impairment
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, SOCK_STREAM
+from pystack.stack.addresses import Addresses
 from pystack.wire import address
 from pystack.wire.batch import Packet
 
+ADDRESS: Final = "198.18.0.2/24"  # one of the stack's, in messages
 _EVERYTHING: Final = ("0.0.0.0/0", "::/0")
 
 Clock = Callable[[], int]
@@ -58,19 +61,22 @@ class Stack(Doors):
         names: Mapping[str, str | Sequence[str]] | None = None,
     ) -> None:
         """See `over_tun` and `over`, which make one."""
-        super().__init__(grace)
+        super().__init__(arguments.number("grace", grace, "seconds were expected"))
         self._routes = [
             address.network(network)
-            for route in routes
+            for route in arguments.texts("routes", routes, "10.0.0.0/8")
             for network in (_EVERYTHING if route == "default" else (route,))
         ]
-        self._names = {name: _addresses(given) for name, given in (names or {}).items()}
+        known = arguments.mapping("names", names or {}, "{'db': '198.18.0.1'}")
+        self._names = {
+            arguments.text("names", name, "db"): _addresses(given) for name, given in known.items()
+        }
         self._open_device = open_device
-        self._addresses = tuple(addresses)
+        self._addresses = arguments.texts("addresses", addresses, ADDRESS)
         self._config = configured(sysctl or {})
         self._pcap = pcap
         self._clock = clock
-        self._secret = secret or os.urandom(32)
+        self._secret = os.urandom(32) if secret is None else arguments.secret(secret)
         self._opened = False
         self._cleanup = ExitStack()
         self._tap: Tap | None = None
@@ -108,12 +114,21 @@ class Stack(Doors):
         capture to, `grace` is in seconds. For programs on an `EventLoop`, `routes` are networks
         besides those of the addresses that are reached through the stack ("10.0.0.0/8", or
         "default"), `names` host names with their addresses, as /etc/hosts has them. Raises
-        ValueError for a malformed one; entering raises SetupError.
+        ValueError for a malformed one and TypeError for one of another type; entering raises
+        SetupError.
         """
-        impairment = impaired_device.parsed(impair) if isinstance(impair, str) else impair
+        impairment = impaired_device.checked(impair)
         pairs = [(own, other) for own, other in ((address, peer), (addr6, peer6)) if own]
+        arguments.text("name", name, "tun0")
+        for own, other in pairs:
+            arguments.text("address", own, ADDRESS)
+            arguments.text("peer", other or "", "198.18.0.1")
+        if "/" in name:
+            hint = f'give the address behind it, as in over_tun("tun0", "{name}")'
+            raise SetupError(EINVAL, f"{name} is no name of a device", hint)
         if not pairs:
-            raise SetupError(EINVAL, "no address was given", 'give one such as "198.18.0.2/24"')
+            raise SetupError(EINVAL, "no address was given", f'give one such as "{ADDRESS}"')
+        arguments.mtu(mtu)
 
         async def open_device() -> PacketDevice:
             from pystack.aio.tun_device import TunDevice
@@ -148,7 +163,14 @@ class Stack(Doors):
 
         `clock` gives the time in µs, above 0, for loops with a time of their own; `secret` (16
         to 64 bytes) makes initial sequence numbers and ports repeatable. The rest as in `over_tun`.
+        Raises TypeError and ValueError for what is none.
         """
+        if isinstance(device, (str, type)) or not hasattr(device, "read"):
+            wanted = "a device was expected, such as an end of a pystack.aio.cable.Cable"
+            raise TypeError(arguments.unfit("device", device, wanted))
+        own = Addresses()
+        for one in addresses:
+            own.add(arguments.text("addresses", one, ADDRESS))
 
         async def open_device() -> PacketDevice:
             return device
@@ -272,5 +294,5 @@ class Stack(Doors):
 
 def _addresses(given: str | Sequence[str]) -> tuple[str, ...]:
     """Addresses in their usual notation. Raises ValueError for a malformed one."""
-    every = [given] if isinstance(given, str) else given
+    every = arguments.texts("names", given, "198.18.0.1")
     return tuple(address.text(address.pack(one)) for one in every)

@@ -133,7 +133,9 @@ class Recorder:
         return len(self._columns[COLUMNS[-1]])
 
     def __getitem__(self, name: str) -> array[int]:
-        """The column of that name. Raises KeyError when there is none."""
+        """The column of that name. Raises KeyError, telling all, when there is none."""
+        if name not in self._columns:
+            raise KeyError(f"there is no column {name!r}: there are {', '.join(COLUMNS)}")
         return self._columns[name]
 
     @property

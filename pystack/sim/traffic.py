@@ -11,6 +11,7 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
+from pystack import arguments
 from pystack.sim.host import SimHost
 from pystack.sockets import Socket, errors
 from pystack.sockets.constants import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_CONGESTION
@@ -118,6 +119,7 @@ class Sink:
         check: bool = False,
         make: Callable[[SimHost, Socket], Flow] | None = None,
     ) -> None:
+        _check(host)
         self.host = host
         self.flows: list[Flow] = []
         self._make = make or (lambda host, socket: Flow(host, socket, check=check))
@@ -262,12 +264,22 @@ class Responder(Flow):
             self.write(owed)
 
 
+def _check(host: object) -> None:
+    if not isinstance(host, SimHost):
+        raise TypeError(arguments.unfit("host", host, "a host of a world was expected"))
+
+
 def connecting(host: SimHost, to: SimHost | str, port: int, cc: str | None = None) -> Socket:
-    """A socket on its way to a port of a host, or of an address."""
+    """A socket on its way to a port of a host, or of an address. Raises TypeError for what is
+    neither, OSError for what cannot be connected to."""
+    _check(host)
+    if not isinstance(to, (SimHost, str)):
+        raise TypeError(arguments.unfit("to", to, "a host, or an address as text, was expected"))
     address = to if isinstance(to, str) else to.address
     socket = host.socket(AF_INET6 if ":" in address else AF_INET)
     if cc is not None:
-        socket.setsockopt(IPPROTO_TCP, TCP_CONGESTION, cc.encode())
+        name = arguments.text("cc", cc, "reno")
+        socket.setsockopt(IPPROTO_TCP, TCP_CONGESTION, name.encode())
     with suppress(BlockingIOError):
         socket.connect((address, port))
     return socket

@@ -15,6 +15,7 @@ from contextvars import Context
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 
+from pystack import arguments
 from pystack.aio.doors import Doors
 from pystack.aio.stack_calls import StackCalls
 from pystack.sim.events import ENDLESS, Events
@@ -59,6 +60,9 @@ def run(
     Worlds made in `main` are on its clock; one made before is given as `world`. Raises
     DeadlockError when all tasks wait for what can never come.
     """
+
+    if world is not None and not hasattr(world, "events"):
+        raise TypeError(arguments.unfit("world", world, "a pystack.sim.World was expected"))
 
     def make_loop() -> VirtualLoop:
         loop = VirtualLoop(Events() if world is None else world.events)

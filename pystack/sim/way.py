@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pystack import arguments
 from pystack.path.discipline import Discipline
 from pystack.path.faults import Loss
 from pystack.path.link import Delay, Link, Stage
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pystack.sim.node import Node
 
 QUEUE = 1000  # packets, where nothing is said: what Linux gives an interface
+_QUEUES: Final = "packets, a size such as '64kb' or a discipline of pystack.path was expected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,23 @@ class Way:
     delay: str | int = 0
     queue: int | str | Discipline = QUEUE
     loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises TypeError for what is of another type, ValueError for what makes no link."""
+        rate, delay, queue = self.rate, self.delay, self.queue
+        if isinstance(rate, str):
+            _read("rate", rate, rate_bps)
+        elif rate is not None:
+            arguments.whole("rate", rate, "bit/s, or a text such as '20mbit', was expected", 1)
+        if isinstance(delay, str):
+            _read("delay", delay, time_us)
+        else:
+            arguments.whole("delay", delay, "µs, or a text such as '20ms', were expected", 0)
+        if isinstance(queue, str):
+            _read("queue", queue, size)
+        elif not isinstance(queue, Discipline):
+            arguments.whole("queue", queue, _QUEUES, 0)
+        arguments.number("loss", self.loss, "a part of 1, such as 0.01, was expected", 0, 1)
 
     def line(
         self, events: Events, name: str, near: Node, far: Node, mtu: int, source: Random,
@@ -74,3 +94,10 @@ class Way:
     @staticmethod
     def _rate_bps(rate: str | int) -> int:
         return rate if isinstance(rate, int) else rate_bps(rate)
+
+
+def _read(what: str, given: str, read: Callable[[str], object]) -> None:
+    try:
+        read(given)
+    except ValueError as error:
+        raise ValueError(arguments.unfit(what, given, str(error))) from None

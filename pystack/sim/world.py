@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
+from pystack import arguments
 from pystack.aio.doors import configured
 from pystack.path.assembly import links
 from pystack.path.discipline import Discipline
@@ -29,6 +30,7 @@ from pystack.sockets import Host
 from pystack.wire.batch import Packet
 
 _ENDLESS_US = 1 << 62
+_TIMES: Final = "seconds, or a text such as '20ms', were expected"
 Direction = Way | Stage | None
 
 
@@ -71,7 +73,9 @@ class World:
     ) -> SimHost:
         """A new host with `addresses` such as "10.0.0.1/24" and "fd00::1/64"; without any it gets
         one of each family. `sysctl` has settings by Linux's names (SetupError for an unknown
-        one); with `offload` it leaves checksums, and the cutting of runs, to its link."""
+        one); with `offload` it leaves checksums, and the cutting of runs, to its link. Raises
+        ValueError for a malformed address and for a name that another node has."""
+        self._check_name(name)
         inside = Host(
             addresses or self._next_addresses(), secret=self._secret(name), mtu=MTU, gso=offload,
             checksum_offload=offload, config=configured(sysctl or {}),
@@ -86,7 +90,9 @@ class World:
         return [node for node in self.nodes.values() if isinstance(node, SimHost)]
 
     def router(self, name: str, *addresses: str) -> Router:
-        """A new router; `addresses`, one of each family, are where it speaks from."""
+        """A new router; `addresses`, one of each family, are where it speaks from. Raises
+        ValueError as `host`."""
+        self._check_name(name)
         inside = Host(addresses or self._next_addresses(), secret=self._secret(name), mtu=MTU)
         router = Router(self.events, name, inside)
         self._add(router)
@@ -115,21 +121,31 @@ class World:
         counting from now. `uncut` lets runs pass in one piece, as a TUN device with offload does;
         to queues and faults each is one packet then.
 
-        Raises ValueError when a host has a link already, for a discipline used twice, and for
-        words that mean nothing.
+        Raises ValueError when a host has a link already, for a node and itself, for a discipline
+        used twice, and for words that mean nothing; TypeError for what is no node, or no Way.
         """
+        for given in (one, other):
+            if not isinstance(given, Node):
+                raise TypeError(arguments.unfit("link", given, "a host or a router was expected"))
+        if one is other:
+            raise ValueError(f"a link joins two nodes, not {one.name} and itself")
+        for direction in (there, back):
+            if direction is not None and not isinstance(direction, (Way, Stage)):
+                wanted = "a Way, or a stage of pystack.path, was expected; words go to impair="
+                raise TypeError(arguments.unfit("link", direction, wanted))
+        arguments.mtu(mtu)
         both = Way(rate, delay, queue, loss)
         if isinstance(queue, Discipline) and there is None and back is None:
             raise ValueError("a discipline is one queue's: give `there` and `back` one each")
         for node in (one, other):
             if isinstance(node, SimHost) and node.lines:
                 raise ValueError(f"host {node.name} has a link already: put a router between")
-        if impair:
+        if arguments.text("impair", impair, "delay 20ms"):
             there, back = self._impaired(f"{one.name}-{other.name}", impair)
-        made = []
+        made: list[Line] = []
         for near, far, way in ((one, other, there), (other, one, back)):
             name = f"{near.name}>{far.name}"
-            source = self.random(f"line {name} {len(self.lines)}")
+            source = self.random(f"line {name} {len(self.lines) + len(made)}")
             line: Line
             if uncut and not isinstance(way, Stage):
                 way = (way or both).stage(source)
@@ -137,9 +153,10 @@ class World:
                 line = StageLine(self.events, name, near, far, mtu, way, uncut=uncut)
             else:
                 line = (way or both).line(self.events, name, near, far, mtu, source, self._runs)
-            near.lines.append(line)
-            self.lines.append(line)
             made.append(line)
+        for line in made:
+            line.near.lines.append(line)
+            self.lines.append(line)
             if self._digest is not None:
                 self._digest.watch(line)
         made[0].back, made[1].back = made[1], made[0]
@@ -169,7 +186,12 @@ class World:
 
     def capture(self, node: Node, file: BinaryIO) -> None:
         """Write what passes at a node's links to a pcapng file, opened for writing bytes, from now
-        on. Times are those since the beginning."""
+        on. Times are those since the beginning. Raises TypeError for what is no such file."""
+        if not isinstance(node, Node):
+            raise TypeError(arguments.unfit("node", node, "a host or a router was expected"))
+        if not hasattr(file, "write"):
+            wanted = "a file was expected, as open(…, 'wb') gives it"
+            raise TypeError(arguments.unfit("file", file, wanted))
         capture = Capture(file, wall_offset_us=-START_US, interface=node.name)
 
         def sent(line: Line, packet: Packet, now_us: int) -> None:
@@ -184,6 +206,7 @@ class World:
 
     def watch(self, function: Callable[[], object]) -> None:
         """Call `function` after each event, from now on; what it raises ends the run."""
+        arguments.function("function", function)
         self.events.watchers.append(function)
 
     def digest(self) -> str:
@@ -207,19 +230,27 @@ class World:
         return (self.events.now_us - START_US) / 1e6
 
     def at(self, time: str | float, function: Callable[[], object]) -> None:
-        """Call `function` at a time since the beginning: "1500ms", or seconds."""
+        """Call `function` at a time since the beginning: "1500ms", or seconds. Raises ValueError
+        for a text that is no time, TypeError for what is no time or no function."""
+        arguments.function("function", function)
         self.events.call_at(START_US + _microseconds(time), function)
 
     def after(self, time: str | float, function: Callable[[], object]) -> None:
-        """Call `function` so much later than now: "1500ms", or seconds."""
+        """Call `function` so much later than now: "1500ms", or seconds. Raises as `at`."""
+        arguments.function("function", function)
         self.events.call_at(self.events.now_us + _microseconds(time), function)
 
     def run(self, *, until: Callable[[], bool] | None = None, for_s: float | None = None) -> bool:
         """Let time pass, for `for_s` seconds or until nothing is left to happen.
 
         With `until`, which is asked after each event, at most to the moment at which it is true.
-        Returns whether it is (without it, True). Raises RuntimeError where time passes by itself.
+        Returns whether it is (without it, True). Raises RuntimeError where time passes by itself,
+        TypeError and ValueError for seconds that are none.
         """
+        if for_s is not None:
+            arguments.number("for_s", for_s, "seconds were expected")
+        if until is not None:
+            arguments.function("until", until)
         if isinstance(asyncio._get_running_loop(), VirtualLoop):
             raise RuntimeError("time passes by itself here: await asyncio.sleep(...)")
         events = self.events
@@ -242,9 +273,11 @@ class World:
     def _secret(self, name: str) -> bytes:
         return blake2b(f"{self.seed}/host {name}".encode(), digest_size=32).digest()
 
+    def _check_name(self, name: str) -> None:
+        if arguments.text("name", name, "client") in self.nodes:
+            raise ValueError(f"there is a node called {name} already")
+
     def _add(self, node: Node) -> None:
-        if node.name in self.nodes:
-            raise ValueError(f"there is a node called {node.name} already")
         self.nodes[node.name] = node
 
     def _next_addresses(self) -> tuple[str, str]:
@@ -277,4 +310,6 @@ def _routes_from(router: Router) -> dict[bytes, Line]:
 
 
 def _microseconds(time: str | float) -> int:
-    return time_us(time) if isinstance(time, str) else round(time * 1e6)
+    if isinstance(time, str):
+        return time_us(time)
+    return round(arguments.number("time", time, _TIMES) * 1e6)

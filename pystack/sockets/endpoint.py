@@ -38,9 +38,9 @@ def parse(family: int, where: Any) -> tuple[bytes, int]:
         raise TypeError(f"an address of this family is a tuple {shape}, not {where!r}")
     host, port = where[0], where[1]
     if not isinstance(port, int):
-        raise TypeError("a port is an int")
+        raise TypeError(f"a port is an int, not {port!r}")
     if not 0 <= port <= 0xFFFF:
-        raise OverflowError("a port is 0 to 65535")
+        raise OverflowError(f"a port is 0 to 65535, not {port}")
     if not host:
         return any_address(family), port
     if host == "<broadcast>" and family == AF_INET:

@@ -10,6 +10,7 @@ from errno import (
 )
 from typing import Final, Literal, overload
 
+from pystack import arguments
 from pystack.cc import registry
 from pystack.compiling import mypyc_attr
 from pystack.sockets import constants as c
@@ -71,6 +72,7 @@ class Host(HostCore):
         Raises OSError ENOENT for an unknown name, of a setting or of what a setting chooses
         (`stack.variants`), EINVAL for a value of the wrong form.
         """
+        arguments.text("name", name, "tcp_sack")
         short = name.replace("/", ".").rsplit(".", 1)[-1]
         if short == _AVAILABLE and value is None:
             return " ".join(registry.names())

@@ -9,11 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from errno import EINVAL, ENOENT, ENOTCONN
+from errno import EINVAL, ENOTCONN
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.cc import registry
 from pystack.sockets import constants as c
 from pystack.sockets import errors
 from pystack.sockets.errors import fault
@@ -208,8 +207,7 @@ def _set_congestion(sock: Socket, settings: Settings, value: bytes) -> None:
     if not value:
         raise fault(EINVAL)
     name = value[: _CONGESTION_SIZE - 1].split(b"\0")[0].decode("latin-1")
-    if name not in registry.names():
-        raise fault(ENOENT)
+    variants.check(variants.CONGESTION_CONTROL, name)
     settings.congestion = name
 
 

@@ -46,10 +46,12 @@ _SLOTS = 32
 class HostCore(ConnectionTable):
     """Connections, listeners and everything below them. `sockets.Host` adds the socket calls.
 
-    `addresses` are "address/prefix-length" texts; `secret` (16 to 64 random bytes) keys ISNs,
-    timestamp offsets and ports; `mtu` is the device's; with `gso` runs of up to 64 KB leave
-    uncut, with `checksum_offload` their checksums are left for the device. `on_dirty` is called
-    when a socket call has made something to transmit and nothing was waiting before.
+    `addresses` are "address/prefix-length" texts, or a single one; `secret` (16 to 64 random
+    bytes) keys ISNs, timestamp offsets and ports; `mtu` is the device's; with `gso` runs of up to
+    64 KB leave uncut, with `checksum_offload` their checksums are left for the device. `on_dirty`
+    is called when a socket call has made something to transmit and nothing was waiting before.
+    Raises TypeError for an argument of another type, ValueError for a malformed address and for a
+    secret or an MTU out of bounds.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from errno import EADDRINUSE, ECONNABORTED
 from typing import Protocol
 
+from pystack import arguments
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.counters import Counters
@@ -59,16 +60,17 @@ class ConnectionTable:
     def __init__(
         self, addresses: Iterable[str], secret: bytes, mtu: int, config: Config | None
     ) -> None:
-        if not 16 <= len(secret) <= 64:
-            raise ValueError("the secret has 16 to 64 random bytes")
+        secret = arguments.secret(secret)
+        if config is not None and not isinstance(config, Config):
+            raise TypeError(arguments.unfit("config", config, "a pystack.Config was expected"))
         self.config: Config = config if config is not None else Config()
         variants.check_settings(self.config)
         self.shared = Shared(self.config, secret)
         self.counters: Counters = self.shared.counters
         self.addresses = Addresses()
-        for text in addresses:
+        for text in arguments.texts("addresses", addresses, "10.0.0.1/24"):
             self.addresses.add(text)
-        self.mtu = mtu
+        self.mtu = arguments.mtu(mtu)
         self.secret = secret
         self.isn: Callable[[bytes, int], int]
         self.take_isn_generator()

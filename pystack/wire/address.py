@@ -27,7 +27,10 @@ def pack(text: str) -> bytes:
 
 def network(text: str) -> tuple[bytes, int]:
     """Address (16 bytes) and mask (of 128 bits) of "10.0.0.0/8". Raises ValueError for none."""
-    parsed = ipaddress.ip_network(text)
+    try:
+        parsed = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{error}: a network such as 10.0.0.0/8 was expected") from None
     bits = parsed.prefixlen + (96 if parsed.version == 4 else 0)
     return pack(str(parsed.network_address)), (1 << 128) - (1 << (128 - bits))
 
