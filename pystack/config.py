@@ -103,6 +103,9 @@ class Config:
     mtu_expires: int = 600
     min_pmtu: int = 552
 
+    def __repr__(self) -> str:
+        return f"Config({', '.join(_changed(self))})"
+
     def set(self, name: str, value: str | int | Sequence[int]) -> None:
         """Set by a sysctl name, short or full (`tcp_sack`, `net.ipv4.tcp_sack`).
 
@@ -175,3 +178,12 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
 }
 
 _TYPES: Final = frozenset(field.name for field in fields(Config))
+
+
+def _changed(config: Config) -> list[str]:
+    """Those settings that differ from the defaults, as the constructor takes them."""
+    return [
+        f"{field.name}={value!r}"
+        for field in fields(config)
+        if (value := getattr(config, field.name, field.default)) != field.default
+    ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pystack.printed import counted, printed
 from pystack.wire.consts import DROP_NAMES
 
 
@@ -64,6 +65,9 @@ class Counters:
     owner_errors: int
     part_errors: int
     dropped: list[int]
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: counted(self.as_dict()) or "all 0")
 
     def as_dict(self) -> dict[str, int]:
         """All counters that are not 0, drops as `dropped_<reason>`."""

@@ -16,6 +16,7 @@ import socket
 from typing import Any, Final
 
 from pystack.aio.transport import Transport
+from pystack.printed import printed
 
 _PIECE: Final = 262_144  # octets taken from the descriptor at a time
 
@@ -54,6 +55,13 @@ class Bridge(asyncio.Protocol):
         self._inner.setblocking(False)
         self._fd = self._inner.fileno()
         bridges[self] = None
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        state = "closed" if self._fd < 0 else f"fd {self._fd}"
+        return f"{state}, kept {len(self._kept)}, {self._transport!r}"
 
     def begin(self) -> None:
         """Take over. Raises NotImplementedError on a loop that waits for no descriptors."""

@@ -26,6 +26,7 @@ from pystack.aio.impaired_device import checked
 from pystack.path.assembly import links
 from pystack.path.link import Stage, kept
 from pystack.path.words import Impairment
+from pystack.printed import printed
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Cable:
         self.right = CableEnd(names[1], mtu, offload, self.back, clock)
         self.left.other, self.right.other = self.right, self.left
 
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{self.left!r} {self.right!r}")
+
 
 class CableEnd:
     """One end, a `PacketDevice`: what is written here is read at `other`.
@@ -91,6 +95,13 @@ class CableEnd:
         self._closed = False
         self._alarm: Alarm | None = None
         self._alarm_at_us = 0
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        closed = " closed" if self._closed else ""
+        return f"{self.name}{closed} sent {self.sent}, arrived {self.arrived}, octets {self.octets}"
 
     # -- what a driver asks of it ----------------------------------------------------------------
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pystack.aio.choice import address_of
 from pystack.aio.doors import Doors
 from pystack.aio.finding import Finding
+from pystack.printed import printed
 
 
 class Both(asyncio.DatagramTransport):
@@ -30,6 +31,9 @@ class Both(asyncio.DatagramTransport):
         self._paused = 0  # sides
         self._open = 2
         self._why: BaseException | None = None  # it has ended
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: ", ".join(map(repr, self._sides)), "pystack DatagramTransport")
 
     def side(self) -> asyncio.DatagramProtocol:
         """A protocol for one of the two."""

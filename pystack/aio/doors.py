@@ -27,6 +27,7 @@ from pystack.aio.stack_socket import Core, StackSocket
 from pystack.aio.transport import Transport
 from pystack.config import Config
 from pystack.errors import SetupError
+from pystack.printed import printed, several
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import AF_UNSPEC
 from pystack.tcp import calls
@@ -60,6 +61,26 @@ class Doors(DatagramDoors):
         self._transports: dict[Transport, None] = {}
         self._datagrams: dict[DatagramTransport, None] = {}
         self._bridges: dict[Bridge, None] = {}
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        raise NotImplementedError
+
+    def _state(self) -> str:
+        driver = self._driver
+        if driver is None or driver.is_stopped:
+            return "closed" if driver is not None else "not open"
+        some = [
+            several(len(those), what)
+            for those, what in (
+                (self._transports, "connection"), (self._servers, "server"),
+                (self._datagrams, "UDP endpoint"), (self._bridges, "bridge"),
+            )
+            if those
+        ]  # fmt: skip
+        return f"open: {', '.join(some) or 'nothing on it'}"
 
     def _ready(self) -> Running:
         """The driver, if the caller may use it now."""

@@ -29,7 +29,7 @@ class DatagramFacade:
         self._fileno = fileno
 
     def __repr__(self) -> str:
-        return repr(self._socket)
+        return repr(self._socket) if hasattr(self, "_socket") else f"<{type(self).__name__}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DatagramFacade) and other._socket is self._socket

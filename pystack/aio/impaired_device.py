@@ -23,6 +23,7 @@ from pystack.aio.driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
 from pystack.path.assembly import links
 from pystack.path.impair import parse
 from pystack.path.words import Impairment
+from pystack.printed import printed
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class ImpairedDevice:
         self._calling = False  # a call of _hand_up is on its way
         self._alarm: Alarm | None = None
         self._alarm_at_us = 0
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{self.device!r} {self.impairment.text} (seed {self.seed})")
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """What was done to packets that came in, and to those that went out, by name."""

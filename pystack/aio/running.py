@@ -6,6 +6,7 @@ import asyncio
 from threading import get_ident
 from typing import Final
 
+from pystack.printed import printed
 from pystack.sockets import Host
 
 NO_THREAD: Final = -1
@@ -28,6 +29,9 @@ class Running:
         self.error = 0
         self.forked = False
         host.on_part_failed = self._part_failed
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{'stopped' if self.is_stopped else 'on'} {self.host!r}")
 
     @property
     def is_stopped(self) -> bool:

@@ -17,7 +17,9 @@ from pystack.aio.facade import SocketFacade
 from pystack.aio.ready_fd import ReadyFd
 from pystack.aio.tls import Tls
 from pystack.aio.transport import Transport
+from pystack.printed import printed, several
 from pystack.sockets.socket import Socket
+from pystack.wire.address import place
 
 if TYPE_CHECKING:
     from pystack.aio.running import Running
@@ -66,7 +68,14 @@ class Server(asyncio.AbstractServer):
         self._waiters: list[asyncio.Future[None]] | None = []  # None once all is over
 
     def __repr__(self) -> str:
-        return f"<pystack Server sockets={self.sockets!r}>"
+        return printed(self, self._words, f"pystack {type(self).__name__}")
+
+    def _words(self) -> str:
+        own = self._sockets
+        at = ", ".join(place(one.local, one.port) for one in own or ()) or "nowhere"
+        state = "closed" if own is None else f"{'' if self._serving else 'not '}serving at {at}"
+        beside = f", beside {self.beside!r}" if self.beside is not None else ""
+        return f"{state}, {several(len(self._clients), 'connection')}{beside}"
 
     # -- begin -----------------------------------------------------------------------------------
     def get_loop(self) -> asyncio.AbstractEventLoop:

@@ -12,6 +12,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.ready_fd import ReadyFd
+from pystack.printed import printed
 from pystack.sockets import DatagramSocket, Socket
 from pystack.tcp.states import EVENT_CLOSED
 
@@ -66,8 +67,14 @@ class SocketTransport(transports._FlowControlMixin):
         self._protocol: Any = protocol
 
     def __repr__(self) -> str:
+        return printed(self, self._words, f"pystack {type(self).__name__}")
+
+    def _words(self) -> str:
         state = "closed" if self._conn_lost else "closing" if self._closing else "open"
-        return f"<{type(self).__name__} {state} {self._socket!r} unsent={self._buffered}>"
+        if self._paused and not self._closing:
+            state += ", not reading"
+        buffered = f", buffered {self._buffered}" if self._buffered else ""
+        return f"{state} {self._socket!r}{buffered}"
 
     def _begin_reading(self) -> None:
         if not self._conn_lost:

@@ -180,6 +180,10 @@ class Stack(Doors):
             secret=secret, routes=routes, names=names,
         )  # fmt: skip
 
+    def _words(self) -> str:
+        where = f" over {self.device.name}" if hasattr(self, "device") else ""
+        return f"{', '.join(self._addresses)}{where}, {self._state()}"
+
     @property
     def is_open(self) -> bool:
         """Whether it has been opened, and not closed since."""

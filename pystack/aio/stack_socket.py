@@ -16,6 +16,7 @@ from errno import EBADF, ENETDOWN, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from pystack.aio.ready_fd import ReadyFd
+from pystack.printed import printed
 from pystack.sockets import Socket, errors
 from pystack.sockets.constants import SOCK_TYPE_MASK
 from pystack.sockets.tcp_info import TcpInfo
@@ -162,7 +163,7 @@ class StackSocket(socket.socket):
         core.on_events = happened
 
     def __repr__(self) -> str:
-        return f"<StackSocket {self.core!r}>"
+        return printed(self, lambda: "closed" if self.core is None else repr(self.core))
 
     # -- what it is ------------------------------------------------------------------------------
     @property

@@ -25,7 +25,9 @@ from pystack.sockets import endpoint, errors
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.socket import Socket
 from pystack.sockets.tcp_info import TcpInfo
+from pystack.tcp import states
 from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
+from pystack.wire.address import ends
 
 if TYPE_CHECKING:
     from pystack.aio.running import Running
@@ -67,6 +69,18 @@ class Transport(SocketTransport):
         self._eof_told = False  # the protocol knows of the peer's
         self._file: FileSending | None = None  # what `loop.sendfile` sends
         self.set_protocol(protocol)
+
+    def _words(self) -> str:
+        tcb = self._socket.tcb
+        if tcb is None:
+            return super()._words()
+        state = "closed" if self._conn_lost else "closing, " if self._closing else ""
+        if not self._conn_lost:
+            state += states.NAMES[tcb.state]
+        unsent = self._buffered + tcb.unsent
+        words = f"{ends(tcb.key, '<-' if tcb.passive else '->')} {state}"
+        paused = ", not reading" if self._paused and not self._closing else ""
+        return f"{words}, unsent {unsent}, flight {tcb.flight}, unread {tcb.recvbuf.held}{paused}"
 
     def begin(self) -> None:
         """Tell the protocol that the connection is made; what has come is told a turn later.

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from pystack.device.link import LinkState
 from pystack.device.tun import Tun, open_tun
+from pystack.printed import printed
 from pystack.wire import codec
 from pystack.wire.batch import RxBatch, TxBatch
 
@@ -40,6 +41,9 @@ class TunDevice:
         self.offload = tun.offload
         self._fd = tun.fd
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: repr(self.tun))
 
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
         if self._loop is None:

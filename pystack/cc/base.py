@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from pystack.compiling import mypyc_attr
+from pystack.printed import printed
 
 INFINITE_SSTHRESH: Final = 0x7FFF_FFFF
 
@@ -79,6 +80,17 @@ class AckSample:
         self.recovery = OPEN
 
 
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        return (
+            f"at {self.now_us} µs: acked {self.acked}, newly_delivered {self.newly_delivered},"
+            f" newly_lost {self.newly_lost}, rtt_us {self.rtt_us},"
+            f" delivery_rate {self.delivery_rate}, pipe {self.pipe}"
+        )
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class CongestionControl:
     """Base of all algorithms. Subclasses override what they need; open to users' classes.
@@ -105,6 +117,14 @@ class CongestionControl:
         self.pacing_rate = 0
         self.seed = 0  # 64 bits that differ between connections, for who needs chance
         self.paced = False  # the connection is paced though pacing_rate may be 0
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        ssthresh = "none" if self.ssthresh == INFINITE_SSTHRESH else str(self.ssthresh)
+        words = f"{self.name!r} cwnd {self.cwnd}, ssthresh {ssthresh}, mss {self.mss}"
+        return f"{words}, pacing_rate {self.pacing_rate}" if self.pacing_rate else words
 
     def on_established(self, initial_cwnd: int, now_us: int) -> None:
         """The handshake is complete; the window data starts with, in bytes."""

@@ -30,6 +30,7 @@ from pystack.device.kernel import CLONE_DEVICE, IFNAMSIZ, MAX_MTU, OFFLOADS, TUN
 from pystack.device.link import LinkCounters, LinkState, Netlink, clash, watching
 from pystack.device.netns import call_in, open_namespace
 from pystack.errors import SetupError
+from pystack.printed import printed
 from pystack.wire import consts
 
 _WORKER_PAUSE: Final = 0.002  # seconds
@@ -119,7 +120,11 @@ class Tun:
             return await netlink.counters(self.index)
 
     def __repr__(self) -> str:
-        return f"<Tun {self.name} fd={self.fd} mtu={self.mtu} offload={self.offload}>"
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        state = f"fd {self.fd}" if self.fd >= 0 else "closed"
+        return f"{self.name} {state}, mtu {self.mtu}, {'' if self.offload else 'no '}offload"
 
 
 _open_devices: Final[weakref.WeakSet[Tun]] = weakref.WeakSet()

@@ -18,6 +18,7 @@ from pystack.path.assembly import links
 from pystack.path.changeable import Changeable
 from pystack.path.link import Stage
 from pystack.path.words import Impairment
+from pystack.printed import counted, printed
 from pystack.sim.host import SimHost
 from pystack.sim.world import World
 
@@ -64,6 +65,16 @@ class NetworkLink:
         inward, outward = self._links(plan.impairment)
         self.stages = {OUT: Changeable(outward), IN: Changeable(inward)}
         self._traffic: dict[str, Traffic] = {}
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        ways = (
+            f"{name}{' down' if self.stages[name].down else ''}: {counted(counts) or 'nothing yet'}"
+            for name, counts in self.counts().items()
+        )
+        return f"{way(self._said).text}; {'; '.join(ways)}"
 
     def watch(self, direction: str, traffic: Traffic) -> None:
         """`traffic` gives what `counts` says of a direction besides what its stages count."""
@@ -135,6 +146,12 @@ class Network:
         self.client = client
         self.server = server
         self.link = link
+
+    def __repr__(self) -> str:
+        return printed(
+            self, lambda: f"seed {self.seed!r} at {self.now_s:.6g} s: {self.client!r}"
+            f" {self.server!r} {self.link!r}"
+        )  # fmt: skip
 
     @property
     def seed(self) -> int | str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from pystack.cc.base import OPEN
+from pystack.printed import printed, several
 from pystack.sockets.constants import AF_INET, AF_INET6
 from pystack.sockets.endpoint import Address, unparse
 from pystack.tcp import recording
@@ -85,7 +86,10 @@ class Recorder:
         self._own({name: array("q") for name in COLUMNS})
 
     def __repr__(self) -> str:
-        return f"<Recorder {len(self)} rows, {len(self.connections)} connections>"
+        return printed(
+            self, lambda: f"{several(len(self), 'row')},"
+            f" {several(len(self.connections), 'connection')}"
+        )  # fmt: skip
 
     # -- whom -----------------------------------------------------------------------------------
     def attach(self, target: Any) -> Self:

@@ -10,6 +10,7 @@ from collections import deque
 from typing import ClassVar
 
 from pystack.path.link import kept
+from pystack.printed import attributes, printed
 from pystack.wire.batch import Packet
 
 
@@ -31,6 +32,9 @@ class Discipline:
         self.packets = 0
         self.octets = 0
         self.dropped = 0
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: attributes(self))
 
     def enqueue(self, packet: Packet, now_us: int) -> None:
         """A packet comes to wait, or is dropped."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import ClassVar, Protocol
 
+from pystack.printed import attributes, printed
 from pystack.wire.batch import Packet
 
 
@@ -34,6 +35,9 @@ class Stage:
 
     counted: ClassVar[tuple[str, ...]] = ()  # attributes that count what it did
     answers: bool = False  # whether `take_answers` may ever have something
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: attributes(self))
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
         """A packet comes in; the packets that go on at once, in order."""
@@ -75,6 +79,9 @@ class Link(Stage):
         self._answering = [stage for stage in stages if stage.answers]
         self.answers = bool(self._answering)
         self._deadline = 0  # the earliest of the stages'
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: ", ".join(map(repr, self.stages)))
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
         return self.feed_all((packet,), now_us)

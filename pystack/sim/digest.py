@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from pystack.path.offload import completed
+from pystack.printed import printed, several
 from pystack.sim.line import Line
 from pystack.wire.batch import Packet
 
@@ -19,6 +20,11 @@ class Digest:
 
     def __init__(self) -> None:
         self._sums: list[tuple[str, Any, Any]] = []
+
+    def __repr__(self) -> str:
+        return printed(
+            self, lambda: f"{self.hexdigest()[:16]} of {several(len(self._sums), 'line')}"
+        )
 
     def watch(self, line: Line) -> None:
         """Include a line from now on."""

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Final, Protocol
 
+from pystack.printed import printed
+
 START_US: Final = 1_000_000  # a host's clock is above 0; times that users give count from here
 ENDLESS: Final = 100_000  # so many events at one moment are an endless loop
 _RANK_BITS: Final = 40  # below them the serial number of the entry
@@ -60,6 +62,11 @@ class Events:
         self._serial = 0
         self._ranks = 0
         self._still = 0
+
+    def __repr__(self) -> str:
+        return printed(
+            self, lambda: f"at {self.now_us} µs: {self.count} happened, {len(self._heap)} wait"
+        )
 
     def new_rank(self) -> int:
         """A place for a new source, behind those that were made before."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pystack.path.link import Stage
 from pystack.path.offload import Cutter
+from pystack.printed import counted, printed
 from pystack.sim.events import Events
 from pystack.wire.batch import Packet
 
@@ -47,7 +48,11 @@ class Line:
         self.cut = Cutter().packets
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        counts = {"sent": self.sent, "arrived": self.arrived, **self.counts()}
+        return f"{self.name}: {counted(counts) or 'nothing yet'}"
 
     def send(self, packet: Packet, now_us: int) -> None:
         """The near node sends a packet; its buffer may change afterwards."""

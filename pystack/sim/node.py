@@ -8,6 +8,7 @@ from errno import ENETDOWN
 from typing import ClassVar
 
 from pystack.compiling import mypyc_attr
+from pystack.printed import printed, several
 from pystack.sim.events import Events
 from pystack.sim.line import Line
 from pystack.sockets import Host
@@ -43,7 +44,15 @@ class Node:
         self.host.on_part_failed = self._part_failed
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        host = self.host
+        return (
+            f"{self.name} at {', '.join(self.addresses)}{'' if self.up else ', off'}:"
+            f" {several(len(host.connections), 'connection')},"
+            f" {several(len(host.listeners), 'listener')}, {several(len(self.lines), 'line')}"
+        )
 
     @property
     def addresses(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from pystack.printed import counted, several
 from pystack.sim.events import Events
 from pystack.sim.line import Line
 from pystack.sim.node import Node
@@ -42,6 +43,15 @@ class Router(Node):
         self.expired = 0
         self.too_big = 0
         self.unroutable = 0
+
+    def _words(self) -> str:
+        counts = {
+            "forwarded": self.forwarded, "expired": self.expired, "too_big": self.too_big,
+            "unroutable": self.unroutable,
+        }  # fmt: skip
+        lines = several(len(self.lines), "line")
+        done = counted(counts) or "nothing forwarded"
+        return f"{self.name} at {', '.join(self.addresses)}: {lines}, {done}"
 
     def send(self, packet: Packet, now_us: int) -> None:
         """A packet of its own: an ICMP message, or a RST."""

@@ -12,6 +12,7 @@ from random import Random
 from typing import Final
 
 from pystack import arguments
+from pystack.printed import printed, several
 from pystack.sim.host import SimHost
 from pystack.sockets import Socket, errors
 from pystack.sockets.constants import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_CONGESTION
@@ -41,6 +42,15 @@ class Flow:
         self.on_received: Callable[[], None] | None = None
         self._check = check
         socket.on_events = self.happened
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        state = ", over" if self.over else ""
+        error = f", error {self.error}" if self.error else ""
+        words = f"sent {self.sent}, received {self.received}{state}{error}"
+        return f"of {self.host.name}: {words}, {self.socket!r}"
 
     @property
     def over(self) -> bool:
@@ -127,6 +137,13 @@ class Sink:
         self.socket.bind(("", port))
         self.socket.on_events = self._accept
         self.socket.listen(4096)
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        flows = several(len(self.flows), "connection")
+        return f"of {self.host.name}: received {self.received} on {flows}, {self.socket!r}"
 
     @property
     def received(self) -> int:

@@ -18,6 +18,7 @@ from pystack.path.impair import parse
 from pystack.path.link import Stage
 from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.path.units import time_us
+from pystack.printed import printed, several
 from pystack.sim.digest import Digest
 from pystack.sim.events import START_US, Events
 from pystack.sim.host import SimHost
@@ -62,6 +63,16 @@ class World:
             loop.join(self)
         else:
             self.events = Events()
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        hosts = len(self.hosts)
+        inside = ((hosts, "host"), (len(self.nodes) - hosts, "router"),
+                  (len(self.lines) // 2, "link"))  # fmt: skip
+        counts = ", ".join(several(number, what) for number, what in inside)
+        return f"seed {self.seed!r} at {self.now_s:.6g} s: {counts}"
 
     # -- what is in it ---------------------------------------------------------------------------
     def host(

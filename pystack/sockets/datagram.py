@@ -10,12 +10,14 @@ from collections.abc import Callable
 from errno import EBADF, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.printed import printed
 from pystack.sockets import datagram_calls, datagram_options, endpoint
 from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
 from pystack.sockets.ear import Ear
 from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import code_of, fault
 from pystack.stack.udp import UdpEndpoint
+from pystack.wire.address import place
 
 if TYPE_CHECKING:
     from pystack.sockets.host import Host
@@ -56,12 +58,16 @@ class DatagramSocket:
         self.closed = False
 
     def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        udp = self.udp
+        names = place(udp.local, udp.port)
+        if udp.remote:
+            names = f"{names} -> {place(udp.remote, udp.remote_port)}"
         if self.closed:
-            return "<DatagramSocket closed>"
-        names = [str(self.getsockname())]
-        if self.udp.remote:
-            names.append(str(endpoint.unparse(self.family, self.udp.remote, self.udp.remote_port)))
-        return f"<DatagramSocket {' '.join(names)}>"
+            return f"closed {names}" if udp.port else "closed"
+        return f"{names} unread {len(udp.queue)}, drops {udp.drops}"
 
     # -- names ----------------------------------------------------------------------------------
     def bind(self, address: Any) -> None:

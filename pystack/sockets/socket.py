@@ -13,6 +13,7 @@ from errno import EBADF, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.compiling import mypyc_attr
+from pystack.printed import printed
 from pystack.sockets import endpoint, lifecycle, options, readiness, transfer
 from pystack.sockets.constants import SOCK_STREAM
 from pystack.sockets.ear import Ear
@@ -36,6 +37,7 @@ from pystack.tcp.states import (
     TIME_WAIT,
 )
 from pystack.tcp.tcb import Tcb
+from pystack.wire.address import ends, place
 
 if TYPE_CHECKING:
     from pystack.sockets.host import Host
@@ -95,12 +97,18 @@ class Socket:
         self.closed = False
 
     def __repr__(self) -> str:
-        if self.closed:
-            return "<Socket closed>"
-        names = [str(self.getsockname())]
-        if self.tcb is not None:
-            names.append(str(endpoint.unparse(self.family, *_peer(self.tcb))))
-        return f"<Socket {NAMES[self.state]} {' '.join(names)}>"
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        tcb, listener = self.tcb, self.listener
+        state = "closed" if self.closed else NAMES[self.state]
+        ours = place(self.local, self.port)
+        if listener is not None:
+            return f"{state} {ours} backlog {listener.backlog}, waiting {len(listener.queue)}"
+        if tcb is None:
+            return state if self.closed and not self.port else f"{state} {ours}"
+        way = ends(tcb.key, "<-" if tcb.passive else "->")
+        return f"{state} {way} unsent {tcb.unsent}, unread {tcb.recvbuf.held}"
 
     # -- from closed to closed ------------------------------------------------------------------
     def bind(self, address: Any) -> None:

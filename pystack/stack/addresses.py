@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from errno import EADDRNOTAVAIL, ENETUNREACH
 
+from pystack.printed import printed
 from pystack.wire import address
 from pystack.wire.address import is_v4
 
@@ -20,6 +21,9 @@ class Addresses:
         self.broadcast: set[bytes] = {address.BROADCAST_V4}
         self._prefixes: list[tuple[bytes, int, int]] = []  # address, as int, mask as int
         self._routes: list[tuple[bytes, int, int]] = []
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: ", ".join(address.text(own) for own in self.all()) or "none")
 
     def add(self, text: str) -> bytes:
         """Add "address/prefix-length"; its 16 bytes. Raises ValueError for a malformed one, and

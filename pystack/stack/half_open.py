@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.config import Config
+from pystack.printed import printed
 from pystack.stack.listener import Listener
 from pystack.tcp import calls, ecn, emit, options, output, timestamps, window
 from pystack.tcp.experiment import ExperimentalOption
 from pystack.tcp.tcb import Tcb
-from pystack.wire.address import is_v4
+from pystack.wire.address import ends, is_v4
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import (
     ACK,
@@ -95,6 +96,9 @@ class HalfOpen:
         self.option = option
 
     # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{ends(self.key, '<-')} SYN,ACK repeated {self.repeats}")
+
     def segment_arrives(self, seg: Segment, now_us: int) -> int:
         """What is to be done with a segment: DROP, COMPLETE, …"""
         flags = seg.flags

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable
 
 from pystack.config import Config
+from pystack.printed import printed
 from pystack.stack.owner import Owner
 from pystack.tcp.tcb import Tcb
+from pystack.wire.address import place
 
 
 class Listener:
@@ -44,6 +46,13 @@ class Listener:
         self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
         self.option = ""  # name of an experimental option, "" for the stack's
         self.told = False  # its owner will be told after the batch
+
+    def __repr__(self) -> str:
+        return printed(
+            self,
+            lambda: f"{place(self.local, self.port)} backlog {self.backlog}:"
+            f" {self.half_open} half open, {len(self.queue)} to be accepted",
+        )
 
     def accept(self) -> Tcb | None:
         """The first connection of the accept queue; None when there is none."""

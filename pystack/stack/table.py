@@ -14,6 +14,7 @@ from pystack import arguments
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.counters import Counters
+from pystack.printed import printed, several
 from pystack.stack import blame, variants
 from pystack.stack.addresses import Addresses
 from pystack.stack.half_open import HalfOpen
@@ -36,7 +37,7 @@ from pystack.tcp.states import (
     end,
 )
 from pystack.tcp.tcb import SEND_RST, Tcb
-from pystack.wire.address import is_v4
+from pystack.wire.address import is_v4, text
 from pystack.wire.batch import Packet
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 from pystack.wire.segment import flow_key
@@ -68,8 +69,8 @@ class ConnectionTable:
         self.shared = Shared(self.config, secret)
         self.counters: Counters = self.shared.counters
         self.addresses = Addresses()
-        for text in arguments.texts("addresses", addresses, "10.0.0.1/24"):
-            self.addresses.add(text)
+        for own in arguments.texts("addresses", addresses, "10.0.0.1/24"):
+            self.addresses.add(own)
         self.mtu = arguments.mtu(mtu)
         self.secret = secret
         self.isn: Callable[[bytes, int], int]
@@ -90,6 +91,18 @@ class ConnectionTable:
         self.talks_to_itself = False  # a connection to one of our own addresses was opened
         self._ident = isn.keyed_hash(secret, b"", b"ip ident") & 0xFFFF
         self._watch = self._state_changed
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        own = ", ".join(text(address) for address in self.addresses.all()) or "without an address"
+        counters = self.counters
+        return (
+            f"{own}: {several(len(self.connections), 'connection')}"
+            f" ({counters.curr_estab} established), {several(len(self.listeners), 'listener')},"
+            f" {counters.in_packets} packets in, {counters.out_packets} out"
+        )
 
     # -- what the next transmit is to look at ---------------------------------------------------
     def note_acceptable(self, listener: Listener) -> None:

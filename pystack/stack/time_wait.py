@@ -10,9 +10,11 @@ from collections import deque
 from typing import Final
 
 from pystack.config import Config
+from pystack.printed import printed
 from pystack.tcp import emit
 from pystack.tcp.options import timestamp, timestamps_option
 from pystack.tcp.tcb import Tcb
+from pystack.wire.address import ends
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import ACK, HAS_TIMESTAMPS, RST, SYN
 from pystack.wire.segment import Segment
@@ -43,6 +45,10 @@ class TimeWait:
         self.tos = tcb.tos
         self.ttl = tcb.ttl
         self.challenge_us = 0
+
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{ends(self.key, '-')} until {self.at_us} µs")
 
 
 class TimeWaits:

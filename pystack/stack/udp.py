@@ -13,12 +13,13 @@ from typing import Final
 
 from pystack.config import Config
 from pystack.counters import Counters
+from pystack.printed import printed
 from pystack.stack.owner import Owner
 from pystack.stack.ports import overlap
 from pystack.tcp.isn import keyed_hash
 from pystack.tcp.states import EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.tcp.tcb import Report
-from pystack.wire.address import ANY_V4, ANY_V6, is_v4
+from pystack.wire.address import ANY_V4, ANY_V6, is_v4, place
 
 # Linux's IP_PMTUDISC_…: what becomes of a datagram that is larger than the path's MTU
 PMTUD_DONT, PMTUD_WANT, PMTUD_DO, PMTUD_PROBE, PMTUD_INTERFACE, PMTUD_OMIT = range(6)
@@ -77,6 +78,15 @@ class UdpEndpoint:
         self.mtu_discover_v6 = PMTUD_WANT
         self.recverr = False
         self.recverr_v6 = False
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        names = place(self.local, self.port)
+        if self.remote:
+            names = f"{names} -> {place(self.remote, self.remote_port)}"
+        return f"{names} unread {len(self.queue)}, unsent {self.unsent}, drops {self.drops}"
 
     def pmtud(self, v4: bool) -> int:
         """PMTUD_… for datagrams of a version."""

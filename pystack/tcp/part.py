@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pystack.compiling import mypyc_attr
+from pystack.printed import printed
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -24,3 +25,6 @@ class Part:
     __slots__ = ("name",)
 
     name: str
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: repr(self.name))

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.cc.base import CongestionControl
 from pystack.config import Config
+from pystack.printed import printed
 from pystack.tcp import states
 from pystack.tcp.recvbuf import RecvBuffer
 from pystack.tcp.scoreboard import Scoreboard
 from pystack.tcp.sendbuf import SendBuffer
 from pystack.tcp.shared import Shared
-from pystack.wire.address import is_v4
+from pystack.wire.address import ends, is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 
 if TYPE_CHECKING:
@@ -300,6 +301,16 @@ class Tcb:
         self.set_send_sequence(0)
         self.set_receive_sequence(0)
 
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        return (
+            f"{states.NAMES[self.state]} {ends(self.key, '<-' if self.passive else '->')}"
+            f" flight {self.flight}, unsent {self.unsent}, unread {self.recvbuf.held},"
+            f" cwnd {self.cc.cwnd}, srtt_us {self.srtt_us}, rto_us {self.rto_us}"
+        )
+
     def set_send_sequence(self, iss: int) -> None:
         """Set-up: our initial sequence number; nothing is sent yet."""
         shift = iss + 1 - self.sndbuf.start_seq
@@ -329,6 +340,11 @@ class Tcb:
     def flight(self) -> int:
         """Numbers sent and not acknowledged."""
         return self.snd_nxt - self.snd_una
+
+    @property
+    def unsent(self) -> int:
+        """Octets of text that have not been sent yet."""
+        return max(self.sndbuf.end_seq - max(self.snd_nxt, self.iss + 1), 0)
 
     @property
     def pipe(self) -> int:

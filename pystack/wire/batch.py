@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pystack.printed import printed, several
 from pystack.wire import codec, consts
 from pystack.wire.descriptor import SLOT_HEADROOM, TX_RECORD
 from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
@@ -71,6 +72,9 @@ class RxBatch:
         """Give all slots free."""
         self.count = 0
 
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{several(self.count, 'packet')} of {self.capacity}")
+
     def packets(self, count: int) -> Iterator[Packet]:
         """The first `count` packets as they came in, for who captures them or hands them on."""
         segment = Segment()
@@ -113,6 +117,9 @@ class TxBatch:
         )
         self.count = 0
         self.used = 0
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{several(self.count, 'packet')} of {self.capacity}")
 
     def reserve(self, length: int, gso_size: int = 0) -> int:
         """The offset in the arena at which a packet of `length` bytes may be built.

@@ -10,7 +10,9 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+from pystack.printed import printed
 from pystack.wire import consts
+from pystack.wire.address import ends
 
 RECORD_SIZE: Final = 128
 # key | kind reason version protocol | start end upper text length seq ack
@@ -94,6 +96,17 @@ class Segment:
         self.records = records
         self.index = index
         return kind
+
+    def __repr__(self) -> str:
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        if self.kind != consts.KIND_TCP:
+            return f"kind {self.kind} of IPv{self.version}, protocol {self.protocol}"
+        return (
+            f"{ends(self.key, '<-')} seq {self.seq}, ack {self.ack}, flags {self.flags:#x},"
+            f" wnd {self.wnd}, length {self.length}"
+        )
 
     def text_bytes(self, skip: int, length: int) -> bytes:
         """A copy of `length` payload bytes after the first `skip`."""

@@ -230,7 +230,7 @@ async def test_what_is_sent_after_the_end_goes_nowhere(left: Stack, right: Stack
     await here.lost
     for _ in range(10):
         here.transport.sendto(b"x")
-    assert repr(here.transport).startswith("<DatagramTransport closed")
+    assert repr(here.transport).startswith("<pystack DatagramTransport closed")
     await asyncio.sleep(1)
     assert left.host.counters.udp_out_datagrams == 0
 
