@@ -31,5 +31,5 @@ def attributes(thing: object) -> str:
 
 
 def several(number: int, what: str) -> str:
-    """"1 connection", "3 connections"."""
+    """How many there are: "1 connection", "3 connections"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -62,7 +62,7 @@ def carried(
 async def _bridged(
     stack: Doors, family: int, address: Any, options: Sequence[tuple[int, int, Any]]
 ) -> tuple[Carried, socket.socket]:
-    core = await stack.connected((family, address))
+    core = await stack._connected((family, address))
     sock = StackSocket(stack, core=core)
     try:
         for level, option, value in options:
@@ -80,7 +80,7 @@ async def _called(function: Callable[..., Any], *args: Any) -> Any:
 
 def _waited(stack: Doors, coroutine: Any, timeout: float | None) -> Any:
     """What a coroutine gives on the loop of `stack`."""
-    loop = stack.running_loop()
+    loop = stack._running_loop()
     if loop is None:
         coroutine.close()
         raise NotImplementedError(_NO_LOOP)

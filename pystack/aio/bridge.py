@@ -46,7 +46,7 @@ class Bridge(asyncio.Protocol):
         self._transport: asyncio.Transport = transport
         self._bridges = bridges
         self._before = transport.get_protocol()
-        self._at_end = isinstance(transport, Transport) and transport.at_end
+        self._at_end = isinstance(transport, Transport) and transport._at_end
         self._kept = memoryview(first)  # for the descriptor, which has no room
         self._is_deaf = False  # nobody will read the descriptor any more
         self._is_lost = False

@@ -68,8 +68,9 @@ class Cable:
 class CableEnd:
     """One end, a `PacketDevice`: what is written here is read at `other`.
 
-    `sent` and `arrived` count packets, `octets` those of the packets sent; the taps see packets as
-    they are sent here and as they arrive here, with the time.
+    `name`, `mtu` (bytes) and `offload` are as `Cable` says, `stage` is what packets sent here go
+    through. `sent` and `arrived` count packets, `octets` those of the packets sent; `taps` see
+    packets as they are sent here, `arrival_taps` as they arrive here, with the time in µs.
     """
 
     other: CableEnd
@@ -105,6 +106,7 @@ class CableEnd:
 
     # -- what a driver asks of it ----------------------------------------------------------------
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
+        """See `PacketDevice.start`."""
         self._loop = loop
         self._readable = readable
         if self._alarm is None:
@@ -113,15 +115,18 @@ class CableEnd:
         self._call_soon()
 
     def stop(self) -> None:
+        """See `PacketDevice.stop`."""
         self._readable = None
 
     def read(self, rx: RxBatch, /) -> int:
+        """See `PacketDevice.read`."""
         rx.clear()
         while self._queue and rx.count < rx.capacity:
             rx.add(*self._queue.popleft())
         return rx.count
 
     def write(self, tx: TxBatch, first: int, /) -> int:
+        """See `PacketDevice.write`."""
         if self._closed:
             return -EBADF
         now_us = self._clock()
@@ -134,12 +139,14 @@ class CableEnd:
         return tx.count - first
 
     async def watch(self) -> AsyncIterator[LinkState]:
+        """See `PacketDevice.watch`."""
         from pystack.device.link import LinkState
 
         yield LinkState(present=True, up=True, mtu=self.mtu)
         await asyncio.get_running_loop().create_future()  # it never changes
 
     async def drops(self) -> dict[str, int]:
+        """See `PacketDevice.drops`."""
         return {}
 
     def close(self) -> None:
@@ -154,12 +161,12 @@ class CableEnd:
     # -- packets and time ------------------------------------------------------------------------
     def _hand_over(self, packets: list[Packet], now_us: int) -> None:
         """Packets leave the stage: they are at the other end, and ICMP errors are back here."""
-        self.other.arrive(packets, now_us)
+        self.other._arrive(packets, now_us)
         if self.stage.answers:
-            self.arrive(self.stage.take_answers(), now_us)
+            self._arrive(self.stage.take_answers(), now_us)
         self._arm()
 
-    def arrive(self, packets: list[Packet], now_us: int) -> None:
+    def _arrive(self, packets: list[Packet], now_us: int) -> None:
         """Packets come out at this end."""
         if not packets or self._closed:
             return

@@ -38,7 +38,7 @@ class Choosing:
             if found is None and own == ANY_V6 and not v6only:
                 return self.stack_at(ANY_V4)
             return found
-        return next((one for one in self.stacks if one.owns(own)), None)
+        return next((one for one in self.stacks if one._owns(own)), None)
 
     def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Doors | None:
         """The stack from which `remote` is reached, of those that have the address `own` if that is
@@ -46,12 +46,12 @@ class Choosing:
         such a one. None: the kernel."""
         found = [
             one for one in self.stacks
-            if one.reaches(remote) and (own is None or one.owns(own))
+            if one._reaches(remote) and (own is None or one._owns(own))
         ]  # fmt: skip
         here = current()
         if here in found:
             return here
-        return next((one for one in found if not one.owns(remote)), found[0] if found else None)
+        return next((one for one in found if not one._owns(remote)), found[0] if found else None)
 
 
 class OneStack(Choosing):

@@ -60,7 +60,7 @@ class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
         self._address = address
         self._buffer: deque[tuple[bytes, Any]] = deque()
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Tell the protocol of its transport; what has come is told a turn later."""
         self._tell("connection_made", self)
         self._loop.call_soon(self._begin_reading)

@@ -35,11 +35,11 @@ class Both(asyncio.DatagramTransport):
     def __repr__(self) -> str:
         return printed(self, lambda: ", ".join(map(repr, self._sides)), "pystack DatagramTransport")
 
-    def side(self) -> asyncio.DatagramProtocol:
+    def _side(self) -> asyncio.DatagramProtocol:
         """A protocol for one of the two."""
         return _Side(self)
 
-    def begin(self, kernels: asyncio.DatagramTransport, ours: asyncio.DatagramTransport) -> None:
+    def _begin(self, kernels: asyncio.DatagramTransport, ours: asyncio.DatagramTransport) -> None:
         """Tell the protocol that it may begin."""
         self._sides = [kernels, ours]
         self._protocol.connection_made(self)
@@ -48,19 +48,19 @@ class Both(asyncio.DatagramTransport):
         self._early.clear()
 
     # -- what the sides tell ---------------------------------------------------------------------
-    def came(self, data: bytes, where: Any) -> None:
+    def _came(self, data: bytes, where: Any) -> None:
         """A datagram."""
         if self._sides:
             self._protocol.datagram_received(data, where)
         else:
             self._early.append((data, where))
 
-    def failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         """An error that the network has reported."""
         if self._sides:
             self._protocol.error_received(error)
 
-    def paused(self, by: int) -> None:
+    def _side_paused(self, by: int) -> None:
         """One side more, or fewer, whose buffer is full."""
         before, self._paused = self._paused, self._paused + by
         if not before:
@@ -68,7 +68,7 @@ class Both(asyncio.DatagramTransport):
         elif not self._paused:
             self._protocol.resume_writing()
 
-    def lost(self, error: BaseException | None) -> None:
+    def _lost(self, error: BaseException | None) -> None:
         """A side has ended; with one of them the other ends too."""
         self._open -= 1
         self._why = self._why or error  # that of the first one
@@ -132,16 +132,16 @@ class _Side(asyncio.DatagramProtocol):
         self._both = both
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        self._both.came(data, addr)
+        self._both._came(data, addr)
 
     def error_received(self, exc: Exception) -> None:
-        self._both.failed(exc)
+        self._both._failed(exc)
 
     def pause_writing(self) -> None:
-        self._both.paused(1)
+        self._both._side_paused(1)
 
     def resume_writing(self) -> None:
-        self._both.paused(-1)
+        self._both._side_paused(-1)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._both.lost(exc)
+        self._both._lost(exc)

@@ -44,7 +44,7 @@ class DatagramCalls(SockCalls):
             tls.refuse_ssl_socket(sock)
             if isinstance(sock, StackSocket) and sock.is_ours:
                 return _over(sock, protocol_factory, modifiers)
-            if getattr(sock, "may_change", False) and not any(modifiers.values()):
+            if getattr(sock, "_may_change", False) and not any(modifiers.values()):
                 doors = self.stack_at(_ANY[sock.family], v6only=False)
                 if doors is not None and sock.type == socket.SOCK_DGRAM:
                     return await self._of_both(
@@ -55,8 +55,8 @@ class DatagramCalls(SockCalls):
             if doors is not None and self.has_kernel:
                 return await self._of_both(protocol_factory, doors, family, modifiers)
             if doors is not None:
-                made = doors.datagram_socket((family, None, None), False, bool(allow_broadcast))
-                return doors.datagrams_over(made, protocol_factory)
+                made = doors._datagram_socket((family, None, None), False, bool(allow_broadcast))
+                return doors._datagrams_over(made, protocol_factory)
         elif family != socket.AF_UNIX and _are_pairs(local_addr, remote_addr):
             found = await self._pairs(local_addr, remote_addr, family, proto, flags)
             failures: list[OSError] = []
@@ -64,11 +64,11 @@ class DatagramCalls(SockCalls):
                 if pair[2] is None and _is_open(pair[1]) and self.has_kernel:
                     return await self._of_both(protocol_factory, doors, pair[0], modifiers)
                 try:
-                    made = doors.datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
+                    made = doors._datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
                 except OSError as error:
                     failures.append(error)
                 else:
-                    return doors.datagrams_over(made, protocol_factory, pair[2])
+                    return doors._datagrams_over(made, protocol_factory, pair[2])
             if failures:
                 raise failures[0]
         return await super().create_datagram_endpoint(
@@ -82,22 +82,22 @@ class DatagramCalls(SockCalls):
         on the stack."""
         protocol = protocol_factory()
         both = Both(protocol, doors, self)
-        kernels, _ = await super().create_datagram_endpoint(both.side, **given)
+        kernels, _ = await super().create_datagram_endpoint(both._side, **given)
         try:
             any_address = "0.0.0.0" if family == socket.AF_INET else "::"
             broadcast = bool(given.get("allow_broadcast"))
             port = kernels.get_extra_info("sockname")[1]
             try:
-                made = doors.datagram_socket((family, (any_address, port), None), False, broadcast)
+                made = doors._datagram_socket((family, (any_address, port), None), False, broadcast)
             except OSError as error:
                 if error.errno != EADDRINUSE:
                     raise
-                made = doors.datagram_socket((family, (any_address, 0), None), False, broadcast)
-            ours, _ = doors.datagrams_over(made, both.side)
+                made = doors._datagram_socket((family, (any_address, 0), None), False, broadcast)
+            ours, _ = doors._datagrams_over(made, both._side)
         except BaseException:
             kernels.abort()
             raise
-        both.begin(kernels, ours)
+        both._begin(kernels, ours)
         return both, protocol
 
     async def _pairs(
@@ -141,7 +141,7 @@ def _is_open(local: Any) -> bool:
 
 
 def _over(sock: StackSocket, protocol_factory: Protocol, modifiers: dict[str, Any]) -> Any:
-    core = sock.take_core()
+    core = sock._take_core()
     if not isinstance(core, DatagramSocket):
         raise ValueError(f"A UDP Socket was expected, got {sock!r}")
     problems = ", ".join(f"{name}={value}" for name, value in modifiers.items() if value)
@@ -150,4 +150,4 @@ def _over(sock: StackSocket, protocol_factory: Protocol, modifiers: dict[str, An
             "socket modifier keyword arguments can not be used when sock is specified. "
             f"({problems})"
         )
-    return sock.doors.datagrams_over(core, protocol_factory, outer=sock)
+    return sock.doors._datagrams_over(core, protocol_factory, outer=sock)

@@ -57,11 +57,11 @@ class DatagramDoors:
         failures: list[OSError] = []
         for pair in pairs:
             try:
-                socket = self.datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
+                socket = self._datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
             except OSError as error:
                 failures.append(error)
             else:
-                return self.datagrams_over(socket, protocol_factory, pair[2])
+                return self._datagrams_over(socket, protocol_factory, pair[2])
         raise failures[0]
 
     async def _pairs(self, local: Where | None, remote: Where | None, family: int) -> list[Pair]:
@@ -85,7 +85,7 @@ class DatagramDoors:
             raise ValueError("can not get address information")
         return [(one, from_.get(one), to.get(one)) for one in both]
 
-    def datagram_socket(
+    def _datagram_socket(
         self, pair: Pair, reuse_port: bool, allow_broadcast: bool
     ) -> DatagramSocket:
         """A socket with both ends set. With broadcasts it is not connected, as in asyncio: the
@@ -106,7 +106,7 @@ class DatagramDoors:
             raise
         return socket
 
-    def datagrams_over(
+    def _datagrams_over(
         self,
         socket: DatagramSocket,
         protocol_factory: Callable[[], P],
@@ -125,7 +125,7 @@ class DatagramDoors:
             driver, socket, protocol, self._datagrams_lost, address, outer
         )  # fmt: skip
         self._datagrams[transport] = None
-        transport.begin()
+        transport._begin()
         return transport, protocol
 
     def _datagrams_lost(self, transport: DatagramTransport) -> None:

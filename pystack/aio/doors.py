@@ -130,7 +130,7 @@ class Doors(DatagramDoors):
                 bridge.take_rest()
             for transport in list(self._transports):
                 if tls.is_handshaking(transport.get_protocol()):  # it would take that for success
-                    transport.fail(errors.fault(ECONNABORTED))
+                    transport._fail(errors.fault(ECONNABORTED))
                 else:
                     transport.close()
             for datagrams in list(self._datagrams):
@@ -158,9 +158,9 @@ class Doors(DatagramDoors):
 
     def _reset_all(self, driver: Running) -> None:
         for transport in list(self._transports):
-            transport.fail(errors.fault(ECONNABORTED))
+            transport._fail(errors.fault(ECONNABORTED))
         for datagrams in list(self._datagrams):
-            datagrams.fail(errors.fault(ECONNABORTED))
+            datagrams._fail(errors.fault(ECONNABORTED))
         for tcb in self._connections():
             calls.abort(tcb)
             self.host.mark(tcb)
@@ -170,33 +170,33 @@ class Doors(DatagramDoors):
 
     # -- addresses and names -----------------------------------------------------------------------
     @property
-    def thread(self) -> int:
+    def _thread(self) -> int:
         """The thread of its loop; no thread's number when it is closed."""
         return NO_THREAD if self._driver is None else self._driver.thread
 
     @property
-    def is_used(self) -> bool:
+    def _is_used(self) -> bool:
         """Whether asyncio's users have anything open on it."""
         return bool(self._servers or self._transports or self._datagrams or self._bridges)
 
-    def follow(self) -> None:
+    def _follow(self) -> None:
         """Its loop runs in this thread from now on, where it ran in another one before."""
         if self._driver is not None and not self._driver.is_stopped:
             self._driver.thread = get_ident()
 
-    def running_loop(self) -> asyncio.AbstractEventLoop | None:
+    def _running_loop(self) -> asyncio.AbstractEventLoop | None:
         """Its loop, if that runs now, in whichever thread; None if there is none."""
         driver = self._driver
         runs = driver is not None and not driver.is_stopped and driver.loop.is_running()
         return driver.loop if runs and driver is not None else None
 
-    def close_soon(self, socket: Core) -> None:
+    def _close_soon(self, socket: Core) -> None:
         """Close a socket in a turn of the loop, whichever thread this is."""
         driver = self._driver
         if driver is not None and not driver.is_stopped:
             with contextlib.suppress(RuntimeError):  # the loop is closed, or has no other threads
                 driver.loop.call_soon_threadsafe(socket.close)
-        elif self.thread == get_ident():
+        elif self._thread == get_ident():
             socket.close()
 
     @property
@@ -205,16 +205,16 @@ class Doors(DatagramDoors):
         driver = self._driver
         return driver is not None and driver.is_stopped and not driver.forked
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise RuntimeError when called from anywhere but the thread of the loop; OSError ENETDOWN
         when the device is gone."""
         self._ready()
 
-    def owns(self, address: bytes) -> bool:
+    def _owns(self, address: bytes) -> bool:
         """Whether these 16 bytes are an address of the stack (`pystack.wire.address`)."""
         return address in self.host.addresses.local
 
-    def reaches(self, address: bytes) -> bool:
+    def _reaches(self, address: bytes) -> bool:
         """Whether packets to `address` go through this stack: its own, those of its prefixes, and
         those that its routes name."""
         return self.host.addresses.has_route(address)
@@ -266,16 +266,16 @@ class Doors(DatagramDoors):
         if local_addr is not None:
             local = await resolve(driver.loop, *local_addr, families, family)
         socket = await first_connected(
-            driver.loop, [partial(self.connected, place, local) for place in places], Socket.close,
+            driver.loop, [partial(self._connected, place, local) for place in places], Socket.close,
             happy_eyeballs_delay, all_errors,
         )  # fmt: skip
-        return await self.transport_over(socket, protocol_factory, wanted)
+        return await self._transport_over(socket, protocol_factory, wanted)
 
-    async def connected(self, place: Place, local: Sequence[Place] = ()) -> Socket:
+    async def _connected(self, place: Place, local: Sequence[Place] = ()) -> Socket:
         """A socket connected to one place; see `connecting.connected`."""
         return await connected(self._ready().loop, self.host, place, local)
 
-    async def transport_over(
+    async def _transport_over(
         self,
         socket: Socket,
         protocol_factory: Callable[[], P],
@@ -296,7 +296,7 @@ class Doors(DatagramDoors):
             raise
         transport = Transport(driver, socket, inner, self._lost, outer)
         self._transports[transport] = None
-        transport.begin()
+        transport._begin()
         if wanted is None:
             return transport, protocol
         try:
@@ -352,13 +352,13 @@ class Doors(DatagramDoors):
 
     def _carried(self, driver: Running, sock: StackSocket) -> Transport:
         """A transport for a connected socket, whose protocol is still to be set."""
-        core = sock.take_core()
+        core = sock._take_core()
         if sock.doors is not self or not isinstance(core, Socket):
             raise ValueError(f"A Stream Socket of this stack was expected, got {sock!r}")
         core.getpeername()
         transport = Transport(driver, core, asyncio.Protocol(), self._lost, sock)
         self._transports[transport] = None
-        transport.begin()
+        transport._begin()
         return transport
 
     # -- servers ----------------------------------------------------------------------------------
@@ -384,11 +384,11 @@ class Doors(DatagramDoors):
         wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         places = await places_of(driver.loop, self.host, host, port, family)
         sockets = bound_sockets(self.host, places)
-        return self.serve(
+        return self._serve(
             sockets, protocol_factory, wanted, backlog=backlog, start_serving=start_serving
         )
 
-    def serve(
+    def _serve(
         self,
         sockets: Sequence[Socket],
         protocol_factory: ProtocolFactory,
@@ -407,7 +407,7 @@ class Doors(DatagramDoors):
                 wanted, outer, waits_for_clients,
             )  # fmt: skip
             if start_serving:
-                server.begin()
+                server._begin()
         except BaseException:
             for socket in sockets:
                 socket.close()

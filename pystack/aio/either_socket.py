@@ -68,20 +68,20 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     @property
     def is_ours(self) -> bool:
         """Whether a stack is inside, and not the kernel."""
-        return self.core is not None
+        return self._core is not None
 
     @property
-    def may_change(self) -> bool:
+    def _may_change(self) -> bool:
         """Whether it is the kernel's only as long as no address says otherwise."""
         return self._options is not None
 
-    def decide_to(self, where: Any) -> None:
+    def _decide_to(self, where: Any) -> None:
         """Become a stack's socket if one reaches the address."""
         if self.choice is not None and self._options is not None:
             remote = address_of(where)
             stack = None if remote is None else self.choice.stack_to(remote)
             if stack is not None:
-                self.become(stack)
+                self._become(stack)
 
     def _decide_at(self, where: Any) -> None:
         """Become a stack's socket if one has the address, or the address is any."""
@@ -95,11 +95,11 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             )
             stack = None if own is None else self.choice.stack_at(own, v6only=v6only)
             # at any address another thread means the kernel: the stack is not to be had there
-            if stack is not None and not (wildcard and stack.thread != get_ident()):
-                self.become(stack)
+            if stack is not None and not (wildcard and stack._thread != get_ident()):
+                self._become(stack)
 
     @staticmethod
-    def of_the_kernels(sock: socket.socket) -> EitherSocket | None:
+    def _of_the_kernels(sock: socket.socket) -> EitherSocket | None:
         """Turn a plain socket into one that may be a stack's; None for what is none of those.
 
         Options that it has already are taken over, but for the sizes of buffers.
@@ -118,9 +118,9 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         either._options = options
         return cast(EitherSocket, either)
 
-    def become(self, stack: Doors) -> None:
+    def _become(self, stack: Doors) -> None:
         """Be a socket of `stack` from now on, with the options that were set."""
-        stack.check()
+        stack._check()
         options, self._options = self._options or [], None
         kind, timeout, bound = self.type, self.gettimeout(), self.getsockname()
         core = stack.host.socket(self.family, kind)
@@ -139,7 +139,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         if self._carried is not None and level in blocking.LEVELS:
             self._carried.option("setsockopt", level, option, value)
             return
-        if self.core is not None:
+        if self._core is not None:
             super().setsockopt(level, option, value, *length)
             return
         socket_of_the_kernel.setsockopt(self, level, option, value, *length)
@@ -150,7 +150,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         """As `socket.bind`; the address decides."""
         self._decide_at(address)
         _bind(self, address)
-        if self.core is None and address_of(self.getsockname()) not in (None, ANY_V4, ANY_V6):
+        if self._core is None and address_of(self.getsockname()) not in (None, ANY_V4, ANY_V6):
             self._options = None  # an address of the kernel's: it stays one of its sockets
 
     def connect(self, address: Any) -> None:
@@ -161,7 +161,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             options, self._options = self._options or [], None
             self._carried = blocking.carried(stack, address, self, options)
             return
-        self.decide_to(address)
+        self._decide_to(address)
         _connect(self, address)
 
     def connect_ex(self, address: Any) -> int:
@@ -169,13 +169,13 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         address = self._looked_up(address)
         if self._elsewhere(address) is not None:
             return errors.code_of(self.connect, address)
-        self.decide_to(address)
+        self._decide_to(address)
         errno: int = _connect_ex(self, address)
         return errno
 
     def _looked_up(self, where: Any) -> Any:
         """An address tuple in figures, where a name in it might be a stack's."""
-        if not self.may_change or not isinstance(where, tuple) or address_of(where) is not None:
+        if not self._may_change or not isinstance(where, tuple) or address_of(where) is not None:
             return where
         try:
             infos = socket.getaddrinfo(where[0], where[1], self.family, self.type)
@@ -189,7 +189,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             return None
         remote = address_of(address)
         stack = None if remote is None else self.choice.stack_to(remote)
-        if stack is None or stack.thread == get_ident() or self.type != socket.SOCK_STREAM:
+        if stack is None or stack._thread == get_ident() or self.type != socket.SOCK_STREAM:
             return None
         return stack
 
@@ -210,14 +210,14 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """As `socket.sendto`; the address decides."""
         if flags_and_address:
-            self.decide_to(flags_and_address[-1])
+            self._decide_to(flags_and_address[-1])
         sent: int = _sendto(self, data, *flags_and_address)
         return sent
 
     def sendmsg(self, *args: Any) -> int:
         """As `socket.sendmsg`; the address, if there is one, decides."""
         if len(args) > 3:
-            self.decide_to(args[3])
+            self._decide_to(args[3])
         sent: int = _sendmsg(self, *args)
         return sent
 
@@ -242,7 +242,7 @@ def _either(name: str) -> Callable[..., Any]:
 
     @wraps(kernels)
     def call(self: EitherSocket, *args: Any, **options: Any) -> Any:
-        return (kernels if self.core is None else ours)(self, *args, **options)
+        return (kernels if self._core is None else ours)(self, *args, **options)
 
     return call
 
@@ -252,7 +252,7 @@ def _either_property(name: str) -> property:
     kernels: Any = getattr(socket_of_the_kernel, name)
 
     def value(self: EitherSocket) -> Any:
-        return kernels.__get__(self) if self.core is None else ours.fget(self)
+        return kernels.__get__(self) if self._core is None else ours.fget(self)
 
     return property(value)
 

@@ -52,10 +52,10 @@ class ProgramLoop(EventLoop):
         if stack is None or holder is self:
             return
         if holder is not None:
-            if holder.is_running() or stack.is_used:
+            if holder.is_running() or stack._is_used:
                 return
             holder._stacks.clear()
-            stack.let_go()
+            stack._let_go()
         stack.enter(self)
         self.attach(stack)
         ProgramLoop.holder = self
@@ -65,7 +65,7 @@ class ProgramLoop(EventLoop):
         if not self.is_running():
             self._take()
             for stack in self._stacks:
-                stack.follow()
+                stack._follow()
         super().run_forever()
 
     def close(self) -> None:

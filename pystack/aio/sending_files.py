@@ -80,11 +80,11 @@ async def send_file(transport: Transport, file: Any, offset: int, count: int | N
     reading = transport.is_reading()
     transport.pause_reading()
     try:
-        transport.begin_file(sending)
+        transport._begin_file(sending)
         try:
             await sending.done
         finally:
-            transport.end_file()
+            transport._end_file()
     finally:
         if sending.at > offset:
             file.seek(sending.at)

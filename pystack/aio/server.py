@@ -31,7 +31,7 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 class Server(asyncio.AbstractServer):
     """Takes connections on bound sockets; made by `Stack.create_server` and `EventLoop`.
 
-    `beside` is asyncio's own server for those addresses that are the kernel's, if there are any.
+    `_beside` is asyncio's own server for those addresses that are the kernel's, if there are any.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Server(asyncio.AbstractServer):
         self._outer = outer
         self._waits_for_clients = waits_for_clients
         self._ready: dict[Socket, ReadyFd] = {}
-        self.beside: asyncio.AbstractServer | None = None
+        self._beside: asyncio.AbstractServer | None = None
         self._clients: dict[Transport, None] = {}
         self._serving = False
         self._context: Context  # of who began to serve
@@ -74,7 +74,7 @@ class Server(asyncio.AbstractServer):
         own = self._sockets
         at = ", ".join(place(one.local, one.port) for one in own or ()) or "nowhere"
         state = "closed" if own is None else f"{'' if self._serving else 'not '}serving at {at}"
-        beside = f", beside {self.beside!r}" if self.beside is not None else ""
+        beside = f", beside {self._beside!r}" if self._beside is not None else ""
         return f"{state}, {several(len(self._clients), 'connection')}{beside}"
 
     # -- begin -----------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ class Server(asyncio.AbstractServer):
         """The listening sockets, for their names; empty once it is closed."""
         own = tuple(SocketFacade(socket, partial(self._fileno, socket))
                     for socket in self._sockets or ())  # fmt: skip
-        return own if self.beside is None else own + tuple(getattr(self.beside, "sockets", ()))
+        return own if self._beside is None else own + tuple(getattr(self._beside, "sockets", ()))
 
     def _fileno(self, socket: Socket) -> int:
         """A descriptor for a listening socket: what waits is accepted at once, so it is quiet."""
@@ -103,7 +103,7 @@ class Server(asyncio.AbstractServer):
             self._ready[socket] = ReadyFd()
         return self._ready[socket].fd
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """As `start_serving`, at once. Raises OSError EADDRINUSE."""
         if self._serving:
             return
@@ -118,9 +118,9 @@ class Server(asyncio.AbstractServer):
 
     async def start_serving(self) -> None:
         """Take connections from now on; nothing happens if it does so already."""
-        self.begin()
-        if self.beside is not None:
-            await self.beside.start_serving()
+        self._begin()
+        if self._beside is not None:
+            await self._beside.start_serving()
 
     async def serve_forever(self) -> None:
         """Take connections until this is cancelled or `close` is called.
@@ -166,7 +166,7 @@ class Server(asyncio.AbstractServer):
             return
         self._clients[transport] = None
         self._transports[transport] = None
-        transport.begin()
+        transport._begin()
 
     def _protocol(self) -> asyncio.BaseProtocol:
         protocol = self._factory()
@@ -206,7 +206,7 @@ class Server(asyncio.AbstractServer):
 
     def _others(self, call: str) -> None:
         """The same for the connections of the kernel's addresses, from Python 3.13 on."""
-        getattr(self.beside, call, lambda: None)()
+        getattr(self._beside, call, lambda: None)()
 
     # -- end -------------------------------------------------------------------------------------
     def close(self) -> None:
@@ -223,8 +223,8 @@ class Server(asyncio.AbstractServer):
             self._outer.close()
         for ready in self._ready.values():
             ready.close()
-        if self.beside is not None:
-            self.beside.close()
+        if self._beside is not None:
+            self._beside.close()
         if self._forever is not None and not self._forever.done():
             self._forever.cancel()
         self._wake_if_gone()
@@ -243,8 +243,8 @@ class Server(asyncio.AbstractServer):
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._waiters.append(waiter)
             await waiter
-        if self.beside is not None:
-            await self.beside.wait_closed()
+        if self._beside is not None:
+            await self._beside.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self

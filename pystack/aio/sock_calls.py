@@ -50,7 +50,7 @@ class SockCalls(Finding):
         tls.refuse_ssl_socket(sock)
         if not _is_ours(sock):
             return None
-        core = sock.take_core()
+        core = sock._take_core()
         if not isinstance(core, Socket):
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
         _refuse_taken(sock)
@@ -131,12 +131,12 @@ class SockCalls(Finding):
         self._turn(sock, place)
         if not self._ours(sock):
             return await super().sock_connect(sock, place)
-        core = sock.take_core()
+        core = sock._take_core()
         if not isinstance(core, Socket):
             sock.connect(place)
             return None
         try:
-            return await self._tried(sock, lambda: sock.take_core().connect(place))
+            return await self._tried(sock, lambda: sock._take_core().connect(place))
         except OSError as error:
             text = f"Connect call failed {place}"
             raise OSError(error.errno, text) from None
@@ -145,13 +145,13 @@ class SockCalls(Finding):
         """Have a socket that is bound nowhere be one of the stack that reaches `place`, if one
         does."""
         if isinstance(sock, StackSocket):
-            sock.decide_to(place)
+            sock._decide_to(place)
         elif sock.getsockname()[0] in _NOWHERE:
             remote = address_of(place)  # None for a name, which the kernel looks up
             stack = None if remote is None else self.stack_to(remote)
-            either = None if stack is None else EitherSocket.of_the_kernels(sock)
+            either = None if stack is None else EitherSocket._of_the_kernels(sock)
             if stack is not None and either is not None:
-                either.become(stack)
+                either._become(stack)
 
     async def _place(self, sock: StackSocket, address: Any) -> Any:
         """The address with its name looked up."""
@@ -236,7 +236,7 @@ class SockCalls(Finding):
 
     def _add(self, fd: Any, mask: int, callback: Callable[..., object], args: Any) -> bool:
         sock = StackSocket.of(fd)
-        if sock is None or sock.core is None:  # closed: whatever asyncio says to that
+        if sock is None or sock._core is None:  # closed: whatever asyncio says to that
             return False
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
@@ -248,7 +248,7 @@ class SockCalls(Finding):
 
     def _remove(self, fd: Any, mask: int) -> bool | None:
         sock = StackSocket.of(fd)
-        if sock is None or sock.core is None:
+        if sock is None or sock._core is None:
             return None
         watch = self._watches.pop((sock, mask), None)
         if watch is not None:
@@ -280,18 +280,18 @@ class Watch:
         self._context = copy_context()
         self._handle: asyncio.Handle | None = None
         self._is_on = True
-        sock.watch(self._look)
+        sock._watch(self._look)
         self._look(0)
 
     def cancel(self) -> None:
         """No more."""
         self._is_on = False
-        self._sock.unwatch(self._look)
+        self._sock._unwatch(self._look)
         if self._handle is not None:
             self._handle.cancel()
 
     def _look(self, _events: int) -> None:
-        if self._sock.core is None:
+        if self._sock._core is None:
             self.cancel()
             self._forget()
         elif self._is_on and self._handle is None and self._sock.poll() & self._mask:
@@ -308,7 +308,7 @@ class Watch:
 
 def _refuse_taken(sock: StackSocket) -> None:
     """Raise RuntimeError, as asyncio, for a socket that a transport has."""
-    transport = sock.transport
+    transport = sock._transport
     if transport is not None and not transport.is_closing():
         raise RuntimeError(
             f"File descriptor {sock.fileno()!r} is used by transport {transport!r}"
@@ -327,8 +327,8 @@ async def _something(loop: asyncio.AbstractEventLoop, sock: StackSocket) -> None
         if not told.done():
             told.set_result(None)
 
-    sock.watch(happened)
+    sock._watch(happened)
     try:
         await told
     finally:
-        sock.unwatch(happened)
+        sock._unwatch(happened)

@@ -62,7 +62,7 @@ class SocketTransport(transports._FlowControlMixin):
         self._conn_lost = 0  # connection_lost is on its way, and writes since
         self._outer = outer
         if outer is not None:
-            outer.transport = self
+            outer._transport = self
         self._ready: ReadyFd | None = None  # made when somebody asks for a descriptor
         self._protocol: Any = protocol
 
@@ -103,7 +103,7 @@ class SocketTransport(transports._FlowControlMixin):
     def _show(self) -> None:
         """Have the descriptor follow what there is now."""
         if self._outer is not None:
-            self._outer.show()
+            self._outer._show()
         elif self._ready is not None:
             self._ready.show(self._socket.poll())
 
@@ -158,7 +158,7 @@ class SocketTransport(transports._FlowControlMixin):
             self._check()
             self._force_close(None)
 
-    def fail(self, error: OSError) -> None:
+    def _fail(self, error: OSError) -> None:
         """As `abort`, and the protocol is told why."""
         self._force_close(error)
 

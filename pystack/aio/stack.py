@@ -239,10 +239,10 @@ class Stack(Doors):
         try:
             await self._all_closed(driver)
         finally:
-            self.let_go()
+            self._let_go()
         await driver.wait_stopped()
 
-    def let_go(self) -> None:
+    def _let_go(self) -> None:
         """As `leave`, at once, of a loop on which nothing is open."""
         assert isinstance(self._driver, Driver)
         self._driver.let_go()
@@ -250,14 +250,14 @@ class Stack(Doors):
         self._left_by = get_ident()
 
     @property
-    def thread(self) -> int:
+    def _thread(self) -> int:
         """The thread that may use it: that of its loop, or which left the last one."""
-        return self._left_by if self._driver is None else super().thread
+        return self._left_by if self._driver is None else super()._thread
 
-    def check(self) -> None:
-        """As `Doors.check`; between two loops, from anywhere but the thread that left."""
+    def _check(self) -> None:
+        """As `Doors._check`; between two loops, from anywhere but the thread that left."""
         if self._driver is not None or get_ident() != self._left_by:
-            super().check()
+            super()._check()
 
     def _stopped(self) -> None:
         self._cleanup.close()

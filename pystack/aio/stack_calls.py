@@ -4,7 +4,7 @@ Connections and servers are here, below are datagrams (`datagram_calls`), socket
 whose an address is (`finding`). `StackCalls` comes before a loop's own class: each call looks
 whether what it is given belongs to a stack, and hands it to the class behind it, the kernel's, if
 it does not. An address to listen at is that of a stack when it is one of its own, or a wildcard; an
-address to connect to when a stack reaches it (`Doors.reaches`).
+address to connect to when a stack reaches it (`Doors._reaches`).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class StackCalls(DatagramCalls):
             assert isinstance(sock, StackSocket)
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            return await sock.doors.transport_over(core, protocol_factory, wanted, sock)
+            return await sock.doors._transport_over(core, protocol_factory, wanted, sock)
         infos = await self._infos(host, port, family, proto, flags)
         local = []
         if local_addr is not None:
@@ -89,7 +89,7 @@ class StackCalls(DatagramCalls):
             secured["sock"] = made
             return await super().create_connection(protocol_factory, **secured)
         doors, core = made
-        return await doors.transport_over(core, protocol_factory, wanted)
+        return await doors._transport_over(core, protocol_factory, wanted)
 
     async def _connected(
         self, info: Info, local: Sequence[Info]
@@ -103,7 +103,7 @@ class StackCalls(DatagramCalls):
         doors = self.stack_to(packed(place), None if at in (ANY_V4, ANY_V6) else at)
         if doors is not None:
             places: list[Place] = [(int(family), one) for one in own]
-            return doors, await doors.connected((int(family), place), places)
+            return doors, await doors._connected((int(family), place), places)
         sock = socket.socket(family, kind, proto)
         try:
             sock.setblocking(False)
@@ -128,7 +128,7 @@ class StackCalls(DatagramCalls):
             )  # fmt: skip
         assert isinstance(sock, StackSocket)
         wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
-        return await sock.doors.transport_over(core, protocol_factory, wanted, sock)
+        return await sock.doors._transport_over(core, protocol_factory, wanted, sock)
 
     # -- servers ---------------------------------------------------------------------------------
     async def create_server(  # type: ignore[override]
@@ -159,7 +159,7 @@ class StackCalls(DatagramCalls):
             assert isinstance(sock, StackSocket)
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            return sock.doors.serve([core], protocol_factory, wanted, outer=sock, **serving)
+            return sock.doors._serve([core], protocol_factory, wanted, outer=sock, **serving)
         places, others = await self._places(host, port, family, flags)
         if not places:
             return await super().create_server(protocol_factory, host, port, **given)
@@ -167,7 +167,7 @@ class StackCalls(DatagramCalls):
         servers: list[Any] = []
         try:
             for doors, sockets in bound:
-                servers.append(doors.serve(sockets, protocol_factory, wanted, **serving))
+                servers.append(doors._serve(sockets, protocol_factory, wanted, **serving))
             if others:
                 servers.append(await super().create_server(protocol_factory, others, port, **given))
             if start_serving:
@@ -245,6 +245,6 @@ def _joined(servers: list[Any]) -> Any:
     head: Any = None
     for server in reversed(servers):
         if isinstance(server, Server):
-            server.beside = head
+            server._beside = head
         head = server
     return head

@@ -79,7 +79,7 @@ class Inside:
         """Nobody holds it any more."""
         core, self.core = self.core, None
         if core is not None and not core.closed and self.doors is not None:
-            self.doors.close_soon(core)  # not now: garbage is collected in the midst of anything
+            self.doors._close_soon(core)  # not now: garbage is collected in the midst of anything
 
 
 _inside: Final[weakref.WeakKeyDictionary[socket.socket, Inside]] = weakref.WeakKeyDictionary()
@@ -106,7 +106,7 @@ def _kept(name: str) -> Any:
 class StackSocket(socket.socket):
     """A socket of `doors`, a stack: see `sockets.Socket` and `DatagramSocket` for the calls.
 
-    `core` is what is inside, None once it is closed. The descriptor that `fileno()` gives polls
+    `_core` is what is inside, None once it is closed. The descriptor that `fileno()` gives polls
     readable on text, end, error or a waiting connection, and carries no data. Like all of a
     stack it belongs to the thread of the loop: RuntimeError elsewhere. When the stack is closed or
     its device gone, calls raise OSError ENETDOWN.
@@ -115,7 +115,7 @@ class StackSocket(socket.socket):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        core: Core | None
+        _core: Core | None
         _doors: Doors
         _ready: ReadyFd | None
         _watchers: list[Callable[[int], None]]
@@ -124,13 +124,13 @@ class StackSocket(socket.socket):
         _timeout: float | None
         _options: list[tuple[int, int, Any]] | None
         _carried: Any
-        transport: Any
+        _transport: Any
     else:
-        core = _kept("core")
+        _core = _kept("core")
         _doors, _ready, _watchers = _kept("doors"), _kept("ready"), _kept("watchers")
         _family, _type, _timeout = _kept("family"), _kept("type"), _kept("timeout")
         _options, _carried = _kept("options"), _kept("carried")
-        transport = _kept("transport")
+        _transport = _kept("transport")
 
     def __init__(
         self, doors: Doors, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM,
@@ -152,7 +152,7 @@ class StackSocket(socket.socket):
         self._doors = doors
         self._family = core.family
         self._type = type
-        self.core = core
+        self._core = core
         this = weakref.ref(self)  # one that nobody holds is to go, whatever its peer does
 
         def happened(events: int) -> None:
@@ -163,7 +163,7 @@ class StackSocket(socket.socket):
         core.on_events = happened
 
     def __repr__(self) -> str:
-        return printed(self, lambda: "closed" if self.core is None else repr(self.core))
+        return printed(self, lambda: "closed" if self._core is None else repr(self._core))
 
     # -- what it is ------------------------------------------------------------------------------
     @property
@@ -189,9 +189,9 @@ class StackSocket(socket.socket):
     def fileno(self) -> int:
         """A descriptor to poll, see the class; -1 when it is closed."""
         fd = super().fileno()
-        if fd >= 0 and self._ready is None and self.core is not None:
+        if fd >= 0 and self._ready is None and self._core is not None:
             self._ready = ReadyFd(fd)
-            self._ready.show(self.core.poll())
+            self._ready.show(self._core.poll())
             _by_fd[fd] = self
         return fd
 
@@ -201,7 +201,7 @@ class StackSocket(socket.socket):
         """Whether a stack is inside, and not the kernel."""
         return True
 
-    def decide_to(self, address: Any) -> None:
+    def _decide_to(self, address: Any) -> None:
         """Whether a stack is inside may depend on where it shall send; here it does not."""
 
     @staticmethod
@@ -216,40 +216,40 @@ class StackSocket(socket.socket):
                 return None
         return _by_fd.get(fd)
 
-    def watch(self, watcher: Callable[[int], None]) -> None:
+    def _watch(self, watcher: Callable[[int], None]) -> None:
         """Have `watcher` called with EVENT_… bits whenever something happens."""
         self._watchers.append(watcher)
 
-    def unwatch(self, watcher: Callable[[int], None]) -> None:
+    def _unwatch(self, watcher: Callable[[int], None]) -> None:
         """No longer; nothing happens if it is not called anyway."""
         with contextlib.suppress(ValueError):
             self._watchers.remove(watcher)
 
     def poll(self) -> int:
         """POLL… bits as they are now."""
-        return 0 if self.core is None else self.core.poll()
+        return 0 if self._core is None else self._core.poll()
 
-    def take_core(self) -> Core:
+    def _take_core(self) -> Core:
         """What is inside, for a transport that takes it over and closes this when it ends."""
         return self._used()
 
     def _happened(self, events: int) -> None:
-        self.show()
+        self._show()
         for watcher in tuple(self._watchers):
             watcher(events)
 
-    def show(self) -> None:
+    def _show(self) -> None:
         """Have the descriptor, if somebody knows it, follow what there is now."""
-        if self._ready is not None and self.core is not None:
-            self._ready.show(self.core.poll())
+        if self._ready is not None and self._core is not None:
+            self._ready.show(self._core.poll())
 
     def _used(self) -> Core:
-        core = self.core
+        core = self._core
         if core is None:
             raise errors.fault(EBADF)
         if self._doors.is_closed:
             raise OSError(ENETDOWN, "the stack is closed")
-        self._doors.check()
+        self._doors._check()
         return core
 
     def _waits(self) -> None:
@@ -304,7 +304,7 @@ class StackSocket(socket.socket):
             self._waits()
             raise
         finally:
-            self.show()
+            self._show()
         try:
             return StackSocket(self._doors, core=child), peer
         except OSError:  # no descriptor is left
@@ -319,7 +319,7 @@ class StackSocket(socket.socket):
         try:
             core.connect(address)
         finally:
-            self.show()
+            self._show()
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
@@ -328,12 +328,12 @@ class StackSocket(socket.socket):
     def shutdown(self, how: int) -> None:
         """See `sockets.Socket.shutdown`."""
         self._used().shutdown(how)
-        self.show()
+        self._show()
 
     def _real_close(self, *args: Any) -> None:
         """What `close` comes to when no file made of the socket is open any more."""
-        core, self.core = self.core, None
-        self.transport = None
+        core, self._core = self._core, None
+        self._transport = None
         if self._ready is not None:
             _by_fd.pop(self._ready.fd, None)
         try:
@@ -347,7 +347,7 @@ class StackSocket(socket.socket):
 
     def detach(self) -> int:
         """Raises NotImplementedError: there is no descriptor that the text comes through."""
-        if self.core is None:
+        if self._core is None:
             return -1
         raise NotImplementedError(_NOT_HERE + "detached from it")
 
@@ -378,7 +378,7 @@ class StackSocket(socket.socket):
             self._waits()
             raise
         finally:
-            self.show()
+            self._show()
 
     def send(self, data: Any, flags: int = 0) -> int:
         """See `sockets.Socket.send`."""
@@ -474,7 +474,7 @@ class StackSocket(socket.socket):
         try:
             return self._used().getsockopt(level, option, size)
         finally:
-            self.show()
+            self._show()
 
     def tcp_info(self) -> TcpInfo:
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""

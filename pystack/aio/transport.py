@@ -82,7 +82,7 @@ class Transport(SocketTransport):
         paused = ", not reading" if self._paused and not self._closing else ""
         return f"{words}, unsent {unsent}, flight {tcb.flight}, unread {tcb.recvbuf.held}{paused}"
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Tell the protocol that the connection is made; what has come is told a turn later.
 
         As in asyncio, a task that `connection_made` starts runs before the first data comes:
@@ -135,7 +135,7 @@ class Transport(SocketTransport):
         self._protocol: Any = protocol
 
     @property
-    def at_end(self) -> bool:
+    def _at_end(self) -> bool:
         """Whether the protocol was told that the peer sends no more."""
         return self._eof_told
 
@@ -320,7 +320,7 @@ class Transport(SocketTransport):
         ours = getattr(self._loop, "sends_files_over_stacks", False)
         return modes.TRY_NATIVE if ours else modes.FALLBACK
 
-    def begin_file(self, sending: FileSending) -> None:
+    def _begin_file(self, sending: FileSending) -> None:
         """Send a file behind what was written. Raises RuntimeError when one is being sent."""
         self._check()
         if self._file is not None:
@@ -328,7 +328,7 @@ class Transport(SocketTransport):
         self._file = sending
         self._send_file(sending)
 
-    def end_file(self) -> None:
+    def _end_file(self) -> None:
         """`write` may be called again."""
         self._file = None
 

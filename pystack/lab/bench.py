@@ -102,7 +102,7 @@ class Bench:
 
     def stack_to(self, remote: bytes, /) -> Doors | None:
         """The host from which another one is reached; None for what is not the network's."""
-        if any(host.owns(remote) for host in self.hosts):
+        if any(host._owns(remote) for host in self.hosts):
             return self._calls.stack_to(remote)
         return None
 
@@ -154,7 +154,7 @@ class Bench:
 
     async def _close_hosts(self) -> None:
         for host in self.hosts:
-            if host.thread != NO_THREAD:
+            if host._thread != NO_THREAD:
                 await host.aclose()
 
 
@@ -198,7 +198,7 @@ class VirtualBench(Bench):
             client, server, there=link.stages[OUT], back=link.stages[IN], mtu=plan.mtu
         )
         for direction, line in zip((OUT, IN), lines, strict=True):
-            link.watch(direction, partial(_traffic, line, line))
+            link._watch(direction, partial(_traffic, line, line))
         self.network = network = Network(self, client, server, link)
         return network
 
@@ -237,7 +237,7 @@ class RealBench(Bench):
         # the server first: the first host listens at wildcards
         self.runner = BoundedRunner(lambda: EventLoop(*reversed(hosts)), failure)
         for direction, end in ((OUT, cable.left), (IN, cable.right)):
-            self._link.watch(direction, partial(_traffic, end, end.other))
+            self._link._watch(direction, partial(_traffic, end, end.other))
 
     @property
     def hosts(self) -> Sequence[NetworkHost]:

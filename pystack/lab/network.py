@@ -52,7 +52,10 @@ Traffic = Callable[[], dict[str, int]]
 
 
 class NetworkLink:
-    """The link between the hosts. "out" is the way from client to server, "in" the way back."""
+    """The link between the hosts. "out" is the way from client to server, "in" the way back.
+
+    `stages` has what each of them goes through, by those names.
+    """
 
     def __init__(
         self, plan: NetworkPlan, clock: Callable[[], int], random: Callable[[str], Random]
@@ -76,7 +79,7 @@ class NetworkLink:
         )
         return f"{way(self._said).text}; {'; '.join(ways)}"
 
-    def watch(self, direction: str, traffic: Traffic) -> None:
+    def _watch(self, direction: str, traffic: Traffic) -> None:
         """`traffic` gives what `counts` says of a direction besides what its stages count."""
         self._traffic[direction] = traffic
 

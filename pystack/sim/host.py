@@ -49,7 +49,7 @@ class SimHost(Node, Doors):
         """Read or write a setting; see `sockets.Host.sysctl`."""
         return self.host.sysctl(name, value)
 
-    def reaches(self, address: bytes) -> bool:
+    def _reaches(self, address: bytes) -> bool:
         """Whether it has an address of that family: in a world all is reached by the one link."""
         v4 = is_v4(address)
         return any(is_v4(own) == v4 for own in self.host.addresses.all())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pystack.path.link import Stage
 from pystack.path.offload import Cutter
@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 Tap = Callable[["Line", Packet, int], None]
 
 
+# what nodes and the clock call
+_INSIDE: Final = frozenset((
+    "cut", "due", "events", "hand_over", "rank", "send",
+))  # fmt: skip
+
+
 class Line:
-    """Packets from `near` to `far`, none of them larger than `mtu`.
+    """Packets from `near` to `far`, none of them larger than `mtu` bytes; `back` leads back.
 
     What offloading left in one piece is cut here, as an interface would. `sent`, `arrived` and
-    `too_large` count packets, `octets` those of the packets sent. Taps see each packet as it is
-    sent, `arrival_taps` as it arrives; its checksum may be partial (`path.offload.completed`).
+    `too_large` count packets, `octets` those of the packets sent. `taps` see each packet as
+    it is sent, `arrival_taps` as it arrives: functions of the line, the packet and the time in µs;
+    its checksum may be partial (`path.offload.completed`). `name` is that of both nodes. `dir`
+    leaves out what nodes and the clock call.
     """
 
     __slots__ = (
@@ -46,6 +54,10 @@ class Line:
         self.events = events
         self.rank = events.new_rank()
         self.cut = Cutter().packets
+
+    def __dir__(self) -> list[str]:
+        """Without what nodes and the clock call."""
+        return [name for name in object.__dir__(self) if name not in _INSIDE]
 
     def __repr__(self) -> str:
         return printed(self, self._words)
@@ -74,7 +86,7 @@ class Line:
 class StageLine(Line):
     """A line through any stage of `pystack.path`, packet by packet.
 
-    With `uncut` runs pass in one piece, as through a TUN device with offload.
+    `stage` is that one. With `uncut` runs pass in one piece, as through a TUN device with offload.
     """
 
     __slots__ = ("stage", "uncut", "_armed_us", "_now")

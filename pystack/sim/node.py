@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from errno import ENETDOWN
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pystack.compiling import mypyc_attr
 from pystack.printed import printed, several
@@ -18,6 +18,11 @@ from pystack.wire.batch import Packet
 
 MTU = 1500
 
+# what lines and the clock call
+_INSIDE: Final = frozenset((
+    "arrive", "arrive_alone", "arrive_piece", "due", "flush", "send", "takes_runs",
+))  # fmt: skip
+
 _logger = logging.getLogger("pystack")
 
 
@@ -25,7 +30,9 @@ _logger = logging.getLogger("pystack")
 class Node:
     """Moves packets and time between a `sockets.Host` and the lines to its neighbours.
 
-    `host` is the host itself: sockets, settings, counters. `lines` are those that leave here.
+    `host` is the host itself: sockets, settings, counters. `name` is unique in its world. `lines`
+    are those that leave here, `unsent` counts packets for which there was none. `up` tells whether
+    it is switched on. `dir` leaves out what lines and the clock call.
     """
 
     takes_runs: ClassVar[bool] = True  # whether `arrive_piece` may be called
@@ -42,6 +49,10 @@ class Node:
         self._busy = False  # a transmit follows anyway
         self.host.on_dirty = self._on_dirty
         self.host.on_part_failed = self._part_failed
+
+    def __dir__(self) -> list[str]:
+        """Without what lines and the clock call."""
+        return [name for name in object.__dir__(self) if name not in _INSIDE]
 
     def __repr__(self) -> str:
         return printed(self, self._words)

@@ -26,6 +26,7 @@ _NEVER = 1 << 62
 class RunLine(Line):
     """What a `StageLine` with a `Pipe` and `Loss` behind it is, in less time.
 
+    It sends `rate_bps` bits a second, and all takes `delay_us` besides.
     The queue holds `limit` packets beside the one being sent, or as many octets with `in_bytes`;
     `loss` is the probability that a packet does not arrive, drawn from `source`. `dropped` counts
     what found the queue full, `lost` the others that never arrived, `in_runs` those that were

@@ -27,7 +27,8 @@ class Flow:
     """One end of a connection. `sent` and `received` count octets that the stack took and gave.
 
     `began_us` is when it was made, `ended_us` when it was over, 0 before that; `error` is the errno
-    that ended it, 0 for none. `wrong` tells that other octets came than the pattern's.
+    that ended it, 0 for none. `wrong` tells that other octets came than the pattern's. `socket` is
+    that of `host`; `on_received`, to be set, is called when text has come.
     """
 
     def __init__(self, host: SimHost, socket: Socket, *, check: bool = False) -> None:
@@ -118,7 +119,8 @@ class Flow:
 class Sink:
     """Listens at a port of all addresses, takes every connection and reads everything.
 
-    `flows` are its connections. `make` makes another kind of `Flow` of a host and its socket.
+    `flows` are its connections, `socket` is the one of `host` that listens. `make` makes another
+    kind of `Flow` of a host and its socket.
     """
 
     def __init__(

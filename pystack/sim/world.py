@@ -43,8 +43,10 @@ class World:
         world.link(a, b, rate="100mbit", delay="20ms", loss=0.01)
         world.run(for_s=10)
 
-    `digest` has `world.digest()` ready; reckoning it takes time. `runs` lets segments that
-    follow each other travel as one object where that changes nothing.
+    `nodes` has hosts and routers by name, `lines` all directions of all links, `events` what is to
+    happen, and `seed` is what it was made with. `digest` has `world.digest()` ready; reckoning it
+    takes time. `runs` lets segments that follow each other travel as one object where that changes
+    nothing.
 
     The same seed and the same calls give the same octets at the same µs, in every process and on
     every machine. Made in what `sim.run` runs, a world is on the clock of that loop, and time

@@ -23,13 +23,20 @@ if TYPE_CHECKING:
     from pystack.sockets.host import Host
 
 
+# what the files of this room share, and is nobody else's
+_INSIDE: Final = frozenset((
+    "address_locked", "check", "happened", "port_locked", "shut",
+))  # fmt: skip
+
+
 class DatagramSocket:
     """A UDP socket of a `Host`.
 
     `on_events` is called with EVENT_… bits (of `pystack.tcp.states`) after each batch in which
     something happened: READABLE, WRITABLE (after EAGAIN there is room again), SOFT_ERROR (an
     error is pending, or in the error queue). It may make socket calls. `udp` is what the stack
-    knows of it, to be read only.
+    knows of it, to be read only. `host`, `family`, `type` (SOCK_DGRAM), `proto` (IPPROTO_UDP) and
+    `closed` say what it is. The other attributes belong to this room, and `dir` leaves them out.
     """
 
     __slots__ = (
@@ -56,6 +63,10 @@ class DatagramSocket:
         self.address_locked = False
         self.port_locked = False
         self.closed = False
+
+    def __dir__(self) -> list[str]:
+        """Without what belongs to this room."""
+        return [name for name in object.__dir__(self) if name not in _INSIDE]
 
     def __repr__(self) -> str:
         return printed(self, self._words)

@@ -24,11 +24,35 @@ from pystack.stack.host import HostCore
 _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC
 _PROTOCOLS: Final = {c.SOCK_STREAM: c.IPPROTO_TCP, c.SOCK_DGRAM: c.IPPROTO_UDP}
 _AVAILABLE: Final = "tcp_available_congestion_control"
+# what the files of `pystack.stack` and this one share, and is nobody else's
+_INSIDE: Final = frozenset((
+    "abandon_all", "acceptable", "blames", "connection_key", "dirty", "forget_half_open",
+    "icmp", "isn", "listen", "looping", "mark", "new_tcb", "next_ident", "next_isn",
+    "note_acceptable", "one_segment", "open", "opening", "part_failed", "path_mtu_changed",
+    "path_mtus", "ports", "reassembly", "receive_packet", "receive_segment", "register",
+    "remove_time_wait", "retire", "rx", "secret", "seg", "segment_for", "send_reset", "shared",
+    "source_for", "take_isn_generator", "take_path_mtu", "talks_to_itself", "tcb_for",
+    "time_waits", "touch", "tx", "udp", "unlisten", "unregister", "wake", "wakeups",
+))  # fmt: skip
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Host(HostCore):
-    """`HostCore` (see there for the arguments and for how to drive it) with sockets."""
+    """A host without I/O and without a clock: TCP, UDP and ICMP, with BSD sockets.
+
+    See `HostCore` for the arguments and for how to drive it: `receive` or `receive_batch`,
+    `transmit`, `next_deadline`, `on_time`. What there is to know of it: `addresses`, `config` (its
+    settings, see `sysctl`), `counters`, `connections` by flow key, `listeners`, `mtu` in bytes (see
+    `set_mtu`), `now_us`, when it was driven last. To be set: `on_dirty`, called when a socket call
+    has made something to transmit and nothing was waiting before; `on_part_failed`, called with a
+    sentence and an exception when a replaceable part has raised; `trace`, which sees each packet
+    and each change of a state (`pystack.stack.table.Trace`). `dir` leaves out what else its files
+    share.
+    """
+
+    def __dir__(self) -> list[str]:
+        """Without what is shared by the files of `pystack.stack` only."""
+        return [name for name in object.__dir__(self) if name not in _INSIDE]
 
     @overload
     def socket(

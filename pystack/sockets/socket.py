@@ -43,13 +43,22 @@ if TYPE_CHECKING:
     from pystack.sockets.host import Host
 
 
+# what the files of this room share, and is nobody else's
+_INSIDE: Final = frozenset((
+    "address_locked", "apply_settings", "check", "ear", "error", "error_taken", "happened",
+    "listener", "local", "phase", "port", "port_locked", "reserved", "settings", "shut",
+    "shutdowns",
+))  # fmt: skip
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Socket:
     """A TCP socket of a `Host`.
 
     `on_events` is called with EVENT_… bits (of `pystack.tcp.states`) after each batch in which
     something happened; it may make socket calls. `tcb` is the connection, None before one is
-    made, to be read only. The other attributes belong to this room.
+    made, to be read only. `host`, `family`, `type` (SOCK_STREAM) and `closed` say what it is. The
+    other attributes belong to this room, and `dir` leaves them out.
     """
 
     __slots__ = (
@@ -95,6 +104,10 @@ class Socket:
         self.port_locked = False
         self.reserved = None
         self.closed = False
+
+    def __dir__(self) -> list[str]:
+        """Without what belongs to this room."""
+        return [name for name in object.__dir__(self) if name not in _INSIDE]
 
     def __repr__(self) -> str:
         return printed(self, self._words)

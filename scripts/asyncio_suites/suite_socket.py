@@ -42,7 +42,7 @@ class SuiteSocket(EitherSocket):
     def connect(self, address: Any) -> None:
         """As `socket.connect`."""
         address = self._named(address)
-        self.decide_to(address)
+        self._decide_to(address)
         if self._may_wait:
             self._done("connect", address)
         else:

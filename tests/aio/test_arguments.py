@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from pystack import Stack
 from pystack.aio import EventLoop, attached
 from pystack.aio.cable import Cable
 from pystack.path.link import Stage
+from pystack.sim.vloop import VirtualLoop
 from pystack.sockets import Host
+from pystack.wire.address import pack
 from tests.aio.two_stacks import two_stacks
 
 OWN = "a text such as '198.18.0.2/24' was expected"
@@ -94,8 +97,9 @@ def test_only_a_stack_is_attached(given: Any) -> None:
 async def test_a_single_text_is_one_route_and_one_address_of_a_name(
     left: Stack, right: Stack
 ) -> None:
-    from pystack.wire.address import pack
-
-    assert left.reaches(pack("192.0.2.77"))
-    assert not left.reaches(pack("192.0.3.77"))
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.attached.append(left)
+    assert loop.stack_to(pack("192.0.2.77")) is left
+    assert loop.stack_to(pack("192.0.3.77")) is None
     assert left.look_up("db") == ("198.18.0.9",)

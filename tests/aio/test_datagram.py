@@ -252,10 +252,11 @@ async def test_a_transport_can_be_made_over_any_socket_of_the_stack(
     _, there = await right.create_datagram_endpoint(
         lambda: Notes(echo=True), local_addr=(RIGHT, PORT)
     )
-    core = left.host.socket(socket.AF_INET, SOCK_DGRAM)
-    core.sendto(b"early", (RIGHT, PORT))
+    sock = left.socket(socket.AF_INET, SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.sendto(b"early", (RIGHT, PORT))
     await asyncio.sleep(1)
-    transport, here = left.datagrams_over(core, Notes)
+    transport, here = await asyncio.get_running_loop().create_datagram_endpoint(Notes, sock=sock)
     assert isinstance(transport, DatagramTransport)
     assert await here.got.get() == (b"EARLY", (RIGHT, PORT)), "it came before the transport"
     assert await there.got.get()

@@ -162,7 +162,7 @@ async def test_without_a_descriptor_left_a_connection_is_refused_and_nothing_kep
         sock.listen()
         reader, writer = await right.open_connection(LEFT, 80)
         readable = asyncio.Event()
-        sock.watch(lambda events: readable.set())
+        loop().add_reader(sock, readable.set)
         await readable.wait()
         soft, hard = getrlimit(RLIMIT_NOFILE)
         setrlimit(RLIMIT_NOFILE, (3, hard))  # all below are taken
