@@ -11,7 +11,7 @@ from threading import get_ident
 from typing import Final, Self
 
 from pystack import arguments
-from pystack.aio import impaired_device, plugins
+from pystack.aio import bind_hint, impaired_device, plugins
 from pystack.aio.alarm import monotonic_us
 from pystack.aio.doors import GRACE, Doors, configured
 from pystack.aio.driver import Driver, PacketDevice
@@ -228,6 +228,7 @@ class Stack(Doors):
         driver.start()
         self._driver = driver
         self._left_by = NO_THREAD
+        bind_hint.watch_for(self, loop)
 
     async def leave(self) -> None:
         """Let go of the loop: connections and servers end as in `aclose`, the device stays.
