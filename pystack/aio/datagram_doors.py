@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from pystack import arguments
 from pystack.aio.datagram import DatagramTransport
 from pystack.aio.listening import places_of
-from pystack.aio.names import Place, families_of, resolve
+from pystack.aio.names import Place, families_of, pair, resolve
 from pystack.sockets import DatagramSocket, Host
 from pystack.sockets.constants import (
     AF_UNSPEC,
@@ -53,15 +54,16 @@ class DatagramDoors:
         or "" stands for all addresses of the stack. Raises ValueError and TypeError as asyncio, and
         OSError (EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH).
         """
+        arguments.function("protocol_factory", protocol_factory)
         pairs = await self._pairs(local_addr, remote_addr, family)
         failures: list[OSError] = []
-        for pair in pairs:
+        for ends in pairs:
             try:
-                socket = self._datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
+                socket = self._datagram_socket(ends, bool(reuse_port), bool(allow_broadcast))
             except OSError as error:
                 failures.append(error)
             else:
-                return self._datagrams_over(socket, protocol_factory, pair[2])
+                return self._datagrams_over(socket, protocol_factory, ends[2])
         raise failures[0]
 
     async def _pairs(self, local: Where | None, remote: Where | None, family: int) -> list[Pair]:
@@ -69,9 +71,9 @@ class DatagramDoors:
             if family == AF_UNSPEC:
                 raise ValueError("unexpected address family")
             return [(family, None, None)]
-        for where in (local, remote):
-            if where is not None and not (isinstance(where, tuple) and len(where) == 2):
-                raise TypeError("2-tuple is expected")
+        for what, where in (("local_addr", local), ("remote_addr", remote)):
+            if where is not None:
+                pair(what, where)
         loop = self._ready().loop
         families = families_of(self.host)
         from_, to = {}, {}
@@ -86,11 +88,11 @@ class DatagramDoors:
         return [(one, from_.get(one), to.get(one)) for one in both]
 
     def _datagram_socket(
-        self, pair: Pair, reuse_port: bool, allow_broadcast: bool
+        self, ends: Pair, reuse_port: bool, allow_broadcast: bool
     ) -> DatagramSocket:
         """A socket with both ends set. With broadcasts it is not connected, as in asyncio: the
         answers come from elsewhere."""
-        family, local, remote = pair
+        family, local, remote = ends
         socket = self.host.socket(family, SOCK_DGRAM)
         try:
             if reuse_port:

@@ -20,7 +20,7 @@ from pystack.aio.connecting import connected, first_connected
 from pystack.aio.datagram import DatagramTransport
 from pystack.aio.datagram_doors import DatagramDoors
 from pystack.aio.listening import bound_sockets, places_of
-from pystack.aio.names import Place, families_of, resolve
+from pystack.aio.names import Place, families_of, pair, resolve
 from pystack.aio.running import NO_THREAD, Running
 from pystack.aio.server import ProtocolFactory, Server
 from pystack.aio.stack_socket import Core, StackSocket
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import ssl
 
 GRACE: Final = 2.0  # seconds
+NOT_OPEN: Final = "the stack is not open: use `async with`"
 _FIRST_LOOK: Final = 0.001
 _LOOK_AGAIN: Final = 0.05
 
@@ -86,7 +87,7 @@ class Doors(DatagramDoors):
         """The driver, if the caller may use it now."""
         driver = self._driver
         if driver is None:
-            raise RuntimeError("the stack is not open: use `async with`")
+            raise RuntimeError(NOT_OPEN)
         driver.check()
         if driver.error:
             raise errors.fault(ENETDOWN)
@@ -257,6 +258,7 @@ class Doors(DatagramDoors):
         leaves nothing.
         """
         driver = self._ready()
+        arguments.function("protocol_factory", protocol_factory)
         wanted = tls.of_client(
             ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
         )
@@ -264,7 +266,8 @@ class Doors(DatagramDoors):
         places = await resolve(driver.loop, host, port, families, family)
         local: Sequence[Place] = ()
         if local_addr is not None:
-            local = await resolve(driver.loop, *local_addr, families, family)
+            own = pair("local_addr", local_addr)
+            local = await resolve(driver.loop, *own, families, family)
         socket = await first_connected(
             driver.loop, [partial(self._connected, place, local) for place in places], Socket.close,
             happy_eyeballs_delay, all_errors,
@@ -381,6 +384,7 @@ class Doors(DatagramDoors):
         free one. Raises OSError EADDRINUSE, EADDRNOTAVAIL.
         """
         driver = self._ready()
+        arguments.function("protocol_factory", protocol_factory)
         wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         places = await places_of(driver.loop, self.host, host, port, family)
         sockets = bound_sockets(self.host, places)
@@ -429,6 +433,7 @@ class Doors(DatagramDoors):
         A callback that raises ends its own connection and is told to the loop's exception
         handler. `limit` in bytes is the readers'; the options are those of `create_server`.
         """
+        arguments.function("client_connected_cb", client_connected_cb)
         handlers = streams.Handlers(self._ready().loop, client_connected_cb, limit)
         return await self.create_server(handlers.protocol, host, port, **options)
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from pystack import arguments
 from pystack.aio.names import Place, families_of, resolve
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import (
@@ -32,15 +33,19 @@ class Bindable(Protocol):
 async def places_of(
     loop: asyncio.AbstractEventLoop,
     host: Host,
-    names: str | Sequence[str] | None,
+    given: str | Sequence[str] | None,
     port: int | str,
     family: int,
 ) -> list[Place]:
-    """Each place that `names` stand for, once. None and "": every address, of each family that
-    the host has."""
+    """Each place that the names `given` stand for, once. None and "": every address, of each
+    family that the host has. Raises TypeError for what is no text."""
+    if given is None or isinstance(given, (str, bytes)):
+        each: Sequence[str | bytes | None] = [given]
+    else:
+        each = arguments.texts("host", given, "198.18.0.2")
     found: dict[Place, None] = {}
     families = families_of(host)
-    for name in [names] if names is None or isinstance(names, str) else names:
+    for name in each:
         if name:
             places = await resolve(loop, name, port, families, family)
         else:

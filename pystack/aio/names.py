@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from pystack import arguments
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM
 from pystack.sockets.endpoint import Address
@@ -24,7 +25,7 @@ _NO_NAME: Final = "no address of a family that the stack has"
 
 async def resolve(
     loop: asyncio.AbstractEventLoop,
-    host: str,
+    host: str | bytes | None,
     port: int | str,
     families: Iterable[int],
     family: int = AF_UNSPEC,
@@ -34,8 +35,13 @@ async def resolve(
 
     `families` are those that the stack has addresses of, `family` is the one asked for, `kind`
     the type of socket that a service has its port for. Raises
-    `socket.gaierror` (an OSError) for an unknown name, and when nothing of those is left.
+    `socket.gaierror` (an OSError) for an unknown name, and when nothing of those is left, TypeError
+    for a host that is no text.
     """
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    elif host is not None:
+        arguments.text("host", host, "198.18.0.1")
     wanted = [one for one in families if family in (AF_UNSPEC, one)]
     number = port_number(port)
     if number is not None:
@@ -72,9 +78,17 @@ def port_number(port: Any) -> int | None:
         return None
 
 
-def _numeric(host: str, port: int) -> Place | None:
+def pair(what: str, given: object) -> tuple[Any, Any]:
+    """A host and a port. Raises TypeError for anything else."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        wanted = "a pair such as ('198.18.0.1', 80) was expected"
+        raise TypeError(arguments.unfit(what, given, wanted))
+    return given
+
+
+def _numeric(host: str | None, port: int) -> Place | None:
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host or "")
     except ValueError:
         return None
     if address.version == 4:

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from errno import EINVAL
 from threading import get_ident
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from pystack import arguments
 from pystack.aio import bind_hint, impaired_device, plugins
 from pystack.aio.alarm import monotonic_us
-from pystack.aio.doors import GRACE, Doors, configured
+from pystack.aio.doors import GRACE, NOT_OPEN, Doors, configured
 from pystack.aio.driver import Driver, PacketDevice
 from pystack.aio.running import NO_THREAD
 from pystack.aio.stack_socket import StackSocket
@@ -194,6 +194,20 @@ class Stack(Doors):
         return self._names.get(name, ())
 
     # -- begin and end ---------------------------------------------------------------------------
+    if not TYPE_CHECKING:  # for who type-checks there are none of these
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
+            if name in ("host", "device"):
+                raise AttributeError(f"a {kind} has no {name} before it is open: use `async with`")
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a stack is opened by `async with`, not by `with`")
+
+        def __exit__(self, *_: object) -> None:
+            """Never called."""
+
     async def __aenter__(self) -> Self:
         if self._opened:
             raise RuntimeError("a stack is opened once; make another one")
@@ -224,6 +238,8 @@ class Stack(Doors):
         """Go on, after `leave`, with another loop, which need not run yet."""
         if self.is_open:
             raise RuntimeError("the stack is on a loop already")
+        if not self._opened or self.is_closed:
+            raise RuntimeError("the stack is closed" if self.is_closed else NOT_OPEN)
         driver = Driver(self.host, self.device, loop, self._clock, self._tap)
         driver.start()
         self._driver = driver
@@ -236,7 +252,9 @@ class Stack(Doors):
         Sockets may be made, bound and listen meanwhile; what they send waits for `enter`.
         """
         driver = self._driver
-        assert isinstance(driver, Driver)
+        if driver is None:
+            raise RuntimeError(NOT_OPEN)
+        driver.check()
         try:
             await self._all_closed(driver)
         finally:

@@ -8,6 +8,8 @@ from asyncio import sslproto
 from dataclasses import dataclass
 from typing import Any
 
+from pystack import arguments
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -51,7 +53,8 @@ def of_client(
     handshake_timeout: float | None,
     shutdown_timeout: float | None,
 ) -> Tls | None:
-    """What `create_connection` was asked for, None for no TLS. Raises ValueError as asyncio."""
+    """What `create_connection` was asked for, None for no TLS. Raises ValueError as asyncio, and
+    TypeError for what is no context."""
     _without_ssl(given, handshake_timeout, shutdown_timeout)
     if not given:
         if hostname is not None:
@@ -61,7 +64,7 @@ def of_client(
         if not host:
             raise ValueError("You must set server_hostname when using ssl without a host")
         hostname = host
-    context = None if isinstance(given, bool) else given
+    context = None if isinstance(given, bool) else _context(given)
     return Tls(context, False, hostname, handshake_timeout, shutdown_timeout)
 
 
@@ -76,7 +79,13 @@ def of_server(
     _without_ssl(given, handshake_timeout, shutdown_timeout)
     if not given:
         return None
-    return Tls(given, True, "", handshake_timeout, shutdown_timeout)
+    return Tls(_context(given), True, "", handshake_timeout, shutdown_timeout)
+
+
+def _context(given: ssl.SSLContext) -> ssl.SSLContext:
+    if not hasattr(given, "wrap_bio"):
+        raise TypeError(arguments.unfit("ssl", given, "an ssl.SSLContext was expected"))
+    return given
 
 
 def _without_ssl(

@@ -63,7 +63,7 @@ async def test_a_family_alone_makes_a_socket_that_sends_anywhere(
     assert (await there.got.get())[0] == b"x"
     with pytest.raises(ValueError, match="unexpected address family"):
         await left.create_datagram_endpoint(Notes)
-    with pytest.raises(TypeError, match="2-tuple is expected"):
+    with pytest.raises(TypeError, match=r"local_addr=.* a pair such as"):
         await left.create_datagram_endpoint(Notes, local_addr=(LEFT, 0, 0))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="can not get address information"):
         await left.create_datagram_endpoint(
