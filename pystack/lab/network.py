@@ -6,11 +6,13 @@ those are names to connect to.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pystack import arguments
 from pystack.aio.impaired_device import parsed
 from pystack.aio.stack import Stack
 from pystack.lab.network_words import NetworkPlan, Said, changed, way
@@ -102,9 +104,10 @@ class NetworkLink:
     def impair(self, words: str) -> None:
         """Be like this from now on, all of it in the words of docs/impairments.md.
 
-        Times of the words count from now. Raises ValueError.
+        Times of the words count from now. Raises ValueError, TypeError for what is no text.
         """
-        self._become({"impair": words}, parsed(words))
+        text = arguments.text("words", words, "delay 20ms loss 1%")
+        self._become({"impair": text}, parsed(text))
 
     def _become(self, said: Said, impairment: Impairment) -> None:
         self._said = said
@@ -172,12 +175,24 @@ class Network:
         return self._bench.now_s
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end, for tests that are no coroutines themselves."""
+        """Run a coroutine to its end, for tests that are no coroutines themselves.
+
+        Raises TypeError for what is none, RuntimeError in a coroutine.
+        """
+        if asyncio._get_running_loop() is not None:
+            if isinstance(coroutine, Coroutine):
+                coroutine.close()
+            raise RuntimeError("network.run is for tests that are no coroutines: await it here")
+        if not isinstance(coroutine, Coroutine):
+            wanted = "a coroutine was expected, such as network.run(body())"
+            raise TypeError(arguments.unfit("coroutine", coroutine, wanted))
         return self._bench.run(coroutine)
 
     def pcap(self, path: str | os.PathLike[str], at: NetworkHost | None = None) -> None:
         """Capture what passes at a host, by default the client, from now on, to a pcapng file.
 
-        Raises OSError when it cannot be opened.
+        Raises OSError when it cannot be opened, TypeError for what is no host.
         """
+        if at is not None and not isinstance(at, (SimHost, StackHost)):
+            raise TypeError(arguments.unfit("at", at, "a host was expected"))
         self._bench.capture(at or self.client, path)

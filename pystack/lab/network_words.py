@@ -89,7 +89,7 @@ def plan(words: Said) -> NetworkPlan:
         sysctl["tcp_congestion_control"] = words["cc"]
     try:
         configured(sysctl)
-    except OSError as error:
+    except (OSError, TypeError) as error:
         word = "cc" if "cc" in words and "congestion" in str(error) else "sysctl"
         raise ValueError(f"{word}: {error}") from None
     ipv6 = words.get("ipv6")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 from typing import Any
 
-from pystack.lab.network import IN, OUT, NetworkLink
+import pytest
+
+from pystack.lab.network import IN, OUT, Network, NetworkLink
 from pystack.lab.network_words import plan
 from tests.path.traffic import numbered
 
@@ -46,3 +49,21 @@ def test_after_another_way_words_change_that_way() -> None:
     stage = changing.stages[OUT]
     assert stage.next_deadline() == 0
     assert len(pattern(changing, OUT)) == 50  # what was said still holds
+
+
+@pytest.mark.network(rtt="2ms")
+async def test_what_a_network_cannot_take_is_told(network: Network) -> None:
+    with pytest.raises(TypeError, match="words=5: a text such as 'delay 20ms loss 1%'"):
+        network.link.impair(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="at='client': a host was expected"):
+        network.pcap("never.pcapng", at="client")  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="for tests that are no coroutines: await it here"):
+        network.run(asyncio.sleep(0))
+
+
+@pytest.mark.network(rtt="2ms")
+def test_only_a_coroutine_is_run(network: Network) -> None:
+    for given in (5, asyncio.sleep):
+        with pytest.raises(TypeError, match=r"a coroutine was expected, such as network\.run\("):
+            network.run(given)  # type: ignore[arg-type]
+    assert network.run(asyncio.sleep(0, "done")) == "done"

@@ -85,6 +85,7 @@ def test_the_rest_of_the_words() -> None:
         ({"cc": "fastest"}, "cc: there is no congestion control 'fastest'"),
         ({"sysctl": {"tcp_luck": 1}}, "sysctl: no setting of that name: tcp_luck"),
         ({"sysctl": "tcp_sack=0"}, "sysctl='tcp_sack=0'"),
+        ({"sysctl": {5: 1}}, "sysctl: sysctl=5: a text such as 'tcp_sack' was expected"),
         ({"seed": 1.5}, "seed=1.5: a number"),
         ({"seed": []}, r"seed=\[\]: a number"),
         ({"time": "fast"}, "time='fast': there are virtual and real"),
