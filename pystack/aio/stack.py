@@ -123,12 +123,13 @@ class Stack(Doors):
         for own, other in pairs:
             arguments.text("address", own, ADDRESS)
             arguments.text("peer", other or "", "198.18.0.1")
-        if "/" in name:
+        if _is_address(name):
             hint = f'give the address behind it, as in over_tun("tun0", "{name}")'
             raise SetupError(EINVAL, f"{name} is no name of a device", hint)
         if not pairs:
             raise SetupError(EINVAL, "no address was given", f'give one such as "{ADDRESS}"')
-        arguments.mtu(mtu)
+        if not isinstance(mtu, int):
+            raise TypeError(arguments.unfit("mtu", mtu, "bytes were expected, such as 1500"))
 
         async def open_device() -> PacketDevice:
             from pystack.aio.tun_device import TunDevice
@@ -319,3 +320,11 @@ def _addresses(given: str | Sequence[str]) -> tuple[str, ...]:
     """Addresses in their usual notation. Raises ValueError for a malformed one."""
     every = arguments.texts("names", given, "198.18.0.1")
     return tuple(address.text(address.pack(one)) for one in every)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        address.interface(name)
+    except ValueError:
+        return False
+    return True

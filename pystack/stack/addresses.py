@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from errno import EADDRNOTAVAIL, ENETUNREACH
 
 from pystack.printed import printed
@@ -26,24 +25,10 @@ class Addresses:
         return printed(self, lambda: ", ".join(address.text(own) for own in self.all()) or "none")
 
     def add(self, text: str) -> bytes:
-        """Add "address/prefix-length"; its 16 bytes. Raises ValueError for a malformed one, and
-        for one that a host cannot have."""
-        try:
-            interface = ipaddress.ip_interface(text)
-        except ValueError:
-            raise ValueError(
-                f"{text!r} is no address with its prefix length, such as 10.0.0.1/24"
-            ) from None
+        """Add "address/prefix-length"; its 16 bytes. Raises ValueError as `address.interface`."""
+        interface = address.interface(text)
         own = address.pack(str(interface.ip))
-        if not address.is_unicast_source(own) and not address.is_loopback(own):
-            raise ValueError(f"{text} is no address that a host can have")
         network = interface.network
-        if interface.version == 4 and network.prefixlen < 31:
-            if interface.ip in (network.network_address, network.broadcast_address):
-                what = "broadcast" if interface.ip == network.broadcast_address else "network"
-                raise ValueError(
-                    f"{text} is the {what} address of {network}: a host needs one in between"
-                )
         bits = network.prefixlen + (96 if interface.version == 4 else 0)
         mask = (1 << 128) - (1 << (128 - bits))
         self.local.add(own)

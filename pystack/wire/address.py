@@ -25,6 +25,33 @@ def pack(text: str) -> bytes:
     return V4_PREFIX + parsed.packed if parsed.version == 4 else parsed.packed
 
 
+def interface(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
+    """An address with its prefix, such as "10.0.0.2/24", that a host can have on a link.
+
+    Raises ValueError with the reason: malformed, no unicast address, or one that stands for a
+    whole network. In prefixes of 31 bits (RFC 3021), 127 (RFC 6164) and longer ones each address
+    is a host's.
+    """
+    parsed = ipaddress.ip_interface(text)
+    own, whole = parsed.ip, parsed.network
+    if parsed.version == 6 and parsed.scope_id is not None:
+        raise ValueError(f"{text} has a scope, which is of one machine only")
+    if own.version == 6 and own.ipv4_mapped is not None:
+        raise ValueError(f"{text} stands for an IPv4 address: give {own.ipv4_mapped} itself")
+    packed = pack(str(own))
+    if not is_unicast_source(packed) and not is_loopback(packed):
+        raise ValueError(f"{text} is no unicast address of a host")
+    if whole.prefixlen >= whole.max_prefixlen - 1:
+        return parsed
+    if own == whole.network_address:
+        if own.version == 6:  # RFC 4291 §2.6.1
+            raise ValueError(f"{own} is the address of all routers in {whole}, not of one host")
+        raise ValueError(f"{own} is the address of the network {whole} itself, not of a host in it")
+    if own.version == 4 and own == whole.broadcast_address:
+        raise ValueError(f"{own} is the broadcast address of {whole}, not of one host")
+    return parsed
+
+
 def network(text: str) -> tuple[bytes, int]:
     """Address (16 bytes) and mask (of 128 bits) of "10.0.0.0/8". Raises ValueError for none."""
     try:

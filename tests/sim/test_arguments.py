@@ -33,7 +33,7 @@ def refused(kind: type[Exception], words: str, call: Callable[[], object]) -> No
     [
         (lambda world: world.host(5), TypeError, "name=5: a text such as 'client'"),
         (lambda world: world.host("c", ["10.0.0.1/24"]), TypeError, ADDRESS),
-        (lambda world: world.host("c", "x"), ValueError, "'x' is no address with its prefix"),
+        (lambda world: world.host("c", "x"), ValueError, "'x' does not appear to be an IPv4"),
         (lambda world: world.host("c", sysctl="tcp_sack=0"), TypeError, "a dict such as {'tcp_s"),
         (lambda world: world.host("a"), ValueError, "there is a node called a already"),
         (lambda world: world.router("r", ["10.0.0.1/24"]), TypeError, ADDRESS),

@@ -33,12 +33,12 @@ def test_several_addresses_come_in_any_collection(addresses: Any) -> None:
         ({"addresses": 5}, TypeError, "addresses=5: texts such as '10.0.0.1/24' were expected"),
         ({"addresses": None}, TypeError, "addresses=None: texts such as '10.0.0.1/24' were"),
         ({"addresses": {"eth0": "10.0.0.1/24"}}, TypeError, "addresses={'eth0': '10.0.0.1/24'}:"),
-        ({"addresses": "nonsense"}, ValueError, "'nonsense' is no address with its prefix length"),
-        ({"addresses": "10.0.0.1/33"}, ValueError, "'10.0.0.1/33' is no address with its prefix"),
-        ({"addresses": "1"}, ValueError, "'1' is no address with its prefix length, such as 10."),
-        ({"addresses": "224.0.0.1/4"}, ValueError, "224.0.0.1/4 is no address that a host can"),
-        ({"addresses": "10.0.0.255/24"}, ValueError, "is the broadcast address of 10.0.0.0/24"),
-        ({"addresses": "10.0.0.0/24"}, ValueError, "is the network address of 10.0.0.0/24: a host"),
+        ({"addresses": "nonsense"}, ValueError, "'nonsense' does not appear to be an IPv4 or IPv6"),
+        ({"addresses": "10.0.0.1/33"}, ValueError, "'10.0.0.1/33' does not appear to be an"),
+        ({"addresses": "1"}, ValueError, "'1' does not appear to be an IPv4 or IPv6 interf"),
+        ({"addresses": "224.0.0.1/4"}, ValueError, "224.0.0.1/4 is no unicast address of a"),
+        ({"addresses": "10.0.0.255/24"}, ValueError, "10.0.0.255 is the broadcast address of"),
+        ({"addresses": "10.0.0.0/24"}, ValueError, "10.0.0.0 is the address of the network"),
         ({"secret": "x" * 32}, TypeError, "the secret has 16 to 64 random bytes, and is no str"),
         ({"secret": None}, TypeError, "the secret has 16 to 64 random bytes, and is no NoneType"),
         ({"secret": b"x"}, ValueError, "the secret has 16 to 64 random bytes, not 1"),
@@ -56,8 +56,8 @@ def test_what_a_host_cannot_take_is_told(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("own", ["10.0.0.0/31", "10.0.0.1/31", "10.0.0.0/32", "fd00::/64"])
-def test_point_to_point_links_and_ipv6_have_no_addresses_to_spare(own: str) -> None:
+@pytest.mark.parametrize("own", ["10.0.0.0/31", "10.0.0.1/31", "10.0.0.0/32", "fd00::/127"])
+def test_point_to_point_links_have_no_addresses_to_spare(own: str) -> None:
     assert Host(own, secret=SECRET).addresses.all()
 
 
