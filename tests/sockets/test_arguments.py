@@ -9,6 +9,7 @@ import pytest
 from pystack import Config
 from pystack.sockets import Host
 from pystack.wire.address import text
+from tests.kit.builds import says
 
 SECRET = bytes(range(32))
 
@@ -52,8 +53,7 @@ def test_what_a_host_cannot_take_is_told(
 ) -> None:
     with pytest.raises(kind) as caught:
         Host(**{"addresses": "10.0.0.1/24", "secret": SECRET, **arguments})
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert says(caught.value, words), caught.value
 
 
 @pytest.mark.parametrize("own", ["10.0.0.0/31", "10.0.0.1/31", "10.0.0.0/32", "fd00::/127"])
@@ -87,8 +87,9 @@ def test_settings_ports_and_congestion_controls_are_named_in_what_is_said_of_the
 
     own = Host("10.0.0.1/24", secret=SECRET)
     sock = own.socket()
-    with pytest.raises(TypeError, match="name=5: a text such as 'tcp_sack' was expected"):
+    with pytest.raises(TypeError) as caught:
         own.sysctl(5)  # type: ignore[arg-type]
+    assert says(caught.value, "name=5: a text such as 'tcp_sack' was expected")
     with pytest.raises(TypeError, match="a port is an int, not '80'"):
         sock.bind(("10.0.0.1", "80"))
     with pytest.raises(OverflowError, match="a port is 0 to 65535, not 80000"):
