@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cells-json",
         type=Path,
         metavar="FILE",
-        help="write which row of docs/libraries.md each test tries, and its result, to FILE",
+        help="write the rows of docs/evidence/libraries.md that tests try, and results, to FILE",
     )
     parser.addoption(
         "--all-variants",

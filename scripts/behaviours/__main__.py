@@ -19,7 +19,7 @@ from scripts.behaviours.report import document, summary
 from scripts.behaviours.verdict import Law
 from scripts.behaviours.whole_run import digest as digest_of_a_run
 
-PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "behaviour.md"
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "evidence" / "behaviour.md"
 SECTIONS = {"laws": (responses, reordering, fairness), "goodput": ()}
 
 
@@ -31,7 +31,7 @@ SECTIONS = {"laws": (responses, reordering, fairness), "goodput": ()}
 @click.option("--workers", default=len(os.sched_getaffinity(0)), help="Processes; by default all.")
 @click.option(
     "--write", "file", type=click.Path(path_type=Path),
-    help="Where the tables go, in Markdown; by default docs/behaviour.md for the whole.",
+    help="Where the tables go, in Markdown; by default docs/evidence/behaviour.md for the whole.",
 )  # fmt: skip
 def main(
     quick: bool, only: str | None, seed: int, digest: bool, workers: int, file: Path | None

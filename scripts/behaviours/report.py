@@ -1,4 +1,4 @@
-"""The page docs/behaviour.md, and what the terminal shows."""
+"""The page docs/evidence/behaviour.md, and what the terminal shows."""
 
 from __future__ import annotations
 

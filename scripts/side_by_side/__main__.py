@@ -41,7 +41,7 @@ KERNELS = File("/proc/sys/net/ipv4/tcp_available_congestion_control")
 @click.option("--quick", is_flag=True, help="One turn of a few seconds each, less losses.")
 @click.option("--json", "json_file", type=click.Path(path_type=File), help="Write all to FILE.")
 @click.option("--document", type=click.Path(path_type=File),
-              help="Write the page to FILE: docs/side-by-side.md.")
+              help="Write the page to FILE: docs/evidence/side-by-side.md.")
 def main(
     names: Sequence[str], losses: Sequence[float], rate: float, rtt: float, queue: float,
     seconds: float, repeat: int, seed: int, together: bool, together_rate: float,

@@ -1,4 +1,4 @@
-"""The outcome as tables: on the terminal, and as the page docs/side-by-side.md."""
+"""The outcome as tables: on the terminal, and as the page docs/evidence/side-by-side.md."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def page(
     where: dict[str, Any],
     command: str,
 ) -> str:
-    """docs/side-by-side.md."""
+    """docs/evidence/side-by-side.md."""
     first, second = headings(alone, together, effort)
     return "\n".join(
         [

@@ -11,12 +11,12 @@ from pathlib import Path
 from tests.conformance import document, table
 
 ROOT = Path(__file__).parent.parent.parent
-DOCUMENT = ROOT / "docs" / "conformance.md"
+DOCUMENT = ROOT / "docs" / "evidence" / "conformance.md"
 
 DESCRIPTION = """\
 Print each requirement of the RFCs with the tests that show it and their results, and write
-docs/conformance.md. Exit code 1 when a MUST in scope is untested or failing without a waiver,
-when a test names an unknown requirement, or when a waived one has become tested.
+docs/evidence/conformance.md. Exit code 1 when a MUST in scope is untested or failing without a
+waiver, when a test names an unknown requirement, or when a waived one has become tested.
 """
 
 

@@ -1,4 +1,4 @@
-"""The table as text: for the terminal, and as docs/conformance.md (the same for every run)."""
+"""The table as text: for the terminal, and as docs/evidence/conformance.md."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def terminal(table: Table, quiet: bool = False) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The whole of docs/conformance.md."""
+    """The whole of docs/evidence/conformance.md."""
     out = [INTRODUCTION, "## Counts", ""]
     out += ["| topic | " + " | ".join(f"{level}" for level in LEVELS) + " |"]
     out += ["| --- |" + " --- |" * len(LEVELS)]
@@ -116,4 +116,4 @@ def _test(name: str) -> str:
     """A link to the file, and the name as the sentence that it is."""
     file, _, function = name.partition("::")
     function = function.rpartition("::")[2]
-    return f"[{function.removeprefix('test_').replace('_', ' ')}](../{file})"
+    return f"[{function.removeprefix('test_').replace('_', ' ')}](../../{file})"

@@ -1,4 +1,4 @@
-"""`scripts/libraries`: run the tests of libraries and write docs/libraries.md."""
+"""`scripts/libraries`: run the tests of libraries and write docs/evidence/libraries.md."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from tests.libraries import cells, document
 
 ROOT = Path(__file__).parent.parent.parent
-DOCUMENT = ROOT / "docs" / "libraries.md"
+DOCUMENT = ROOT / "docs" / "evidence" / "libraries.md"
 
 # all but the test that compares the old document
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "--ignore=tests/libraries/test_document.py"]
 
 DESCRIPTION = """\
-Run tests/libraries (as root, or by `unshare -Ur`) and write docs/libraries.md from how they went.
+Run tests/libraries (as root, or by `unshare -Ur`) and write docs/evidence/libraries.md from how
+they went.
 Exit code 1 when one of them did not go as it says; then nothing is written.
 """
 

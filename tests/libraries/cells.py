@@ -1,4 +1,4 @@
-"""The cells of docs/libraries.md: which test tries which library, and how that went.
+"""The cells of docs/evidence/libraries.md: which test tries which library, and how that went.
 
 A test tries a library on one side of the connection by
 
@@ -26,8 +26,8 @@ import pytest
 
 COLUMNS = ("IPv4 plain", "IPv4 TLS", "IPv6 plain", "IPv6 TLS")
 MARKERS = (
-    "cell(library, side, what, without={}): the row of docs/libraries.md that this test tries",
-    "columns(*names): run for these columns of docs/libraries.md only",
+    "cell(library, side, what, without={}): the row of docs/evidence/libraries.md that it tries",
+    "columns(*names): run for these columns of docs/evidence/libraries.md only",
 )
 
 

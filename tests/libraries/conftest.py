@@ -31,7 +31,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def link(
     request: pytest.FixtureRequest, namespace: Namespace, certificates: Certificates
 ) -> Link:
-    """A stack and the kernel, for one column of docs/libraries.md."""
+    """A stack and the kernel, for one column of docs/evidence/libraries.md."""
     protocol, security = request.param.split()
     return Link(
         namespace, certificates, int(protocol[-1]), security == "TLS",

@@ -1,4 +1,4 @@
-"""docs/libraries.md, from what a run of the tests has found (`cells.Test`)."""
+"""docs/evidence/libraries.md, from what a run of the tests has found (`cells.Test`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INTRODUCTION = """\
 
 Which asyncio libraries run over a stack, unmodified and of their current releases, with the real
 kernel at the other end of a TUN device: curl, redis-server, or the same library on the kernel's
-sockets in a network namespace. How to run yours is in [asyncio.md](asyncio.md).
+sockets in a network namespace. How to run yours is in [asyncio.md](../asyncio.md).
 
 Made by `scripts/libraries` from the tests in `tests/libraries`, not written by hand; a test holds
 it to them. A cell *works* when every test of its row passes in that column. TLS is 1.3, with the

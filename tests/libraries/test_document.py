@@ -1,4 +1,4 @@
-"""docs/libraries.md says what the tests have, no more and no less."""
+"""docs/evidence/libraries.md says what the tests have, no more and no less."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.libraries import document
 from tests.libraries.__main__ import DOCUMENT, collected
 from tests.libraries.cells import COLUMNS, Row, Test, columns_of, without
 
-PROJECT = DOCUMENT.parent.parent / "pyproject.toml"
+PROJECT = DOCUMENT.parents[2] / "pyproject.toml"
 
 
 def test_the_document_is_that_of_the_tests() -> None:

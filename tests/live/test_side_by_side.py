@@ -1,7 +1,7 @@
 """scripts/side-by-side: pystack's sender beside the kernel's, for a few seconds.
 
-The bounds are wide, as one run each on a busy machine is no measurement; `docs/side-by-side.md` has
-those that count.
+The bounds are wide, as one run each on a busy machine is no measurement; those that
+count are in `docs/evidence/side-by-side.md`.
 """
 
 from __future__ import annotations
