@@ -44,7 +44,7 @@ def test_they_pass_beside_other_plugins(pytester: pytest.Pytester, library: str)
 
 
 def test_the_table_has_every_word_of_the_mark() -> None:
-    table = TEXT.partition("## The mark")[2].partition("## The fixtures")[0]
+    table = TEXT.partition("## The mark: ")[2].partition("## The fixtures: ")[0]
     rows = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
     more = "".join(line.split("|")[2] for line in table.splitlines() if line.startswith("| `"))
     assert set(re.findall(r"`(\w+)=", rows)) | {"delay"} == set(WORDS)
@@ -54,7 +54,7 @@ def test_the_table_has_every_word_of_the_mark() -> None:
 def test_it_names_what_there_is_of_the_fixtures() -> None:
     from pystack.lab.network import Network, NetworkLink
 
-    named = TEXT.partition("## The fixtures")[2]
+    named = TEXT.partition("## The fixtures: ")[2]
     for name in re.findall(r"`network\.link\.(\w+)", named):
         assert hasattr(NetworkLink, name)
     for name in re.findall(r"`network\.(\w+)", named):
