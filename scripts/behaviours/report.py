@@ -11,6 +11,7 @@ from rich.table import Table
 from scripts.behaviours import grid
 from scripts.behaviours.flow import Outcome
 from scripts.behaviours.verdict import Law
+from tests.kit.versions import line, versions
 
 
 def document(
@@ -22,16 +23,17 @@ def document(
     failed = sum(len(law.failed) for law in laws)
     judged = sum(one.passed is not None for law in laws for one in law.verdicts)
     lines = [
-        "# How the congestion controls behave", "",
+        "# How the congestion controls behave: laws, goodput, fairness", "",
         f"Made by `scripts/behaviour{options}` in {seconds / 60:.0f} minutes with {workers} "
         "processes; change that, not this page.", "",
+        line(versions()), "",
         "The same TCP that speaks to the kernel, in virtual time (`pystack.sim`): the figures are "
         "the same on every machine, however many processes there are. `--seed N --digest` prints "
         "the SHA-256 of all packets and events of a run with a flow of each.", "",
     ]  # fmt: skip
     if laws:
         lines += [
-            "## Laws",
+            "## Laws: Mathis, RFC 9438, RACK, fairness",
             "",
             f"{judged - failed} of {judged} figures are within their bounds.",
             "",
@@ -39,7 +41,8 @@ def document(
         for law in laws:
             lines += law.lines()
     if cells:
-        lines += ["## Goodput", "", *_about(), "", *grid.tables(cells, outcomes)]
+        lines += ["## Goodput over loss, RTT, queue and reordering", ""]
+        lines += [*_about(), "", *grid.tables(cells, outcomes)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

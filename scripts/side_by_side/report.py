@@ -11,6 +11,7 @@ from rich.table import Table
 
 from scripts.benchmarks.networks import KERNEL, PYSTACK
 from scripts.side_by_side.experiments import RATIO, SETTLING, SHARE, Alone, Effort, Together
+from tests.kit.versions import line, versions
 
 ALONE_COLUMNS = ("", "loss", "pystack", "±", "kernel", "±", "ratio", "sent again", "")
 TOGETHER_COLUMNS = ("", "pystack's share", "±", "both", "")
@@ -114,23 +115,25 @@ def page(
     first, second = headings(alone, together, effort)
     return "\n".join(
         [
-            "# pystack and the kernel side by side",
+            "# pystack and the Linux kernel side by side: goodput and shares of a bottleneck",
             "",
-            f"Made by `{command}`: {machine_line(where)}.",
+            f"Made by `{command}` on {where['processor']}, {where['processors']} processors.",
+            "",
+            line(versions()),
             "",
             "Both are senders to the same kernel, over the same relay in user space (a pair of TUN",
             "devices between two network namespaces) with the same random numbers, in turns.",
             "pystack's own TUN device lies in the sending kernel's namespace, which forwards. The",
             "algorithm is set on every socket; ± is half the distance of the extremes.",
             "",
-            "## One at a time",
+            "## Goodput of one sender at a time",
             "",
             _sentence(first),
             "Sent again: the largest part of any run's octets, pystack's and the kernel's.",
             "",
             *_markdown(ALONE_COLUMNS, rows_alone(alone)),
             "",
-            "## One flow of each through one bottleneck",
+            "## Shares: one flow of each through one bottleneck",
             "",
             _sentence(second),
             "",

@@ -17,9 +17,47 @@ from tests.conformance.table import (
     Row,
     Table,
 )  # fmt: skip
+from tests.kit.versions import line
+
+TITLES = {  # what the table calls by one word, in those that are searched for
+    "header": "TCP header",
+    "options": "TCP options",
+    "checksum": "Checksum",
+    "isn": "Initial sequence numbers (ISN)",
+    "open": "Opening: the three-way handshake",
+    "listen": "LISTEN: passive open",
+    "states": "States and arriving segments",
+    "reset": "Reset (RST)",
+    "close": "Closing: FIN and half-close",
+    "time-wait": "TIME_WAIT",
+    "mss": "Maximum segment size (MSS)",
+    "rto": "Retransmission timeout (RTO)",
+    "retransmission": "Retransmission",
+    "window": "Windows and window scale",
+    "zero-window": "Zero window probes",
+    "sws": "Silly window syndrome",
+    "nagle": "Nagle's algorithm",
+    "delayed-ack": "Delayed ACKs",
+    "urgent": "Urgent data",
+    "keepalive": "Keep-alive",
+    "user-timeout": "User timeout",
+    "icmp": "ICMP",
+    "timestamps": "Timestamps and PAWS",
+    "sack": "Selective acknowledgment (SACK)",
+    "api": "User interface",
+    "congestion": "Congestion control",
+    "ecn": "Explicit congestion notification (ECN)",
+    "security": "Blind attacks and other security",
+    "pmtud": "Path MTU discovery",
+    "ip4": "IPv4",
+    "ip6": "IPv6",
+    "rack-tlp": "RACK-TLP",
+    "syn-flood": "SYN floods",
+    "tfo": "TCP Fast Open",
+}
 
 INTRODUCTION = """\
-# Conformance
+# Conformance: requirements of the RFCs, and the tests that show them
 
 What the stack should do by the RFCs, row by row, and the tests that show it. Made by
 `scripts/conformance` from `tests/conformance/requirements.csv`, from the tests that name a row
@@ -73,9 +111,9 @@ def terminal(table: Table, quiet: bool = False) -> str:
     return "\n".join(out) + "\n"
 
 
-def markdown(table: Table) -> str:
-    """The whole of docs/evidence/conformance.md."""
-    out = [INTRODUCTION, "## Counts", ""]
+def markdown(table: Table, of: str) -> str:
+    """The whole of docs/evidence/conformance.md; `of`: the versions of the run."""
+    out = [INTRODUCTION, line(of), "", "## Counts", ""]
     out += ["| topic | " + " | ".join(f"{level}" for level in LEVELS) + " |"]
     out += ["| --- |" + " --- |" * len(LEVELS)]
     for name, rows in by_topic(table):
@@ -86,7 +124,7 @@ def markdown(table: Table) -> str:
     cells = [_cell([row for row in every if row.level == level]) for level in LEVELS]
     out.append("| **all** | " + " | ".join(cells) + " |")
     for name, rows in by_topic(table):
-        out += ["", f"## {name}", "", "| requirement | what | result and tests |"]
+        out += ["", f"## {TITLES.get(name, name)}", "", "| requirement | what | result and tests |"]
         out.append("| --- | --- | --- |")
         out += [_line(row) for row in rows]
     return "\n".join(out) + "\n"

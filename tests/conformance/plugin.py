@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.kit.versions import versions
+
 MARKERS = ("requirement", "deviation")
 
 
@@ -53,4 +55,5 @@ class ConformancePlugin:
             for nodeid, named in sorted(self._ids.items())
         ]
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps({"tests": tests}, indent=1) + "\n")
+        found = {"versions": versions(), "tests": tests}
+        self._path.write_text(json.dumps(found, indent=1) + "\n")

@@ -78,6 +78,11 @@ def read_results(path: Path) -> list[dict[str, object]]:
     return found
 
 
+def read_versions(path: Path) -> str:
+    """The versions that the run was made with."""
+    return str(json.loads(path.read_text())["versions"])
+
+
 def put_together(
     rows: dict[str, Row], waivers: list[tuple[str, str]], results: list[dict[str, object]]
 ) -> Table:

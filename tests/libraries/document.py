@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
+from tests.kit.versions import line, versions
 from tests.libraries.cells import COLUMNS, Row, Test
 
 WORKS = "works"
 PYTHONS_OWN = ("asyncio",)  # what has no release of its own
 
 INTRODUCTION = """\
-# Libraries
+# Libraries that run over pystack: uvicorn, aiohttp, httpx, redis and others
 
 Which asyncio libraries run over a stack, unmodified and of their current releases, with the real
 kernel at the other end of a TUN device: curl, redis-server, or the same library on the kernel's
-sockets in a network namespace. How to run yours is in [asyncio.md](../asyncio.md).
+sockets in a network namespace. [How to run yours](../asyncio.md).
 
 Made by `scripts/libraries` from the tests in `tests/libraries`, not written by hand; a test holds
 it to them. A cell *works* when every test of its row passes in that column. TLS is 1.3, with the
@@ -24,7 +25,7 @@ kernel's sockets alone.
 """
 
 SENTENCES = """
-## What the tests do
+## What the tests of each library do
 
 Each in every column of its row in which something works:
 """
@@ -61,7 +62,7 @@ def problems(tests: Sequence[Test]) -> Iterator[str]:
 
 
 def markdown(tests: Sequence[Test], *, ran: bool = True) -> str:
-    """The whole text."""
+    """The whole text, as made by this process."""
     notes: dict[str, int] = {}
     lines = ["| library | | what | " + " | ".join(COLUMNS) + " |"]
     lines.append("|---|---|---|" + "---|" * len(COLUMNS))
@@ -73,7 +74,7 @@ def markdown(tests: Sequence[Test], *, ran: bool = True) -> str:
                 result = f"– ({notes.setdefault(result, len(notes) + 1)})"
             cells.append(result)
         lines.append(f"| {' | '.join([titled(row.name), row.side, row.what, *cells])} |")
-    text = INTRODUCTION + "\n" + "\n".join(lines) + "\n"
+    text = f"{INTRODUCTION}\n{line(versions())}\n\n" + "\n".join(lines) + "\n"
     if notes:
         text += "\n" + "\n".join(f"({number}) {reason}  " for reason, number in notes.items())
         text = text.rstrip() + "\n"
