@@ -1,0 +1,91 @@
+"""The reference of the `pystack` command in Markdown, from the command itself."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+CALLED: Final = "scripts/pystack"  # as it can be typed in a checkout
+
+
+def reference() -> str:
+    """A section for each command: what it does, examples, usage and options."""
+    os.environ["PYSTACK_CALLED_AS"] = CALLED  # help is made of what is called
+    from pystack.cli.commands import pystack
+
+    context = click.Context(pystack, info_name=CALLED)
+    lines = [*_section(pystack, context)]
+    for name in pystack.list_commands(context):
+        command = pystack.get_command(context, name)
+        assert command is not None
+        lines += _section(command, click.Context(command, info_name=name, parent=context))
+    return "\n".join(lines)
+
+
+def _section(command: click.Command, context: click.Context) -> Iterator[str]:
+    title = "pystack" if context.parent is None else f"pystack {context.info_name}"
+    yield f"## {title}: {_lowered(command.get_short_help_str(200))}"
+    yield ""
+    yield "```text"
+    yield " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield "```"
+    yield ""
+    yield from _texts(command.help or "")
+    if isinstance(command, click.Group):
+        yield from _table("command", ((name, "", command.commands[name].get_short_help_str(200))
+                                      for name in command.list_commands(context)))  # fmt: skip
+    records = [
+        record
+        for parameter in command.get_params(context)
+        if (record := parameter.get_help_record(context)) is not None
+    ]
+    yield from _table("option", (_split(*record) for record in records))
+
+
+def _lowered(text: str) -> str:
+    words = text.rstrip(".")
+    return words[0].lower() + words[1:] if words[1:2].islower() or words[1:2] == " " else words
+
+
+def _texts(text: str) -> Iterator[str]:
+    r"""Paragraphs; those behind a \b are lines to be typed, the first being their title."""
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        lines = paragraph.split("\n")
+        if lines[0].strip() == "\b":
+            yield f"{lines[1].strip()}"
+            yield ""
+            yield "```text"
+            yield from inspect.cleandoc("\n".join(["", *lines[2:]])).split("\n")
+            yield "```"
+        else:
+            yield _escaped(" ".join(line.strip() for line in lines))
+        yield ""
+
+
+def _split(names: str, text: str) -> tuple[str, str, str]:
+    """Names, default (and range), text of an option, from what --help shows of it."""
+    extras = re.findall(r"  \[([^\]]*)\]", text)
+    return names, "; ".join(extras).removeprefix("default: "), re.sub(r"  \[[^\]]*\]", "", text)
+
+
+def _table(what: str, rows: Iterator[tuple[str, str, str]]) -> Iterator[str]:
+    found = list(rows)
+    has_defaults = any(default for _, default, _ in found)
+    yield f"| {what} | |" + (" default |" if has_defaults else "")
+    yield "|---|---|" + ("---|" if has_defaults else "")
+    for names, default, text in found:
+        last = f" {_escaped(default)} |" if has_defaults else ""
+        yield f"| `{names}` | {_escaped(text)} |{last}"
+    yield ""
+
+
+def _escaped(text: str) -> str:
+    """As Markdown, outside of code spans."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([\\*_<>|\[\]])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
