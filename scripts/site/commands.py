@@ -29,7 +29,8 @@ def reference() -> str:
 
 def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     title = "pystack" if context.parent is None else f"pystack {context.info_name}"
-    yield f"## {title}: {_lowered(command.get_short_help_str(200))}"
+    anchor = title.replace(" ", "-")
+    yield f"## {title}: {_lowered(command.get_short_help_str(200))} {{ #{anchor} }}"
     yield ""
     yield "```text"
     yield " ".join([context.command_path, *command.collect_usage_pieces(context)])

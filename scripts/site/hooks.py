@@ -1,4 +1,4 @@
-"""What mkdocs calls while it builds: sources that pages link to, and the commands' reference."""
+"""What mkdocs calls while it builds: sources that pages link to, and what is made of the source."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from mkdocs.structure.pages import Page
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # mkdocs loads this file by its path
 
-from scripts.site.commands import reference  # noqa: E402 (see above)
+from scripts.site import commands, helps, settings  # noqa: E402 (see above)
 
-_COMMANDS: Final = "<!-- commands -->"
+# what pages say where something is to be put that is made of the source
+_MADE: Final = {
+    "<!-- commands -->": commands.reference,
+    "<!-- scripts -->": helps.texts,
+    "<!-- settings -->": settings.tables,
+}
 _LINK: Final = re.compile(r"\]\(((?:\.\./)+[^)\s#]+)(#[^)\s]*)?\)")
 _FENCE: Final = re.compile(r"^(`{3,}).*?^\1 *$", re.DOTALL | re.MULTILINE)
 _log = get_plugin_logger("sources")
@@ -27,8 +32,9 @@ _log = get_plugin_logger("sources")
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """The page as it is to be rendered."""
-    if _COMMANDS in markdown:
-        return markdown.replace(_COMMANDS, reference())
+    for place, make in _MADE.items():
+        if place in markdown:
+            markdown = markdown.replace(place, make())
     return "".join(_with_sources(markdown, page, config, files))
 
 
