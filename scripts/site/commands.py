@@ -77,7 +77,7 @@ def _split(names: str, text: str) -> tuple[str, str, str]:
 def _table(what: str, rows: Iterator[tuple[str, str, str]]) -> Iterator[str]:
     found = list(rows)
     has_defaults = any(default for _, default, _ in found)
-    yield f"| {what} | |" + (" default |" if has_defaults else "")
+    yield f"| {what} | what it does |" + (" default |" if has_defaults else "")
     yield "|---|---|" + ("---|" if has_defaults else "")
     for names, default, text in found:
         last = f" {_escaped(default)} |" if has_defaults else ""

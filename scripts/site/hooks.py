@@ -49,10 +49,7 @@ def _with_sources(text: str, page: Page, config: MkDocsConfig, files: Files) -> 
         if not (ROOT / path).is_file():
             _log.warning(f"{page.file.src_uri} links to {found[1]}, which is no file")
             return found[0]
-        copy = f"sources/{path}{'' if path.endswith('.md') else '.txt'}"
-        if path.endswith(".md"):
-            _log.warning(f"{page.file.src_uri} links to {path}; name the file instead")
-            return found[0]
+        copy = f"sources/{path}.txt"
         if files.get_file_from_path(copy) is None:
             files.append(File.generated(config, copy, abs_src_path=str(ROOT / path)))
         return f"]({posixpath.relpath(copy, folder or '.')})"

@@ -22,8 +22,10 @@ def _lines() -> Iterator[str]:
     above: list[str] = []
     for line in map(str.strip, inspect.getsource(Config).split("\n")):
         if found := _GROUP.fullmatch(line):
-            yield f"\n### Settings: {found[1].replace('`', '')}\n"
-            yield "| setting | default | |"
+            title, more = [*re.split(r"[,:] | (?=\()", found[1], maxsplit=1), ""][:2]
+            yield f"\n### Settings: {title}\n"
+            yield f"{more[:1].upper()}{more[1:]}\n"
+            yield "| setting | default | what it is |"
             yield "|---|---|---|"
         elif line.startswith("# "):
             above.append(line.removeprefix("# "))

@@ -127,6 +127,15 @@ def test_every_setting_is_in_the_reference(site: Path) -> None:
     assert missing == []
 
 
+def test_no_docstring_is_taken_for_other_markup_than_it_is(site: Path) -> None:
+    for path in (site / "reference").glob("*.html"):
+        article = path.read_text(encoding="utf-8").partition("<article")[2]
+        prose = re.sub(r"<(code|pre|script)\b.*?</\1>", "", article, flags=re.DOTALL)
+        assert not re.search(r"<(em|strong|blockquote|h[56]|hr)\b", prose), path  # * _ > # ---
+        text = re.sub(r"<[^>]+>", "", prose)
+        assert not re.search(r"`|\]\[|\]\(", text), path
+
+
 @pytest.mark.parametrize(
     "words",
     ["[x](nowhere.md)", "[x](#nowhere)", "[x](asyncio.md#nowhere)", "[x](../tests/nowhere.py)",
