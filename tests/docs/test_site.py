@@ -106,6 +106,21 @@ def test_every_public_name_is_in_the_reference(site: Path, package: str) -> None
     assert {f"{package}.{name}" for name in names} - anchors == set()
 
 
+def test_no_member_is_in_the_reference_that_dir_leaves_out(site: Path) -> None:
+    anchors = {anchor for _, page in pages(site) for anchor in page.anchors}
+    shown = 0
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        named = [getattr(module, name) for name in module.__all__]
+        for kind in (one for one in named if isinstance(one, type)):
+            begin = f"{package}.{kind.__name__}."
+            names = {anchor.removeprefix(begin) for anchor in anchors if anchor.startswith(begin)}
+            shown += len(names)
+            inside = getattr(importlib.import_module(kind.__module__), "_INSIDE", frozenset())
+            assert not names & inside, kind
+    assert shown > 100
+
+
 def test_every_option_of_every_command_is_in_the_reference(site: Path) -> None:
     text = html.unescape((site / "reference" / "commands.html").read_text(encoding="utf-8"))
     text = re.sub(r"<[^>]+>", "", text)
@@ -148,10 +163,17 @@ def test_what_leads_nowhere_ends_the_build(words: str, tmp_path: Path) -> None:
         (docs / name).write_text(f"# {name}\n")
     config = tmp_path / "mkdocs.yml"
     settings = (ROOT / "mkdocs.yml").read_text().partition("nav:\n  -")[0]
-    settings = settings.replace("docs_dir: docs", f"docs_dir: {docs}")
-    settings = settings.replace("scripts/site/hooks.py", str(ROOT / "scripts/site/hooks.py"))
-    settings = settings.replace("[pystack, scripts/site]", "[]").replace("[site.css]", "[]")
-    config.write_text(settings.replace("paths: [.]", f"paths: [{ROOT}]"))
+    for there, here in {
+        "docs_dir: docs": f"docs_dir: {docs}",
+        "[scripts/site/hooks.py]": f"[{ROOT}/scripts/site/hooks.py]",
+        "[scripts/site/inside.py]": f"[{ROOT}/scripts/site/inside.py]",
+        "[pystack, scripts/site]": "[]",
+        "[site.css]": "[]",
+        "paths: [.]": f"paths: [{ROOT}]",
+    }.items():
+        assert there in settings
+        settings = settings.replace(there, here)
+    config.write_text(settings)
     assert build(config, tmp_path / "site").returncode == 0
     (docs / "index.md").write_text(f"# index\n\n{words}\n")
     done = build(config, tmp_path / "site")

@@ -1,0 +1,46 @@
+"""For mkdocstrings: what `dir` leaves out of a class is left out of the reference too.
+
+Modules whose files share more of a class than its users may use name that in `_INSIDE`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any, Final
+
+import griffe
+
+_NAMES: Final = "_INSIDE"
+
+
+class LeftOut(griffe.Extension):
+    """Makes such members private, in the class that names them and where it has them from."""
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Called when all of the package is known."""
+        for module in _modules(pkg):
+            names = _inside(module)
+            for each in module.classes.values() if names else ():
+                for where in (each, *each.mro()):
+                    for name in names & set(where.members):
+                        where.members[name].public = False
+
+
+def _modules(module: griffe.Module) -> Iterator[griffe.Module]:
+    yield module
+    for inner in module.modules.values():
+        if not inner.is_alias:
+            yield from _modules(inner)
+
+
+def _inside(module: griffe.Module) -> set[str]:
+    attribute = module.members.get(_NAMES)
+    if attribute is None:
+        return set()
+    tree = ast.parse(str(attribute.value), mode="eval")
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
