@@ -15,7 +15,7 @@ _NAMES: Final = "_INSIDE"
 
 
 class LeftOut(griffe.Extension):
-    """Makes such members private, in the class that names them and where it has them from."""
+    """Forgets such members, of the class that names them and where it has them from."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Called when all of the package is known."""
@@ -24,7 +24,7 @@ class LeftOut(griffe.Extension):
             for each in module.classes.values() if names else ():
                 for where in (each, *each.mro()):
                     for name in names & set(where.members):
-                        where.members[name].public = False
+                        where.del_member(name)  # what is private by mark is shown by aliases
 
 
 def _modules(module: griffe.Module) -> Iterator[griffe.Module]:
