@@ -12,6 +12,7 @@ from typing import Any, Final
 import griffe
 
 _NAMES: Final = "_INSIDE"
+_EVERYBODYS: Final = {"__dir__", "__repr__"}  # nothing that one has to read of
 
 
 class LeftOut(griffe.Extension):
@@ -21,8 +22,10 @@ class LeftOut(griffe.Extension):
         """Called when all of the package is known."""
         for module in _modules(pkg):
             names = _inside(module)
-            for each in module.classes.values() if names else ():
-                for where in (each, *each.mro()):
+            for each in [one for one in module.classes.values() if not one.is_alias]:
+                for name in _EVERYBODYS & set(each.members):
+                    each.del_member(name)
+                for where in (each, *each.mro()) if names else ():
                     for name in names & set(where.members):
                         where.del_member(name)  # what is private by mark is shown by aliases
 
