@@ -88,5 +88,7 @@ def _table(what: str, rows: Iterator[tuple[str, str, str]]) -> Iterator[str]:
 def _escaped(text: str) -> str:
     """As Markdown, outside of code spans."""
     parts = text.split("`")
-    parts[::2] = [re.sub(r"([\\*_<>|\[\]])", r"\\\1", part) for part in parts[::2]]
+    parts[::2] = [
+        re.sub(r"([\\*_|\[\]])", r"\\\1", part).replace("<", "&lt;") for part in parts[::2]
+    ]
     return "`".join(parts)
