@@ -18,19 +18,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from errno import EBADF
 from random import Random
-from typing import TYPE_CHECKING
 
 from pystack import arguments
 from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.aio.impaired_device import checked
+from pystack.device.link_state import LinkState
 from pystack.path.assembly import links
 from pystack.path.link import Stage, kept
 from pystack.path.words import Impairment
 from pystack.printed import printed
 from pystack.wire.batch import Packet, RxBatch, TxBatch
-
-if TYPE_CHECKING:
-    from pystack.device.link import LinkState
 
 Tap = Callable[[Iterable[Packet], int], None]
 
@@ -140,8 +137,6 @@ class CableEnd:
 
     async def watch(self) -> AsyncIterator[LinkState]:
         """See `PacketDevice.watch`."""
-        from pystack.device.link import LinkState
-
         yield LinkState(present=True, up=True, mtu=self.mtu)
         await asyncio.get_running_loop().create_future()  # it never changes
 

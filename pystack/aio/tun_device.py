@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, Self
 
-from pystack.device.link import LinkState
+from pystack.device.link_state import LinkState
 from pystack.device.tun import Tun, open_tun
 from pystack.printed import printed
 from pystack.wire import codec

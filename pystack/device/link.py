@@ -9,6 +9,7 @@ import errno
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -16,6 +17,7 @@ from typing import Any, Final, Self
 from pyroute2 import AsyncIPRoute, NetlinkError
 
 from pystack.device.addresses import AddressPair, IPAddress
+from pystack.device.link_state import GONE, LinkState
 from pystack.device.netns import call_in
 
 _RTMGRP_LINK: Final = 1
@@ -24,18 +26,6 @@ _RTN_LOCAL: Final = 2
 _IFF_LOWER_UP: Final = 1 << 16
 _IFA_F_NODAD: Final = 2
 _ADDR_GEN_MODE_NONE: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """A device as others see it now; all zero once it is gone for good."""
-
-    present: bool
-    up: bool
-    mtu: int
-
-
-GONE: Final = LinkState(present=False, up=False, mtu=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +218,8 @@ async def clash(namespace: int | None, pairs: Iterable[AddressPair]) -> str:
 
 
 def _open_socket() -> socket.socket:
+    if sys.platform != "linux":
+        raise NotImplementedError
     # SOCK_DGRAM, as asyncio's datagram transport takes no other
     return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE)
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from errno import EBADFD, EIO
 
-from pystack.device.link import LinkState
+from pystack.device.link_state import LinkState
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 
 DELAY = 0.001  # seconds from one end to the other

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pystack.device import tun as tun_module
-from pystack.device.link import GONE, LinkState
+from pystack.device.link_state import GONE, LinkState
 from pystack.device.netns import call_in, open_namespace
 from pystack.device.tun import Tun, open_tun
 from pystack.errors import SetupError
