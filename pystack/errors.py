@@ -1,6 +1,17 @@
-"""What goes wrong before a stack runs, told in one line that says what to do."""
+"""What goes wrong before a stack runs, told in one line that says what to do; and errno values.
+
+The errors that a stack raises have the numbers of the system that it runs on, as Python's own
+have: those are what `except ConnectionRefusedError` and a look at `errno` go by.
+"""
 
 from __future__ import annotations
+
+import errno
+from typing import Final
+
+# Linux's alone; elsewhere what comes closest
+ENONET: Final[int] = getattr(errno, "ENONET", errno.EHOSTUNREACH)
+EBADFD: Final[int] = getattr(errno, "EBADFD", errno.EBADF)
 
 
 class SetupError(OSError):

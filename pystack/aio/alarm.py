@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
 _CLOCK_MONOTONIC: Final = 1  # <time.h>, <sys/timerfd.h>
-_TFD_NONBLOCK: Final = os.O_NONBLOCK
-_TFD_CLOEXEC: Final = os.O_CLOEXEC
+_TFD_NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
+_TFD_CLOEXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
 _TFD_TIMER_ABSTIME: Final = 1
 
 
@@ -65,7 +66,8 @@ class _Itimerspec(ctypes.Structure):
 
 
 class TimerAlarm:
-    """By a timerfd, for `monotonic_us` as the clock. Raises OSError where there is none.
+    """By a timerfd, for `monotonic_us` as the clock. Raises OSError where there is none, and
+    NotImplementedError on a loop that waits for no descriptors.
 
     Python has one from 3.13 on (`os.timerfd_create`); this is libc's.
     """
@@ -86,7 +88,11 @@ class TimerAlarm:
         self._spec = _Itimerspec()
         self._loop = loop
         self._ring = ring
-        loop.add_reader(self._fd, self._on_readable)
+        try:
+            loop.add_reader(self._fd, self._on_readable)
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     def set(self, at_us: int) -> None:
         # `monotonic_us` is one more than the clock's µs; a time of 0 would disarm it
@@ -114,9 +120,9 @@ def finest_alarm(
     loop: asyncio.AbstractEventLoop, clock: Callable[[], int], ring: Callable[[], None]
 ) -> Alarm:
     """The most exact alarm there is for `clock`, the loop's time as `monotonic_us` or another."""
-    if clock is monotonic_us:
+    if clock is monotonic_us and sys.platform == "linux":
         try:
             return TimerAlarm(loop, ring)
-        except OSError:
-            pass  # a libc or a kernel without it: a little later, then
+        except (OSError, NotImplementedError):
+            pass  # a libc, a kernel or a loop without it: a little later, then
     return LoopAlarm(loop, clock, ring)

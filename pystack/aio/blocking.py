@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from errno import ECONNABORTED
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.aio import numbers
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import errors
 
@@ -39,8 +40,9 @@ class Carried:
         self.sockname = core.getsockname()
         self.peername = core.getpeername()
 
-    def option(self, call: str, *args: Any) -> Any:
+    def option(self, call: str, level: int, option: int, *args: Any) -> Any:
         """`getsockopt` or `setsockopt` on the connection."""
+        args = (*numbers.option(level, option), *args)
         return _waited(self._stack, _called(getattr(self._core, call), *args), None)
 
 
@@ -62,12 +64,12 @@ def carried(
 async def _bridged(
     stack: Doors, family: int, address: Any, options: Sequence[tuple[int, int, Any]]
 ) -> tuple[Carried, socket.socket]:
-    core = await stack._connected((family, address))
+    core = await stack._connected((numbers.family(family), address))
     sock = StackSocket(stack, core=core)
     try:
         for level, option, value in options:
             if level in LEVELS:
-                core.setsockopt(level, option, value)
+                core.setsockopt(*numbers.option(level, option), value)
         return Carried(stack, core), stack.bridge_fd(sock)
     except BaseException:
         sock.close()

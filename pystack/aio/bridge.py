@@ -6,6 +6,9 @@
 
 One end of a socket pair is the user's; the loop carries text between the other end and the
 connection. Each octet is copied into the kernel and out of it once more.
+
+Only Linux tells at once that a descriptor which had ended is closed altogether (epoll). Elsewhere
+that is noticed when the connection has text for it, or ends.
 """
 
 from __future__ import annotations
@@ -13,11 +16,17 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import sys
 from typing import Any, Final
 
 from pystack.aio.transport import Transport
 from pystack.printed import printed
 
+NO_READERS: Final = (
+    "this event loop waits for no descriptors, as Windows' own one: run the program on "
+    "asyncio.SelectorEventLoop or pystack.aio.EventLoop"
+)
+_MSG_NOSIGNAL: Final[int] = getattr(socket, "MSG_NOSIGNAL", 0)  # Python ignores SIGPIPE anyway
 _PIECE: Final = 262_144  # octets taken from the descriptor at a time
 
 
@@ -50,7 +59,8 @@ class Bridge(asyncio.Protocol):
         self._kept = memoryview(first)  # for the descriptor, which has no room
         self._is_deaf = False  # nobody will read the descriptor any more
         self._is_lost = False
-        self._hung_up: select.epoll | None = None
+        self._has_ended = False  # its user writes no more
+        self._hung_up: Any = None  # an epoll, then
         self.outer, self._inner = socket.socketpair()
         self._inner.setblocking(False)
         self._fd = self._inner.fileno()
@@ -67,10 +77,12 @@ class Bridge(asyncio.Protocol):
         """Take over. Raises NotImplementedError on a loop that waits for no descriptors."""
         try:
             self._loop.add_reader(self._fd, self._readable)
-        except BaseException:
+        except BaseException as error:
             self._inner.close()
             self.outer.close()
             del self._bridges[self]
+            if isinstance(error, NotImplementedError) and not error.args:
+                raise NotImplementedError(NO_READERS) from None
             raise
         self._transport.set_protocol(self)
         self._transport.resume_reading()
@@ -92,11 +104,13 @@ class Bridge(asyncio.Protocol):
             self._kept = memoryview(b"")
         while self._kept:
             try:
-                sent = self._inner.send(self._kept, socket.MSG_NOSIGNAL)
+                sent = self._inner.send(self._kept, _MSG_NOSIGNAL)
             except BlockingIOError:
                 return
             except OSError:  # closed, or only no longer read: that tells the other direction
                 self._is_deaf = True
+                if self._has_ended:
+                    self._loop.call_soon(self._user_closed)
                 sent = len(self._kept)
             self._kept = self._kept[sent:]
 
@@ -155,19 +169,21 @@ class Bridge(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The connection has room again."""
-        if self._fd >= 0 and self._hung_up is None and not self._is_lost:
+        if self._fd >= 0 and not self._has_ended and not self._is_lost:
             self._loop.add_reader(self._fd, self._readable)
 
     def _user_ended(self) -> None:
         """The descriptor's user writes no more, and may have closed it."""
-        # asked for nothing, epoll tells of hang-ups and errors; asked for text it would now always
-        # tell of the end
-        self._hung_up = select.epoll()
-        self._hung_up.register(self._fd, 0)
-        if self._hung_up.poll(0):
-            self._user_closed()
-            return
-        self._loop.add_reader(self._hung_up.fileno(), self._user_closed)
+        self._has_ended = True
+        if sys.platform == "linux":
+            # asked for nothing, epoll tells of hang-ups and errors; asked for text it would now
+            # always tell of the end
+            self._hung_up = select.epoll()
+            self._hung_up.register(self._fd, 0)
+            if self._hung_up.poll(0):
+                self._user_closed()
+                return
+            self._loop.add_reader(self._hung_up.fileno(), self._user_closed)
         if self._transport.can_write_eof():
             self._transport.write_eof()
 

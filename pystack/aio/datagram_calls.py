@@ -20,6 +20,7 @@ from pystack.wire.address import ANY_V4, ANY_V6
 
 Protocol = Callable[[], asyncio.BaseProtocol]
 
+_AF_UNIX: Final[int] = getattr(socket, "AF_UNIX", -1)  # Python has none on Windows
 _ANY: Final = {int(socket.AF_INET): ANY_V4, int(socket.AF_INET6): ANY_V6}
 
 
@@ -57,7 +58,7 @@ class DatagramCalls(SockCalls):
             if doors is not None:
                 made = doors._datagram_socket((family, None, None), False, bool(allow_broadcast))
                 return doors._datagrams_over(made, protocol_factory)
-        elif family != socket.AF_UNIX and _are_pairs(local_addr, remote_addr):
+        elif family != _AF_UNIX and _are_pairs(local_addr, remote_addr):
             found = await self._pairs(local_addr, remote_addr, family, proto, flags)
             failures: list[OSError] = []
             for doors, pair in found:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pystack import arguments
+from pystack.aio import numbers
 from pystack.aio.datagram import DatagramTransport
 from pystack.aio.listening import places_of
 from pystack.aio.names import Place, families_of, pair, resolve
@@ -93,7 +94,7 @@ class DatagramDoors:
         """A socket with both ends set. With broadcasts it is not connected, as in asyncio: the
         answers come from elsewhere."""
         family, local, remote = ends
-        socket = self.host.socket(family, SOCK_DGRAM)
+        socket = self.host.socket(numbers.family(family), SOCK_DGRAM)
         try:
             if reuse_port:
                 socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import logging
 import os
+import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
 from threading import get_ident
@@ -19,11 +20,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.aio.running import NO_THREAD, Running
+from pystack.errors import EBADFD
 from pystack.sockets import Host
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 
 if TYPE_CHECKING:
-    from pystack.device.link import LinkState
+    from pystack.device.link_state import LinkState
 
 SLOTS: Final = 16  # packets read at once
 BATCHES: Final = 64  # at most, per wake-up
@@ -198,7 +200,7 @@ class Driver(Running):
 
     def _goes_on_after(self, error: int) -> bool:
         """Whether packets behind the one that was refused are worth a try."""
-        if error in (errno.EIO, errno.EBADFD, errno.EBADF):
+        if error in (errno.EIO, EBADFD, errno.EBADF):
             if error != errno.EIO:  # EIO: the link is down, what was sent is lost as on a wire
                 self.loop.call_soon(self._gone)
             return False
@@ -206,7 +208,7 @@ class Driver(Running):
         return True
 
     def _read_failed(self, error: int) -> None:
-        if error in (errno.EBADFD, errno.EBADF):
+        if error in (EBADFD, errno.EBADF):
             self._gone()
             return
         self.device.stop()  # EIO: down, and the watcher hears when it is up again
@@ -322,4 +324,5 @@ def _leave_to_parent() -> None:
     _drivers.clear()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_leave_to_parent)

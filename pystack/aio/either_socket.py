@@ -14,7 +14,7 @@ from functools import wraps
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from pystack.aio import blocking
+from pystack.aio import blocking, numbers
 from pystack.aio.choice import Choice, address_of
 from pystack.aio.stack_socket import StackSocket
 from pystack.sockets import errors
@@ -27,12 +27,17 @@ socket_of_the_kernel: Final = socket.socket  # also where a program's module has
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _TYPES: Final = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
-_COPIED: Final = (
-    (socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-    (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY), (socket.IPPROTO_TCP, socket.TCP_NODELAY),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT), (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+_COPIED_NAMES: Final = (
+    ("SOL_SOCKET", "SO_REUSEADDR"), ("SOL_SOCKET", "SO_KEEPALIVE"), ("IPPROTO_IPV6", "IPV6_V6ONLY"),
+    ("IPPROTO_TCP", "TCP_NODELAY"), ("IPPROTO_TCP", "TCP_KEEPIDLE"),
+    ("IPPROTO_TCP", "TCP_KEEPALIVE"), ("IPPROTO_TCP", "TCP_KEEPINTVL"),
+    ("IPPROTO_TCP", "TCP_KEEPCNT"), ("IPPROTO_TCP", "TCP_USER_TIMEOUT"),
 )  # fmt: skip
+_COPIED: Final[tuple[tuple[int, int], ...]] = tuple(  # those that the system has
+    (getattr(socket, level), getattr(socket, name))
+    for level, name in _COPIED_NAMES
+    if hasattr(socket, name)
+)
 
 
 class _Kind(type):
@@ -123,10 +128,10 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         stack._check()
         options, self._options = self._options or [], None
         kind, timeout, bound = self.type, self.gettimeout(), self.getsockname()
-        core = stack.host.socket(self.family, kind)
+        core = stack.host.socket(numbers.family(self.family), kind)
         for level, option, value in options:
             try:
-                core.setsockopt(level, option, value)
+                core.setsockopt(*numbers.option(level, option), value)
             except OSError:
                 continue  # the kernel took it, and it is none that the stack knows
         self._take(stack, core, kind)

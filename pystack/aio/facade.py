@@ -6,6 +6,7 @@ from collections.abc import Callable
 from socket import AddressFamily, SocketKind
 from typing import Any
 
+from pystack.aio import numbers
 from pystack.sockets.constants import IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM
 from pystack.sockets.datagram import DatagramSocket
 from pystack.sockets.endpoint import Address
@@ -40,7 +41,7 @@ class DatagramFacade:
     @property
     def family(self) -> AddressFamily:
         """AF_INET or AF_INET6."""
-        return AddressFamily(self._socket.family)
+        return numbers.family_here(self._socket.family)
 
     @property
     def type(self) -> SocketKind:
@@ -67,11 +68,11 @@ class DatagramFacade:
 
     def setsockopt(self, level: int, option: int, value: int | str | bytes | bytearray) -> None:
         """Set an option; raises OSError ENOPROTOOPT, EINVAL."""
-        self._socket.setsockopt(level, option, value)
+        self._socket.setsockopt(*numbers.option(level, option), value)
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
         """An option as an int, or with `size` the bytes of its C form; raises OSError."""
-        return self._socket.getsockopt(level, option, size)
+        return self._socket.getsockopt(*numbers.option(level, option), size)
 
     def ioctl(self, request: int) -> int:
         """SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK."""

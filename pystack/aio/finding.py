@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from pystack.aio.choice import Choosing
-from pystack.aio.names import port_number
+from pystack.aio.names import EAI_ADDRFAMILY, port_number
 from pystack.wire import address
 
 Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
@@ -40,7 +40,7 @@ class Finding(Choosing, _Loop):
             if family in (0, own):
                 infos += socket.getaddrinfo(text, port, own, type, proto, numeric)
         if not infos:
-            raise socket.gaierror(socket.EAI_ADDRFAMILY, f"{name}: no address of that family")
+            raise socket.gaierror(EAI_ADDRFAMILY, f"{name}: no address of that family")
         return infos
 
     async def _infos(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from pystack import arguments
 from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.aio.driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
+from pystack.errors import EBADFD
 from pystack.path.assembly import links
 from pystack.path.impair import parse
 from pystack.path.words import Impairment
@@ -27,7 +28,7 @@ from pystack.printed import printed
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 
 if TYPE_CHECKING:
-    from pystack.device.link import LinkState
+    from pystack.device.link_state import LinkState
 
 
 def parsed(text: str) -> Impairment:
@@ -206,7 +207,7 @@ class ImpairedDevice:
             written = self.device.write(tx, first)
             if written > 0:
                 first += written
-            elif -written in (errno.EIO, errno.EBADFD, errno.EBADF):
+            elif -written in (errno.EIO, EBADFD, errno.EBADF):
                 self.lost_late += count - first  # down or gone, which the watcher hears as well
                 break
             else:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from pystack import arguments
+from pystack.aio import numbers
 from pystack.aio.names import Place, families_of, resolve
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import (
@@ -39,6 +40,7 @@ async def places_of(
 ) -> list[Place]:
     """Each place that the names `given` stand for, once. None and "": every address, of each
     family that the host has. Raises TypeError for what is no text."""
+    family = numbers.family(family)
     if given is None or isinstance(given, (str, bytes)):
         each: Sequence[str | bytes | None] = [given]
     else:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from pystack import arguments
+from pystack.aio import numbers
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM
 from pystack.sockets.endpoint import Address
@@ -20,6 +21,8 @@ from pystack.wire.address import is_v4
 
 Place = tuple[int, Address]  # family and address
 
+# Windows has none
+EAI_ADDRFAMILY: Final[int] = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME)
 _NO_NAME: Final = "no address of a family that the stack has"
 
 
@@ -42,20 +45,22 @@ async def resolve(
         host = host.decode("ascii", "replace")
     elif host is not None:
         arguments.text("host", host, "198.18.0.1")
-    wanted = [one for one in families if family in (AF_UNSPEC, one)]
+    asked = numbers.family(family)
+    wanted = [one for one in families if asked in (AF_UNSPEC, one)]
     number = port_number(port)
     if number is not None:
         place = _numeric(host, number)
         if place is not None:
             # not narrowed to `wanted`: connecting then says that the network is unreachable
-            if family not in (AF_UNSPEC, place[0]):
-                raise socket.gaierror(socket.EAI_ADDRFAMILY, f"{host} is of another family")
+            if asked not in (AF_UNSPEC, place[0]):
+                raise socket.gaierror(EAI_ADDRFAMILY, f"{host} is of another family")
             return [place]
     places: list[Place] = []
     for found, _, _, _, address in await loop.getaddrinfo(
-        host, port, family=family, type=kind
+        host, port, family=socket.AF_INET6 if asked == AF_INET6 else family, type=kind
     ):
-        if found in wanted and (place := _numeric(str(address[0]), int(address[1]))):
+        place = _numeric(str(address[0]), int(address[1]))
+        if numbers.family(found) in wanted and place:
             places.append(place)
     if not places:
         raise socket.gaierror(socket.EAI_NONAME, f"{host}: {_NO_NAME}")

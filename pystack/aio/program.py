@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from asyncio import unix_events
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
@@ -103,6 +102,8 @@ def installed(stack: Stack) -> Iterator[None]:
     `stack` is open, but on no loop (`Stack.leave`). uvloop cannot be imported meanwhile: programs
     that would take it take asyncio's own.
     """
+    from asyncio import unix_events  # not to be had on Windows, as `pystack run`
+
     uvloop = sys.modules.pop("uvloop", None)
     places = [(module, name) for module in (asyncio, unix_events) for name in _LOOP_NAMES
               if hasattr(module, name)]  # fmt: skip

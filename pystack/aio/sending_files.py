@@ -11,6 +11,7 @@ import asyncio
 import io
 import os
 import stat
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,11 @@ class FileSending:
         """Whether there is more to send."""
         size = PIECE if self._end is None else min(self._end - self.at, PIECE)
         try:
-            self._rest = os.pread(self._fd, size, self.at)
+            if sys.platform == "win32":
+                os.lseek(self._fd, self.at, os.SEEK_SET)
+                self._rest = os.read(self._fd, size)
+            else:
+                self._rest = os.pread(self._fd, size, self.at)
         except OSError as error:
             self.fail(error)
             return False

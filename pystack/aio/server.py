@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from pystack.aio.facade import SocketFacade
-from pystack.aio.ready_fd import ReadyFd
+from pystack.aio.ready_fd import Ready, ready_fd
 from pystack.aio.tls import Tls
 from pystack.aio.transport import Transport
 from pystack.printed import printed, several
@@ -59,7 +59,7 @@ class Server(asyncio.AbstractServer):
         self._tls = tls
         self._outer = outer
         self._waits_for_clients = waits_for_clients
-        self._ready: dict[Socket, ReadyFd] = {}
+        self._ready: dict[Socket, Ready] = {}
         self._beside: asyncio.AbstractServer | None = None
         self._clients: dict[Transport, None] = {}
         self._serving = False
@@ -100,7 +100,7 @@ class Server(asyncio.AbstractServer):
         if self._outer is not None:
             return self._outer.fileno()
         if socket not in self._ready:
-            self._ready[socket] = ReadyFd()
+            self._ready[socket] = ready_fd()
         return self._ready[socket].fd
 
     def _begin(self) -> None:

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
-from pystack.aio import tls
+from pystack.aio import numbers, tls
 from pystack.aio.choice import address_of
 from pystack.aio.either_socket import EitherSocket
 from pystack.aio.finding import Finding
@@ -114,7 +114,7 @@ class SockCalls(Finding):
 
     async def sock_sendto(self, sock: Any, data: Any, address: Any) -> int:
         """As asyncio's; on a socket that may be ours the address decides."""
-        if sock.family in _FAMILIES:
+        if numbers.family(sock.family) in _FAMILIES:
             self._turn(sock, address)
         if self._ours(sock):
             return await self._tried(sock, sock.sendto, data, address)
@@ -124,7 +124,7 @@ class SockCalls(Finding):
         """As asyncio's; the address decides. A plain socket of the kernel turns into one of a stack
         if that is where the address is, for libraries that make their sockets themselves."""
         tls.refuse_ssl_socket(sock)
-        if sock.family not in _FAMILIES:
+        if numbers.family(sock.family) not in _FAMILIES:
             return await super().sock_connect(sock, address)
         self._refuse_blocking(sock)
         place = await self._place(sock, address)

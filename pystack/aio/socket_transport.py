@@ -11,7 +11,7 @@ from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio.ready_fd import ReadyFd
+from pystack.aio.ready_fd import Ready, ready_fd
 from pystack.printed import printed
 from pystack.sockets import DatagramSocket, Socket
 from pystack.tcp.states import EVENT_CLOSED
@@ -63,7 +63,7 @@ class SocketTransport(transports._FlowControlMixin):
         self._outer = outer
         if outer is not None:
             outer._transport = self
-        self._ready: ReadyFd | None = None  # made when somebody asks for a descriptor
+        self._ready: Ready | None = None  # made when somebody asks for a descriptor
         self._protocol: Any = protocol
 
     def __repr__(self) -> str:
@@ -89,14 +89,14 @@ class SocketTransport(transports._FlowControlMixin):
 
     # -- what it is ------------------------------------------------------------------------------
     def fileno(self) -> int:
-        """A descriptor that polls readable on what the protocol has not been given (see `ReadyFd`);
-        -1 when it is closed."""
+        """A descriptor that polls readable on what the protocol has not been given (see
+        `ready_fd`); -1 when it is closed."""
         if self._conn_lost:
             return -1
         if self._outer is not None:
             return self._outer.fileno()
         if self._ready is None:
-            self._ready = ReadyFd()
+            self._ready = ready_fd()
             self._show()
         return self._ready.fd
 

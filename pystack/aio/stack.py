@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from asyncio import proactor_events
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from errno import EINVAL
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 from pystack import arguments
 from pystack.aio import bind_hint, impaired_device, plugins
 from pystack.aio.alarm import monotonic_us
+from pystack.aio.bridge import NO_READERS
 from pystack.aio.doors import GRACE, NOT_OPEN, Doors, configured
 from pystack.aio.driver import Driver, PacketDevice
 from pystack.aio.running import NO_THREAD
 from pystack.aio.stack_socket import StackSocket
+from pystack.device.linux import check_linux, check_packages
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
 from pystack.sockets import Host
@@ -132,6 +135,8 @@ class Stack(Doors):
             raise TypeError(arguments.unfit("mtu", mtu, "bytes were expected, such as 1500"))
 
         async def open_device() -> PacketDevice:
+            check_linux()
+            check_packages()
             from pystack.aio.tun_device import TunDevice
 
             whole = offload and not (impairment and impairment.needs_packets())
@@ -287,9 +292,11 @@ class Stack(Doors):
     ) -> StackSocket:
         """A `socket.socket` of this stack, for `loop.sock_connect` and the like. It never blocks.
 
-        Raises OSError as `sockets.Host.socket`.
+        Raises OSError as `sockets.Host.socket`, and NotImplementedError on Windows' own event loop,
+        which would go by the descriptor alone.
         """
-        self._ready()
+        if isinstance(self._ready().loop, proactor_events.BaseProactorEventLoop):
+            raise NotImplementedError(NO_READERS)
         return StackSocket(self, family, type, proto)
 
     # -- what is asked of it ----------------------------------------------------------------------

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio import tls
+from pystack.aio import numbers, tls
 from pystack.aio.choice import packed
 from pystack.aio.connecting import first_connected
 from pystack.aio.datagram_calls import DatagramCalls
@@ -102,8 +102,9 @@ class StackCalls(DatagramCalls):
         at = packed(own[0]) if own else None
         doors = self.stack_to(packed(place), None if at in (ANY_V4, ANY_V6) else at)
         if doors is not None:
-            places: list[Place] = [(int(family), one) for one in own]
-            return doors, await doors._connected((int(family), place), places)
+            number = numbers.family(family)
+            places: list[Place] = [(number, one) for one in own]
+            return doors, await doors._connected((number, place), places)
         sock = socket.socket(family, kind, proto)
         try:
             sock.setblocking(False)
@@ -210,7 +211,7 @@ class StackCalls(DatagramCalls):
                 if doors is None:
                     others.append(info[4][0])
                 else:
-                    places.setdefault(doors, {})[int(info[0]), info[4]] = None
+                    places.setdefault(doors, {})[numbers.family(info[0]), info[4]] = None
         return places, list(dict.fromkeys(others))
 
     async def _infos_to_listen(

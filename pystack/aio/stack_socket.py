@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable
 from errno import EBADF, ENETDOWN, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
-from pystack.aio.ready_fd import ReadyFd
+from pystack.aio import numbers
+from pystack.aio.ready_fd import Ready, ready_in_place_of
 from pystack.printed import printed
 from pystack.sockets import Socket, errors
-from pystack.sockets.constants import SOCK_TYPE_MASK
+from pystack.sockets.constants import SOCK_NONBLOCK, SOCK_TYPE_MASK
 from pystack.sockets.tcp_info import TcpInfo
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _WOULD_BLOCK = (
     "a socket of a stack cannot block: setblocking(False) and await loop.sock_… calls, or take "
     "stack.bridge_fd(…) for code that has to block"
 )
+# what the kernel makes until somebody asks for a descriptor
+_PLACEHOLDER: Final[int] = getattr(socket, "AF_UNIX", socket.AF_INET)
 _NOT_HERE = "a socket of a stack lives in its own process and loop, and cannot be "
 
 
@@ -62,7 +65,7 @@ class Inside:
     def __init__(self) -> None:
         self.core: Core | None = None
         self.doors: Doors | None = None
-        self.ready: ReadyFd | None = None
+        self.ready: Ready | None = None
         self.watchers: list[Callable[[int], None]] = []
         self.family = 0
         self.type = 0
@@ -117,7 +120,7 @@ class StackSocket(socket.socket):
     if TYPE_CHECKING:
         _core: Core | None
         _doors: Doors
-        _ready: ReadyFd | None
+        _ready: Ready | None
         _watchers: list[Callable[[int], None]]
         _family: int
         _type: int
@@ -137,12 +140,12 @@ class StackSocket(socket.socket):
         proto: int = 0, *, core: Core | None = None,
     ) -> None:  # fmt: skip
         """Raises OSError as `sockets.Host.socket`. `core`: one that exists already."""
-        made = core or doors.host.socket(family, type, proto)
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)  # until somebody asks for it
+        made = core or doors.host.socket(numbers.family(family), type, proto)
+        super().__init__(_PLACEHOLDER, socket.SOCK_STREAM)  # until somebody asks for it
         self._begin()
         self._timeout = socket.getdefaulttimeout()
         self._take(doors, made, type & SOCK_TYPE_MASK)
-        if type & socket.SOCK_NONBLOCK:
+        if type & SOCK_NONBLOCK:
             self._timeout = 0.0
 
     def _begin(self) -> None:
@@ -174,7 +177,7 @@ class StackSocket(socket.socket):
     @property
     def family(self) -> socket.AddressFamily:
         """AF_INET or AF_INET6."""
-        return socket.AddressFamily(self._family)
+        return numbers.family_here(self._family)
 
     @property
     def type(self) -> socket.SocketKind:
@@ -190,8 +193,9 @@ class StackSocket(socket.socket):
         """A descriptor to poll, see the class; -1 when it is closed."""
         fd = super().fileno()
         if fd >= 0 and self._ready is None and self._core is not None:
-            self._ready = ReadyFd(fd)
+            self._ready = ready_in_place_of(self)
             self._ready.show(self._core.poll())
+            fd = self._ready.fd
             _by_fd[fd] = self
         return fd
 
@@ -336,6 +340,7 @@ class StackSocket(socket.socket):
         self._transport = None
         if self._ready is not None:
             _by_fd.pop(self._ready.fd, None)
+            self._ready.close()
         try:
             if core is not None:
                 core.close()
@@ -382,7 +387,7 @@ class StackSocket(socket.socket):
 
     def send(self, data: Any, flags: int = 0) -> int:
         """See `sockets.Socket.send`."""
-        sent: int = self._call("send", data, flags)
+        sent: int = self._call("send", data, numbers.flags(flags))
         return sent
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -407,12 +412,12 @@ class StackSocket(socket.socket):
         *flags, address = flags_and_address
         if self._type == socket.SOCK_STREAM:
             return self.send(data, *flags)
-        sent: int = self._call("sendto", data, address, *flags)
+        sent: int = self._call("sendto", data, address, *map(numbers.flags, flags))
         return sent
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """See `sockets.Socket.recv`."""
-        data: bytes = self._call("recv", size, flags)
+        data: bytes = self._call("recv", size, numbers.flags(flags))
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -422,26 +427,29 @@ class StackSocket(socket.socket):
                 "recv_into() argument 1 must be read-write bytes-like object, not "
                 + type(buffer).__name__
             )
-        length: int = self._call("recv_into", buffer, nbytes, flags)
+        length: int = self._call("recv_into", buffer, nbytes, numbers.flags(flags))
         return length
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
         """A datagram and where it came from; of a connection its text, and None."""
         if self._type == socket.SOCK_STREAM:
             return self.recv(size, flags), None
-        found: tuple[bytes, Any] = self._call("recvfrom", size, flags)
+        found: tuple[bytes, Any] = self._call("recvfrom", size, numbers.flags(flags))
         return found
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `recvfrom`, into a buffer."""
         if self._type == socket.SOCK_STREAM:
             return self.recv_into(buffer, nbytes, flags), None
-        found: tuple[int, Any] = self._call("recvfrom_into", buffer, nbytes, flags)
+        found: tuple[int, Any] = self._call("recvfrom_into", buffer, nbytes, numbers.flags(flags))
         return found
 
     def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0) -> Any:
         """See `sockets.Socket.recvmsg`."""
-        return self._call("recvmsg", size, ancillary_size, flags)
+        text, told, found, where = self._call(
+            "recvmsg", size, ancillary_size, numbers.flags(flags)
+        )
+        return text, told, numbers.flags_here(found), where
 
     def recvmsg_into(self, buffers: Iterable[Any], ancillary_size: int = 0, flags: int = 0) -> Any:
         """As `recvmsg`, into one buffer after the other."""
@@ -467,12 +475,12 @@ class StackSocket(socket.socket):
         """See `sockets.Socket.setsockopt`."""
         if value is None:  # `length` zero bytes
             value = bytes(length or 0)
-        self._used().setsockopt(level, option, value)
+        self._used().setsockopt(*numbers.option(level, option), value)
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
         """See `sockets.Socket.getsockopt`."""
         try:
-            return self._used().getsockopt(level, option, size)
+            return self._used().getsockopt(*numbers.option(level, option), size)
         finally:
             self._show()
 

@@ -7,6 +7,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
+from pystack.device.linux import check_linux
 from pystack.errors import SetupError
 
 
@@ -26,6 +27,18 @@ class Failure(click.ClickException):
 
 class Commands(click.Group):
     """A group whose commands fail in one line, whether used wrongly or refused by the system."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; for anything but help a command needs Linux."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if not set(rest) & set(ctx.help_option_names):
+            try:
+                check_linux()
+            except SetupError as error:
+                raise Failure(str(error), f"{ctx.command_path} {name}") from None
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

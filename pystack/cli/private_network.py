@@ -6,15 +6,15 @@ import ctypes
 import errno
 import os
 import signal
-from typing import Final
+import sys
+from typing import Any, Final
 
 from pystack.device.kernel import CLONE_DEVICE
 from pystack.device.netns import unshare_network
 from pystack.errors import SetupError
 
 _PR_SET_PDEATHSIG: Final = 1
-_libc: Final = ctypes.CDLL(None)
-
+_libc: Final[Any] = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 def enter() -> None:
     """Put this process into an empty network namespace in which it may do everything, for good.
@@ -23,7 +23,7 @@ def enter() -> None:
     thread. Raises SetupError that says which of the two it needs is missing.
     """
     try:
-        os.close(os.open(CLONE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+        os.close(os.open(CLONE_DEVICE, os.O_RDWR))
     except OSError as error:
         raise SetupError(
             error.errno or errno.EACCES,
@@ -57,4 +57,6 @@ def no_user_namespace(error: OSError) -> SetupError:
 
 def die_with_parent() -> None:
     """To be called in a child before it runs its program: it ends when we do, however we end."""
+    if sys.platform != "linux":
+        raise NotImplementedError
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

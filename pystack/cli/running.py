@@ -15,7 +15,11 @@ import click
 
 from pystack.aio import EventLoop
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+SIGNALS: Final = tuple(  # Windows has two of them
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
+    if name in signal.Signals.__members__
+)
 
 
 class Stopped(Exception):

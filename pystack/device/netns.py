@@ -11,9 +11,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 import threading
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pystack.errors import SetupError
 
@@ -23,7 +24,7 @@ CLONE_NEWNET: Final = 0x4000_0000
 CLONE_NEWUSER: Final = 0x1000_0000
 _NAMED: Final = "/run/netns"
 
-_libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc: Final[Any] = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def open_namespace(netns: str) -> int:
@@ -33,7 +34,7 @@ def open_namespace(netns: str) -> int:
     """
     path = netns if "/" in netns else f"{_NAMED}/{netns}"
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         hint = f"make it with `ip netns add {netns}`" if path != netns else "does it still run?"
         raise SetupError(errno.ENOENT, f"no network namespace {netns}", hint) from None
@@ -75,6 +76,8 @@ def unshare_network(*, new_user: bool) -> None:
     With `new_user` also into a new user namespace in which it is root: then it needs no rights
     before, but must have a single thread. Raises OSError.
     """
+    if sys.platform != "linux":
+        raise NotImplementedError
     uid, gid = os.geteuid(), os.getegid()
     _checked(_libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if new_user else 0)))
     if new_user:

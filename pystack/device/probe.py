@@ -8,11 +8,11 @@ a missing package is a finding and not a crash.
 from __future__ import annotations
 
 import errno
-import fcntl
 import importlib
 import os
 import stat
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ def check_node() -> Check:
     try:
         if not stat.S_ISCHR(os.stat(name).st_mode):
             return Check(name, False, "is no character device", f"remove it, then {make}")
-        os.close(os.open(name, os.O_RDWR | os.O_CLOEXEC))
+        os.close(os.open(name, os.O_RDWR))
     except PermissionError as error:
         return Check(
             name, False, f"may not be opened ({error.strerror})",
@@ -196,8 +196,12 @@ def _capable(capability: int) -> bool:
 
 
 def _make_with_offload() -> None:
+    if sys.platform != "linux":
+        raise NotImplementedError
+    import fcntl
+
     unshare_network(new_user=not _capable(kernel.CAP_SYS_ADMIN))
-    fd = os.open(kernel.CLONE_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(kernel.CLONE_DEVICE, os.O_RDWR)
     flags = kernel.IFF_TUN | kernel.IFF_NO_PI | kernel.IFF_VNET_HDR
     fcntl.ioctl(fd, kernel.TUNSETIFF, struct.pack("16sH22x", b"", flags))
     fcntl.ioctl(fd, kernel.TUNSETOFFLOAD, kernel.OFFLOADS)
@@ -205,6 +209,8 @@ def _make_with_offload() -> None:
 
 def _tried(function: Callable[[], None]) -> str:
     """Why `function` fails in a child process of ours; "" when it does not."""
+    if sys.platform != "linux":
+        raise NotImplementedError
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import sys
 import weakref
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ import pytun
 
 from pystack.device.addresses import AddressPair
 from pystack.device.kernel import CLONE_DEVICE, IFNAMSIZ, MAX_MTU, OFFLOADS, TUNSETOFFLOAD
-from pystack.device.link import LinkCounters, LinkState, Netlink, clash, watching
+from pystack.device.link import LinkCounters, Netlink, clash, watching
+from pystack.device.link_state import LinkState
 from pystack.device.netns import call_in, open_namespace
 from pystack.errors import SetupError
 from pystack.printed import printed
@@ -135,7 +137,8 @@ def _close_in_child() -> None:
         tun.close()  # only this process's copy: the device is the parent's
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+if sys.platform == "linux":  # this module is imported nowhere else
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 async def open_tun(
@@ -220,6 +223,8 @@ def _open_in(namespace: int | None, name: str, offload: bool) -> Tun:
     if offload:
         device = _attach(namespace, name, pytun.IFF_VNET_HDR)
         try:
+            if sys.platform != "linux":
+                raise NotImplementedError
             fcntl.ioctl(device.fileno(), TUNSETOFFLOAD, OFFLOADS)
             return _made(device, namespace, offload=True, note="")
         except OSError as error:
@@ -229,6 +234,8 @@ def _open_in(namespace: int | None, name: str, offload: bool) -> Tun:
 
 
 def _made(device: Any, namespace: int | None, *, offload: bool, note: str) -> Tun:
+    if sys.platform != "linux":
+        raise NotImplementedError
     fd = device.fileno()
     os.set_inheritable(fd, False)  # pytun opens without O_CLOEXEC
     os.set_blocking(fd, False)

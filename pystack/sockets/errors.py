@@ -11,6 +11,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.errors import ENONET
 from pystack.tcp.states import CLOSED
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ _TEXTS: Final = {
     errno.ETIMEDOUT: "no answer in time",
     errno.ECONNREFUSED: "connection refused",
     errno.EHOSTDOWN: "host is down",
-    errno.EHOSTUNREACH: "no route to the host",
-    errno.ENONET: "host is not on the network",
+    ENONET: "host is not on the network",
+    errno.EHOSTUNREACH: "no route to the host",  # elsewhere the same as ENONET
     errno.EALREADY: "connecting already",
     errno.EINPROGRESS: "connecting; wait until it is writable",
 }

@@ -14,13 +14,13 @@ from errno import (
     EHOSTUNREACH,
     EMSGSIZE,
     ENETUNREACH,
-    ENONET,
     ENOPROTOOPT,
     EOPNOTSUPP,
     EPROTO,
 )
 from typing import Final
 
+from pystack.errors import ENONET
 from pystack.stack.icmp import (
     REASSEMBLY_TIME,
     V4_FRAGMENTATION_NEEDED,

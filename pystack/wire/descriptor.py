@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from struct import Struct
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ _GSO_ECN: Final = 0x80
 def read_batch(fd: int, arena: Any, slot_size: int, slots: int, vnet: int, records: Any, /) -> int:
     if slot_size <= SLOT_HEADROOM:
         return -errno.EINVAL
+    if sys.platform == "win32":
+        raise NotImplementedError
     view = memoryview(arena)
     before = _VNET.size if vnet else 0
     total = 0
@@ -90,6 +93,8 @@ def _vnet_header(ip: memoryview, gso_size: int, checksum_state: int) -> bytes:
 
 
 def write_batch(fd: int, arena: Any, records: Any, first: int, count: int, vnet: int, /) -> int:
+    if sys.platform == "win32":
+        raise NotImplementedError
     view = memoryview(arena)
     for index in range(count):
         start, length, gso_size, state = TX_RECORD.unpack_from(
