@@ -1,4 +1,4 @@
-"""1 MB each way through `Stack.bridge_fd`, by a thread that blocks; its close ends the connection."""
+"""1 MB each way through `Stack.bridge_fd`, which a thread uses that blocks, and closes."""
 
 import asyncio
 import hashlib

@@ -4,13 +4,25 @@ import asyncio
 import hashlib
 import socket
 
+import pytest
+
 from pystack import Stack
 from pystack.aio.cable import Cable
 
 SIZE = 1_000_000
 TEXT = hashlib.shake_256(b"there").digest(SIZE)
 ANSWER = hashlib.shake_256(b"back").digest(SIZE)
-PLACES = {socket.AF_INET: "10.0.0.2", socket.AF_INET6: "fd00::2"}
+PLACES = {socket.AF_INET: "10.0.0.2", socket.AF_INET6: "server"}
+
+
+def getaddrinfo(host: str, port: int, family: int = 0, *_: object, **options: object) -> list:
+    """The system's resolver, which has the system's numbers of families."""
+    assert (host, family) == ("server", socket.AF_INET6)
+    place = ("fd00::2", port, 0, 0)
+    return [(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place)]
+
+
+socket.getaddrinfo = getaddrinfo
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,12 +45,8 @@ def try_options(sock: socket.socket) -> None:
             assert sock.getsockopt(level, getattr(socket, name)) == value, name
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-    try:
+    with pytest.raises(OSError, match="no such option"):
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)  # a TTL by its number on Linux
-    except OSError:
-        pass
-    else:
-        raise AssertionError("an option of another name was set")
 
 
 async def both_ways(client: Stack, family: int) -> None:
@@ -76,24 +84,9 @@ async def datagrams(client: Stack, server: Stack) -> None:
     listening.close()
 
 
-async def of_another_family(client: Stack) -> None:
-    """Names are looked up by the system, with its own numbers of families."""
-    try:
-        await client.open_connection("localhost", 8, family=socket.AF_INET6)
-    except socket.gaierror:
-        return  # it knows no such address of localhost
-    except OSError as error:
-        assert "::1" in str(error), error
-        return
-    raise AssertionError("no stack reaches ::1")
-
-
 async def refused(client: Stack) -> None:
-    try:
+    with pytest.raises(ConnectionRefusedError):
         await client.open_connection("10.0.0.2", 8)
-    except ConnectionRefusedError:
-        return
-    raise AssertionError("nobody listens there")
 
 
 async def main() -> None:
@@ -108,7 +101,6 @@ async def main() -> None:
             await both_ways(client, family)
         await datagrams(client, server)
         await refused(client)
-        await of_another_family(client)
         listening.close()
 
 

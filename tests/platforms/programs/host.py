@@ -3,7 +3,7 @@
 import hashlib
 
 from pystack import Host
-from pystack.sockets.constants import AF_INET6, SOL_SOCKET, SO_REUSEADDR
+from pystack.sockets.constants import AF_INET6, SO_REUSEADDR, SOL_SOCKET
 
 SIZE = 1_000_000
 TEXT = hashlib.shake_256(b"there").digest(SIZE)

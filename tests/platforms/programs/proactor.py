@@ -6,6 +6,8 @@ import sys
 from asyncio import proactor_events
 from pathlib import Path
 
+import pytest
+
 from pystack import Stack
 from pystack.aio.cable import Cable
 
@@ -21,12 +23,8 @@ async def refusals() -> None:
         listening = await server.start_server(lambda reader, writer: None, port=7)
         _, writer = await client.open_connection("10.0.0.2", 7)
         for call in (client.socket, lambda: client.bridge_fd(writer)):
-            try:
+            with pytest.raises(NotImplementedError, match=r"asyncio\.SelectorEventLoop"):
                 call()
-            except NotImplementedError as error:
-                assert "asyncio.SelectorEventLoop" in str(error), error
-            else:
-                raise AssertionError(call)
         writer.close()
         listening.close()
 
