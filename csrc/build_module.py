@@ -1,5 +1,8 @@
 """Builds `pystack.wire._fast`: cffi (API mode) makes the glue, setuptools compiles it.
 
+The glue keeps to Python's limited API whatever it is compiled for, so one module, and one wheel, is
+for every CPython from 3.11 on; those without a GIL and other Pythons get one of their own.
+
 With PYSTACK_PURE=1 in the environment nothing is compiled and the wheel is a pure one. With
 PYSTACK_COMPILED=1 mypyc compiles the core too (csrc/compiled.py), into a wheel only: a checkout
 that is installed for editing would go on with what was compiled before the edit.
@@ -9,16 +12,23 @@ from __future__ import annotations
 
 import os
 import runpy
+import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Distribution, Extension
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.editable_wheel import editable_wheel
+from setuptools.command.egg_info import egg_info
 
 ROOT = Path(__file__).resolve().parent.parent
 PURE = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
 COMPILED = os.environ.get("PYSTACK_COMPILED", "") not in ("", "0")
 FAST = "pystack.wire._fast"
+OLDEST = "cp311"  # the oldest Python of them, `requires-python`
+LIMITED = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+EDITABLE = ROOT / ".editable"
 
 HINT = (
     "the C module of pystack could not be compiled: install a C compiler and the headers of "
@@ -70,8 +80,11 @@ class BuildExt(build_ext):
         super().build_extensions()
 
     def copy_extensions_to_source(self) -> None:
-        if not PURE:
-            super().copy_extensions_to_source()
+        if PURE:
+            return
+        for old in (ROOT / "pystack" / "wire").glob("_fast.*.so"):
+            old.unlink()  # Python would prefer one that was made for it alone
+        super().copy_extensions_to_source()
 
     def build_extension(self, ext: Extension) -> None:
         if ext.name != FAST:
@@ -95,9 +108,41 @@ class BdistWheel(bdist_wheel):
     def finalize_options(self) -> None:
         if PURE:
             self.distribution.ext_modules = []
+        elif LIMITED and not COMPILED:
+            self.py_limited_api = OLDEST
         super().finalize_options()
 
     def run(self) -> None:
         if COMPILED and not PURE:
             add_core(self.distribution)
         super().run()
+
+
+class EditableWheel(editable_wheel):
+    """Puts `.editable` on the path, which holds a link to `pystack` and nothing else.
+
+    setuptools' own way is an import hook, which mypy and pyright know nothing of; the checkout
+    itself on the path would offer `tests` and `scripts` to every program.
+    """
+
+    def finalize_options(self) -> None:
+        try:
+            EDITABLE.mkdir(exist_ok=True)
+            link = EDITABLE / "pystack"
+            if not link.is_symlink():
+                link.symlink_to(Path("..") / "pystack", target_is_directory=True)
+            self.distribution.package_dir = {"": EDITABLE.name}
+        except OSError:
+            pass  # no links here (Windows): the hook, then
+        super().finalize_options()
+
+
+class EggInfo(egg_info):
+    """Has its files in `build`: lying beside the sources they would pass for a distribution with
+    all that the sdist holds, and pytest takes the tests in it for those of a plugin."""
+
+    def finalize_options(self) -> None:
+        if self.egg_base is None:
+            (ROOT / "build").mkdir(exist_ok=True)
+            self.egg_base = "build"
+        super().finalize_options()
