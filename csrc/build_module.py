@@ -21,6 +21,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.editable_wheel import editable_wheel
 from setuptools.command.egg_info import egg_info
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent.parent
 PURE = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
@@ -146,3 +147,11 @@ class EggInfo(egg_info):
             (ROOT / "build").mkdir(exist_ok=True)
             self.egg_base = "build"
         super().finalize_options()
+
+
+class Sdist(sdist):
+    """Takes nothing along from `build`."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        sources = [name for name in files if Path(name).parts[0] != "build"]
+        super().make_release_tree(base_dir, sources)
