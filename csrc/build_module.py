@@ -3,9 +3,9 @@
 The glue keeps to Python's limited API whatever it is compiled for, so one module, and one wheel, is
 for every CPython from 3.11 on; those without a GIL and other Pythons get one of their own.
 
-With PYSTACK_PURE=1 in the environment nothing is compiled and the wheel is a pure one. With
-PYSTACK_COMPILED=1 mypyc compiles the core too (csrc/compiled.py), into a wheel only: a checkout
-that is installed for editing would go on with what was compiled before the edit.
+With PYSTACK_PURE=1 in the environment, and on Windows, nothing is compiled and the wheel is a pure
+one. With PYSTACK_COMPILED=1 mypyc compiles the core too (csrc/compiled.py), into a wheel only: a
+checkout that is installed for editing would go on with what was compiled before the edit.
 """
 
 from __future__ import annotations
@@ -24,16 +24,22 @@ from setuptools.command.egg_info import egg_info
 from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent.parent
-PURE = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
+WISH = os.environ.get("PYSTACK_PURE", "")
+PURE = WISH != "0" if WISH else sys.platform == "win32"  # the C is for POSIX
 COMPILED = os.environ.get("PYSTACK_COMPILED", "") not in ("", "0")
 FAST = "pystack.wire._fast"
 OLDEST = "cp311"  # the oldest Python of them, `requires-python`
-LIMITED = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+LIMITED = (
+    sys.implementation.name == "cpython"
+    and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    and not hasattr(sys, "gettotalrefcount")  # a debug build
+)
 EDITABLE = ROOT / ".editable"
 
 HINT = (
     "the C module of pystack could not be compiled: install a C compiler and the headers of "
-    "Python (Debian, Ubuntu: apt-get install gcc python3-dev), or set PYSTACK_PURE=1 to "
+    "Python (Debian, Ubuntu: apt-get install gcc python3-dev; macOS: xcode-select --install), or "
+    "set PYSTACK_PURE=1 to "
     "install without it, with the slower Python codec"
 )
 
@@ -97,6 +103,9 @@ class BuildExt(build_ext):
         write_glue(made / "_fast.c")
         ext.sources = [*ext.sources, str(made / "_fast.c")]
         ext.include_dirs = [*ext.include_dirs, str(made)]
+        if not LIMITED:
+            ext.py_limited_api = False
+            ext.define_macros = [*ext.define_macros, ("_CFFI_NO_LIMITED_API", "1")]
         try:
             super().build_extension(ext)
         except Exception as error:

@@ -16,6 +16,7 @@ FOLDER = ROOT / "scripts"
 SCRIPTS = sorted(path for path in FOLDER.iterdir() if path.is_file() and os.access(path, os.X_OK))
 IDS = [path.name for path in SCRIPTS]
 ALL = [*SCRIPTS, ROOT / ".ci" / "run"]
+NEEDS_NO_SETUP = ("setup", "fresh-root", "wheels")
 PARTS = sorted(FOLDER.glob("bash/*.sh"))
 
 SMALL_TOOLS = (
@@ -203,7 +204,7 @@ def test_after_a_failed_install_the_next_setup_does_it_again(machine: Path) -> N
     assert "installing pystack" in setup(machine).stderr
 
 
-@pytest.mark.parametrize("name", [name for name in IDS if name not in ("setup", "fresh-root")])
+@pytest.mark.parametrize("name", [name for name in IDS if name not in NEEDS_NO_SETUP])
 def test_a_script_whose_setup_fails_adds_nothing_to_what_that_said(
     machine: Path, name: str
 ) -> None:
@@ -215,7 +216,7 @@ def test_a_script_whose_setup_fails_adds_nothing_to_what_that_said(
     assert result.stderr.count("failed while") == 0
 
 
-@pytest.mark.parametrize("name", [name for name in IDS if name not in ("setup", "fresh-root")])
+@pytest.mark.parametrize("name", [name for name in IDS if name not in NEEDS_NO_SETUP])
 def test_a_script_whose_program_is_missing_says_so(machine: Path, name: str) -> None:
     (machine / "scripts" / "setup").write_text("#!/bin/sh\n")
     words = {"compiled": ["true"], "pystack": ["doctor"]}.get(name, [])
