@@ -65,6 +65,23 @@ async def by_hand(client: Stack, server: Stack) -> None:
     listener.close()
 
 
+async def told_of_a_loss(server: Stack) -> None:
+    """A datagram that is longer than the buffer, and MSG_TRUNC by this system's number."""
+    sock = server.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.bind(("10.0.0.2", 9))
+    assert sock.sendto(b"to myself", ("10.0.0.2", 9)) == 9
+    readable = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sock, readable.set)
+    await readable.wait()
+    loop.remove_reader(sock)
+    assert sock.recvmsg(2, 0, socket.MSG_PEEK)[0] == b"to"
+    text, _, flags, _ = sock.recvmsg(2)
+    assert (text, flags) == (b"to", socket.MSG_TRUNC)
+    sock.close()
+
+
 async def by_asyncio() -> None:
     """On an `EventLoop`; a file is sent, too."""
 
@@ -95,6 +112,7 @@ async def main() -> None:
         Stack.over(cable.right, "10.0.0.2/24", "fd00::2/64") as server,
     ):
         await by_hand(client, server)
+        await told_of_a_loss(server)
 
 
 asyncio.run(main(), debug=False)
