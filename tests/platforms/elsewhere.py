@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
 import runpy
 import selectors
 import socket
@@ -120,6 +121,7 @@ def become(system: str) -> None:
         for name in names:
             if found is not None and name in vars(found):
                 delattr(found, name)
+    os.process_cpu_count = os.cpu_count  # type: ignore[attr-defined]  # 3.13 asks for the affinity
     _renumber(NUMBERS[system])
     socket.socketpair = socketpair
     socket.getaddrinfo = getaddrinfo

@@ -56,7 +56,8 @@ def test_what_is_taken_away_is_what_is_missing_there() -> None:
 def test_all_but_the_device_can_be_imported(system: str) -> None:
     done = run(system, "imports")
     assert done.returncode == 0, done.stderr
-    assert {line.split("\t")[0] for line in done.stdout.splitlines()} == LINUX_ALONE, done.stdout
+    refused = {line.split("\t")[0] for line in done.stdout.splitlines()}
+    assert refused | {"pystack.wire._fast"} == LINUX_ALONE, done.stdout  # which may not be built
 
 
 @pytest.mark.parametrize("program", ["cable", "sockets", "bridge", "world", "host"])
