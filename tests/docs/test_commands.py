@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import Program
-from tests.documents.commands import ROOT, Command, blocks, documents, problem, spans
+from tests.docs.commands import ROOT, Command, blocks, documents, problem, spans
 from tests.kit.documents import programs_in
 from tests.live.namespace import Namespace
 
