@@ -7,6 +7,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from pystack.errors import SetupError
+from pystack.wire import address
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -34,6 +35,8 @@ class AddressPair:
                 raise _invalid(f"{peer} and {ours} are of different IP versions")
             if other == interface.ip:
                 raise _invalid(f"{peer} cannot be both ours and the kernel's")
+            if other in interface.network:
+                _interface(f"{other}/{interface.network.prefixlen}")
             if other.version == 6 and other not in interface.network:
                 # Linux routes no IPv6 peer's prefix, and forgets the peer while the link is down
                 raise _invalid(f"{peer} lies outside of {interface.network}, as IPv6 cannot")
@@ -47,12 +50,11 @@ class AddressPair:
 
 def _interface(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     try:
-        interface = ipaddress.ip_interface(text)
+        interface = address.interface(text)
     except ValueError as error:
         raise _invalid(str(error)) from None
-    ip = interface.ip
-    if ip.is_multicast or ip.is_unspecified or ip.is_loopback or int(ip) == 0xFFFF_FFFF:
-        raise _invalid(f"{text} is no unicast address of a host")
+    if interface.ip.is_loopback:
+        raise _invalid(f"{text} is a loopback address, and never leaves its machine")
     return interface
 
 
