@@ -14,8 +14,17 @@ from typing import Final
 
 # PYSTACK_PURE=1 asks for the Python twins of the C module (at build time too: csrc/).
 PURE: Final = os.environ.get("PYSTACK_PURE", "") not in ("", "0")
-# NO_COLOR, whatever its value, asks commands not to use colours (https://no-color.org).
+# NO_COLOR, whatever its value, asks commands not to use colours (https://no-color.org). Without
+# it FORCE_COLOR and CLICOLOR_FORCE ask for them where there is no terminal too; 0 is no wish.
 NO_COLOR: Final = os.environ.get("NO_COLOR", "") != ""
+FORCE_COLOR: Final = any(
+    os.environ.get(name, "") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE")
+)
+# What the terminal can do; nothing where that is not known.
+DUMB_TERMINAL: Final = os.environ.get("TERM", "") in ("", "dumb", "unknown")
+# How a script that runs the `pystack` command was called, for help that can be pasted.
+CALLED_AS: Final = os.environ.get("PYSTACK_CALLED_AS", "")
+UNDER_SUDO: Final = "SUDO_UID" in os.environ
 
 
 @dataclass(slots=True)

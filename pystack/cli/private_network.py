@@ -9,9 +9,11 @@ import signal
 import sys
 from typing import Any, Final
 
+from pystack.device import rights
 from pystack.device.kernel import CLONE_DEVICE
 from pystack.device.netns import unshare_network
 from pystack.errors import SetupError
+from pystack.invocation import sudo
 
 _PR_SET_PDEATHSIG: Final = 1
 _libc: Final[Any] = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -28,8 +30,8 @@ def enter() -> None:
         raise SetupError(
             error.errno or errno.EACCES,
             f"{CLONE_DEVICE} may not be opened ({error.strerror})",
-            f"let everybody open it, `sudo chmod 666 {CLONE_DEVICE}`, or run as root; "
-            "if it is missing: `sudo modprobe tun`",
+            f"let everybody open it, `{sudo(f'chmod 666 {CLONE_DEVICE}')}`, or run as root; "
+            f"if it is missing: `{sudo('modprobe tun')}`",
         ) from None
     try:
         _unshare()
@@ -46,12 +48,10 @@ def _unshare() -> None:
 
 def no_user_namespace(error: OSError) -> SetupError:
     """What to say when the kernel does not let us be root in a namespace of our own."""
+    code = error.errno or errno.EPERM
+    problem, remedy = rights.no_user_namespace(code)
     return SetupError(
-        error.errno or errno.EPERM,
-        f"user namespaces are not allowed here ({os.strerror(error.errno or errno.EPERM)})",
-        "run as root, or allow them: `sudo sysctl user.max_user_namespaces=10000`, on Debian "
-        "kernel.unprivileged_userns_clone=1, on Ubuntu "
-        "kernel.apparmor_restrict_unprivileged_userns=0",
+        code, f"user namespaces are not allowed here ({problem})", f"run as root, or {remedy}"
     )
 
 

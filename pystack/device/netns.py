@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from pystack.errors import SetupError
+from pystack.invocation import sudo
 
 T = TypeVar("T")
 
@@ -36,7 +37,8 @@ def open_namespace(netns: str) -> int:
     try:
         return os.open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
-        hint = f"make it with `ip netns add {netns}`" if path != netns else "does it still run?"
+        make = f"make it with `{sudo(f'ip netns add {netns}')}`"
+        hint = make if path != netns else "does it still run?"
         raise SetupError(errno.ENOENT, f"no network namespace {netns}", hint) from None
     except OSError as error:
         raise SetupError(

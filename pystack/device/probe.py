@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
+import socket
 import stat
 import struct
 import sys
@@ -17,9 +19,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pystack.device import kernel
+from pystack import invocation
+from pystack.device import kernel, rights
 from pystack.device.netns import open_namespace, unshare_network
 from pystack.errors import SetupError
+from pystack.invocation import sudo
 
 PACKAGES = ("cffi", "pytun", "pyroute2", "dpkt")
 
@@ -39,14 +43,14 @@ async def run_checks(
     addresses: Iterable[tuple[str, str | None]], netns: str | None = None
 ) -> list[Check]:
     """All checks; `addresses` and `netns` as `open_tun` takes them."""
-    rights = check_rights()
+    privileges = check_rights()
     packages = [check_package(name) for name in PACKAGES]
     checks = [
         *packages,
         check_compiled(),
         check_node(),
-        rights,
-        check_user_namespace(required=not rights.ok),
+        privileges,
+        check_user_namespace(required=not privileges.ok),
         check_offload(),
         check_ipv6(),
     ]
@@ -82,14 +86,15 @@ def check_compiled() -> Check:
         )  # fmt: skip
     return Check(
         name, False, "not built: the slower Python twins are used",
-        "install a C compiler, then `pip install --force-reinstall pystack-tcp`", required=False,
+        "install a C compiler, then run scripts/setup in a clone of pystack, or "
+        "`pip install --force-reinstall .` there", required=False,
     )  # fmt: skip
 
 
 def check_node() -> Check:
     """Whether /dev/net/tun is there and may be opened."""
     name = kernel.CLONE_DEVICE
-    make = "`modprobe tun`; in a container give it --device /dev/net/tun"
+    make = f"`{sudo('modprobe tun')}`; in a container give it --device {name}"
     try:
         if not stat.S_ISCHR(os.stat(name).st_mode):
             return Check(name, False, "is no character device", f"remove it, then {make}")
@@ -97,10 +102,10 @@ def check_node() -> Check:
     except PermissionError as error:
         return Check(
             name, False, f"may not be opened ({error.strerror})",
-            f"run as root, or let everybody open it: `chmod 666 {name}`",
+            f"run as root, or let everybody open it: `{sudo(f'chmod 666 {name}')}`",
         )  # fmt: skip
     except FileNotFoundError:
-        node = "`mkdir -p /dev/net && mknod /dev/net/tun c 10 200`"
+        node = f"`mkdir -p {os.path.dirname(name)} && mknod {name} c 10 200`"
         return Check(name, False, "is missing", f"{make}, or {node}")
     except OSError as error:
         return Check(name, False, f"has no driver ({error.strerror})", make)
@@ -110,36 +115,42 @@ def check_node() -> Check:
 def check_rights() -> Check:
     """Whether this process may make devices in its own network namespace."""
     name = "CAP_NET_ADMIN"
-    if _capable(kernel.CAP_NET_ADMIN):
+    if rights.capable(kernel.CAP_NET_ADMIN):
         return Check(name, True, "devices can be made here")
     return Check(
         name, False, "no right to make devices here",
-        "run as root, or take `pystack demo`, which makes a namespace of its own", required=False,
+        f"run as root, or take `{invocation.command()} demo`, which makes a namespace of its own",
+        required=False,
     )  # fmt: skip
 
 
 def check_user_namespace(*, required: bool) -> Check:
     """Whether an unprivileged user namespace can be made: what `pystack demo` needs."""
     name = "user namespaces"
-    problem = _tried(lambda: unshare_network(new_user=True))
-    if not problem:
+    code = _tried(lambda: unshare_network(new_user=True))
+    if not code:
         return Check(name, True, "can be made", required=required)
+    problem, remedy = rights.no_user_namespace(code)
     return Check(
-        name, False, f"cannot be made ({problem})",
-        "run as root, or `sysctl user.max_user_namespaces=10000` "
-        "kernel.unprivileged_userns_clone=1 (Debian), "
-        "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)", required=required,
-    )  # fmt: skip
+        name, False, f"cannot be made ({problem})", f"run as root, or {remedy}", required=required
+    )
 
 
 def check_offload() -> Check:
     """Whether the kernel takes checksum and TSO offload, on a device made and dropped at once."""
     name = "offload"
-    problem = _tried(_make_with_offload)
-    if not problem:
+    own = not rights.capable(kernel.CAP_SYS_ADMIN)
+    code = _tried(lambda: unshare_network(new_user=own))
+    if code:
+        return Check(
+            name, False, f"could not be tried: no network namespace ({os.strerror(code)})",
+            "see what fails above", required=False,
+        )  # fmt: skip
+    code = _tried(lambda: _make_with_offload(own))
+    if not code:
         return Check(name, True, "checksums, TSO4 and TSO6", required=False)
     return Check(
-        name, False, f"not to be had here ({problem})",
+        name, False, f"not to be had here ({os.strerror(code)})",
         "not needed: packets are then cut and summed by pystack, more slowly", required=False,
     )  # fmt: skip
 
@@ -147,18 +158,31 @@ def check_offload() -> Check:
 def check_ipv6() -> Check:
     """Whether a new device would have IPv6."""
     name = "IPv6"
-    switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
     try:
-        value = switch.read_text().strip()
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
     except OSError:
         return Check(
             name, False, "not in this kernel, or ipv6.disable=1",
             "leave out IPv6 addresses, or boot without ipv6.disable=1", required=False,
         )  # fmt: skip
+    switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+    try:
+        value = switch.read_text().strip()
+    except OSError as error:
+        why, remedy = str(error.strerror), "run as root"
+        if not rights.has_proc():
+            why, remedy = "/proc is not mounted", f"`{sudo(rights.MOUNT_PROC)}`"
+        elif not rights.has_sysctls():
+            why, remedy = "/proc/sys is hidden", "let it be seen in this container"
+        return Check(
+            name, False, f"whether new devices have it cannot be told: {why}", remedy,
+            required=False,
+        )  # fmt: skip
     if value != "0" and not os.access(switch, os.W_OK):
         return Check(
             name, False, "switched off for new devices",
-            "`sysctl net.ipv6.conf.default.disable_ipv6=0`", required=False,
+            f"`{sudo('sysctl net.ipv6.conf.default.disable_ipv6=0')}`; for a container of Docker "
+            "`--sysctl net.ipv6.conf.default.disable_ipv6=0`", required=False,
         )  # fmt: skip
     return Check(name, True, "available", required=False)
 
@@ -188,42 +212,32 @@ async def check_addresses(
     return Check(name, True, ", ".join(f"{pair.ours} is free" for pair in pairs))
 
 
-def _capable(capability: int) -> bool:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) >> capability & 1)
-    return False
-
-
-def _make_with_offload() -> None:
+def _make_with_offload(new_user: bool) -> None:
     if sys.platform != "linux":
         raise NotImplementedError
     import fcntl
 
-    unshare_network(new_user=not _capable(kernel.CAP_SYS_ADMIN))
-    fd = os.open(kernel.CLONE_DEVICE, os.O_RDWR)
+    unshare_network(new_user=new_user)
+    fd = os.open(kernel.CLONE_DEVICE, os.O_RDWR | os.O_CLOEXEC)
     flags = kernel.IFF_TUN | kernel.IFF_NO_PI | kernel.IFF_VNET_HDR
     fcntl.ioctl(fd, kernel.TUNSETIFF, struct.pack("16sH22x", b"", flags))
     fcntl.ioctl(fd, kernel.TUNSETOFFLOAD, kernel.OFFLOADS)
 
 
-def _tried(function: Callable[[], None]) -> str:
-    """Why `function` fails in a child process of ours; "" when it does not."""
+def _tried(function: Callable[[], None]) -> int:
+    """The errno with which `function` fails in a child process of ours; 0 when it does not."""
     if sys.platform != "linux":
         raise NotImplementedError
-    reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        code = 1
+        code = errno.EIO
         try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # it is ours to say a word about Ctrl-C
             function()
             code = 0
         except OSError as error:
-            os.write(writing, (error.strerror or os.strerror(error.errno or errno.EIO)).encode())
+            code = error.errno or errno.EIO
         finally:
-            os._exit(code)
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as pipe:
-        problem = pipe.read()
+            os._exit(code)  # an errno is below 256
     _, status = os.waitpid(child, 0)
-    return problem or ("" if status == 0 else "the attempt failed")
+    return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else errno.EIO

@@ -26,12 +26,14 @@ from typing import Any, Final
 
 import pytun
 
+from pystack import invocation
 from pystack.device.addresses import AddressPair
 from pystack.device.kernel import CLONE_DEVICE, IFNAMSIZ, MAX_MTU, OFFLOADS, TUNSETOFFLOAD
 from pystack.device.link import LinkCounters, Netlink, clash, watching
 from pystack.device.link_state import LinkState
 from pystack.device.netns import call_in, open_namespace
 from pystack.errors import SetupError
+from pystack.invocation import sudo
 from pystack.printed import printed
 from pystack.wire import consts
 
@@ -263,31 +265,34 @@ def _cannot_open(error: OSError, name: str) -> SetupError:
         return SetupError(
             code,
             f"an interface {name} exists already",
-            f"choose another name (tun%d takes the next free), or `ip link delete {name}`",
+            "choose another name (tun%d takes the next free), or "
+            f"`{sudo(f'ip link delete {name}')}`",
         )
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return SetupError(
             code,
             f"there is no TUN driver behind {CLONE_DEVICE} ({error.strerror})",
-            "run `modprobe tun`; in a container give it --device /dev/net/tun, "
-            "or `mkdir -p /dev/net && mknod /dev/net/tun c 10 200`",
+            f"run `{sudo('modprobe tun')}`; in a container give it --device {CLONE_DEVICE}, "
+            f"or `mkdir -p /dev/net && mknod {CLONE_DEVICE} c 10 200`",
         )
     if code in (errno.EPERM, errno.EACCES):
         if not os.access(CLONE_DEVICE, os.R_OK | os.W_OK):
             return SetupError(
                 code,
                 f"{CLONE_DEVICE} may not be opened",
-                f"run as root, or let everybody open it: `chmod 666 {CLONE_DEVICE}`",
+                f"run as root, or let everybody open it: `{sudo(f'chmod 666 {CLONE_DEVICE}')}`",
             )
         return SetupError(
             code,
             "no right to make a TUN device (CAP_NET_ADMIN)",
-            "run as root, in a container with --cap-add NET_ADMIN, or take `pystack demo`, "
-            "which needs no rights where user namespaces are allowed",
+            "run as root, in a container with --cap-add NET_ADMIN, or take "
+            f"`{invocation.command()} demo`, which needs none where user namespaces are allowed",
         )
-    return SetupError(
-        code, f"no TUN device {name} ({error.strerror})", "`pystack doctor` looks for the cause"
-    )
+    return SetupError(code, f"no TUN device {name} ({error.strerror})", _ask_the_doctor())
+
+
+def _ask_the_doctor() -> str:
+    return f"`{invocation.command()} doctor` looks for the cause"
 
 
 async def _configure(tun: Tun, namespace: int | None) -> None:
@@ -356,7 +361,8 @@ def _enable_ipv6(settings: Path) -> None:
         raise SetupError(
             error.errno or errno.EACCES,
             f"IPv6 is switched off and stays so ({error.strerror})",
-            "leave out the IPv6 address, or `sysctl net.ipv6.conf.default.disable_ipv6=0`",
+            "leave out the IPv6 address, or "
+            f"`{sudo('sysctl net.ipv6.conf.default.disable_ipv6=0')}`",
         ) from None
     with contextlib.suppress(OSError):  # else IPv6 is gone after the link was down once
         (settings / "keep_addr_on_down").write_text("1")
@@ -371,4 +377,4 @@ def _refused(error: OSError, problem: str) -> SetupError:
         return SetupError(code, text, "run as root or with CAP_NET_ADMIN")
     if code == errno.EEXIST:
         return _in_use(text)
-    return SetupError(code, text, "`pystack doctor` looks for the cause")
+    return SetupError(code, text, _ask_the_doctor())
