@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import os
 import socket
 import sys
@@ -19,6 +20,12 @@ from pyroute2 import AsyncIPRoute, NetlinkError
 from pystack.device.addresses import AddressPair, IPAddress
 from pystack.device.link_state import GONE, LinkState
 from pystack.device.netns import call_in
+
+# It tells of each message at DEBUG, which would fill the logs of programs that have that level.
+# Who wants it sets a level for this logger later: importing pyroute2 forgets one from before.
+_logger = logging.getLogger("pyroute2")
+if _logger.level == logging.NOTSET:
+    _logger.setLevel(logging.INFO)
 
 _RTMGRP_LINK: Final = 1
 _IFF_UP: Final = 1
