@@ -26,13 +26,14 @@ from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, SOCK_STREAM
 from pystack.stack.addresses import Addresses
 from pystack.wire import address
-from pystack.wire.batch import Packet
+
+if TYPE_CHECKING:
+    from pystack.aio.capture import CaptureFile
 
 ADDRESS: Final = "198.18.0.2/24"  # one of the stack's, in messages
 _EVERYTHING: Final = ("0.0.0.0/0", "::/0")
 
 Clock = Callable[[], int]
-Tap = Callable[[bool, Iterable[Packet], int], None]
 
 
 class Stack(Doors):
@@ -82,7 +83,7 @@ class Stack(Doors):
         self._secret = os.urandom(32) if secret is None else arguments.secret(secret)
         self._opened = False
         self._cleanup = ExitStack()
-        self._tap: Tap | None = None
+        self._capture: CaptureFile | None = None
         self._left_by = NO_THREAD
 
     @classmethod
@@ -195,6 +196,11 @@ class Stack(Doors):
         """Whether it has been opened, and not closed since."""
         return self._driver is not None and not self._driver.is_stopped
 
+    @property
+    def capture_error(self) -> OSError | None:
+        """Why the capture to `pcap` has ended before the stack, such as by a full disk."""
+        return None if self._capture is None else self._capture.error
+
     def look_up(self, name: str) -> Sequence[str]:
         """The addresses of one of `names`, none for another name."""
         return self._names.get(name, ())
@@ -222,19 +228,16 @@ class Stack(Doors):
         self.device = device = await self._open_device()
         with ExitStack() as undo:
             undo.callback(device.close)
-            self.host = Host(
-                self._addresses, secret=self._secret, mtu=device.mtu, gso=device.offload,
-                checksum_offload=device.offload, config=self._config,
-            )  # fmt: skip
+            self.host = self.deputy()
             for route in self._routes:
                 self.host.addresses.add_route(*route)
             if self._pcap is not None:
                 from pystack.aio.capture import CaptureFile
 
                 loop = asyncio.get_running_loop()
-                self._tap = tap = CaptureFile(self._pcap, device.name, self._clock, loop)
-                self._cleanup.callback(tap.close)
-                undo.callback(tap.close)
+                self._capture = CaptureFile(self._pcap, device.name, self._clock, loop)
+                self._cleanup.callback(self._capture.close)
+                undo.callback(self._capture.close)
             self.enter(asyncio.get_running_loop())
             undo.pop_all()
         return self
@@ -246,11 +249,24 @@ class Stack(Doors):
             raise RuntimeError("the stack is on a loop already")
         if not self._opened or self.is_closed:
             raise RuntimeError("the stack is closed" if self.is_closed else NOT_OPEN)
-        driver = Driver(self.host, self.device, loop, self._clock, self._tap)
+        driver = self.driver_of(self.host, self.device, loop)
         driver.start()
         self._driver = driver
         self._left_by = NO_THREAD
         bind_hint.watch_for(self, loop)
+
+    def deputy(self) -> Host:
+        """Another host with the same addresses and settings, and nothing on it."""
+        return Host(
+            self._addresses, secret=self._secret, mtu=self.device.mtu, gso=self.device.offload,
+            checksum_offload=self.device.offload, config=self._config,
+        )  # fmt: skip
+
+    def driver_of(
+        self, host: Host, device: PacketDevice, loop: asyncio.AbstractEventLoop
+    ) -> Driver:
+        """A driver, by this stack's clock and with its capture."""
+        return Driver(host, device, loop, self._clock, self._capture)
 
     async def leave(self) -> None:
         """Let go of the loop: connections and servers end as in `aclose`, the device stays.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -203,24 +204,44 @@ def test_both_directions_are_captured_with_their_checksums(tmp_path: Path) -> No
         assert in_cksum(pseudo + tcp) == 0  # type: ignore[operator]
 
 
+def test_a_disk_that_is_full_already_takes_no_capture() -> None:
+    async def body(loop: VirtualLoop) -> None:
+        one, _ = joined_devices()
+        with pytest.raises(pystack.SetupError, match="no capture to /dev/full") as caught:
+            await over(one, f"{LEFT}/24", loop=loop, pcap="/dev/full").__aenter__()
+        assert caught.value.errno == errno.ENOSPC
+
+    run(body)
+    assert take_failures() == []
+
+
 @pytest.mark.parametrize("size", [100, 1_000_000])
-def test_a_full_disk_ends_the_capture_and_not_the_stack(size: int) -> None:
+def test_a_capture_that_cannot_go_on_is_told_once_and_the_stack_goes_on(size: int) -> None:
+    reading, writing = os.pipe()  # fails when its reader has left, as a disk does when it is full
+    name = f"/dev/fd/{writing}"
+
     async def body(loop: VirtualLoop) -> None:
         one, other = joined_devices()
         async with (
-            over(one, f"{LEFT}/24", loop=loop, pcap="/dev/full") as left,
+            over(one, f"{LEFT}/24", loop=loop, pcap=name) as left,
             over(other, f"{RIGHT}/24", loop=loop) as right,
         ):
+            os.close(reading)
             client, server = await connected(left, right)
             client.transport.write(MUCH[:size])
             client.transport.close()
             await server.lost
             assert len(server.data) == size
-        for failure in take_failures():
-            assert "capture to /dev/full has ended" in failure["message"]
-            assert failure["exception"].errno == errno.ENOSPC
+        assert isinstance(left.capture_error, BrokenPipeError)
+        assert right.capture_error is None
+        assert take_failures() == [
+            {"message": f"the capture to {name} has ended early: Broken pipe"}
+        ]
 
-    run(body)
+    try:
+        run(body)
+    finally:
+        os.close(writing)
 
 
 def test_importing_pystack_brings_in_neither_asyncio_nor_the_device() -> None:
