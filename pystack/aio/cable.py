@@ -104,6 +104,10 @@ class CableEnd:
     # -- what a driver asks of it ----------------------------------------------------------------
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
         """See `PacketDevice.start`."""
+        if self._alarm is not None and loop is not self._loop:  # all that is on its way is there
+            self._alarm.close()
+            self._alarm, self._alarm_at_us = None, 0
+            self._calling = False
         self._loop = loop
         self._readable = readable
         if self._alarm is None:

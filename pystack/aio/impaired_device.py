@@ -93,12 +93,17 @@ class ImpairedDevice:
 
     # -- what a driver asks of it ----------------------------------------------------------------
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
+        if self._alarm is not None and loop is not self._loop:  # all that is on its way is there
+            self._alarm.close()
+            self._alarm, self._alarm_at_us = None, 0
+            self._calling = False
         self._loop = loop
         self._readable = readable
         if self._alarm is None:
             self._alarm = finest_alarm(loop, self._clock, self._on_time)
             self._arm()
         self.device.start(loop, self._on_readable)
+        self._call_soon()
 
     def stop(self) -> None:
         self._readable = None

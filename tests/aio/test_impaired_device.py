@@ -269,3 +269,25 @@ def test_numbers_of_a_trace_are_read_from_its_file(tmp_path) -> None:  # type: i
     assert parsed(f"trace '{file}'").inbound.timeline[0][1].trace == (4, 8)
     with pytest.raises(FileNotFoundError):
         parsed(f"trace {tmp_path}/missing")
+
+
+def test_delays_go_on_where_a_device_moves_to_another_loop() -> None:
+    left, _ = joined_devices()
+    device = ImpairedDevice(left, parsed("delay 1ms"), seed=1)
+
+    async def moment(number: int) -> None:
+        came: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        rx = RxBatch(SLOTS)
+
+        def readable() -> None:
+            (packet,) = rx.packets(device.read(rx))
+            came.set_result(number_of(packet))
+
+        device.start(asyncio.get_running_loop(), readable)
+        left.deliver([sized(100, number=number)])
+        assert await asyncio.wait_for(came, 20) == number
+        device.stop()
+
+    for number in (1, 2):
+        asyncio.run(moment(number))
+    device.close()
