@@ -75,7 +75,8 @@ class Driver(Running):
 
     __slots__ = (
         "device", "tap", "lost_link_down", "lost_refused", "_clock", "_rx", "_busy", "_flushing",
-        "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_starting", "_watcher",
+        "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_starting", "_has_device",
+        "_watcher",
     )  # fmt: skip
 
     def __init__(
@@ -100,21 +101,26 @@ class Driver(Running):
         self._alarm: Alarm | None = None
         self._alarm_at_us = 0
         self._starting: asyncio.Handle | None = None
+        self._has_device = False  # until then another loop may
         self._watcher: asyncio.Task[None] | None = None
 
     # -- begin and end ---------------------------------------------------------------------------
     def start(self) -> None:
         """Begin: packets pass from now on."""
         self.host.on_dirty = self._on_dirty
-        self._start_device()
-        self._starting = self.loop.call_soon(self._start_watching)
+        if self.loop.is_running():
+            self._take_device()
+        self._starting = self.loop.call_soon(self._begin)
         _drivers.add(self)
         if self.host.dirty:  # of calls before this driver was there
             self._on_dirty()
         self._arm()
 
-    def _start_watching(self) -> None:
-        """In the loop's first turn: one that never runs has no task that nobody ends."""
+    def _begin(self) -> None:
+        """In the loop's first turn: one that never runs takes no packets from others, and has no
+        task that nobody ends."""
+        self._starting = None
+        self._take_device()
         self._watcher = self.loop.create_task(self._watch(), name=f"pystack {self.device.name}")
 
     def stop(self) -> None:
@@ -141,7 +147,8 @@ class Driver(Running):
             self._watcher.cancel()
             if not self.loop.is_running():  # it may never run again, which is no mistake here
                 self._watcher._log_destroy_pending = False  # type: ignore[attr-defined]
-        self.device.stop()
+        if self._has_device:
+            self.device.stop()
 
     async def wait_stopped(self) -> None:
         """Until nothing of it runs on the loop any more."""
@@ -214,6 +221,11 @@ class Driver(Running):
         self.device.stop()  # EIO: down, and the watcher hears when it is up again
         if error != errno.EIO:
             self.loop.call_later(_TRY_AGAIN, self._start_device)
+
+    def _take_device(self) -> None:
+        if not self._has_device:
+            self._has_device = True
+            self._start_device()
 
     def _start_device(self) -> None:
         if not self.error:

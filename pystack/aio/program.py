@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pystack.aio.choice import OneStack
 from pystack.aio.either_socket import replaced
@@ -19,6 +20,9 @@ from pystack.sockets.constants import AF_INET, AF_INET6
 # where asyncio keeps its default loop: 3.13 adds EventLoop, 3.14 hides the policy
 _LOOP_NAMES: Final = ("SelectorEventLoop", "EventLoop")
 _POLICIES: Final = ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy")
+
+if TYPE_CHECKING:
+    from pystack.aio.refusing import Refuser
 
 
 class _NoUvloop(MetaPathFinder):
@@ -41,6 +45,8 @@ class ProgramLoop(EventLoop):
 
     stack: ClassVar[Stack | None] = None
     holder: ClassVar[ProgramLoop | None] = None
+    pid: ClassVar[int] = 0  # the process that has the stack: children know nothing of it
+    refuser: ClassVar[Refuser | None] = None  # answers while no loop has the stack
 
     def __init__(self, selector: Any = None) -> None:
         super().__init__(selector=selector)
@@ -48,7 +54,7 @@ class ProgramLoop(EventLoop):
 
     def _take(self) -> None:
         stack, holder = self.stack, ProgramLoop.holder
-        if stack is None or holder is self:
+        if stack is None or holder is self or os.getpid() != self.pid:
             return
         if holder is not None:
             if holder.is_running() or stack._is_used:
@@ -65,6 +71,8 @@ class ProgramLoop(EventLoop):
             self._take()
             for stack in self._stacks:
                 stack._follow()
+            if self._stacks and self.refuser is not None:
+                self.refuser.stop()
         super().run_forever()
 
     def close(self) -> None:
@@ -75,6 +83,8 @@ class ProgramLoop(EventLoop):
             self.run_until_complete(stack.leave())
             self._stacks.clear()
             ProgramLoop.holder = None
+            if self.refuser is not None:
+                self.refuser.start()
         super().close()
 
 
@@ -123,6 +133,7 @@ def installed(stack: Stack) -> Iterator[None]:
         ]
 
     ProgramLoop.stack = stack
+    ProgramLoop.pid = os.getpid()
     socket.getaddrinfo = getaddrinfo
     for module, name in places:
         setattr(module, name, ProgramLoop)

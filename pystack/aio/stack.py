@@ -228,7 +228,7 @@ class Stack(Doors):
         self.device = device = await self._open_device()
         with ExitStack() as undo:
             undo.callback(device.close)
-            self.host = self.deputy()
+            self.host = self._deputy()
             for route in self._routes:
                 self.host.addresses.add_route(*route)
             if self._pcap is not None:
@@ -249,20 +249,20 @@ class Stack(Doors):
             raise RuntimeError("the stack is on a loop already")
         if not self._opened or self.is_closed:
             raise RuntimeError("the stack is closed" if self.is_closed else NOT_OPEN)
-        driver = self.driver_of(self.host, self.device, loop)
+        driver = self._driver_of(self.host, self.device, loop)
         driver.start()
         self._driver = driver
         self._left_by = NO_THREAD
         bind_hint.watch_for(self, loop)
 
-    def deputy(self) -> Host:
+    def _deputy(self) -> Host:
         """Another host with the same addresses and settings, and nothing on it."""
         return Host(
             self._addresses, secret=self._secret, mtu=self.device.mtu, gso=self.device.offload,
             checksum_offload=self.device.offload, config=self._config,
         )  # fmt: skip
 
-    def driver_of(
+    def _driver_of(
         self, host: Host, device: PacketDevice, loop: asyncio.AbstractEventLoop
     ) -> Driver:
         """A driver, by this stack's clock and with its capture."""

@@ -358,3 +358,25 @@ def test_a_driver_can_be_used_without_a_stack() -> None:
             await driver.wait_stopped()
 
     run(body)
+
+
+def test_a_loop_that_has_not_run_leaves_the_device_to_another() -> None:
+    device, _ = joined_devices()
+    ran, made = VirtualLoop(), VirtualLoop()
+    drivers = [
+        Driver(Host(["198.18.0.1/24"], secret=bytes(32)), device, loop, loop.now_us)
+        for loop in (ran, made)
+    ]
+    drivers[1].start()
+    assert device.starts == 0
+    drivers[0].start()
+    ran.run_until_complete(asyncio.sleep(1))
+    assert device.starts > 0
+    drivers[1].let_go()  # never ran: what it has not taken it does not give back
+    device.deliver([(b"\x45", 0, 0)])
+    ran.run_until_complete(asyncio.sleep(1))
+    assert device.reads > 0
+    drivers[0].let_go()
+    ran.run_until_complete(drivers[0].wait_stopped())
+    for loop in (ran, made):
+        loop.close()

@@ -1,0 +1,122 @@
+"""Refusals while a program runs no loop: while it imports, and between two of its loops.
+
+A kernel refuses connections then; a stack on no loop would leave them waiting in the device. So
+a second host, with the same addresses and nothing on it, answers for the first, on a loop of its
+own in a thread of its own. Of the program's host it only asks whether anything is bound there: then
+what comes waits in the device, as it does in the backlog of any listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pystack.aio.driver import PacketDevice
+from pystack.aio.event_loop import EventLoop
+from pystack.aio.program import ProgramLoop
+from pystack.aio.stack import Stack
+from pystack.sockets import Host
+from pystack.wire.batch import RxBatch, TxBatch
+
+if TYPE_CHECKING:
+    from pystack.device.link import LinkState
+
+
+class Refuser:
+    """Answers for a stack, from `start` to `stop`. Both may be called in any thread, and again."""
+
+    def __init__(self, stack: Stack) -> None:
+        """`stack` is open, and on no loop."""
+        self._stack = stack
+        self._host = stack._deputy()
+        self._device = _UntilBound(stack.device, stack.host)
+        self._loop = EventLoop()
+        self._over = asyncio.Event()
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()  # in a forked child the device and the loop are the parent's
+
+    def start(self) -> None:
+        """The program's host is on no loop that has run."""
+        if self._thread is None and os.getpid() == self._pid and not self._loop.is_closed():
+            self._over = asyncio.Event()
+            self._thread = threading.Thread(target=self._work, name="pystack refuses", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """When this returns, the device is free for the program's loop."""
+        if self._thread is not None and os.getpid() == self._pid:
+            self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join()
+            self._thread = None
+
+    def close(self) -> None:
+        """Stop, for good."""
+        self.stop()
+        if os.getpid() == self._pid:
+            self._loop.close()
+
+    def _work(self) -> None:
+        self._loop.run_until_complete(self._refuse())
+
+    async def _refuse(self) -> None:
+        driver = self._stack._driver_of(self._host, self._device, self._loop)
+        driver.start()
+        await self._over.wait()
+        driver.let_go()
+        await driver.wait_stopped()
+
+
+class _UntilBound:
+    """A device from which nothing is read any more once anything is bound on `host`."""
+
+    def __init__(self, device: PacketDevice, host: Host) -> None:
+        self.name = device.name
+        self.mtu = device.mtu
+        self.offload = device.offload
+        self._device = device
+        self._host = host
+        self.start = device.start
+        self.stop = device.stop
+        self.write: Callable[[TxBatch, int], int] = device.write
+
+    def read(self, rx: RxBatch, /) -> int:
+        if self._is_bound():
+            self.stop()
+            return 0
+        count = self._device.read(rx)
+        if count > 0 and self._is_bound():
+            # bound just now, perhaps before these came: lost as on a wire, and not refused by who
+            # listens
+            self.stop()
+            return 0
+        return count
+
+    def _is_bound(self) -> bool:
+        return bool(self._host.listeners or self._host.udp.by_port)
+
+    def watch(self) -> AsyncIterator[LinkState]:
+        return self._device.watch()
+
+    async def drops(self) -> dict[str, int]:
+        return await self._device.drops()
+
+    def close(self) -> None:
+        """Never: it is the program's."""
+
+
+@contextmanager
+def refusing(stack: Stack) -> Iterator[None]:
+    """Meanwhile connections to `stack` are refused whenever no `ProgramLoop` has it. To be used
+    within `installed`."""
+    refuser = Refuser(stack)
+    ProgramLoop.refuser = refuser
+    try:
+        refuser.start()
+        yield
+    finally:
+        ProgramLoop.refuser = None
+        refuser.close()
