@@ -1,4 +1,4 @@
-"""Colour on a terminal, and only there."""
+"""Colour where it can be seen, and nobody has asked for none."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import TextIO
 
 import click
 
-from pystack.config import NO_COLOR
+from pystack.config import DUMB_TERMINAL, FORCE_COLOR, NO_COLOR
 
 
-def wanted(stream: TextIO) -> bool:
-    """Whether to write colours to `stream`: to a terminal, unless NO_COLOR is set."""
-    return stream.isatty() and not NO_COLOR
+def wanted(stream: TextIO | None) -> bool:
+    """Whether to write colours to `stream`: to a terminal that has them, or anywhere with
+    FORCE_COLOR or CLICOLOR_FORCE; never with NO_COLOR."""
+    if NO_COLOR or stream is None:
+        return False
+    return FORCE_COLOR or (stream.isatty() and not DUMB_TERMINAL)
 
 
 class Palette:

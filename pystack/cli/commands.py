@@ -7,24 +7,26 @@ import click
 from pystack import __version__
 from pystack.cli.demo import demo
 from pystack.cli.doctor import doctor
+from pystack.cli.examples import Example
 from pystack.cli.failures import Commands
 from pystack.cli.nc import nc
 from pystack.cli.run import run
 from pystack.cli.serve import serve
 
+_EXAMPLES = (
+    Example("demo", remark="a connection, segment by segment"),
+    Example("serve", root=True, remark="then, elsewhere: curl http://198.18.0.2/"),
+    Example("run -- uvicorn app:app --host 198.18.0.2", root=True),
+    Example("doctor", remark="when something does not work"),
+)
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=Commands, examples=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="pystack")
 def pystack() -> None:
-    """A TCP written in Python, behind a TUN device of this machine.
-
-    \b
-    Example:
-      pystack demo                 watch a connection, segment by segment; needs no root
-      sudo pystack serve           then, elsewhere: curl http://198.18.0.2/
-      sudo pystack run -- uvicorn app:app --host 198.18.0.2
-      pystack doctor               when something does not work
-    """
+    """A TCP written in Python, behind a TUN device of this machine."""
 
 
 for command in (serve, run, demo, nc, doctor):

@@ -30,6 +30,11 @@ def negotiated(info: TcpInfo) -> str:
     return ", ".join(words)
 
 
+def bytes_out(info: TcpInfo) -> int:
+    """Bytes of text that were sent, each counted once: repeats are no further output."""
+    return info.tcpi_bytes_sent - info.tcpi_bytes_retrans
+
+
 def facts(transport: asyncio.BaseTransport) -> dict[str, Any]:
     """All that the page shows, for JSON: times in µs, sizes in bytes, cwnd in segments."""
     info: TcpInfo = transport.get_extra_info("tcp_info")
@@ -59,7 +64,8 @@ def facts(transport: asyncio.BaseTransport) -> dict[str, Any]:
         "peer_window": info.tcpi_snd_wnd,
         "our_window": info.tcpi_rcv_wnd,
         "bytes_in": info.tcpi_bytes_received,
-        "bytes_out": info.tcpi_bytes_sent,
+        "bytes_out": bytes_out(info),
+        "bytes_retransmitted": info.tcpi_bytes_retrans,
         "segments_in": info.tcpi_segs_in,
         "segments_out": info.tcpi_segs_out,
         "retransmitted": info.tcpi_total_retrans,
@@ -89,7 +95,10 @@ def lines(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("window", f"{known['peer_window']:,} bytes (yours), {known['our_window']:,} (ours)"),
         ("received", f"{known['bytes_in']:,} bytes in {_segments(known['segments_in'])}"),
         ("sent", f"{known['bytes_out']:,} bytes in {_segments(known['segments_out'])}"),
-        ("retransmitted", _segments(known["retransmitted"])),
+        (
+            "retransmitted",
+            f"{known['bytes_retransmitted']:,} bytes in {_segments(known['retransmitted'])}",
+        ),
     ]
 
 

@@ -10,8 +10,10 @@ import contextlib
 import errno
 import ipaddress
 import shutil
+import signal
 import sys
 import tempfile
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +26,11 @@ from pystack.aio.stack import Stack
 from pystack.cli import colours, http_server, private_network
 from pystack.cli.connection_facts import hostport
 from pystack.cli.device_options import ADDR6, DeviceOptions, open_stack
-from pystack.cli.failures import Failure
+from pystack.cli.examples import Example, WithExamples
+from pystack.cli.failures import Failure, Interrupted
 from pystack.cli.running import Stopped, run, say
-from pystack.cli.transcript import HEADING, Transcript
+from pystack.cli.terminal import columns
+from pystack.cli.transcript import WIDE, Transcript
 from pystack.errors import SetupError
 from pystack.tcp.states import CLOSED, LISTEN
 
@@ -51,12 +55,19 @@ class Scene:
     def title(self, text: str, command: str, state: int) -> None:
         """Head the table of one connection, which begins in `state`."""
         say(f"\n{self.palette.bold(text)}   {command}\n")
-        say(self.palette.faint(HEADING))
+        say(self.palette.faint(self.transcript.heading()))
         self.transcript.start(state)
         self.over.clear()
 
 
-@click.command(short_help="Show a connection, segment by segment.")
+@click.command(
+    cls=WithExamples,
+    short_help="Show a connection, segment by segment.",
+    examples=(
+        Example("demo"),
+        Example("demo --active", remark="pystack opens, and closes first"),
+    ),
+)
 @click.option("--active", is_flag=True, help="pystack connects and closes first.")
 @click.option("-6", "--ipv6", "v6", is_flag=True, help="Over IPv6.")
 @click.option("--msl", metavar="SECONDS", default=_MSL, show_default=True,
@@ -68,11 +79,6 @@ def demo(active: bool, v6: bool, msl: float) -> None:
 
     Needs no root where user namespaces are allowed and /dev/net/tun may be opened. Leaves nothing
     behind.
-
-    \b
-    Example:
-      pystack demo
-      pystack demo --active          pystack opens the connection, and closes first
     """
     if not active and shutil.which("curl") is None:
         raise Failure("curl is not installed: apt-get install curl", "pystack demo")
@@ -81,6 +87,8 @@ def demo(active: bool, v6: bool, msl: float) -> None:
     try:
         run(lambda: _demo(options, active, v6))
     except Stopped as stopped:
+        if stopped.number == signal.SIGINT:
+            raise Interrupted("pystack demo") from None
         sys.exit(stopped.status)
     except TimeoutError:
         raise Failure(
@@ -99,8 +107,9 @@ async def _demo(options: DeviceOptions, active: bool, v6: bool) -> int:
     over = asyncio.Event()
     async with asyncio.timeout(_PATIENCE), open_stack(options, say) as stack:
         transcript = Transcript(
-            say, palette, clock=monotonic_us, soon=loop.call_soon, over=over.set
-        )
+            say, palette, clock=monotonic_us, soon=loop.call_soon, over=over.set,
+            columns=columns(without=WIDE),
+        )  # fmt: skip
         stack.host.trace = transcript
         ours, kernels = _ends(options, v6)
         scene = Scene(stack, transcript, palette, ours, kernels, over)
@@ -119,12 +128,16 @@ def _ends(options: DeviceOptions, v6: bool) -> tuple[str, str]:
 
 def _introduce(scene: Scene, options: DeviceOptions) -> None:
     seconds = 2 * (options.msl or _MSL)
-    say(
+    width = columns(without=WIDE)
+    network = (
         f"A private network: {scene.stack.device.name} joins pystack ({scene.ours}) and the "
-        f"kernel ({scene.kernels}).\n"
+        f"kernel ({scene.kernels})."
+    )
+    say(
+        f"{textwrap.fill(network, width, break_on_hyphens=False)}\n"
         f"{scene.palette.inbound('<')} comes from the kernel's TCP, "
-        f"{scene.palette.outbound('>')} is sent by pystack. Sequence numbers count from each "
-        "side's first.\n"
+        f"{scene.palette.outbound('>')} is sent by pystack.{' ' if width >= WIDE else chr(10)}"
+        "Sequence numbers count from each side's first.\n"
         f"The MSL is shortened from 30 s to {options.msl:g} s, so TIME_WAIT lasts {seconds:g} s."
     )
 
@@ -158,6 +171,7 @@ async def _curl(*arguments: str) -> str:
         "curl", "-q", "--silent", "--show-error", "--max-time", "10", "--noproxy", "*", *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, preexec_fn=private_network.die_with_parent,
+        process_group=0,  # Ctrl-C is for us, who end it
     )  # fmt: skip
     try:
         out, err = await process.communicate()
@@ -193,6 +207,7 @@ async def _web_server(address: str) -> AsyncIterator[None]:
             "--directory", folder, "--protocol", "HTTP/1.1",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL, preexec_fn=private_network.die_with_parent,
+            process_group=0,
         )  # fmt: skip
         try:
             assert process.stdout is not None

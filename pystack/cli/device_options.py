@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import errno
 import functools
@@ -16,7 +17,7 @@ import click
 from pystack.aio import plugins
 from pystack.aio.impaired_device import ImpairedDevice, parsed
 from pystack.aio.stack import Stack
-from pystack.cli.failures import sentence
+from pystack.cli.failures import Incomplete, sentence
 from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
@@ -82,17 +83,22 @@ class DeviceOptions:
 
 @asynccontextmanager
 async def open_stack(options: DeviceOptions, remark: Callable[[str], None]) -> AsyncIterator[Stack]:
-    """The stack, open, and closed at the end. Raises SetupError."""
+    """The stack, open, and closed at the end. Raises SetupError, and Incomplete at the end."""
     stack = await open_alone(options, remark)
+    failed = True
     try:
         yield stack
+        failed = False
+    except asyncio.CancelledError:
+        failed = False
+        raise
     finally:
         await stack.aclose()
+        if stack.capture_error is not None and not failed:
+            raise Incomplete
 
 
-async def open_alone(
-    options: DeviceOptions, remark: Callable[[str], None], **more: Any
-) -> Stack:
+async def open_alone(options: DeviceOptions, remark: Callable[[str], None], **more: Any) -> Stack:
     """The stack, open, for others to close; `more` goes to `Stack.over_tun`. Raises SetupError.
 
     Where there is no IPv6 and none was asked for, it goes without, with a remark.
@@ -184,7 +190,8 @@ _DEVICE: Final = (
     click.option("--mtu", metavar="N", type=int, default=1500, show_default=True,
                  help="MTU of the device in bytes."),
     click.option("--pcap", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-                 help="Capture all packets to FILE, for Wireshark and tshark."),
+                 help="Capture all packets to FILE, for Wireshark and tshark. A full disk ends the "
+                 "capture alone; the exit status is 1 then."),
     click.option("--msl", metavar="SECONDS", type=click.FloatRange(0.001, 3600),
                  help="Maximum segment lifetime: TIME_WAIT lasts twice that.  [default: 30]"),
     click.option("--no-offload", "offload", is_flag=True, flag_value=False, default=True,

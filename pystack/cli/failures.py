@@ -1,14 +1,27 @@
-"""Every expected failure as one line on stderr that says what to do, and exit status 2."""
+"""Every expected failure as one line on stderr that says what to do, and exit status 2.
+
+Two ends are nobody's failure: Ctrl-C has one line and status 130, and when whoever read our
+output has left (`| head`), a command ends without a word and with status 141. These are what a
+shell makes of SIGINT and SIGPIPE.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import IO, Any, NoReturn
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Final, NoReturn
 
 import click
 
+from pystack import invocation
+from pystack.cli.examples import WithExamples
+from pystack.cli.output import STDOUT, warn
 from pystack.device.linux import check_linux
 from pystack.errors import SetupError
+
+NAME: Final = "pystack"
 
 
 class Failure(click.ClickException):
@@ -16,17 +29,55 @@ class Failure(click.ClickException):
 
     exit_code = 2
 
-    def __init__(self, message: str, command: str = "pystack") -> None:
+    def __init__(self, message: str, command: str = NAME) -> None:
         super().__init__(" ".join(message.split()))
         self.command = command
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the line."""
-        click.echo(f"{self.command}: {self.message}", file=file, err=file is None)
+        warn(f"{self.command}: {self.message}", file)
 
 
-class Commands(click.Group):
+class Interrupted(Failure):
+    """Ctrl-C, where it was not the way to end the command."""
+
+    exit_code = 128 + signal.SIGINT
+
+    def __init__(self, command: str = NAME) -> None:
+        super().__init__("interrupted", command)
+
+
+class NobodyReads(Failure):
+    """Whoever read our stdout has left, and knows."""
+
+    exit_code = 128 + 13  # SIGPIPE, which Windows lacks
+
+    def __init__(self) -> None:
+        super().__init__("nobody reads the output")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Nothing."""
+
+
+class Incomplete(Failure):
+    """All went well but for a capture that has ended early, as was told when it did."""
+
+    exit_code = 1
+
+    def __init__(self) -> None:
+        super().__init__("the capture is not whole")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Nothing."""
+
+
+class Commands(WithExamples, click.Group):
     """A group whose commands fail in one line, whether used wrongly or refused by the system."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Take the arguments of the whole."""
+        with _in_one_line(NAME):
+            return super().make_context(*args, **options)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -37,20 +88,38 @@ class Commands(click.Group):
             try:
                 check_linux()
             except SetupError as error:
-                raise Failure(str(error), f"{ctx.command_path} {name}") from None
+                raise Failure(str(error), f"{plain_path(ctx)} {name}") from None
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        try:
+        with _in_one_line(plain_path(ctx), ctx):
             return super().invoke(ctx)
-        except click.UsageError as error:
-            _usage(error, ctx)
-        except BrokenPipeError:
-            raise  # whoever read our output has left; click ends quietly
-        except OSError as error:
-            command = f"{ctx.command_path} {ctx.invoked_subcommand or ''}".rstrip()
-            raise Failure(sentence(error), command) from error
+
+
+@contextmanager
+def _in_one_line(command: str, ctx: click.Context | None = None) -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        _usage(error, command)
+    except KeyboardInterrupt:
+        raise Interrupted(command) from None
+    except OSError as error:
+        if ctx is not None and ctx.invoked_subcommand:
+            command = f"{command} {ctx.invoked_subcommand}"
+        if error.filename == STDOUT and isinstance(error, BrokenPipeError):
+            raise NobodyReads from None
+        raise Failure(sentence(error), command) from error
+
+
+def plain_path(ctx: click.Context) -> str:
+    """Such as "pystack serve", whatever the command was called by."""
+    names: list[str] = []
+    while ctx.parent is not None:
+        names.insert(0, ctx.info_name or "")
+        ctx = ctx.parent
+    return " ".join([NAME, *names])
 
 
 def sentence(error: OSError) -> str:
@@ -61,6 +130,7 @@ def sentence(error: OSError) -> str:
     return f"{error.filename}: {text}" if error.filename else text
 
 
-def _usage(error: click.UsageError, ctx: click.Context) -> NoReturn:
-    path = error.ctx.command_path if error.ctx else ctx.command_path
-    raise Failure(f"{error.format_message().rstrip('.')}; see `{path} --help`", path) from error
+def _usage(error: click.UsageError, command: str) -> NoReturn:
+    path = plain_path(error.ctx) if error.ctx else command
+    help_of = invocation.command() + path.removeprefix(NAME)
+    raise Failure(f"{error.format_message().rstrip('.')}; see `{help_of} --help`", path) from error

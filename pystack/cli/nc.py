@@ -13,9 +13,11 @@ import click
 
 from pystack.aio.stack import Stack
 from pystack.cli.blocking import Blocking, write_all
-from pystack.cli.connection_facts import hostport, negotiated
+from pystack.cli.connection_facts import bytes_out, hostport, negotiated
 from pystack.cli.device_options import DeviceOptions, device_options, open_stack, own_addresses
+from pystack.cli.examples import Example, WithExamples
 from pystack.cli.failures import Failure, sentence
+from pystack.cli.output import STDOUT, warn
 from pystack.cli.running import Stopped, run
 from pystack.sockets.tcp_info import STATES
 from pystack.tcp.states import CLOSED, TIME_WAIT
@@ -42,7 +44,14 @@ class NoConnection(Failure):
     exit_code = 1
 
 
-@click.command(short_help="Connect stdin and stdout to a TCP connection.")
+@click.command(
+    cls=WithExamples,
+    short_help="Connect stdin and stdout to a TCP connection.",
+    examples=(
+        Example("nc -l 9000", root=True, remark="then, elsewhere: nc -N 198.18.0.2 9000"),
+        Example("nc 198.18.0.1 9000", root=True, remark="where elsewhere waits: nc -l 9000"),
+    ),
+)
 @click.argument("place", nargs=-1, metavar="[HOST] PORT")
 @click.option("-l", "--listen", is_flag=True, help="Wait for one connection instead of making it.")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what happens.")
@@ -58,11 +67,6 @@ def nc(
     The end of stdin closes our half of the connection. The command ends when both halves are
     closed, or with a terminal as stdin when the peer's is. Status 0; 1 when there was no
     connection or it broke; 2 when there was no device.
-
-    \b
-    Example:
-      sudo pystack nc -l 9000            then, elsewhere: nc -N 198.18.0.2 9000
-      sudo pystack nc 198.18.0.1 9000    where elsewhere waits: nc -l 9000
     """
     host, port = _place(place, listen)
     try:
@@ -71,7 +75,7 @@ def nc(
         sys.exit(stopped.status)
     except _Local as local:
         if isinstance(local.error, BrokenPipeError):
-            sys.exit(1)  # whoever read our stdout has left: no need to say so
+            raise BrokenPipeError(local.error.errno, local.error.strerror, STDOUT) from None
         raise NoConnection(str(local), "pystack nc") from None
 
 
@@ -90,7 +94,7 @@ async def _nc(
 ) -> int:  # fmt: skip
     def remark(text: str) -> None:
         if verbose:
-            click.echo(text, err=True)
+            warn(text)
 
     async with open_stack(options, remark) as stack:
         try:
@@ -111,7 +115,7 @@ async def _nc(
         remark(f"connected to {peer} ({negotiated(transport.get_extra_info('tcp_info'))})")
         await _exchange(*streams, peer)
         info = transport.get_extra_info("tcp_info")
-        remark(f"closed: in {info.tcpi_bytes_received:,} B, out {info.tcpi_bytes_sent:,} B")
+        remark(f"closed: in {info.tcpi_bytes_received:,} B, out {bytes_out(info):,} B")
     return 0
 
 

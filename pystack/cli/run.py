@@ -6,6 +6,7 @@ import asyncio
 import os
 import runpy
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,12 @@ from typing import Any, Final
 import click
 
 from pystack.aio.program import end, installed
+from pystack.aio.refusing import refusing
 from pystack.aio.stack import Stack
 from pystack.cli.device_options import DeviceOptions, device_options, open_alone
-from pystack.cli.failures import Failure
+from pystack.cli.examples import Example, WithExamples
+from pystack.cli.failures import Failure, Incomplete
+from pystack.cli.output import warn
 from pystack.wire import address
 
 _PATIENCE: Final = 3.0  # seconds
@@ -56,8 +60,21 @@ def named(text: str) -> tuple[str, str]:
     return name, where
 
 
+_EXAMPLES: Final = tuple(
+    Example(f"run {words}", root=True)
+    for words in (
+        "-- uvicorn app:app --host 198.18.0.2",
+        "--dev tun7 --addr 10.9.0.2/24 -- python server.py",
+        '--impair "delay 40ms loss 1%" -- python -m mypackage',
+        "-- hypercorn --workers 0 --bind 198.18.0.2:80 app:app",
+    )
+)
+
+
 @click.command(
     "run",
+    cls=WithExamples,
+    examples=_EXAMPLES,
     short_help="Run an asyncio program on a stack of its own.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
@@ -78,22 +95,20 @@ def run(
     Servers at the stack's addresses, or at all addresses, and connections to what the stack
     reaches go over it; all others go over the kernel. The program has one process: workers and
     reloaders that start others are for the kernel's sockets.
-
-    \b
-    Example:
-      sudo pystack run -- uvicorn app:app --host 198.18.0.2
-      sudo pystack run --dev tun7 --addr 10.9.0.2/24 -- python server.py
-      sudo pystack run --impair "delay 40ms loss 1%" -- python -m mypackage
-      sudo pystack run -- hypercorn --workers 0 --bind 198.18.0.2:80 app:app
     """
     start = _found(program, arguments)
     with asyncio.Runner() as runner:
         stack = runner.run(_opened(options, routes, names))
     try:
-        with installed(stack), _hinting(stack):
+        with installed(stack), refusing(stack), _hinting(stack), _interruptible():
             _run(start)
+    except SystemExit as ended:
+        if ended.code not in (None, 0):
+            raise
     finally:
         end(stack)
+    if stack.capture_error is not None:
+        raise Incomplete
 
 
 async def _opened(
@@ -103,8 +118,7 @@ async def _opened(
     for name, where in names:
         every.setdefault(name, []).append(where)
     stack = await open_alone(
-        options, lambda text: click.echo(f"pystack run: {text}", err=True),
-        routes=routes, names=every,
+        options, lambda text: warn(f"pystack run: {text}"), routes=routes, names=every,
     )  # fmt: skip
     await stack.leave()
     return stack
@@ -119,7 +133,7 @@ def _hinting(stack: Stack) -> Iterator[None]:
     def look() -> None:
         while not ended.wait(_PATIENCE):
             if stack.host.listeners and not stack.is_open:
-                click.echo(f"pystack run: {_NO_LOOP}", err=True)
+                warn(f"pystack run: {_NO_LOOP}")
                 return
 
     thread = threading.Thread(target=look, daemon=True, name="pystack run")
@@ -129,6 +143,18 @@ def _hinting(stack: Stack) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Meanwhile Ctrl-C raises KeyboardInterrupt, as any program of Python's has it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _run(start: Callable[[], Any]) -> None:

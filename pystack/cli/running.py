@@ -1,23 +1,24 @@
-"""A command's coroutine, until it ends or a signal ends it; then everything is put away.
+"""A command's coroutine, until it ends or is ended; then everything is put away.
 
-SIGPIPE is among the signals: when nobody reads our output any more (`| head`), that is the end.
+What ends it is a signal, or the loss of stdout: whoever read it has left (`| head`), or the disk
+that it goes to is full. A signal that was ignored when the command began stays so: that is how
+`nohup` and a shell's `&` ask for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-import click
-
 from pystack.aio import EventLoop
+from pystack.cli.failures import Incomplete
+from pystack.cli.output import write
 
 SIGNALS: Final = tuple(  # Windows has two of them
     signal.Signals[name]
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if name in signal.Signals.__members__
 )
 
@@ -31,48 +32,67 @@ class Stopped(Exception):
         self.status = 128 + number
 
 
+class _Run:
+    """One run: its task, and what has ended it before its time."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[int] | None = None
+        self._why: Exception | None = None
+
+    async def until_ended(self, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+        """What `main` returns. Raises Stopped, or OSError with the file name "stdout"."""
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(main())
+        heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        for number in heard:
+            loop.add_signal_handler(number, self.end, Stopped(number))
+        try:
+            return await self._task
+        except Incomplete:
+            raise
+        except (asyncio.CancelledError, Exception):
+            if self._why is not None:  # also where putting things away has failed after it
+                raise self._why from None
+            raise
+        finally:
+            for number in heard:
+                loop.remove_signal_handler(number)
+
+    def end(self, why: Exception) -> None:
+        """Have it end. A second call ends the putting away, too."""
+        self._why = self._why or why
+        if self._task is not None:
+            self._task.cancel()
+
+
+_runs: Final[list[_Run]] = []  # those that go on: one at most, and none before and after it
+
+
 def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run `main` in an event loop; its result is returned.
 
-    SIGINT, SIGTERM, SIGHUP and SIGPIPE cancel it, so that its `finally` and `async with` put
-    away what they hold; then Stopped is raised. A second signal cancels that too.
+    SIGINT, SIGTERM, SIGHUP and the loss of stdout cancel it, so that its `finally` and `async
+    with` put away what they hold; then Stopped is raised, or OSError for stdout. A second signal
+    cancels that too.
     """
     before = [(number, signal.getsignal(number)) for number in SIGNALS]
+    this = _Run()
+    _runs.append(this)
     try:
         with asyncio.Runner(loop_factory=EventLoop) as runner:
-            return runner.run(_until_signal(main))
+            return runner.run(this.until_ended(main))
     finally:
+        _runs.remove(this)
         for number, handler in before:
             signal.signal(number, handler)
 
 
 def say(text: str) -> None:
-    """Write a line to stdout, and never fail: the SIGPIPE that comes with a failure is enough."""
+    """Write a line to stdout. Where that fails, the command is ended, by its run if there is one:
+    callers within need not care. Else raises OSError with the file name "stdout"."""
     try:
-        click.echo(text)
-    except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)  # so that what is still buffered cannot fail at the end
-        os.close(nowhere)
-
-
-async def _until_signal(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(main())
-    got: list[int] = []
-
-    def stop(number: int) -> None:
-        got.append(number)
-        task.cancel()
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if got:
-            raise Stopped(got[0]) from None
-        raise
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
+        write(text)
+    except OSError as lost:
+        if not _runs:
+            raise
+        _runs[-1].end(lost)

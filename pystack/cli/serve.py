@@ -24,6 +24,7 @@ from pystack.cli.device_options import (
     own_addresses,
 )
 from pystack.cli.event_log import EventLog, Watched
+from pystack.cli.examples import Example, WithExamples
 from pystack.cli.running import Stopped, run, say
 from pystack.cli.small_servers import Chargen, Daytime, Discard, Echo
 from pystack.errors import SetupError
@@ -55,7 +56,23 @@ class Service:
     port: int
 
 
-@click.command(short_help="Serve HTTP, echo, discard, daytime, chargen.")
+_EXAMPLES: Final = tuple(
+    Example(f"serve{words}", root=True)
+    for words in (
+        "",
+        " http echo --port http=8080 --dir .",
+        " --dev tun7 --addr 10.9.0.2/24 --addr6 none --sysctl tcp_sack=0",
+        " --netns blue --pcap blue.pcapng --msl 1",
+        ' --impair "delay 20ms 2ms loss 1% reorder 5% rate 20mbit limit 100"',
+    )
+)
+
+
+@click.command(
+    cls=WithExamples,
+    short_help="Serve HTTP, echo, discard, daytime, chargen.",
+    examples=_EXAMPLES,
+)
 @click.argument("services", nargs=-1, metavar="[SERVICE]...", type=click.Choice([*PORTS]))
 @device_options
 @click.option("--port", "ports", metavar="SERVICE=PORT", type=service_port, multiple=True,
@@ -69,15 +86,8 @@ def serve(
     """Make a TUN device and serve on it until Ctrl-C: http, echo, discard, daytime and chargen,
     or those that are named.
 
-    Then shows what to try, and a line for each connection that opens or ends.
-
-    \b
-    Example:
-      sudo pystack serve
-      sudo pystack serve http echo --port http=8080 --dir .
-      sudo pystack serve --dev tun7 --addr 10.9.0.2/24 --addr6 none --sysctl tcp_sack=0
-      sudo pystack serve --netns blue --pcap blue.pcapng --msl 1
-      sudo pystack serve --impair "delay 20ms 2ms loss 1% reorder 5% rate 20mbit limit 100"
+    Then shows what to try, and a line for each connection that opens or ends. It ends, too, when
+    nobody reads these any more.
     """
     chosen = [
         Service(name, dict(ports).get(name, port))
@@ -164,7 +174,7 @@ def to_try(
     ]
     width = max(len(command) for command, _ in rows)
     for command, remark in rows:
-        yield f"{command:<{width}}   {remark}"
+        yield f"{command:<{width}}   # {remark}"
 
 
 def _commands(
@@ -175,7 +185,7 @@ def _commands(
     if service.name == "http":
         host = f"[{address}]" if ":" in address else address
         base = f"http://{host}" + (f":{port}" if port != PORTS["http"] else "")
-        yield f"{curl} {_url(base + '/')}", "this connection, seen from here"
+        yield f"{curl} {_url(base + '/')}", "this very connection"
         yield f"{curl} {_url(base + '/connection')}", "the same as JSON"
         if files:
             yield f"{curl} {_url(base + http_server.FILES + '/')}", "the folder"

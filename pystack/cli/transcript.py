@@ -3,7 +3,8 @@
        0.000  listen()                                                            LISTEN
        0.412  < S 0:0(0) win 64240 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 7>  SYN_RECEIVED
 
-A `Trace` of `stack.table`. Times are ms since the first line, timestamp values count from the first
+A `Trace` of `stack.table`. In fewer than 98 columns a segment whose options find no room has them
+in a line of their own. Times are ms since the first line, timestamp values count from the first
 of their sender, and a connection's state stands only where it changes.
 """
 
@@ -42,8 +43,10 @@ CAUSES: Final = {
     (TIME_WAIT, CLOSED): "2 MSL have passed",
 }
 
-HEADING: Final = f"{'ms':>8}  {'segment, or call':75} our state"
-_TEXT_WIDTH: Final = 75
+WIDE: Final = 98  # columns that hold every line whole
+_AROUND: Final = 23  # of these, what is not the segment: the time, and the longest state
+_LEAST: Final = 45  # columns of a segment without its options
+_OPTIONS: Final = re.compile(r"(.*?) (<.*>)")
 _TIMESTAMPS: Final = re.compile(r"TS val (\d+) ecr (\d+)")
 
 
@@ -61,20 +64,26 @@ class Transcript:
         clock: Callable[[], int],
         soon: Callable[[Callable[[], None]], object],
         over: Callable[[], object],
+        columns: int = WIDE,
     ) -> None:
         """`clock` is the host's, for calls before the first packet. `soon` is given `flush`
         to be called at the end of the turn: an event loop's `call_soon`. `over` is called when
-        a connection has come back to CLOSED."""
+        a connection has come back to CLOSED. `columns` is how wide lines may be."""
         self._write = write
         self._palette = palette
         self._clock = clock
         self._soon = soon
         self._over = over
+        self._width = max(min(columns, WIDE) - _AROUND, _LEAST)  # of a segment
         self._notation = Notation()
         self._first_us = 0
         self._held: tuple[str, str, Callable[[str], str]] | None = None  # time, line, colour
         self._clocks: dict[bool, int] = {}  # the first timestamp value seen inbound, outbound
         self._states: dict[bytes, int] = {}
+
+    def heading(self) -> str:
+        """What stands above the lines."""
+        return f"{'ms':>8}  {'segment, or call':{self._width}} our state"
 
     # -- a Trace ----------------------------------------------------------------------------------
     def packet(self, inbound: bool, packet: Packet, now_us: int) -> None:
@@ -130,10 +139,15 @@ class Transcript:
                 return
             held = "", "", str
         time, text, colour = held
+        options = ""
+        if len(text) > self._width and (found := _OPTIONS.fullmatch(text)):
+            text, options = found.groups()
         line = f"{palette.faint(time.rjust(8))}  {colour(text)}"
         if state:
-            line += " " * (_TEXT_WIDTH - len(text)) + " " + palette.state(state)
+            line += " " * (self._width - len(text)) + " " + palette.state(state)
         self._write(line)
+        if options:
+            self._write(f"{'':12}{colour(options)}")
 
     def _relative(self, inbound: bool, found: re.Match[str]) -> str:
         value, echo = int(found[1]), int(found[2])

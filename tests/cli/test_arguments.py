@@ -23,12 +23,13 @@ def run(*arguments: str) -> Result:
 
 def examples(name: str) -> Iterator[list[str]]:
     """The arguments of each example in the help of a command."""
-    text = run(name, "--help").output
+    text = run(name, "--help").output.replace("\\\n", "")
     _, _, rest = text.partition("Example:\n")
     for line in rest.partition("\nOptions:")[0].splitlines():
-        words = shlex.split(line.strip().partition("   ")[0])
+        words = shlex.split(line, comments=True)  # all of a line can be pasted
         if words:
-            yield words[words.index("pystack") + 1 :]
+            called = [word.rpartition("/")[2] for word in words]
+            yield words[called.index("pystack") + 1 :]
 
 
 @pytest.mark.parametrize("name", sorted(pystack.commands))
@@ -125,7 +126,10 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert result.stderr == "pystack: click is not installed: pip install 'pystack-tcp[cli]'\n"
+    assert result.stderr == (
+        "pystack: click is not installed: run scripts/setup in a clone of pystack, or "
+        "`pip install '.[cli]'` there\n"
+    )
 
 
 def test_the_version_is_told() -> None:

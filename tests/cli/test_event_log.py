@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pystack.cli.connection_facts import facts, lines
 from pystack.cli.event_log import LINES_AT_ONCE, LINES_PER_SECOND, EventLog, Watched
 from pystack.cli.small_servers import Discard
 from pystack.sockets.tcp_info import OPT_SACK, OPT_TIMESTAMPS, OPT_WSCALE, TcpInfo
@@ -24,7 +25,8 @@ class Clock:
 class Transport(asyncio.Transport):
     info = TcpInfo(
         1, tcpi_snd_mss=1448, tcpi_options=OPT_SACK | OPT_TIMESTAMPS | OPT_WSCALE,
-        tcpi_snd_wscale=10, tcpi_rcv_wscale=7, tcpi_bytes_received=1234, tcpi_bytes_sent=5678,
+        tcpi_snd_wscale=10, tcpi_rcv_wscale=7, tcpi_bytes_received=1234,
+        tcpi_bytes_sent=5678 + 2896, tcpi_bytes_retrans=2896, tcpi_total_retrans=2,
     )  # fmt: skip
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -47,10 +49,23 @@ def test_a_connection_that_opens_shows_what_was_negotiated() -> None:
     assert opened.endswith("opened     mss 1448, wscale 10/7, sack, timestamps")
 
 
-def test_a_connection_that_closes_shows_bytes_and_duration() -> None:
+def test_a_connection_that_closes_shows_bytes_once_and_duration() -> None:
     _, closed = lines_of(None)
-    assert " closed     in 1,234 B, out 5,678 B, 0.0" in closed
+    assert " closed     in 1,234 B, out 5,678 B, 2 retransmitted, 0.0" in closed
     assert closed.endswith(" s")
+
+
+def test_the_page_counts_repeats_apart() -> None:
+    class Connected(Transport):
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            here = {"sockname": ("fd00::2", 80, 0, 0)}
+            return here.get(name) or super().get_extra_info(name, default)
+
+    known = facts(Connected())
+    assert (known["bytes_out"], known["bytes_retransmitted"]) == (5678, 2896)
+    shown = dict(lines(known))
+    assert shown["sent"].startswith("5,678 bytes in ")
+    assert shown["retransmitted"] == "2,896 bytes in 2 segments"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -164,6 +165,149 @@ def test_a_loop_that_the_program_left_unclosed_is_closed(namespace: Namespace) -
         assert program.out == "1\n"
         assert "Traceback" not in program.err
     assert devices(namespace) == ["lo"]
+
+
+REFUSED = """\
+import asyncio, sys, time
+
+async def main():
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "198.18.0.2", 80)
+    print("serving", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    server.close()
+    await server.wait_closed()
+
+for what in ("importing", "between"):
+    print(what, flush=True)
+    sys.stdin.readline()
+    asyncio.run(main())
+print("over", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--impair", "delay 5ms")], ids=["plain", "impaired"])
+def test_connections_are_refused_until_the_program_listens_and_between_two_loops(
+    namespace: Namespace, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text(REFUSED)
+
+    def status(host: str) -> str:
+        result = namespace.run(["nc", "-v", "-z", "-w", "10", host, "80"], check=False)
+        return result.stderr.partition(") ")[2] or result.stderr
+
+    with Program(
+        "run", "--netns", namespace.path, *options, str(script), stdin=subprocess.PIPE
+    ) as program:
+        for moment in ("importing", "between"):
+            program.until(moment)
+            for host in (OWN, OWN, OWN6):
+                assert "refused" in status(host)
+            program.out = ""
+            program.stdin.write(b"go on\n")
+            program.stdin.flush()
+            program.until("serving")
+            for _ in range(3):  # none of them is lost, whoever has had the device before
+                assert "succeeded" in status(OWN)
+            program.stdin.write(b"go on\n")
+            program.stdin.flush()
+        program.until("over")
+        assert "refused" in status(OWN)
+        program.stdin.close()
+        assert program.end() == 0
+        assert "Traceback" not in program.err
+    assert devices(namespace) == ["lo"]
+
+
+def test_what_a_program_has_bound_before_its_loop_waits_for_it(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    script = tmp_path / "bound.py"
+    script.write_text(
+        "import asyncio, socket, sys\n"
+        "sock = socket.socket()\n"
+        "sock.bind(('198.18.0.2', 80))\n"
+        "sock.listen()\n"
+        "print('bound', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "async def main():\n"
+        "    served = asyncio.Event()\n"
+        "    def connected(reader, writer):\n"
+        "        writer.close(); served.set()\n"
+        "    async with await asyncio.start_server(connected, sock=sock):\n"
+        "        await served.wait()\n"
+        "asyncio.run(main())\n"
+    )
+    with Program("run", "--netns", namespace.path, str(script), stdin=subprocess.PIPE) as program:
+        program.until("bound")
+        client = namespace.popen(["nc", "-d", "-w", "20", OWN, "80"], stderr=subprocess.PIPE)
+        on_its_way = "until ss -tn state syn-sent | grep -q :80; do sleep 0.05; done"
+        namespace.run(["sh", "-c", on_its_way])
+        program.stdin.write(b"go on\n")
+        program.stdin.flush()
+        assert client.wait(30) == 0
+        assert program.end() == 0, program.err
+
+
+def test_a_child_of_a_program_has_the_kernel_and_the_parent_goes_on(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    script = tmp_path / "forks.py"
+    script.write_text(
+        "import asyncio, os, sys\n"
+        "async def main():\n"
+        "    async with await asyncio.start_server(lambda r, w: w.close(), '127.0.0.1', 0):\n"
+        "        print('in the child', flush=True)\n"
+        "async def serving():\n"
+        "    async with await asyncio.start_server(lambda r, w: w.close(), '198.18.0.2', 80):\n"
+        "        print('serving', flush=True)\n"
+        "        await asyncio.to_thread(sys.stdin.readline)\n"
+        "def child():\n"
+        "    if os.fork() == 0:\n"
+        "        try: asyncio.run(main()); asyncio.run(main())\n"
+        "        except BaseException as error: print(repr(error), flush=True)\n"
+        "        finally: os._exit(0)\n"
+        "    os.wait()\n"
+        "child()\n"
+        "asyncio.run(serving())\n"
+        "child()\n"
+    )
+    with Program("run", "--netns", namespace.path, str(script), stdin=subprocess.PIPE) as program:
+        program.until("serving")
+        assert namespace.run(["nc", "-z", "-w", "10", OWN, "80"], check=False).returncode == 0
+        program.stdin.close()
+        assert program.end() == 0
+        assert program.out.splitlines() == [
+            *["in the child"] * 2, "serving", *["in the child"] * 2,
+        ]  # fmt: skip
+        assert program.err == ""
+
+
+def test_the_log_of_a_program_has_nothing_of_ours_in_it(namespace: Namespace) -> None:
+    code = (
+        "import logging; logging.basicConfig(level=logging.DEBUG)\n"
+        "import asyncio\n"
+        "async def main():\n"
+        "    async with await asyncio.start_server(print, '198.18.0.2', 80):\n"
+        "        await asyncio.sleep(0.3)\n"  # the link is looked at meanwhile
+        "asyncio.run(main())"
+    )
+    with Program("run", "--netns", namespace.path, "--", "python", "-c", code) as program:
+        assert program.end() == 0
+        names = {line.split(":")[1] for line in program.err.splitlines()}
+        assert names <= {"asyncio"}  # its own loop's
+
+
+def test_a_program_that_asks_for_netlinks_messages_gets_them(namespace: Namespace) -> None:
+    code = (
+        "import logging; logging.basicConfig(level=logging.DEBUG)\n"
+        "logging.getLogger('pyroute2').setLevel(logging.DEBUG)\n"
+        "import asyncio; asyncio.run(asyncio.sleep(0.3))"
+    )
+    with Program("run", "--netns", namespace.path, "--", "python", "-c", code) as program:
+        assert program.end() == 0
+        assert "DEBUG:pyroute2" in program.err
 
 
 @pytest.mark.parametrize(

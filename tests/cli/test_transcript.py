@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from pystack.cli.colours import Palette
-from pystack.cli.transcript import HEADING, Transcript
+from pystack.cli.transcript import WIDE, Transcript
 from pystack.tcp.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -40,7 +42,7 @@ def packet(key: bytes, seq: int, ack: int, flags: int, tsval: int, tsecr: int) -
 class Page:
     """A transcript without colours, and what it wrote."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = WIDE) -> None:
         self.lines: list[str] = []
         self.later: list[Callable[[], None]] = []
         self.ended = 0
@@ -50,6 +52,7 @@ class Page:
             clock=lambda: 5_000_000,
             soon=self.later.append,
             over=self._over,
+            columns=columns,
         )
 
     def _over(self) -> None:
@@ -80,7 +83,8 @@ def test_two_states_of_one_segment_stand_below_each_other() -> None:
     first, second = page.lines
     assert first.endswith(" FIN_WAIT_2")
     assert second.split() == ["TIME_WAIT"]
-    assert first.index("FIN_WAIT_2") == second.index("TIME_WAIT") == HEADING.index("our state")
+    column = page.transcript.heading().index("our state")
+    assert first.index("FIN_WAIT_2") == second.index("TIME_WAIT") == column
 
 
 def test_a_transcript_begins_with_the_state_there_is() -> None:
@@ -145,11 +149,49 @@ def test_a_held_line_is_written_at_the_end_of_the_turn() -> None:
     assert len(page.lines) == 1
 
 
-def test_lines_of_a_handshake_fit_100_columns() -> None:
-    page = Page()
-    text = "< S 0:0(0) win 64240 <mss 1460,sackOK,TS val 0 ecr 0,nop,wscale 10>"
-    assert HEADING.index("our state") > 10 + len("< S. ack 1") + len(text) - 4
-    page.transcript.listening()
-    page.transcript.state(KEY, LISTEN, SYN_RECEIVED, 5_000_000)
+def longest() -> Packet:
+    """A SYN with all options, and the largest numbers."""
+    arena = bytearray(200)
+    options = bytes([2, 4, 5, 180, 4, 2, 8, 10, *[255] * 4, *[0] * 4, 1, 3, 3, 14])
+    length = codec.build_tcp(
+        codec.pin(arena), 0, BACK, 100, 0, SYN, 65000, 0, 0, 64, 0, 1, 0, 0, 0, options, 0,
+        CHECKSUM_COMPLETE,
+    )  # fmt: skip
+    return bytes(arena[:length]), 0, CHECKSUM_COMPLETE
+
+
+@pytest.mark.parametrize("columns", [WIDE, 200])
+def test_where_there_is_room_a_segment_is_one_line(columns: int) -> None:
+    page = Page(columns)
+    page.transcript.packet(True, longest(), 1_000_000)
+    page.transcript.state(KEY, LISTEN, SYN_RECEIVED, 1_000_000)
     page.transcript.flush()
-    assert max(map(len, [*page.lines, HEADING])) <= 100
+    (line,) = page.lines
+    assert "mss 1460" in line
+    assert line.endswith(" SYN_RECEIVED")
+    assert max(len(line), len(page.transcript.heading())) <= WIDE
+
+
+def test_in_80_columns_the_options_stand_in_a_line_of_their_own() -> None:
+    page = Page(80)
+    page.transcript.packet(True, longest(), 1_000_000)
+    page.transcript.state(KEY, LISTEN, SYN_RECEIVED, 1_000_000)
+    page.transcript.packet(True, packet(BACK, 101, 501, ACK, 8, 9), 1_001_000)
+    page.transcript.state(KEY, SYN_RECEIVED, ESTABLISHED, 1_001_000)
+    page.transcript.flush()
+    syn, options, ack = page.lines
+    assert syn.split()[:3] == ["0.000", "<", "S"]
+    assert syn.endswith(" SYN_RECEIVED")
+    assert options.strip().startswith("<mss 1460,sackOK,")
+    assert ack.split()[-3:] == ["ecr", "9>", "ESTABLISHED"]  # this one has room
+    assert syn.index("SYN_RECEIVED") == ack.index("ESTABLISHED")
+    assert max(map(len, [*page.lines, page.transcript.heading()])) <= 80
+
+
+def test_below_80_columns_no_line_is_cut() -> None:
+    page = Page(20)
+    page.transcript.packet(True, longest(), 1_000_000)
+    page.transcript.state(KEY, LISTEN, SYN_RECEIVED, 1_000_000)
+    page.transcript.flush()
+    assert page.lines[0].endswith(" SYN_RECEIVED")
+    assert "wscale" in page.lines[1]
