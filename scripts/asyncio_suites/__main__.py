@@ -14,6 +14,7 @@ import click
 from scripts.asyncio_suites import anyio_suite, children, report, skips
 from scripts.asyncio_suites.cpython_tests import are_here, name_of, tests_of
 from scripts.asyncio_suites.outcome import Outcome, count
+from scripts.shown import write
 from tests.live.namespace import missing_rights
 
 MODULES = (  # those that take long come first
@@ -76,9 +77,9 @@ def main(
         raise click.UsageError(str(error)) from None
     report.show(outcomes, time.monotonic() - began)
     if document is not None:
-        document.write_text(report.document(outcomes), encoding="utf-8")
+        write(document, report.document(outcomes))
     if figures is not None:
-        figures.write_text(json.dumps(report.figures(outcomes)), encoding="utf-8")
+        write(figures, json.dumps(report.figures(outcomes)))
     if count(outcomes, "failed"):
         sys.exit(1)
 

@@ -44,9 +44,12 @@ def show(outcomes: Sequence[Outcome], seconds: float) -> None:
             click.echo(f"FAILED {one.name}\n{one.text}\n")
         elif one.again:
             click.echo(f"at the second try: {one.name}\n")
-    click.echo(f"{'':24}" + "".join(f"{name:>16}" for name in _HEAD))
-    for name, numbers in _rows(outcomes):
-        click.echo(f"{name:24}" + "".join(f"{number:16}" for number in numbers))
+    widths = [len(name) + 2 for name in _HEAD]
+    rows = [("", _HEAD), *_rows(outcomes)]
+    first = max(len(name) for name, _ in rows)
+    for name, cells in rows:
+        fitted = zip(cells, widths, strict=True)
+        click.echo(f"{name:{first}}" + "".join(f"{cell:>{width}}" for cell, width in fitted))
     click.echo("\nskipped:")
     for reason, number in _reasons(outcomes):
         click.echo(f"{number:6}  {reason}")

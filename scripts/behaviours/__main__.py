@@ -18,6 +18,7 @@ from scripts.behaviours.pool import Experiment, results
 from scripts.behaviours.report import document, summary
 from scripts.behaviours.verdict import Law
 from scripts.behaviours.whole_run import digest as digest_of_a_run
+from scripts.shown import write
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "evidence" / "behaviour.md"
 SECTIONS = {"laws": (responses, reordering, fairness), "goodput": ()}
@@ -62,9 +63,9 @@ def main(
     text = document(laws, cells, found, seed=seed, seconds=seconds, workers=workers, quick=quick)
     if file is None and not quick and only is None:
         file = PAGE
+    summary(laws, cells, found)
     if file is not None:
-        file.write_text(text, encoding="utf-8")
-    summary(Console(width=None if sys.stdout.isatty() else 120), laws, cells, found)
+        write(file, text)
     if any(law.failed for law in laws):
         sys.exit(1)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from scripts.behaviours import grid
 from scripts.behaviours.flow import Outcome
 from scripts.behaviours.verdict import Law
+from scripts.shown import console
 from tests.kit.versions import line, versions
 
 
@@ -64,13 +64,15 @@ def _about() -> list[str]:
 
 
 def summary(
-    console: Console, laws: Sequence[Law], cells: Sequence[grid.Cell], outcomes: Sequence[Outcome]
+    laws: Sequence[Law], cells: Sequence[grid.Cell], outcomes: Sequence[Outcome]
 ) -> None:
     """Laws and, of each algorithm, a line on its goodput."""
+    tables: list[Table] = []
     if laws:
         table = Table(box=box.SIMPLE_HEAD, title="Laws", title_justify="left")
-        for name in ("", "figure", "bound", "", "spurious / repeats"):
-            table.add_column(name)
+        table.add_column("")
+        for name in ("figure", "bound", "", "spurious / repeats"):
+            table.add_column(name, no_wrap=True)
         for law in laws:
             table.add_row(f"[bold]{law.name}")
             for one in law.verdicts:
@@ -79,9 +81,12 @@ def summary(
                     f"{one.spurious} / {one.repeated}",
                     style="red" if one.passed is False else "",
                 )  # fmt: skip
-        console.print(table)
+        tables.append(table)
     if cells:
-        console.print(_goodput(cells, outcomes))
+        tables.append(_goodput(cells, outcomes))
+    out = console(*tables)
+    for table in tables:
+        out.print(table)
 
 
 def _goodput(cells: Sequence[grid.Cell], outcomes: Sequence[Outcome]) -> Table:
@@ -90,8 +95,8 @@ def _goodput(cells: Sequence[grid.Cell], outcomes: Sequence[Outcome]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("")
     for loss in losses:
-        table.add_column(f"{100 * loss:g} %", justify="right")
-    table.add_column("spurious / repeats", justify="right")
+        table.add_column(f"{100 * loss:g} %", justify="right", no_wrap=True)
+    table.add_column("spurious / repeats", justify="right", no_wrap=True)
     for name in dict.fromkeys(cell.cc for cell in cells):
         own = [(c, o) for c, o in zip(cells, outcomes, strict=True) if c.cc == name]
         means = []

@@ -14,6 +14,7 @@ from scripts.benchmarks import simulation
 from scripts.benchmarks.measurements import MEASUREMENTS, Effort, Measurement
 from scripts.benchmarks.networks import Networks
 from scripts.benchmarks.report import Outcome, machine, table
+from scripts.shown import console, write
 from tests.live.namespace import missing_rights
 
 NAMES = [measurement.name for measurement in MEASUREMENTS]
@@ -68,15 +69,15 @@ def main(
             for number in range(repeats):
                 status.update(f"{measurement.title} ({number + 1} of {repeats})")
                 _once(networks, measurement, effort, outcome)
-    width = None if sys.stdout.isatty() else 132  # a file is wide enough
-    Console(width=width).print(table(outcomes, where))
+    made = table(outcomes, where)
+    console(made).print(made)
     if file is not None:
         figures = {
             "machine": where,
             "effort": vars(effort),
             "results": [outcome.as_json() for outcome in outcomes],
         }
-        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write(file, json.dumps(figures, indent=2) + "\n")
     if any(outcome.failures for outcome in outcomes):
         sys.exit(1)
 
@@ -94,11 +95,11 @@ def _simulate(seconds: float, repeat: int, compiled: bool, file: Path | None) ->
                 if fast is not None:
                     figures = simulation.measured(kind, 10 * seconds, number, fast)
                     results.setdefault(simulation.compiled(kind), []).append(figures)
-    width = None if sys.stdout.isatty() else 132
-    Console(width=width).print(simulation.table(results, where))
+    made = simulation.table(results, where)
+    console(made).print(made)
     if file is not None:
         figures_of = {"machine": where, "seconds": 10 * seconds, "results": results}
-        file.write_text(json.dumps(figures_of, indent=2) + "\n", encoding="utf-8")
+        write(file, json.dumps(figures_of, indent=2) + "\n")
 
 
 def _once(networks: Networks, measurement: Measurement, effort: Effort, outcome: Outcome) -> None:

@@ -16,6 +16,8 @@ from rich.table import Table
 from scripts.benchmarks.measurements import Figures, Measurement
 from scripts.benchmarks.networks import KERNEL, PYSTACK
 
+_TITLE_WIDTH = 20  # columns, of which longer ones take several lines
+
 
 @dataclass
 class Outcome:
@@ -98,6 +100,7 @@ def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
     """The table that is printed; `where` as `machine` gives it."""
     made = Table(
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         title="pystack beside asyncio on the kernel's sockets",
         title_justify="left",
     )
@@ -106,7 +109,7 @@ def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
         "{processor}, {processors} processors, Linux {kernel}, Python {python}; "
         "load {load:.2f} when it began"
     ).format(**where)
-    made.add_column("", no_wrap=True)
+    made.add_column("", min_width=_TITLE_WIDTH)
     made.add_column("", no_wrap=True)
     for name in ("pystack", "±", "kernel", "±", "ratio", "target"):
         made.add_column(name, justify="right", no_wrap=True)
@@ -133,22 +136,18 @@ def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
 def _details(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
     """Lines below the figure itself."""
 
-    def both(*keys: str) -> list[str]:
-        return [
-            "/".join(_figure(outcome.median(side, key)) for key in keys)
-            for side in (PYSTACK, KERNEL)
-        ]
-
     cpu = "µs/MB" if outcome.measurement.unit == "Gbit/s" else "µs each"
     return [
-        (title, unit, both(*keys))
-        for title, unit, keys in (
-            ("p50/p90/p99", "µs", ("p50_us", "p90_us", "p99_us")),
-            ("CPU of the program", cpu, ("cpu_us",)),
-            ("allocated by Python", "bytes", ("traced",)),
-            ("wake-ups in that time", "", ("wake_ups",)),
+        (title, unit, [_figure(outcome.median(side, key)) for side in (PYSTACK, KERNEL)])
+        for title, unit, key in (
+            ("p50", "µs", "p50_us"),
+            ("p90", "µs", "p90_us"),
+            ("p99", "µs", "p99_us"),
+            ("CPU of the program", cpu, "cpu_us"),
+            ("allocated by Python", "bytes", "traced"),
+            ("wake-ups in that time", "", "wake_ups"),
         )
-        if outcome.median(PYSTACK, keys[0]) is not None
+        if outcome.median(PYSTACK, key) is not None
     ]
 
 

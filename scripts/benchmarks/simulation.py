@@ -96,15 +96,16 @@ def run(seconds: float, seed: int, cc: str, runs: bool = True, loss: float = 0.0
 
 def table(results: dict[str, list[Figures]], where: dict[str, Any]) -> Table:
     """What is printed: medians of all repeats."""
-    made = Table(box=box.SIMPLE_HEAD, title="Simulated bulk transfer, 100 Mbit/s, 40 ms RTT")
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    made.title = "Simulated bulk transfer, 100 Mbit/s, 40 ms RTT"
     made.title_justify = made.caption_justify = "left"
     made.caption = (
         "Counted are TCP segments with text, as they arrive at the receiver, and nothing else.\n"
         f"ns-3 (C++) does {NS3:,} a second. Memory is the process's largest resident set.\n"
         "{processor}, {processors} processors, Python {python}; load {load:.2f} when it began"
     ).format(**where)
-    made.add_column("", no_wrap=True)
-    for name in ("segments/s", "per CPU second", "±", "events/s", "peak memory, MB", "Mbit/s"):
+    made.add_column("", min_width=20)
+    for name in ("segments/s", "per CPU s", "±", "events/s", "peak MB", "Mbit/s"):
         made.add_column(name, justify="right", no_wrap=True)
     for kind in KINDS:
         for name, title in ((kind.name, kind.title), (compiled(kind), "  the core compiled")):

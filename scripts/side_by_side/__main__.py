@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pystack.cc import registry
 from scripts.benchmarks.report import machine
+from scripts.shown import write
 from scripts.side_by_side.experiments import Alone, Effort, Together
 from scripts.side_by_side.networks import Networks, Path
 from scripts.side_by_side.report import page, show
@@ -73,8 +74,7 @@ def main(
             for _ in experiment.run(networks, effort):
                 pass
     where = machine()
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    show(console, alone, shared, effort, where)
+    show(alone, shared, effort, where)
     if json_file is not None:
         figures = {
             "machine": where,
@@ -82,10 +82,10 @@ def main(
             "alone": [outcome.as_json() for outcome in alone],
             "together": [outcome.as_json() for outcome in shared],
         }
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write(json_file, json.dumps(figures, indent=2) + "\n")
     if document is not None:
         command = shlex.join(["scripts/side-by-side", *sys.argv[1:]])
-        document.write_text(page(alone, shared, effort, where, command), encoding="utf-8")
+        write(document, page(alone, shared, effort, where, command))
     if not all(outcome.is_met for outcome in (*alone, *shared)):
         sys.exit(1)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from scripts.benchmarks.networks import KERNEL, PYSTACK
+from scripts.shown import console
 from scripts.side_by_side.experiments import RATIO, SETTLING, SHARE, Alone, Effort, Together
 from tests.kit.versions import line, versions
 
@@ -83,10 +83,11 @@ def machine_line(where: dict[str, Any]) -> str:
 
 
 def show(
-    console: Console, alone: Sequence[Alone], together: Sequence[Together], effort: Effort,
+    alone: Sequence[Alone], together: Sequence[Together], effort: Effort,
     where: dict[str, Any],
 ) -> None:  # fmt: skip
     """Print it all."""
+    made: list[tuple[str, Table]] = []
     titles = headings(alone or together, together or alone, effort)
     for outcomes, columns, rows, title in (
         (alone, ALONE_COLUMNS, rows_alone(alone), titles[0]),
@@ -94,14 +95,17 @@ def show(
     ):
         if not outcomes:
             continue
-        table = Table(box=box.SIMPLE_HEAD)
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column in columns:
             table.add_column(column, justify="right", no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        console.print(title, highlight=False)
-        console.print(table)
-    console.print(machine_line(where), highlight=False)
+        made.append((title, table))
+    out = console(*(table for _, table in made))
+    for title, table in made:
+        out.print(title, highlight=False)
+        out.print(table)
+    out.print(machine_line(where), highlight=False)
 
 
 def page(
