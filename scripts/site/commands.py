@@ -11,11 +11,13 @@ from typing import Final
 import click
 
 CALLED: Final = "scripts/pystack"  # as it can be typed in a checkout
+_COLUMNS: Final = 80  # of examples
 
 
 def reference() -> str:
     """A section for each command: what it does, examples, usage and options."""
     os.environ["PYSTACK_CALLED_AS"] = CALLED  # help is made of what is called
+    os.environ["SUDO_UID"] = "1000"  # and by whom: not by root alone
     from pystack.cli.commands import pystack
 
     context = click.Context(pystack, info_name=CALLED)
@@ -37,6 +39,7 @@ def _section(command: click.Command, context: click.Context) -> Iterator[str]:
     yield "```"
     yield ""
     yield from _texts(command.help or "")
+    yield from _examples(command)
     if isinstance(command, click.Group):
         yield from _table("command", ((name, "", command.commands[name].get_short_help_str(200))
                                       for name in command.list_commands(context)))  # fmt: skip
@@ -54,17 +57,21 @@ def _lowered(text: str) -> str:
 
 
 def _texts(text: str) -> Iterator[str]:
-    r"""Paragraphs; those behind a \b are lines to be typed, the first being their title."""
+    """Paragraphs."""
     for paragraph in inspect.cleandoc(text).split("\n\n"):
-        lines = paragraph.split("\n")
-        if lines[0].strip() == "\b":
-            yield f"{lines[1].strip()}"
-            yield ""
-            yield "```text"
-            yield from inspect.cleandoc("\n".join(["", *lines[2:]])).split("\n")
-            yield "```"
-        else:
-            yield _escaped(" ".join(line.strip() for line in lines))
+        yield _escaped(" ".join(line.strip() for line in paragraph.split("\n")))
+        yield ""
+
+
+def _examples(command: click.Command) -> Iterator[str]:
+    from pystack.cli.examples import WithExamples, lines
+
+    if isinstance(command, WithExamples) and command.examples:
+        yield "Example:"
+        yield ""
+        yield "```text"
+        yield from inspect.cleandoc("\n".join(["", *lines(command.examples, _COLUMNS)])).split("\n")
+        yield "```"
         yield ""
 
 

@@ -32,7 +32,7 @@ _ASSIGNMENT: Final = re.compile(r"[A-Z_]+=")
 # what every machine has, or README's first lines say how to get
 _KNOWN: Final = (
     "git", "cd", "curl", "nc", "ping", "echo",
-    "apt-get", "chmod", "ip", "modprobe", "nsenter", "ss", "sysctl", "unshare",
+    "apt-get", "chmod", "ip", "modprobe", "mount", "nsenter", "ss", "sysctl", "unshare",
 )  # fmt: skip
 
 

@@ -125,7 +125,8 @@ def test_a_message_is_quoted_as_it_is_printed(
     told = subprocess.run(
         namespace.command(["sh", "-c", f"exec 2>&1; {script}"]), cwd=tmp_path, timeout=60,
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYSTACK_CALLED_AS": "scripts/pystack", "COLUMNS": "80"},
+        env={**os.environ, "PYSTACK_CALLED_AS": "scripts/pystack", "COLUMNS": "80",
+             "SUDO_UID": "1000"},
     )  # fmt: skip
     missing = [word for word in ("unshare: ", "mount: ") if word in told.stdout]
     if missing and line not in told.stdout:
