@@ -23,7 +23,7 @@ from pystack.sockets import Host
 from pystack.wire.batch import RxBatch, TxBatch
 
 if TYPE_CHECKING:
-    from pystack.device.link import LinkState
+    from pystack.device.link_state import LinkState
 
 
 class Refuser:
