@@ -18,6 +18,11 @@ CLOSED_PORT = 9
 SECURE = ssl.create_default_context()
 
 
+def named(options: dict[str, Any]) -> str:
+    """The name of a test with these options: the same in each process."""
+    return str(options).replace(repr(SECURE), "a context")
+
+
 def loop() -> Any:
     """The running one; typeshed would refuse what is tried here."""
     return asyncio.get_running_loop()
@@ -51,7 +56,7 @@ def loop() -> Any:
         {"happy_eyeballs_delay": 0.1, "interleave": 2},
         {"interleave": 1},
     ],
-    ids=str,
+    ids=named,
 )
 def test_create_connection_fails_as_asyncios(options: dict[str, Any]) -> None:
     async def scenario(ends: Ends) -> str:
@@ -187,7 +192,7 @@ def test_accepted_sockets_take_no_times_for_tls_without_tls() -> None:
         {"family": AF_INET6},
         {"ssl": SECURE, "ssl_handshake_timeout": -1},
     ],
-    ids=str,
+    ids=named,
 )
 def test_create_server_is_or_fails_as_asyncios(options: dict[str, Any]) -> None:
     async def scenario(ends: Ends) -> object:
