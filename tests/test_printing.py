@@ -33,6 +33,7 @@ INSIDE = """
 aio.alarm.LoopAlarm aio.alarm.TimerAlarm aio.blocking.Carried aio.capture.CaptureFile
 aio.choice.Choosing aio.choice.OneStack aio.datagram_calls.DatagramCalls
 aio.datagram_doors.DatagramDoors aio.finding.Finding aio.ready_fd.ReadyFd
+aio.ready_fd.ReadyPair aio.refusing.Refuser
 aio.sending_files.FileSending aio.sock_calls.SockCalls aio.sock_calls.Watch
 aio.stack_calls.StackCalls aio.stack_socket.Inside aio.streams.Handlers
 cc.bbr.MaxOfRounds cc.policer.Policer device.link.Netlink

@@ -42,7 +42,7 @@ FLOW = (
 )
 
 NAMES = {
-    "Stack": f"{DOORS} device drop_counters enter is_open leave over over_tun",
+    "Stack": f"{DOORS} capture_error device drop_counters enter is_open leave over over_tun",
     "Host": "addresses config connections counters fail_all listeners mtu next_deadline now_us "
     "on_dirty on_part_failed on_time receive receive_batch set_mtu socket sysctl trace transmit",
     "Socket": f"{CORE} accept at_eof attach_recorder listen recvmsg skip state take_chunk tcb "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -16,8 +15,6 @@ _COLUMNS: Final = 80  # of examples
 
 def reference() -> str:
     """A section for each command: what it does, examples, usage and options."""
-    os.environ["PYSTACK_CALLED_AS"] = CALLED  # help is made of what is called
-    os.environ["SUDO_UID"] = "1000"  # and by whom: not by root alone
     from pystack.cli.commands import pystack
 
     context = click.Context(pystack, info_name=CALLED)

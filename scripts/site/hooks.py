@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import sys
@@ -16,6 +17,10 @@ from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # mkdocs loads this file by its path
+# Help is made of how the command is called, and by whom: in a checkout, and not by root alone. That
+# is read when pystack is imported first.
+os.environ["PYSTACK_CALLED_AS"] = "scripts/pystack"
+os.environ["SUDO_UID"] = "1000"
 
 from scripts.site import commands, helps, settings  # noqa: E402 (see above)
 
