@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from pystack import __version__
@@ -27,6 +30,14 @@ _EXAMPLES = (
 @click.version_option(__version__, prog_name="pystack")
 def pystack() -> None:
     """A TCP written in Python, behind a TUN device of this machine."""
+    _write_what_the_locale_has()
+
+
+def _write_what_the_locale_has() -> None:
+    """A character that it has not is a question mark, no reason to end."""
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 for command in (serve, run, demo, nc, doctor):

@@ -230,10 +230,11 @@ def _script(path: str, arguments: Sequence[str]) -> Callable[[], Any]:
     script = Path(path)
     try:
         with script.open("rb") as file:
-            line = file.readline(200)
+            begin = file.readline(1000) + file.readline(1000)
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}", "pystack run") from None
-    if script.suffix != ".py" and not (line.startswith(b"#!") and b"python" in line):
+    # pip names a Python whose path has a space, or is long, in the second line: #!/bin/sh, exec
+    if script.suffix != ".py" and not (begin.startswith(b"#!") and b"python" in begin):
         raise Failure(f"{path} is not written in Python: pystack can't get inside", "pystack run")
 
     def start() -> None:
