@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+from tests import surroundings
 from tests.conformance.plugin import ConformancePlugin
 from tests.kit.variants import VARIANTS, Variant, chosen
 from tests.libraries import cells
@@ -17,10 +18,15 @@ from tests.libraries import cells
 if TYPE_CHECKING:
     from tests.kit.tcp import Tcp
 
-# The build machine tries the same examples each time; whoever works on the code tries new ones.
-settings.register_profile("same", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("same")
+surroundings.settle()
+
+# How long an example takes says nothing on a busy machine. The build machine tries the same ones
+# each time; whoever works on the code tries new ones.
+settings.register_profile(
+    "pystack", deadline=None, suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in surroundings.as_found,
+)  # fmt: skip
+settings.load_profile("pystack")
 
 MARKERS = (
     "deviation(*ids): shows what we do where a requirement is not followed, or not to the letter",
@@ -63,6 +69,14 @@ def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--cells-json")
     if path is not None:
         config.pluginmanager.register(cells.CellsPlugin(path.absolute()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before any file of tests is read; pytest's reports are set up by then, as its user has it."""
+    meanwhile = ExitStack()
+    meanwhile.enter_context(surroundings.settled_environment())
+    session.config.add_cleanup(meanwhile.close)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

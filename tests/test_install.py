@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 
 from pystack import __version__ as VERSION
 
+from tests.surroundings import for_an_index
+
 pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,8 +60,9 @@ INDEX_FAILURES = ("Could not find a version", "No matching distribution", "Conne
 
 
 def run(*words: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command without the settings of the process that tests."""
+    """Run a command that may have to reach the package index."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PY")}
+    kept |= for_an_index()
     return subprocess.run(
         [str(word) for word in words], cwd=cwd, env=kept | environment, capture_output=True,
         text=True, check=False,

@@ -15,6 +15,8 @@ from tests.libraries.link import OURS, Link
 pytestmark = pytest.mark.live
 
 APPLICATION = """\
+from functools import partial
+
 from aiohttp import web
 
 async def hello(request):
@@ -22,7 +24,7 @@ async def hello(request):
 
 app = web.Application()
 app.router.add_get("/", hello)
-web.run_app(app, host=HOST, port=8080)
+web.run_app(app, host=HOST, port=8080, print=partial(print, flush=True))
 """
 
 CLIENTS = """\

@@ -111,8 +111,8 @@ class Namespace:
             capture_output=True,
             text=True,
             timeout=timeout,
-            input=input,
             check=False,
+            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
         )
         if check and result.returncode != 0:
             raise AssertionError(f"{' '.join(argv)}: {result.returncode}\n{result.stderr}")
@@ -162,7 +162,11 @@ class Namespace:
         return {link["ifname"] for link in json.loads(self.run(["ip", "-j", "link"]).stdout)}
 
     def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """A command running beside us, as Popen; killed when the namespace goes."""
+        """A command running beside us, as Popen; killed when the namespace goes.
+
+        It reads nothing, if `stdin` is not given.
+        """
+        options.setdefault("stdin", subprocess.DEVNULL)
         process = subprocess.Popen(self.command(argv), **options)
         self._started.append(process)
         return process

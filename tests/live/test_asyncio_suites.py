@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.asyncio_suites.cpython_tests import are_here
+from tests.surroundings import for_an_index
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CANNOT_FETCH = "pip could not fetch"
@@ -23,6 +25,7 @@ def test_none_fails_and_many_go_over_the_stack(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "scripts.asyncio_suites", "--json", str(figures)],
         cwd=ROOT, capture_output=True, text=True, timeout=480, check=False,
+        env={**os.environ, **for_an_index()},
     )  # fmt: skip
     if result.returncode == 2 and CANNOT_FETCH in result.stderr:
         pytest.skip(result.stderr)
