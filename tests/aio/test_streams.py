@@ -152,7 +152,8 @@ async def test_after_a_sendfile_pauses_and_resumes_come_in_pairs(left: Stack, ri
     server.transport.pause_reading()
     loop = asyncio.get_running_loop()
     await loop.sendfile(client.transport, io.BytesIO(MUCH[: at_once + 2]))
-    assert client.transport.get_write_buffer_size() == 2
+    # asyncio of Python 3.13.0 leaves the last piece waiting, that of 3.13.5 has waited for it
+    assert client.transport.get_write_buffer_size() in (0, 2)
     assert not client.count("pause_writing")  # asyncio has told its own protocol only
     server.transport.resume_reading()
     await asyncio.sleep(60)
