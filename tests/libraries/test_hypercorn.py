@@ -112,6 +112,6 @@ def test_a_request_is_finished_after_sigterm_and_then_the_lifespan(link: Link) -
         asyncio.run(asyncio.wait_for(until_refused(), 20))
         answer, _ = curl.communicate(b"second half", timeout=20)
         assert answer.decode() == hashlib.sha256(b"first half, second half").hexdigest()
-        assert program.end() == 0
+        assert program.end() == 0, program.err
         assert "ended" in program.out
         assert "Traceback" not in program.err
