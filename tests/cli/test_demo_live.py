@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -152,7 +153,7 @@ def test_it_leaves_no_device_and_no_process(kernel_rights: None) -> None:
 
 
 def test_a_reader_that_leaves_ends_it_without_a_word(kernel_rights: None) -> None:
-    command = " ".join([*PYSTACK, "demo", "--msl", "0.05"])
+    command = shlex.join([*PYSTACK, "demo", "--msl", "0.05"])
     result = subprocess.run(
         ["bash", "-c", f"{command} | head -n 8"],
         capture_output=True, text=True, timeout=PATIENCE, check=False,
