@@ -113,14 +113,15 @@ def test_lines_are_aligned_without_colours_and_fit_100_columns(kernel_rights: No
     assert len(columns) == 1
 
 
-def test_it_needs_no_rights_where_user_namespaces_are_allowed(kernel_rights: None) -> None:
+@pytest.mark.usefixtures("own_mounts", "user_namespaces")
+def test_it_needs_no_rights_where_user_namespaces_are_allowed() -> None:
     result = demo("--msl", "0.05", prefix=[*after(OPEN_DEVICE), *no_rights()])
     assert result.stderr == ""
     assert result.returncode == 0
     assert states(result.stdout) == CURL_CLOSES + WE_CLOSE
 
 
-def test_where_user_namespaces_are_not_allowed_it_says_so(kernel_rights: None) -> None:
+def test_where_user_namespaces_are_not_allowed_it_says_so(user_namespaces: None) -> None:
     script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
     outer = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
     result = demo(prefix=[*outer, *ROOT_IN_NAME])
@@ -131,7 +132,7 @@ def test_where_user_namespaces_are_not_allowed_it_says_so(kernel_rights: None) -
     assert result.stderr.count("\n") == 1
 
 
-def test_where_the_device_may_not_be_opened_it_says_so(kernel_rights: None) -> None:
+def test_where_the_device_may_not_be_opened_it_says_so(own_mounts: None) -> None:
     result = demo(prefix=[*after(CLOSED_DEVICE), *no_rights()])
     assert result.returncode == 2
     assert result.stderr.startswith("pystack demo: /dev/net/tun may not be opened (")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.live.conftest import kernel_rights, namespace
+from tests.live.conftest import kernel_rights, namespace, own_mounts
 
-__all__ = ["kernel_rights", "namespace"]
+__all__ = ["kernel_rights", "namespace", "own_mounts"]

@@ -54,7 +54,7 @@ def test_with_rights_all_that_is_required_is_there(namespace: Namespace) -> None
 
 
 @pytest.mark.live
-def test_every_failure_says_what_to_do(namespace: Namespace) -> None:
+def test_every_failure_says_what_to_do(namespace: Namespace, own_mounts: None) -> None:
     hide = 'mount -t tmpfs none /dev/net && ip link set lo up && exec "$@"'
     drop = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
     checks = found(namespace, "unshare", "--mount", "sh", "-c", hide, "-", *drop)

@@ -440,14 +440,14 @@ def test_without_rights_the_error_says_which(namespace: Namespace) -> None:
     assert "run as root" in line
 
 
-def test_a_node_that_may_not_be_opened_is_named(namespace: Namespace) -> None:
+def test_a_node_that_may_not_be_opened_is_named(namespace: Namespace, own_mounts: None) -> None:
     hide = "mount -t tmpfs none /dev/net && touch /dev/net/tun && chmod 0 /dev/net/tun"
     drop = "exec setpriv --bounding-set -dac_override --inh-caps -dac_override"
     line = refused_under(namespace, "unshare", "--mount", "sh", "-c", f'{hide} && {drop} "$@"', "-")
     assert line.startswith(f"{errno.EACCES} /dev/net/tun may not be opened")
 
 
-def test_a_missing_node_is_named(namespace: Namespace) -> None:
+def test_a_missing_node_is_named(namespace: Namespace, own_mounts: None) -> None:
     hide = 'mount -t tmpfs none /dev/net && exec "$@"'
     line = refused_under(namespace, "unshare", "--mount", "sh", "-c", hide, "-")
     assert line.startswith(f"{errno.ENOENT} there is no TUN driver behind /dev/net/tun")

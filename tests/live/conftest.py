@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,24 @@ def kernel_rights() -> None:
     """Skips what asks for it where namespaces and TUN devices cannot be made."""
     if reason := missing_rights():
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def own_mounts(kernel_rights: None) -> None:
+    """Skips what asks for it where no file system can be mounted for one process alone."""
+    _skip_without("--mount")
+
+
+@pytest.fixture(scope="session")
+def user_namespaces(kernel_rights: None) -> None:
+    """Skips what asks for it where nobody becomes root in a namespace of his own."""
+    _skip_without("--user", "--map-root-user")
+
+
+def _skip_without(*options: str) -> None:
+    done = subprocess.run(["unshare", *options, "true"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"in a chroot, or forbidden: {done.stderr.strip()}")
 
 
 @pytest.fixture
