@@ -2,7 +2,7 @@
 
 A shell hands on more than words: signals that are ignored (`nohup`, `&` in a script) or blocked, a
 closed stdin, a umask, limits, a terminal, and variables that change what Python, pip, curl and ssh
-do. A test that fails for one of them says nothing about us. So `settle()` and `settled_environment()`
+do. A test that fails for one of them says nothing about us. `settle` and `settled_environment`
 put this process, and with it all that it starts, into a known state. What `pystack` itself does in
 odd surroundings is tested in tests/cli/test_surroundings.py, which makes them on purpose.
 """
@@ -71,7 +71,7 @@ def open_standard_descriptors() -> None:
                 os.close(made)
             os.set_inheritable(number, True)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)
+        sys.stdin = os.fdopen(0, closefd=False)
 
 
 def settle_signals() -> None:
