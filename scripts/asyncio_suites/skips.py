@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from asyncio import selector_events
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
 _MOCKS: Final = "puts mocks in the place of private parts of asyncio's selector loop"
 _PRIVATE: Final = "calls a private method of asyncio's selector loop"
@@ -30,14 +32,29 @@ CPYTHON: Final[Mapping[str, str]] = {
         "wants getaddrinfo() to be asked for a wildcard, which a stack need not ask for",
     "test_events.*.test_create_server_multiple_hosts_ipv6": _MOCKS,
     "test_events.*.test_create_server_reuse_port": _SHARED,
+    "test_events.*.test_create_server_trsock":
+        "wants asyncio's own class of sockets in server.sockets",
     "test_selector_events.*": _MOCKS,
     "test_sock_lowlevel.*.test_sendto_blocking": "puts a mock in the place of a socket",
+    "test_streams.*.test_unclosed_server_resource_warnings": _BLOCKS,
     "test_unix_events.*.test_sock_sendfile_blocking_error": _PRIVATE,
     "test_unix_events.*.test_sock_sendfile_cancel[12]": _PRIVATE,
 }  # fmt: skip
 
 
+def _miscounts() -> bool:
+    """Whether asyncio takes less off a datagram transport's buffer than it has put on, so that
+    who waits for room waits for ever: Python 3.13.0 to 3.13.5 at least, on any loop."""
+    transport: Any = selector_events._SelectorDatagramTransport  # type: ignore[attr-defined]
+    header = "len(data) + "
+    return header in inspect.getsource(transport.sendto) and header not in inspect.getsource(
+        transport._sendto_ready
+    )
+
+
 ANYIO: Final[Mapping[str, str]] = {
+    **({"*.TestUDPSocketBackpressure.*": "fails on asyncio's own loop of this Python, which "
+        "miscounts what datagrams wait"} if _miscounts() else {}),
     "*.test_happy_eyeballs[[]*": "needs both sides of a connection to have the same address",
     "*.TestTCP*.test_from_socket[[]*fileno]": _BARE,
     "*.TestTCPStream.test_from_socket_*[[]*fileno]": _BARE,

@@ -70,6 +70,13 @@ class SuiteSocket(EitherSocket):
         else:
             super().sendall(data, flags)
 
+    def sendto(self, data: Any, *more: Any) -> int:
+        """As `socket.sendto`; it has left when this returns, as at the kernel."""
+        sent: int = super().sendto(data, *more)
+        if self._may_wait:
+            self.doors.loop.run_until_complete(asyncio.sleep(0))
+        return sent
+
     async def awaited(self, call: str, *args: Any) -> Any:
         """A call that would block, through the loop. See `rewriting`, too."""
         loop: Any = asyncio.get_running_loop()

@@ -24,7 +24,7 @@ def test_none_fails_and_many_go_over_the_stack(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     result = subprocess.run(
         [sys.executable, "-m", "scripts.asyncio_suites", "--json", str(figures)],
-        cwd=ROOT, capture_output=True, text=True, timeout=480, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False,
         env={**os.environ, **for_an_index()},
     )  # fmt: skip
     if result.returncode == 2 and CANNOT_FETCH in result.stderr:
