@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from asyncio import selector_events
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -35,6 +36,10 @@ CPYTHON: Final[Mapping[str, str]] = {
     "test_events.*.test_create_server_trsock":
         "wants asyncio's own class of sockets in server.sockets",
     "test_selector_events.*": _MOCKS,
+    **({"test_server.TestServer2.test_wait_closed_*": "calls private methods of asyncio's server"}
+       if sys.version_info < (3, 13) else {}),
+    "test_ssl.*.test_remote_shutdown_receives_trailing_data_on_slow_socket":
+        "puts a mock in the place of a transport's method",
     "test_sock_lowlevel.*.test_sendto_blocking": "puts a mock in the place of a socket",
     "test_streams.*.test_unclosed_server_resource_warnings": _BLOCKS,
     "test_unix_events.*.test_sock_sendfile_blocking_error": _PRIVATE,
