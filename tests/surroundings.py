@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 DESCRIPTORS = 4096  # at once: 500 connections with both ends in one process, and what serves them
+PATIENCE = 120.0  # s, for what takes about one on an idle machine: a net, never waited for
 
 # Read by Python, by pytest, by what draws on terminals, or by a shell that is not interactive. One
 # of these is a choice of who runs the suite: PYTHONPATH (scripts/compiled puts a copy in front).

@@ -12,6 +12,7 @@ from scripts.behaviours.flow import Outcome
 from scripts.behaviours.pool import results
 from scripts.behaviours.verdict import Law
 from tests.cc.built_in import names
+from tests.surroundings import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 HALF = Outcome(10.0, 2_000_000, 2000, 20, repeated=21, spurious=1, undone=0, timeouts=0)
@@ -20,7 +21,8 @@ HALF = Outcome(10.0, 2_000_000, 2000, 20, repeated=21, spurious=1, undone=0, tim
 def run(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scripts.behaviours", *arguments], cwd=ROOT, capture_output=True,
-        text=True, timeout=300, check=False, env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        text=True, timeout=10 * PATIENCE, check=False,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
     )  # fmt: skip
 
 

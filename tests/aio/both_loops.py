@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from pystack.aio.cable import Cable
 from pystack.aio.event_loop import EventLoop
 from pystack.aio.stack import Stack
+from tests.surroundings import PATIENCE
 
 T = TypeVar("T")
 
 KERNEL, KERNEL6 = "127.0.0.1", "::1"
 NEAR, NEAR6 = "198.18.0.1", "fd00::1"  # where connections begin
 FAR, FAR6 = "198.18.0.2", "fd00::2"  # where servers are
-_BOUND = 20.0  # seconds
 _NEW_WORDS = {  # Python 3.13 says the same with others
     "): [errno 98] ": "): ", "): [errno 99] ": "): ", "A datagram socket was": "A UDP Socket was",
 }  # fmt: skip
@@ -42,7 +42,7 @@ def on_kernel(scenario: Scenario[T]) -> T:
     """What it returns on asyncio's own loop."""
     ends = Ends(KERNEL, KERNEL6, socket.socket, socket.socket)
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(asyncio.wait_for(scenario(ends), _BOUND))
+        return runner.run(asyncio.wait_for(scenario(ends), PATIENCE))
 
 
 def on_stacks(scenario: Scenario[T], **options: Any) -> T:
@@ -50,7 +50,7 @@ def on_stacks(scenario: Scenario[T], **options: Any) -> T:
     near, far = two_on_a_cable(**options)
     ends = Ends(FAR, FAR6, far.socket, near.socket)
     with asyncio.Runner(loop_factory=lambda: EventLoop(near, far)) as runner:
-        return runner.run(asyncio.wait_for(scenario(ends), _BOUND))
+        return runner.run(asyncio.wait_for(scenario(ends), PATIENCE))
 
 
 def two_on_a_cable(*, grace: float = 0.1, **options: Any) -> tuple[Stack, Stack]:

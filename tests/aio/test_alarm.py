@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pystack.aio.alarm import Alarm, LoopAlarm, TimerAlarm, monotonic_us
+from tests.surroundings import PATIENCE
 
 Make = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]
 
@@ -28,7 +29,7 @@ async def rung(alarm: list[Alarm], make: Make, at_us: list[int]) -> list[int]:
     times = []
     for at in at_us:
         alarm[0].set(at)
-        times.append(await asyncio.wait_for(rings.get(), 20))
+        times.append(await asyncio.wait_for(rings.get(), PATIENCE))
     alarm[0].close()
     return times
 

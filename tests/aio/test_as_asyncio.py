@@ -18,6 +18,7 @@ import pytest
 from pystack.aio.stack import Stack
 from tests.aio.recorder import Recorder
 from tests.aio.two_stacks import RIGHT, failures, take_failures, two_stacks
+from tests.surroundings import PATIENCE
 
 MUCH = bytes(range(256)) * 80_000  # 20 MB
 LINGER_0 = struct.pack("ii", 1, 0)
@@ -342,7 +343,7 @@ def on_kernel_sockets(scenario: Callable[[Peers], Coroutine[Any, Any, object]]) 
         async def connect(factory: Factory) -> tuple[Any, Any]:
             return await loop.create_connection(factory, "127.0.0.1", port)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await scenario(Peers(listen, connect))
 
     failures.clear()

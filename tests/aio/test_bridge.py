@@ -26,6 +26,7 @@ import pytest
 from pystack.aio.cable import Cable
 from pystack.aio.stack import Stack
 from tests.aio.two_stacks import two_stacks
+from tests.surroundings import PATIENCE
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 MUCH = b"".join(i.to_bytes(4, "big") for i in range(5_000_000))  # 20 MB, no two words alike
@@ -51,7 +52,7 @@ Body = Callable[[Bridged], Awaitable[None]]
 async def joined() -> AsyncIterator[tuple[Stack, Stack]]:
     cable = Cable()
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(PATIENCE),
         Stack.over(cable.left, f"{CLIENT}/24") as client,
         Stack.over(cable.right, f"{SERVER}/24") as server,
     ):
@@ -415,7 +416,7 @@ def test_what_was_written_to_the_descriptor_is_delivered_when_the_stack_closes()
             assert descriptor.recv(1) == b""
             descriptor.close()
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def test_a_descriptor_that_nobody_reads_ends_with_the_stack() -> None:
@@ -433,7 +434,7 @@ def test_a_descriptor_that_nobody_reads_ends_with_the_stack() -> None:
         assert MUCH.startswith(text)
         descriptor.close()
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def test_tls_ends_in_the_loop_and_the_descriptor_has_plain_text(tmp_path: Path) -> None:

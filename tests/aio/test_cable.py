@@ -15,6 +15,7 @@ from pystack.path.changeable import Changeable
 from pystack.path.link import Delay, Stage
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.two_stacks import run
+from tests.surroundings import PATIENCE
 
 CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
 MS = 1000
@@ -177,7 +178,7 @@ def test_it_has_the_time_of_a_usual_loop() -> None:
             assert await echoed(client, server, b"hello") == b"hello"
             return time.monotonic() - begin
 
-    assert 0.04 <= asyncio.run(asyncio.wait_for(main(), 20)) < 10
+    assert 0.04 <= asyncio.run(asyncio.wait_for(main(), PATIENCE)) < 10
 
 
 def test_words_that_mean_nothing_are_refused() -> None:

@@ -16,6 +16,7 @@ from pystack.aio.event_loop import EventLoop
 from pystack.aio.stack import Stack
 from tests.aio.both_loops import FAR, NEAR, two_on_a_cable
 from tests.aio.memory_device import joined_devices
+from tests.surroundings import PATIENCE
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -64,7 +65,7 @@ def run(body: Callable[[EventLoop, Any, Any], Coroutine[Any, Any, None]]) -> Non
         kernels.close()
 
     with asyncio.Runner(loop_factory=lambda: EventLoop(near, far)) as runner:
-        runner.run(asyncio.wait_for(main(), 20))
+        runner.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def bound(family: int, address: str) -> Callable[[], dict[str, Any]]:
@@ -163,7 +164,7 @@ def test_a_socket_of_the_kernel_that_is_handed_in_stays_one() -> None:
 
     near, far = two_on_a_cable()
     with asyncio.Runner(loop_factory=lambda: EventLoop(near, far)) as runner:
-        runner.run(asyncio.wait_for(main(), 20))
+        runner.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def test_in_virtual_time_it_is_at_a_host_only() -> None:
@@ -193,7 +194,7 @@ def test_the_end_is_told_with_the_reason_of_the_side_that_ended_first() -> None:
         loop = asyncio.get_running_loop()
         _, notes = await loop.create_datagram_endpoint(Notes, family=socket.AF_INET)
         left.remove()
-        why = await asyncio.wait_for(notes.lost, 10)
+        why = await asyncio.wait_for(notes.lost, PATIENCE)
         assert isinstance(why, OSError)
         assert why.errno == errno.ENETDOWN
         assert notes.calls[-1] == "lost"

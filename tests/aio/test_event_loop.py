@@ -26,6 +26,7 @@ from pystack.sim.vloop import VirtualLoop
 from tests.aio.both_loops import FAR, KERNEL, NEAR, NEAR6, two_on_a_cable
 from tests.aio.leftovers import descriptors
 from tests.aio.memory_device import joined_devices
+from tests.surroundings import PATIENCE
 
 Main = Callable[[Stack, Stack], Coroutine[Any, Any, None]]
 
@@ -34,7 +35,7 @@ def run(main: Main, **options: Any) -> None:
     """Run `main(near, far)` on an EventLoop with these two stacks."""
     near, far = two_on_a_cable(**options)
     with asyncio.Runner(loop_factory=lambda: EventLoop(near, far)) as runner:
-        runner.run(asyncio.wait_for(main(near, far), 20))
+        runner.run(asyncio.wait_for(main(near, far), PATIENCE))
 
 
 async def echo(reader: StreamReader, writer: StreamWriter) -> None:

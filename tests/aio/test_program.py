@@ -21,10 +21,10 @@ from pystack.aio.stack import Stack
 from pystack.aio.stack_socket import StackSocket
 from pystack.tcp.tcb import Tcb
 from pystack.wire import address
+from tests.surroundings import PATIENCE
 
 OWN, OTHER = "198.18.0.2", "198.18.0.1"
 OWN6 = "fd00::2"
-PATIENCE = 20.0  # seconds
 MUCH = bytes(range(256)) * 4000
 REAL_SOCKET = socket.socket
 
@@ -258,7 +258,7 @@ def test_names_are_looked_up_whatever_they_are_given_to(stack: Stack) -> None:
 
     def in_thread() -> None:
         with socket.socket() as sock:
-            sock.settimeout(10)
+            sock.settimeout(PATIENCE)
             sock.connect(("other", 80))
             assert sock.getpeername() == (OTHER, 80)
 
@@ -275,7 +275,7 @@ def test_names_are_looked_up_whatever_they_are_given_to(stack: Stack) -> None:
 # -- threads that block ---------------------------------------------------------------------------
 def test_a_thread_may_block_while_the_loop_carries_its_text(stack: Stack) -> None:
     def in_thread(host: str) -> bytes:
-        with socket.create_connection((host, 80), timeout=10) as sock:
+        with socket.create_connection((host, 80), timeout=PATIENCE) as sock:
             assert sock.getpeername() == (OTHER, 80)
             assert sock.getsockname()[0] == OWN
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -296,7 +296,7 @@ def test_a_thread_may_block_while_the_loop_carries_its_text(stack: Stack) -> Non
 def test_what_a_thread_is_refused_is_the_same_error(stack: Stack) -> None:
     def in_thread() -> None:
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((OTHER, 80), timeout=10)
+            socket.create_connection((OTHER, 80), timeout=PATIENCE)
         with socket.socket() as sock:
             assert sock.connect_ex((OTHER, 80)) == errno.ECONNREFUSED
 

@@ -22,6 +22,7 @@ from pystack.sockets.constants import POLLIN, POLLOUT
 from tests.aio.leftovers import descriptors
 from tests.aio.test_vanishing import hold, loop
 from tests.aio.two_stacks import LEFT, RIGHT, RIGHT6, two_stacks
+from tests.surroundings import PATIENCE
 
 
 async def silent(reader: StreamReader, writer: StreamWriter) -> None:
@@ -70,7 +71,7 @@ async def test_what_would_block_says_what_to_do_instead(left: Stack, right: Stac
         sock.setblocking(False)
         assert sock.connect_ex((RIGHT, 7)) == EINPROGRESS
         await loop().sock_connect(sock, (RIGHT, 7))
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         with pytest.raises(NotImplementedError, match="bridge_fd"):
             sock.recv(1)
         with pytest.raises(NotImplementedError, match="bridge_fd"):

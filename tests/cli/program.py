@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
+from tests.surroundings import PATIENCE
+
 PYSTACK = [sys.executable, "-m", "pystack.cli.main"]
-PATIENCE = 30.0  # seconds, for what takes well under one on an idle machine
 
 
 class Program:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.cli.program import PATIENCE, PYSTACK
+from tests.cli.program import PYSTACK
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 

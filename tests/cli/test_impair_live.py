@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.program import Program
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -25,7 +26,8 @@ def serve(namespace: Namespace, impairment: str, *arguments: str) -> Program:
 
 
 def curl(namespace: Namespace, *arguments: str) -> str:
-    return namespace.run(["curl", "-q", "-sS", "-m", "50", "--noproxy", "*", *arguments]).stdout
+    quietly = ["-q", "-sS", "-m", str(PATIENCE), "--noproxy", "*"]
+    return namespace.run(["curl", *quietly, *arguments]).stdout
 
 
 def round_trips(namespace: Namespace, address: str, count: int, *arguments: str) -> list[float]:
@@ -176,7 +178,7 @@ def test_nc_delivers_to_the_last_octet_before_it_ends(namespace: Namespace, list
         assert "impaired: delay 30ms loss 2% seed 1 (seed 1)" in program.err
         program.stdin.write(data)
         program.stdin.close()
-        assert kernel.communicate(timeout=60)[0] == data
+        assert kernel.communicate(timeout=PATIENCE)[0] == data
         assert program.end() == 0
     assert namespace.links() == {"lo"}
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import PATIENCE, PYSTACK, Program
+from tests.cli.program import PYSTACK, Program
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 

@@ -109,7 +109,7 @@ def test_connections_go_where_their_address_is(namespace: Namespace, client: str
     try:
         names = ("--name", f"web={KERNELS}", "--addr6", "none")
         until_ready = "until ss -ltn | grep -q :8000; do sleep 0.05; done"
-        namespace.run(["sh", "-c", until_ready], timeout=20)
+        namespace.run(["sh", "-c", until_ready])
         with Program("run", "--netns", namespace.path, *names, client, "web", "8000") as program:
             assert program.end() == 0, program.err
             assert program.out.splitlines() == [KERNELS, "HTTP/1.0 200 OK"]

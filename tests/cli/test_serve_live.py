@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.program import Program
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -23,7 +24,8 @@ READY = "Ctrl-C ends it."
 
 
 def curl(namespace: Namespace, *arguments: str) -> str:
-    return namespace.run(["curl", "-q", "-sS", "-m", "30", "--noproxy", "*", *arguments]).stdout
+    quietly = ["-q", "-sS", "-m", str(PATIENCE), "--noproxy", "*"]
+    return namespace.run(["curl", *quietly, *arguments]).stdout
 
 
 def links(namespace: Namespace) -> list[str]:
@@ -90,7 +92,7 @@ def test_it_prints_the_very_commands_to_try(namespace: Namespace, served: Progra
             command = command.replace("nc -d", "timeout 20 nc -d")
         assert "nsenter --net=" in command
         result = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+            ["bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
         assert result.returncode == 0, (command, result.stderr)
         tried.append(command)
@@ -152,7 +154,7 @@ def test_a_signal_in_the_midst_of_a_transfer_ends_it_too(
     served.until("chargen ")
     assert served.end(signal.SIGTERM) == 0
     assert links(namespace) == ["lo"]
-    client.communicate(timeout=30)
+    client.communicate(timeout=PATIENCE)
 
 
 def test_when_nobody_reads_its_output_it_ends(namespace: Namespace) -> None:

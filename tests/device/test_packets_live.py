@@ -15,6 +15,7 @@ from pystack.wire.batch import Packet, RxBatch, TxBatch
 from pystack.wire.segment import Segment
 from tests.live.namespace import Namespace
 from tests.path.traffic import partial
+from tests.surroundings import PATIENCE
 from tests.wire import crafted
 
 pytestmark = pytest.mark.live
@@ -90,7 +91,7 @@ def wire(namespace: Namespace, request: pytest.FixtureRequest) -> Iterator[Wire]
 @pytest.mark.parametrize("version", [4, 6])
 def test_datagrams_pass_in_both_directions(wire: Wire, namespace: Namespace, version: int) -> None:
     with namespace.socket(FAMILY[version], socket.SOCK_DGRAM) as client:
-        client.settimeout(10)
+        client.settimeout(PATIENCE)
         client.sendto(b"a question", (OURS[version], 7))
         segment = wire.read()
         assert (segment.kind, segment.protocol) == (consts.KIND_OTHER, crafted.UDP)
@@ -160,7 +161,7 @@ def test_a_run_that_is_written_reaches_the_kernels_socket(
         written = wire.write((around(upper, version), 1400, consts.CHECKSUM_PARTIAL))
         assert written == (1 if wire.tun.offload else 19)
         client.setblocking(True)
-        client.settimeout(10)
+        client.settimeout(PATIENCE)
         received = b""
         while len(received) < len(text):
             received += client.recv(len(text))

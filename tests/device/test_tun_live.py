@@ -23,6 +23,7 @@ from pystack.device.netns import call_in, open_namespace
 from pystack.device.tun import Tun, open_tun
 from pystack.errors import SetupError
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -214,7 +215,7 @@ def test_a_deleted_device_says_ebadfd(namespace: Namespace) -> None:
 
 async def expect(states: AsyncIterator[LinkState], wanted: LinkState) -> None:
     """Some changes come in several steps: wait for the last one."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async for state in states:
             if state == wanted:
                 return

@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 import pystack.lab.bench  # noqa: F401  (else each run would load it anew)
+from tests.surroundings import PATIENCE
 
 IS_INSTALLED: Final = bool(entry_points(group="pytest11", name="pystack"))
 PLUGIN: Final = () if IS_INSTALLED else ("-p", "pystack.lab.pytest_plugin")
@@ -52,7 +53,7 @@ class Inner:
         """Run it in a process of its own: libraries that it is the first to import would be
         forgotten with it, and be there a second time, with other exceptions, for later tests."""
         self.write(source)
-        return self.pytester.runpytest_subprocess(*ALONE, *options, timeout=60)
+        return self.pytester.runpytest_subprocess(*ALONE, *options, timeout=PATIENCE)
 
     def write(self, source: str) -> None:
         """A file of tests, which has `echo`, `connected` and `closed`."""

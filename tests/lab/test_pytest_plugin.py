@@ -12,6 +12,7 @@ import dpkt
 import pytest
 
 from tests.lab.inner_pytest import PLUGIN, Inner
+from tests.surroundings import PATIENCE
 
 pytest_plugins = ["pytester"]
 
@@ -270,7 +271,7 @@ def test_an_application_behind_a_server_and_tls(inner: Inner) -> None:
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
          "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=server",
          "-addext", "subjectAltName=DNS:server"],
-        cwd=inner.pytester.path, check=True, capture_output=True, timeout=30,
+        cwd=inner.pytester.path, check=True, capture_output=True, timeout=PATIENCE,
     )  # fmt: skip
     inner.passes_apart(
         """
@@ -923,6 +924,6 @@ assert not heavy, heavy
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=inner.pytester.path, capture_output=True, text=True,
-        check=False, timeout=60, env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False, timeout=PATIENCE, env={"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,6 +10,7 @@ import pytest
 from pystack.lab.network_words import WORDS
 from tests.kit.documents import DOCS, put
 from tests.lab.inner_pytest import ALONE
+from tests.surroundings import PATIENCE
 
 pytest_plugins = ["pytester"]
 
@@ -19,7 +20,7 @@ TEXT = (DOCS / DOCUMENT).read_text(encoding="utf-8")
 
 def test_the_example_passes_as_often_and_as_fast_as_it_says(pytester: pytest.Pytester) -> None:
     put(DOCUMENT, pytester.path)
-    result = pytester.runpytest_subprocess(*ALONE, "-q", "test_asking.py", timeout=60)
+    result = pytester.runpytest_subprocess(*ALONE, "-q", "test_asking.py", timeout=PATIENCE)
     result.stdout.fnmatch_lines(["*passed*"])
     passed = result.parseoutcomes()
     assert set(passed) == {"passed"}
@@ -29,7 +30,7 @@ def test_the_example_passes_as_often_and_as_fast_as_it_says(pytester: pytest.Pyt
 
 def test_libraries_pass_too(pytester: pytest.Pytester) -> None:
     put(DOCUMENT, pytester.path)
-    result = pytester.runpytest_subprocess(*ALONE, "-q", "test_http.py", timeout=60)
+    result = pytester.runpytest_subprocess(*ALONE, "-q", "test_http.py", timeout=PATIENCE)
     result.assert_outcomes(passed=12)
 
 
@@ -39,7 +40,7 @@ def test_they_pass_beside_other_plugins(pytester: pytest.Pytester, library: str)
     mode = "--asyncio-mode=auto" if library == "asyncio" else "--anyio-mode=auto"
     other = "anyio" if library == "asyncio" else "asyncio"
     options = (*ALONE[:-5], "-p", f"no:{other}", mode, "-q")
-    result = pytester.runpytest_subprocess(*options, "test_asking.py", timeout=60)
+    result = pytester.runpytest_subprocess(*options, "test_asking.py", timeout=PATIENCE)
     assert set(result.parseoutcomes()) <= {"passed", "warnings", "warning"}
 
 

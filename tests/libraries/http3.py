@@ -24,6 +24,8 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
+from tests.surroundings import PATIENCE
+
 LENGTH = 2_000_000  # octets each way
 
 
@@ -129,7 +131,7 @@ async def fetch(host: str, port: int, authority: str, name: str | None = None) -
     )
     configuration.load_verify_locations(authority)
     async with (
-        asyncio.timeout(15),
+        asyncio.timeout(PATIENCE),
         connect(host, port, configuration=configuration, create_protocol=Client) as client,
     ):
         assert isinstance(client, Client)

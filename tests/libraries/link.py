@@ -36,6 +36,7 @@ from pystack.device.netns import call_in, open_namespace
 from tests.cli.program import Program
 from tests.libraries.certificates import Certificates
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class Link:
     @property
     def curl(self) -> list[str]:
         """Options for curl: silent, an error for a bad status, TLS 1.3 with our authority."""
-        always = ["--silent", "--show-error", "--fail", "--max-time", "20"]
+        always = ["--silent", "--show-error", "--fail", "--max-time", str(PATIENCE)]
         secure = ["--tlsv1.3", "--cacert", str(self.certificates.authority)]
         return [*always, "--interface", self.theirs, *secure]
 
@@ -101,7 +102,7 @@ class Link:
     # -- our side --------------------------------------------------------------------------------
     def run(
         self, main: Callable[[], Coroutine[Any, Any, T]], *, facade: bool = False,
-        seconds: float = 30,
+        seconds: float = PATIENCE,
     ) -> T:  # fmt: skip
         """What `main` returns, run on a loop with the stack. TimeoutError after `seconds`.
 

@@ -18,6 +18,7 @@ import asyncssh
 import pytest
 
 from tests.libraries.link import Link
+from tests.surroundings import PATIENCE
 
 pytestmark = [
     pytest.mark.live,
@@ -153,7 +154,7 @@ def test_a_forwarded_port_is_served_by_the_stack(link: Link, keys: Path) -> None
                 writer.close()
                 await asyncio.to_thread(program.stop)
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 # -- our server ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from hypercorn.config import Config
 
 from tests.libraries.application import MUCH, PIECE, app
 from tests.libraries.link import NAME, Link
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -60,7 +61,7 @@ async def kernels(link: Link, serve: Serving) -> AsyncIterator[int]:
 
 def _client(link: Link, **options: object) -> httpx.AsyncClient:
     verify: ssl.SSLContext | bool = link.client_tls() or True
-    return httpx.AsyncClient(verify=verify, trust_env=False, timeout=20, **options)  # type: ignore[arg-type]
+    return httpx.AsyncClient(verify=verify, trust_env=False, timeout=PATIENCE, **options)  # type: ignore[arg-type]
 
 
 async def _requests(link: Link, http: str) -> None:

@@ -18,6 +18,7 @@ from hypercorn.config import Config
 from tests.libraries import by_curl
 from tests.libraries.application import app
 from tests.libraries.link import Link
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 PORT = 8000
@@ -109,8 +110,8 @@ def test_a_request_is_finished_after_sigterm_and_then_the_lifespan(link: Link) -
                     return
                 await asyncio.sleep(0.02)
 
-        asyncio.run(asyncio.wait_for(until_refused(), 20))
-        answer, _ = curl.communicate(b"second half", timeout=20)
+        asyncio.run(asyncio.wait_for(until_refused(), PATIENCE))
+        answer, _ = curl.communicate(b"second half", timeout=PATIENCE)
         assert answer.decode() == hashlib.sha256(b"first half, second half").hexdigest()
         assert program.end() == 0, program.err
         assert "ended" in program.out

@@ -11,6 +11,7 @@ import pytest
 
 from pystack.aio import Stack, attached
 from tests.libraries.link import OURS, Link
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -132,7 +133,7 @@ def test_a_library_takes_a_stack_that_is_attached_to_its_loop(link: Link) -> Non
         tls = link.client_tls()
         assert tls is not None
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             Stack.over_tun("tun0", f"{OURS[4]}/24", netns=link.namespace.path) as stack,
             httpx.AsyncClient(verify=tls, trust_env=False) as client,
         ):

@@ -14,6 +14,7 @@ from redis import asyncio as redis
 from redis import exceptions
 
 from tests.libraries.link import Link
+from tests.surroundings import PATIENCE
 
 pytestmark = [
     pytest.mark.live,
@@ -102,11 +103,11 @@ def test_who_subscribes_hears_what_is_published(link: Link) -> None:
     async def main() -> None:
         async with redis_server(link), connected(link) as one, one.pubsub() as listening:
             await listening.subscribe("news")
-            assert (await listening.get_message(timeout=5))["type"] == "subscribe"
+            assert (await listening.get_message(timeout=PATIENCE))["type"] == "subscribe"
             assert await listening.get_message(timeout=0.05) is None  # a wait that is given up
             for number in range(100):
                 assert await one.publish("news", str(number)) == 1
-            heard = [await listening.get_message(timeout=5) for _ in range(100)]
+            heard = [await listening.get_message(timeout=PATIENCE) for _ in range(100)]
             assert [message["data"] for message in heard] == [b"%d" % n for n in range(100)]
 
     link.run(main)

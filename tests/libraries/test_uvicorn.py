@@ -18,6 +18,7 @@ import websockets
 from tests.libraries import by_curl
 from tests.libraries.application import app, fastapi_app
 from tests.libraries.link import Link
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 PORT = 8000
@@ -124,7 +125,7 @@ def test_a_request_is_finished_after_sigterm_and_then_the_lifespan(link: Link) -
         program.until("asked")
         program.signal(signal.SIGTERM)
         program.until_err("Waiting for connections to close")
-        answer, _ = curl.communicate(b"second half", timeout=20)
+        answer, _ = curl.communicate(b"second half", timeout=PATIENCE)
         assert answer.decode() == hashlib.sha256(b"first half, second half").hexdigest()
         assert program.end() == -signal.SIGTERM  # as without us
         assert "ended" in program.out

@@ -11,6 +11,7 @@ from typing import Any
 
 from pystack.aio.stack import Stack
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 OURS = {4: "198.18.0.2", 6: "fd00:198:18::2"}
 THEIRS = {4: "198.18.0.1", 6: "fd00:198:18::1"}
@@ -46,7 +47,7 @@ class LinkToKernel:
         return made
 
     @asynccontextmanager
-    async def stack(self, *, seconds: float = 60, **options: Any) -> AsyncIterator[Stack]:
+    async def stack(self, *, seconds: float = PATIENCE, **options: Any) -> AsyncIterator[Stack]:
         """The stack; TimeoutError when what is done with it takes longer than that."""
         async with (
             asyncio.timeout(seconds),

@@ -27,6 +27,7 @@ from typing import IO, Any, Self
 
 from pystack.aio.either_socket import socket_of_the_kernel
 from pystack.device.netns import call_in, open_namespace
+from tests.surroundings import PATIENCE
 
 TOOLS = ("unshare", "nsenter", "setpriv", "ip")
 
@@ -99,7 +100,7 @@ class Namespace:
         argv: Sequence[str],
         *,
         check: bool = True,
-        timeout: float = 60,
+        timeout: float = PATIENCE,
         input: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, with its output as text.

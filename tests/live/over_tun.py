@@ -11,6 +11,7 @@ from typing import Any
 
 from pystack.aio.stack import Stack
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 OURS = {4: "198.18.0.2", 6: "fd00:198:18::2"}
 PEER = {4: "198.18.0.1", 6: "fd00:198:18::1"}
@@ -36,9 +37,9 @@ class OverTun:
 
     @asynccontextmanager
     async def stack(self, **options: Any) -> AsyncIterator[Stack]:
-        """A stack whose device lies in the namespace; all within 60 s."""
+        """A stack whose device lies in the namespace; all within PATIENCE."""
         async with (
-            asyncio.timeout(60),
+            asyncio.timeout(PATIENCE),
             Stack.over_tun(
                 "tun0", f"{OURS[4]}/24", addr6=f"{OURS[6]}/64", netns=self.namespace.path,
                 offload=self.offload, **options,

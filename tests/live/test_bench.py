@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.surroundings import PATIENCE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = (
     "receive", "echo", "uvicorn-httptools", "aiohttp-download", "aiohttp-file", "httpx", "memory",
@@ -23,7 +25,7 @@ def test_quick_figures_of_both_sides_are_written_as_json(tmp_path: Path) -> None
     only = [word for name in NAMES for word in ("--only", name)]
     command = [sys.executable, "-m", "scripts.benchmarks", "--quick", "--json", str(file), *only]
     result = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=5 * PATIENCE, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     figures = json.loads(file.read_text())

@@ -12,6 +12,7 @@ from pystack.aio.stack import Stack
 from tests.aio.cancelling import cancelled_everywhere
 from tests.aio.leftovers import descriptors, only_new_ones, timers
 from tests.live.over_tun import OURS, PEER, OverTun, echo
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -60,4 +61,4 @@ def test_wherever_it_is_cancelled_no_device_and_no_descriptor_is_left(
             assert await cancelled_everywhere(program, woken, check) > 5
         kernels.close()
 
-    asyncio.run(asyncio.wait_for(main(), 50))
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))

@@ -17,6 +17,7 @@ import pytest
 from pystack.aio.stack import Stack
 from tests.live.http_program import ADDRESSES
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -65,7 +66,7 @@ class Served:
         return self.namespace.run(["bash", "-o", "pipefail", "-c", command]).stdout
 
     def curl(self, *arguments: str) -> str:
-        return self.namespace.run(["curl", "-q", "-sS", "-m", "50", *arguments]).stdout
+        return self.namespace.run(["curl", "-q", "-sS", "-m", str(PATIENCE), *arguments]).stdout
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["offload", "plain"])
@@ -160,7 +161,7 @@ def test_a_file_of_200_mb_is_fetched_from_the_kernel(
 
     async def main() -> None:
         async with (
-            asyncio.timeout(50),
+            asyncio.timeout(PATIENCE),
             Stack.over_tun(
                 "tun0", f"{ADDRESSES[4]}/24", addr6=f"{ADDRESSES[6]}/64", offload=offload,
                 netns=namespace.path,

@@ -14,6 +14,7 @@ from pystack.aio.event_loop import EventLoop, attached
 from pystack.sockets.constants import SO_RCVBUF, SOL_SOCKET
 from tests.live.link_to_kernel import LinkToKernel
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -255,7 +256,9 @@ def test_tshark_finds_no_checksum_that_is_wrong(link: LinkToKernel, tmp_path: Pa
             "tshark", "-n", "-r", str(capture), "-Y", condition, "-o", "udp.check_checksum:TRUE",
             "-o", "ip.check_checksum:TRUE",
         ]  # fmt: skip
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         assert result.returncode == 0, result.stderr
         lines[name] = result.stdout.splitlines()
     assert lines["bad"] == []

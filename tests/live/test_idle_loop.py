@@ -11,6 +11,7 @@ import pytest
 from scripts.benchmarks.ports import WEB
 from scripts.program import Program
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 SERVER = "198.18.0.2"
 CONNECTIONS = 50
@@ -28,7 +29,7 @@ def test_an_idle_loop_with_open_connections_is_never_woken(namespace: Namespace)
         program.line()
         for _ in range(CONNECTIONS):
             client = cleanup.enter_context(namespace.socket(socket.AF_INET))
-            client.settimeout(20)
+            client.settimeout(PATIENCE)
             client.connect((SERVER, WEB))
             client.sendall(b"GET /0 HTTP/1.1\r\nHost: it\r\n\r\n")
             assert client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")

@@ -16,12 +16,12 @@ from pystack.aio.event_loop import attached
 from pystack.stack.time_wait import TimeWait
 from tests.aio.leftovers import descriptors, objects, only_new_ones
 from tests.live.over_tun import OverTun
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
 CONNECTIONS = 5000
 AT_ONCE = 100
-SECONDS = 20
 LINGER_0 = struct.pack("ii", 1, 0)
 
 
@@ -107,4 +107,4 @@ def test_5000_connections_with_the_kernel_leave_nothing_but_time_wait(any_tun: O
         kernels.close()
         ours.close()
 
-    asyncio.run(asyncio.wait_for(main(), SECONDS))
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))

@@ -16,6 +16,7 @@ import pytest
 from pystack.aio.stack import Stack
 from tests.live.link_to_kernel import LinkToKernel, echo
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -55,7 +56,7 @@ def found(capture: Path, condition: str) -> str:
         "tshark", "-n", "-2", "-r", str(capture), "-Y", condition,
         "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE",
     ]  # fmt: skip
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

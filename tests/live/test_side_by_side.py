@@ -16,6 +16,7 @@ import pytest
 
 from pystack.cc import registry
 from scripts.side_by_side.networks import Path as Way
+from tests.surroundings import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KERNELS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -37,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, 
     result = subprocess.run(
         [sys.executable, "-m", "scripts.side_by_side", "--quick", "--loss", "1", *words,
          "--json", str(figures), "--document", str(document)],
-        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=10 * PATIENCE, check=False,
     )  # fmt: skip
     assert result.returncode in (0, 1), result.stdout + result.stderr  # 1: a bound was missed
     return json.loads(figures.read_text()), result.stdout, document.read_text()
@@ -77,7 +78,7 @@ def test_what_a_side_has_not_got_is_left_out_and_said() -> None:
     only_ours = next(name for name in registry.names() if name not in KERNELS.read_text().split())
     result = subprocess.run(
         [sys.executable, "-m", "scripts.side_by_side", "--cc", only_ours, "--cc", "nothing"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert result.returncode == 2
     assert result.stderr.splitlines() == [

@@ -20,6 +20,7 @@ import pytest
 from pystack.aio.stack import Stack
 from tests.live.link_to_kernel import OURS, LinkToKernel
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
 
@@ -40,7 +41,7 @@ class BadWay:
 
     def faults(self) -> list[dict[str, int]]:
         """End it, and hear how many faults it made: there and back."""
-        out, _ = self.program.communicate(timeout=20)
+        out, _ = self.program.communicate(timeout=PATIENCE)
         counts: list[dict[str, int]] = json.loads(out.splitlines()[-1])
         return counts
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit.documents import put
 from tests.live.namespace import Namespace
+from tests.surroundings import PATIENCE
 
 # a sink as the document wants it: takes all, then closes; what came is printed
 SINK = """
@@ -40,8 +41,8 @@ def test_the_same_file_sends_to_the_kernel(namespace: Namespace, tmp_path: Path)
     assert sink.stdout.readline() == "ready\n"
     sent = subprocess.run(
         [*python, "upload.py", "tun"], cwd=tmp_path, env=environment, capture_output=True,
-        text=True, check=False, timeout=60,
+        text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
     assert sent.returncode == 0, sent.stderr
     assert sent.stdout == "mine 20000000\n"
-    assert sink.communicate(timeout=10)[0] == "20000000\n"
+    assert sink.communicate(timeout=PATIENCE)[0] == "20000000\n"

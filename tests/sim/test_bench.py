@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.surroundings import PATIENCE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -14,7 +16,7 @@ def test_quick_figures_are_printed_and_written_as_json(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     command = [sys.executable, "-m", "scripts.benchmarks", "--sim", "--quick", "--seconds", "0.02"]
     result = subprocess.run(
-        [*command, "--json", str(file)], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        [*command, "--json", str(file)], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE,
         check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr

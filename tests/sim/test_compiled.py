@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from csrc import compiled
+from tests.surroundings import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = """
@@ -44,7 +45,7 @@ print(json.dumps([is_compiled(), digests]))
 def outcome(environment: dict[str, str]) -> tuple[bool, dict[str, list[str | int]]]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True,
-        timeout=300, check=False,
+        timeout=5 * PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     is_compiled, digests = json.loads(done.stdout)

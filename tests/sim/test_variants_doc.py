@@ -13,6 +13,7 @@ from pystack.sim import World
 from pystack.sim.traffic import Bulk, Sink
 from pystack.stack import variants
 from tests.kit.documents import DOCS, programs, put
+from tests.surroundings import PATIENCE
 
 DOCUMENT = "variants.md"
 LONGEST = 40  # lines, from an empty file to a picture
@@ -27,7 +28,7 @@ def run(folder: Path, *command: str) -> str:
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True,
-        check=False, timeout=120,
+        check=False, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not done.stderr
