@@ -34,7 +34,8 @@ def timers(loop: Any) -> int:
 
 
 def descriptors() -> list[str]:
-    """What this process has open."""
+    """What this process has open, without what is garbage of tests before."""
+    gc.collect()
     found = []
     for fd in os.listdir("/proc/self/fd"):
         try:

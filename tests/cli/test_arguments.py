@@ -104,9 +104,9 @@ def test_a_mistake_is_told_in_one_line_with_status_2(arguments: str, words: str)
 
 
 def test_a_trace_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
-    missing = run("serve", "--impair", f"trace {tmp_path}/missing")
+    missing = run("serve", "--impair", f"trace {shlex.quote(str(tmp_path))}/missing")
     (tmp_path / "wrong").write_text("7\nseven\n")
-    wrong = run("serve", "--impair", f"trace {tmp_path}/wrong")
+    wrong = run("serve", "--impair", f"trace {shlex.quote(str(tmp_path))}/wrong")
     for result, words in (
         (missing, "missing: No such file or directory"),
         (wrong, "line 2: 'seven' is no time in ms"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_an_outage_ends_and_the_transfer_goes_on(namespace: Namespace, tmp_path:
 def test_a_trace_file_sets_the_pace(namespace: Namespace, tmp_path: Path) -> None:
     (tmp_path / "trace").write_text("2\n4\n")  # 6 Mbit/s
     (tmp_path / "data.bin").write_bytes(bytes(700_000))
-    words = f"out: trace {tmp_path}/trace"
+    words = f"out: trace {shlex.quote(str(tmp_path))}/trace"
     with serve(namespace, words, "http", "--dir", str(tmp_path)) as program:
         program.until(READY)
         before = time.monotonic()
