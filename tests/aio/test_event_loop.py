@@ -116,7 +116,7 @@ def test_interrupted_while_it_closes_it_does_without_the_grace() -> None:
         warnings.simplefilter("error", RuntimeWarning)
         with pytest.raises(KeyboardInterrupt):
             loop.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 18  # a grace is 20 s
     assert loop.is_closed()
     assert near.is_closed
 

@@ -96,7 +96,7 @@ def test_a_rate_is_kept_in_each_direction(namespace: Namespace, tmp_path: Path) 
         curl(namespace, "-o", "/dev/null", f"{URLS[0]}/files/data.bin")
         took = time.monotonic() - before
         # 1.5 MB in packets of 1500 octets with 1448 of text: 1.243 s, and the slow start
-        assert 1.24 < took < 2.5
+        assert 1.24 < took < 10
         program.stop()
 
 
@@ -156,7 +156,7 @@ def test_a_trace_file_sets_the_pace(namespace: Namespace, tmp_path: Path) -> Non
         program.until(READY)
         before = time.monotonic()
         curl(namespace, "-o", "/dev/null", f"{URLS[0]}/files/data.bin")
-        assert 0.95 < time.monotonic() - before < 3
+        assert 0.95 < time.monotonic() - before < 10
 
 
 @pytest.mark.parametrize("listens", [True, False])
