@@ -25,15 +25,16 @@ PATIENCE = 120.0  # s, for what takes about one on an idle machine: a net, never
 # Read by Python, by pytest, by what draws on terminals, or by a shell that is not interactive. One
 # of these is a choice of who runs the suite: PYTHONPATH (scripts/compiled puts a copy in front).
 _DROPPED = (
-    "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE",
-    "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM", "LANGUAGE", "BASH_ENV", "ENV", "CDPATH",
+    "TERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "CLICOLOR",
+    "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM", "LANGUAGE", "BASH_ENV",
+    "ENV", "CDPATH",
     "POSIXLY_CORRECT", "SSLKEYLOGFILE", "PYSTACK_CALLED_AS", "PYTEST_ADDOPTS", "PYTEST_PLUGINS",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_DEBUG", "MPLBACKEND", "CURL_HOME", "CURL_SSL_BACKEND",
     "TZDIR", "DISPLAY", "WAYLAND_DISPLAY", "SSH_AUTH_SOCK", "SSH_ASKPASS", "PYTHON",
 )  # fmt: skip
 _DROPPED_PREFIXES = ("PYTHON", "LC_", "XDG_", "PG", "REDIS", "UVICORN_", "GREP_", "WIRESHARK_")
 _KEPT = ("PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX")
-_SET = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "dumb", "TZ": "UTC"}
+_SET = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 # how pip and others reach the world; no test needs it but to install packages
 _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_CONF")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY")

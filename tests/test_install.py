@@ -16,7 +16,6 @@ import pytest
 from packaging.requirements import Requirement
 
 from pystack import __version__ as VERSION
-
 from tests.surroundings import for_an_index
 
 pytestmark = pytest.mark.live

@@ -55,6 +55,7 @@ class Namespace:
     def __init__(self) -> None:
         self._holder: subprocess.Popen[bytes] | None = None
         self._started: list[asyncio.subprocess.Process | subprocess.Popen[Any]] = []
+        self._watches: list[asyncio.Task[None]] = []
 
     def __enter__(self) -> Self:
         script = "ip link set lo up && echo ready && exec cat"
@@ -148,6 +149,7 @@ class Namespace:
             stderr=asyncio.subprocess.PIPE,
         )
         self._started.append(process)
+        self._watches.append(asyncio.create_task(_until_over(process)))
         return process
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
@@ -171,3 +173,19 @@ class Namespace:
         process = subprocess.Popen(self.command(argv), **options)
         self._started.append(process)
         return process
+
+
+async def _until_over(process: asyncio.subprocess.Process) -> None:
+    """Cancelled at the end of the loop, it ends a process that goes on: what asyncio has for one
+    cannot be put away any more once its loop is closed."""
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+            with contextlib.suppress(ConnectionError):
+                await process.stdin.wait_closed()
