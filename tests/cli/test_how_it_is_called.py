@@ -57,7 +57,7 @@ def test_examples_begin_with_the_script_that_runs_the_command(called: str) -> No
 @pytest.mark.skipif(not SCRIPT.exists(), reason="pystack is not installed beside this Python")
 def test_examples_begin_with_the_path_that_was_typed(tmp_path: Path) -> None:
     typed = near(SCRIPT, tmp_path)
-    assert begins([typed], tmp_path) == (typed, f"sudo {typed}")
+    assert begins([typed], tmp_path) == (shlex.quote(typed), f"sudo {shlex.quote(typed)}")
 
 
 @pytest.mark.parametrize("words", [["-m", "pystack"], ["-X", "utf8", "-m", "pystack.cli.main"]])
@@ -69,10 +69,10 @@ def test_examples_begin_with_the_python_that_was_typed(tmp_path: Path, words: li
 @pytest.mark.skipif(not SCRIPT.exists(), reason="pystack is not installed beside this Python")
 def test_what_is_found_by_path_is_named_so_and_behind_sudo_by_its_place() -> None:
     path = f"{SCRIPT.parent}{os.pathsep}{os.defpath}"
-    assert begins([str(SCRIPT)], PATH=path) == ("pystack", f"sudo {SCRIPT}")
+    assert begins([str(SCRIPT)], PATH=path) == ("pystack", f"sudo {shlex.quote(str(SCRIPT))}")
     python = Path(sys.executable)
     begun = begins([python.name, "-m", "pystack"], PATH=path)
-    assert begun == (f"{python.name} -m pystack", f"sudo {python} -m pystack")
+    assert begun == (f"{python.name} -m pystack", f"sudo {shlex.quote(str(python))} -m pystack")
 
 
 def begins(argv: list[str], folder: Path | None = None, **environment: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_commands_that_have_a_device_do_so_too(
 
 @pytest.mark.live
 def test_a_shell_sees_what_it_sees_of_any_program(namespace: Namespace) -> None:
-    command = " ".join([*PYSTACK, "serve", "--netns", namespace.path])
+    command = shlex.join([*PYSTACK, "serve", "--netns", namespace.path])
     script = f"{command} | head -n 1; echo ${{PIPESTATUS[0]}}"
     argv = ["timeout", "-k", "1", str(PATIENCE), "bash", "-c", script]
     # the line that follows the first one may be written before its reader has left

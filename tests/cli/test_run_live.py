@@ -255,7 +255,8 @@ def test_a_child_of_a_program_has_the_kernel_and_the_parent_goes_on(
 ) -> None:
     script = tmp_path / "forks.py"
     script.write_text(
-        "import asyncio, os, sys\n"
+        "import asyncio, os, sys, warnings\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)\n"  # Python 3.12: fork with threads
         "async def main():\n"
         "    async with await asyncio.start_server(lambda r, w: w.close(), '127.0.0.1', 0):\n"
         "        print('in the child', flush=True)\n"
