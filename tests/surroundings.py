@@ -55,10 +55,16 @@ def settle() -> None:
     open_standard_descriptors()
     settle_signals()
     os.umask(0o022)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < enough:
+    if descriptors() < DESCRIPTORS:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        enough = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+
+
+def descriptors() -> int:
+    """How many this process may have open at once."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def open_standard_descriptors() -> None:

@@ -24,9 +24,8 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent
 
-from tests.surroundings import PATIENCE
-
 LENGTH = 2_000_000  # octets each way
+PATIENCE = 120.0  # s, as in tests/surroundings.py, which a program of its own does not see
 
 
 def some(length: int) -> bytes:

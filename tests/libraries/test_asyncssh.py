@@ -7,6 +7,7 @@ import getpass
 import hashlib
 import os
 import random
+import shlex
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,7 +73,8 @@ async def running_sshd(link: Link, keys: Path) -> AsyncIterator[None]:
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # where it gives up its rights
     settings = {
         "ListenAddress": ANY[link.version], "Port": PORT, "PidFile": "none", "UsePAM": "no",
-        "HostKey": keys / "host", "AuthorizedKeysFile": keys / "user.pub", "StrictModes": "no",
+        "HostKey": f'"{keys}/host"', "AuthorizedKeysFile": f'"{keys}/user.pub"',
+        "StrictModes": "no",
         "PermitRootLogin": "prohibit-password", "PasswordAuthentication": "no", "UseDNS": "no",
         "ClientAliveInterval": 2, "ClientAliveCountMax": 1,  # its children end with their peer
     }  # fmt: skip
@@ -124,9 +126,10 @@ def test_scp_brings_50_mb_to_openssh_and_back(
 
     async def main() -> None:
         async with sshd(link, keys) as connection:
-            await asyncssh.scp(long_file, (connection, there))
+            place = (connection, shlex.quote(str(there)))  # a shell of the other side reads it
+            await asyncssh.scp(long_file, place)
             assert digest(there) == digest(long_file)
-            await asyncssh.scp((connection, there), back)
+            await asyncssh.scp(place, back)
 
     link.run(main)
     assert digest(back) == digest(long_file)
@@ -180,7 +183,7 @@ async def openssh(
     link: Link, keys: Path, name: str, *words: str, **options: Any
 ) -> tuple[int, bytes, bytes]:
     """What `ssh` or `scp` of the kernel's side gives: exit status, output, errors."""
-    settings = ("BatchMode=yes", f"UserKnownHostsFile={keys / 'known_hosts'}", "LogLevel=ERROR")
+    settings = ("BatchMode=yes", f'UserKnownHostsFile="{keys}/known_hosts"', "LogLevel=ERROR")
     always = [word for one in settings for word in ("-o", one)]
     port = "-p" if name == "ssh" else "-P"
     return await link.namespace.arun(

@@ -14,6 +14,7 @@ import pytest
 from pystack.aio.stack import Stack
 from tests.aio.recorder import Recorder
 from tests.live.over_tun import MUCH, OverTun, echo
+from tests.surroundings import descriptors
 
 pytestmark = pytest.mark.live
 
@@ -81,8 +82,8 @@ def test_much_received_arrives_whole(tun: OverTun, tmp_path: Path) -> None:
 
         async with tun.stack() as stack:
             await stack.start_server(serve, None, 9)
-            command = f"nc -N {tun.ours} 9 <{file}"
-            status, _, err = await tun.namespace.arun(["sh", "-c", command])
+            command = f'nc -N {tun.ours} 9 <"$0"'
+            status, _, err = await tun.namespace.arun(["sh", "-c", command, str(file)])
             assert status == 0, err
             assert await digest == hashlib.sha256(MUCH).hexdigest()
 
@@ -209,6 +210,7 @@ async def _when_it_listens(stack: Stack, host: str, port: int) -> asyncio.Stream
 
 
 # -- many -----------------------------------------------------------------------------------------
+@pytest.mark.skipif(descriptors() < 600, reason="no 600 files may be open at once: ulimit -Hn")
 def test_500_kernel_connections_at_once_are_served(tun: OverTun) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
