@@ -88,8 +88,8 @@ async def capture_of(link: LinkToKernel, kernels: Path, ours: Path) -> None:
             assert not dumpcap.stderr.at_eof()  # then it has failed
         await traffic(link, stack)
         await link.output("ping", "-c", "1", "-p", MARK.encode().hex(), link.ours)
-        arrived = f"until grep -q '{MARK}' {kernels}; do sleep 0.02; done"
-        await link.output("sh", "-c", arrived)
+        arrived = f"until grep -q '{MARK}' \"$0\"; do sleep 0.02; done"
+        await link.output("sh", "-c", arrived, str(kernels))
         dumpcap.send_signal(signal.SIGINT)
         _, said = await dumpcap.communicate()
         assert b"/0 (pcap:0/dumpcap:0/" in said, said  # received, and dropped
