@@ -74,10 +74,10 @@ PROVOKED = {
         esac; done""",
     "is not written in Python": f'PATH="$PWD:$PATH"; exec {PYSTACK} run -- /usr/bin/curl',
     "[Errno 99]": f"""exec {PYTHON} -c '
-import asyncio, pystack
+import asyncio, pystack, socket
 async def main():
     async with pystack.Stack.over_tun("tun0", "198.18.0.2/24"):
-        await asyncio.start_server(print, "198.18.0.2", 80)
+        socket.socket().bind(("198.18.0.2", 80))
 asyncio.run(main())'""",
     "[Errno 98]": program("""
 import asyncio

@@ -15,6 +15,7 @@ import enum
 import os
 import runpy
 import selectors
+import shutil
 import socket
 import ssl  # noqa: F401 (what follows must have been imported by a whole standard library)
 import sys
@@ -22,6 +23,7 @@ from asyncio import proactor_events
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from tests.platforms.typeshed import missing
@@ -128,6 +130,9 @@ def become(system: str) -> None:
     selectors.DefaultSelector = selectors.SelectSelector  # type: ignore[misc]
     if system == "win32":
         proactor_events.BaseProactorEventLoop = ProactorLike  # type: ignore[misc,assignment]
+        # `shutil.which` asks it whether commands are looked for in the working directory
+        here = SimpleNamespace(NeedCurrentDirectoryForExePath=lambda name: True)
+        shutil._winapi = here  # type: ignore[attr-defined]
     sys.platform = system
 
 
