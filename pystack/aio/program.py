@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
@@ -47,17 +48,20 @@ class ProgramLoop(EventLoop):
     holder: ClassVar[ProgramLoop | None] = None
     pid: ClassVar[int] = 0  # the process that has the stack: children know nothing of it
     refuser: ClassVar[Refuser | None] = None  # answers while no loop has the stack
+    changing: ClassVar[threading.RLock] = threading.RLock()  # held while the holder changes
 
     def __init__(self, selector: Any = None) -> None:
         super().__init__(selector=selector)
-        self._take()
+        self._keeps_it = False  # the stack: it is about to run, or runs
+        with self.changing:
+            self._take()
 
     def _take(self) -> None:
         stack, holder = self.stack, ProgramLoop.holder
         if stack is None or holder is self or os.getpid() != self.pid:
             return
         if holder is not None:
-            if holder.is_running() or stack._is_used:
+            if holder._keeps_it or stack._is_used:
                 return
             holder._stacks.clear()
             stack._let_go()
@@ -67,25 +71,36 @@ class ProgramLoop(EventLoop):
 
     def run_forever(self) -> None:
         """As asyncio's, in whichever thread."""
-        if not self.is_running():
+        if self.is_running():
+            super().run_forever()  # says that it can't
+        with self.changing:
             self._take()
-            for stack in self._stacks:
-                stack._follow()
+            self._keeps_it = True
             if self._stacks and self.refuser is not None:
                 self.refuser.stop()
-        super().run_forever()
+        try:
+            for stack in self._stacks:
+                stack._follow()
+            super().run_forever()
+        finally:
+            self._keeps_it = False
 
     def close(self) -> None:
         """Close the loop; the stack is free for the next one, when its connections are done."""
-        if self._stacks and not self.is_running() and not self.is_closed():
+        with self.changing:
+            ends = bool(self._stacks) and not self.is_running() and not self.is_closed()
+            self._keeps_it = self._keeps_it or ends
+        if ends:
             stack = self._stacks[0]
             assert isinstance(stack, Stack)
             self.run_until_complete(stack.leave())
             self._stacks.clear()
-            ProgramLoop.holder = None
-            if self.refuser is not None:
-                self.refuser.start()
         super().close()
+        with self.changing:
+            if ProgramLoop.holder is self:  # nobody has taken it meanwhile
+                ProgramLoop.holder = None
+                if self.refuser is not None:
+                    self.refuser.start()
 
 
 def end(stack: Stack) -> None:

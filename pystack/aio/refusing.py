@@ -12,8 +12,8 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 from pystack.aio.driver import PacketDevice
 from pystack.aio.event_loop import EventLoop
@@ -25,18 +25,24 @@ from pystack.wire.batch import RxBatch, TxBatch
 if TYPE_CHECKING:
     from pystack.device.link_state import LinkState
 
+_PATIENCE: Final = 3.0  # seconds until a listener without a loop is no program that still begins
+
 
 class Refuser:
-    """Answers for a stack, from `start` to `stop`. Both may be called in any thread, and again."""
+    """Answers for a stack, from `start` to `stop`. Both may be called again, by whoever holds
+    `ProgramLoop.changing`."""
 
-    def __init__(self, stack: Stack) -> None:
-        """`stack` is open, and on no loop."""
+    def __init__(self, stack: Stack, hint: Callable[[], None]) -> None:
+        """`stack` is open, and on no loop. `hint` is called when its program listens and no loop
+        takes it within 3 seconds: once, in a thread."""
         self._stack = stack
+        self._hint: Callable[[], None] | None = hint
         self._host = stack._deputy()
         self._device = _UntilBound(stack.device, stack.host)
         self._loop = EventLoop()
-        self._over = asyncio.Event()
+        self._over: asyncio.Event
         self._thread: threading.Thread | None = None
+        self._paused = False
         self._pid = os.getpid()  # in a forked child the device and the loop are the parent's
 
     def start(self) -> None:
@@ -53,6 +59,16 @@ class Refuser:
             self._thread.join()
             self._thread = None
 
+    def pause(self) -> None:
+        """Have no thread until `go_on`."""
+        self._paused = self._thread is not None
+        self.stop()
+
+    def go_on(self) -> None:
+        """As it was before `pause`."""
+        if self._paused:
+            self.start()
+
     def close(self) -> None:
         """Stop, for good."""
         self.stop()
@@ -65,9 +81,18 @@ class Refuser:
     async def _refuse(self) -> None:
         driver = self._stack._driver_of(self._host, self._device, self._loop)
         driver.start()
+        while self._hint is not None and not await self._ended_within(_PATIENCE):
+            if self._stack.host.listeners:
+                self._hint()
+                self._hint = None
         await self._over.wait()
         driver.let_go()
         await driver.wait_stopped()
+
+    async def _ended_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
+        return self._over.is_set()
 
 
 class _UntilBound:
@@ -108,15 +133,44 @@ class _UntilBound:
         """Never: it is the program's."""
 
 
+def _before_fork() -> None:
+    """No thread of ours beside a fork: a child could inherit locks that it holds."""
+    ProgramLoop.changing.acquire()
+    if ProgramLoop.refuser is not None:
+        ProgramLoop.refuser.pause()
+
+
+def _after_fork() -> None:
+    if ProgramLoop.refuser is not None:
+        ProgramLoop.refuser.go_on()
+    ProgramLoop.changing.release()
+
+
+def _in_child() -> None:
+    ProgramLoop.changing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
+    )
+
+
 @contextmanager
-def refusing(stack: Stack) -> Iterator[None]:
+def refusing(stack: Stack, hint: Callable[[], None]) -> Iterator[None]:
     """Meanwhile connections to `stack` are refused whenever no `ProgramLoop` has it. To be used
-    within `installed`."""
-    refuser = Refuser(stack)
-    ProgramLoop.refuser = refuser
-    try:
+    within `installed`. A loop that stands still, and was not closed, has it.
+
+    `hint` is called once when the program listens and no loop takes the stack within 3 seconds, so
+    that nobody is answered.
+    """
+    refuser = Refuser(stack, hint)
+    with ProgramLoop.changing:
+        ProgramLoop.refuser = refuser
         refuser.start()
+    try:
         yield
     finally:
-        ProgramLoop.refuser = None
-        refuser.close()
+        with ProgramLoop.changing:
+            ProgramLoop.refuser = None
+            refuser.close()

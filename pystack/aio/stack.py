@@ -284,11 +284,11 @@ class Stack(Doors):
         await driver.wait_stopped()
 
     def _let_go(self) -> None:
-        """As `leave`, at once, of a loop on which nothing is open."""
-        assert isinstance(self._driver, Driver)
-        self._driver.let_go()
-        self._driver = None
-        self._left_by = get_ident()
+        """As `leave`, at once, of a loop on which nothing is open, if it is on one."""
+        if isinstance(self._driver, Driver):
+            self._driver.let_go()
+            self._driver = None
+            self._left_by = get_ident()
 
     @property
     def _thread(self) -> int:

@@ -28,7 +28,6 @@ from pystack.cli.failures import Failure, Incomplete
 from pystack.cli.output import warn
 from pystack.wire import address
 
-_PATIENCE: Final = 3.0  # seconds
 _NO_LOOP: Final = (
     "the program listens at the stack, but runs no asyncio event loop: servers that block are for "
     "the kernel's sockets"
@@ -100,7 +99,7 @@ def run(
     with asyncio.Runner() as runner:
         stack = runner.run(_opened(options, routes, names))
     try:
-        with installed(stack), refusing(stack), _hinting(stack), _interruptible():
+        with installed(stack), refusing(stack, _hint), _interruptible():
             _run(start)
     except SystemExit as ended:
         if ended.code not in (None, 0):
@@ -124,25 +123,8 @@ async def _opened(
     return stack
 
 
-@contextmanager
-def _hinting(stack: Stack) -> Iterator[None]:
-    """Meanwhile a program that listens and runs no event loop, so that nobody is ever answered, is
-    told so, once."""
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.wait(_PATIENCE):
-            if stack.host.listeners and not stack.is_open:
-                warn(f"pystack run: {_NO_LOOP}")
-                return
-
-    thread = threading.Thread(target=look, daemon=True, name="pystack run")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+def _hint() -> None:
+    warn(f"pystack run: {_NO_LOOP}")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import pytest
 from pystack.aio.cable import Cable
 from pystack.aio.event_loop import EventLoop
 from pystack.aio.program import end, installed
+from pystack.aio.refusing import refusing
 from pystack.aio.stack import Stack
 from pystack.aio.stack_socket import StackSocket
 from pystack.tcp.tcb import Tcb
@@ -459,3 +460,22 @@ def test_afterwards_all_is_as_before() -> None:
     loop = asyncio.new_event_loop()
     assert not isinstance(loop, EventLoop)
     loop.close()
+
+
+def test_loops_of_several_threads_and_the_refusals_between_them_take_turns(stack: Stack) -> None:
+    failures: list[BaseException] = []
+
+    def loops() -> None:
+        try:
+            for _ in range(200):
+                asyncio.run(asyncio.sleep(0))
+        except BaseException as error:
+            failures.append(error)
+
+    with refusing(stack, hint=lambda: None):
+        threads = [threading.Thread(target=loops) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert failures == []
