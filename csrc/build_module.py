@@ -89,8 +89,9 @@ class BuildExt(build_ext):
     def copy_extensions_to_source(self) -> None:
         if PURE:
             return
-        for old in (ROOT / "pystack" / "wire").glob("_fast.*.so"):
-            old.unlink()  # Python would prefer one that was made for it alone
+        # Python would prefer one that was made for it alone
+        own = ROOT / "pystack" / "wire" / f"_fast.{sysconfig.get_config_var('SOABI')}.so"
+        own.unlink(missing_ok=True)
         super().copy_extensions_to_source()
 
     def build_extension(self, ext: Extension) -> None:

@@ -204,6 +204,43 @@ def test_after_a_failed_install_the_next_setup_does_it_again(machine: Path) -> N
     assert "installing pystack" in setup(machine).stderr
 
 
+def test_a_folder_that_holds_something_else_is_left_alone(machine: Path) -> None:
+    folder = machine / "thesis"
+    folder.mkdir()
+    (folder / "chapter").write_text("one")
+    result = setup(machine, "--venv", str(folder))
+    assert_told(result, "setup")
+    assert f"{folder} holds something else" in result.stderr
+    assert (folder / "chapter").read_text() == "one"
+    assert setup(machine, "--venv", "--test").returncode == 2
+
+
+def test_after_a_setup_that_was_killed_the_next_one_goes_on(machine: Path) -> None:
+    """Nothing that it started keeps its lock, or writes to the terminal any more."""
+    tools = machine.parent / "bin"
+    python = PYTHON.replace('*"-m venv"*) ', '*"-m venv"*) kill -KILL $PPID; ')
+    (tools / "python3").write_text(python)
+    killed = setup(machine)
+    assert killed.returncode == -9
+    (tools / "python3").write_text(PYTHON)
+    assert setup(machine).returncode == 0
+
+
+@pytest.mark.parametrize("signal", ["INT", "TERM", "HUP"])
+def test_a_signal_ends_setup_with_a_line_and_nothing_left(
+    machine: Path, tmp_path: Path, signal: str
+) -> None:
+    tools = machine.parent / "bin"
+    python = PYTHON.replace('*"-m venv"*) ', f'*"-m venv"*) kill -{signal} $PPID; ')
+    (tools / "python3").write_text(python)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    result = setup(machine, TMPDIR=str(temporary))
+    assert result.returncode < 0
+    assert result.stderr.splitlines()[-1].startswith(f"setup: ended by SIG{signal} while making")
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", [name for name in IDS if name not in NEEDS_NO_SETUP])
 def test_a_script_whose_setup_fails_adds_nothing_to_what_that_said(
     machine: Path, name: str
@@ -239,7 +276,7 @@ def test_a_checkout_that_cannot_be_written_to_is_told(machine: Path) -> None:
     (machine.parent / "bin" / "mount").symlink_to("/bin/mount")
     result = run(*namespace, "sh", "-c", f"PATH={machine.parent / 'bin'}; {command}", "-", machine)
     assert_told(result, "setup")
-    assert f"{machine} cannot be written to" in result.stderr
+    assert f"{machine} cannot be written to: clone it" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -68,31 +68,37 @@ unset name
 
 # -- long steps -----------------------------------------------------------------------------------
 progress= # the process that shows it
+alive=    # the end of a pipe to it: closed, also because we are no more, it ends
+log=      # what the step has printed
+
+begin_progress() { # $1: what is done
+    [[ -t 2 ]] || say "$1"
+    exec {alive}> >(show_progress "$1" 9>&-) # not with the lock of scripts/setup
+    progress=$!
+}
 
 end_progress() {
+    [[ $BASH_SUBSHELL == 0 ]] || return 0
+    [[ -z $log ]] || rm -f "$log" || true
     [[ -n $progress ]] || return 0
-    kill "$progress" 2>/dev/null || true
+    exec {alive}>&-
     wait "$progress" 2>/dev/null || true
     progress=
     [[ ! -t 2 ]] || printf '\r\033[K' >&2
 }
 
-begin_progress() { # $1: what is done
-    [[ -t 2 ]] || say "$1"
-    show_progress "$1" &
-    progress=$!
-}
-
 show_progress() { # $1: what is done. One line that counts on a terminal, one each half minute elsewhere
-    local seconds=0 never
-    exec {never}<> <(:) # nothing ever comes from here
-    while true; do
+    local seconds=0 status=129
+    trap - ERR EXIT INT TERM HUP
+    set +e
+    while ((status > 128)); do # the status of a `read` that waited in vain
         if [[ -t 2 ]]; then
             printf '\r\033[K%s: %s ... %s s' "$script" "$1" "$seconds" >&2
         elif ((seconds > 0 && seconds % 30 == 0)); then
             say "$1 ($seconds s so far)"
         fi
-        read -r -t 1 -u "$never" || true
+        read -r -t 1
+        status=$?
         seconds=$((seconds + 1))
     done
 }
@@ -100,20 +106,21 @@ show_progress() { # $1: what is done. One line that counts on a terminal, one ea
 # Runs a command that takes long, its output shown only if it fails. $1: what is done, $2: what to do
 # if it fails, then the command. Returns its status.
 long_step() {
-    local log status=0 began=$SECONDS
+    local status=0 began=$SECONDS
     step "$1" "$2"
     log=$(mktemp) || fail "no temporary file could be made: is there space in ${TMPDIR:-/tmp}?"
     trap - ERR # the command's failure is told below, by whoever calls
     begin_progress "$1"
     "${@:3}" </dev/null >"$log" 2>&1 || status=$?
-    end_progress
     trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
     if [[ $status != 0 ]]; then
+        [[ ! -t 2 ]] || printf '\r\033[K' >&2
         tail -n 15 "$log" >&2 || true
-    elif [[ -t 2 ]]; then
+    fi
+    end_progress
+    if [[ $status == 0 && -t 2 ]]; then
         say "$1: $((SECONDS - began)) s"
     fi
-    rm -f "$log"
     return "$status"
 }
 
