@@ -144,7 +144,7 @@ class EditableWheel(editable_wheel):
                 link.symlink_to(Path("..") / "pystack", target_is_directory=True)
             self.distribution.package_dir = {"": EDITABLE.name}
         except OSError:
-            pass  # no links here (Windows): the hook, then
+            pass  # no links here (Windows): setuptools' import hook serves
         super().finalize_options()
 
 

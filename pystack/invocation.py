@@ -31,7 +31,7 @@ def command_as_root() -> str:
 
 
 def sudo(for_user: str, for_root: str = "") -> str:
-    """A command that needs root, for who is not; root gets `for_root` (or the same)."""
+    """A command that needs root, as a user types it; root types `for_root` (or the same)."""
     if _is_root() and not UNDER_SUDO:
         return for_root or for_user
     return f"sudo {for_user}"

@@ -37,7 +37,7 @@ class Refuser:
         takes it within 3 seconds: once, in a thread."""
         self._stack = stack
         self._hint: Callable[[], None] | None = hint
-        self._host = stack._deputy()
+        self._host = stack._new_host()
         self._device = _UntilBound(stack.device, stack.host)
         self._loop = EventLoop()
         self._over: asyncio.Event

@@ -206,7 +206,7 @@ class Stack(Doors):
         return self._names.get(name, ())
 
     # -- begin and end ---------------------------------------------------------------------------
-    if not TYPE_CHECKING:  # for who type-checks there are none of these
+    if not TYPE_CHECKING:  # type checkers see none of these
 
         def __getattr__(self, name: str) -> NoReturn:
             kind = type(self).__name__
@@ -228,7 +228,7 @@ class Stack(Doors):
         self.device = device = await self._open_device()
         with ExitStack() as undo:
             undo.callback(device.close)
-            self.host = self._deputy()
+            self.host = self._new_host()
             for route in self._routes:
                 self.host.addresses.add_route(*route)
             if self._pcap is not None:
@@ -255,7 +255,7 @@ class Stack(Doors):
         self._left_by = NO_THREAD
         bind_hint.watch_for(self, loop)
 
-    def _deputy(self) -> Host:
+    def _new_host(self) -> Host:
         """Another host with the same addresses and settings, and nothing on it."""
         return Host(
             self._addresses, secret=self._secret, mtu=self.device.mtu, gso=self.device.offload,

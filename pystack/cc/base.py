@@ -79,7 +79,6 @@ class AckSample:
         self.cwnd_limited = False
         self.recovery = OPEN
 
-
     def __repr__(self) -> str:
         return printed(self, self._words)
 

@@ -60,7 +60,7 @@ class NobodyReads(Failure):
 
 
 class Incomplete(Failure):
-    """All went well but for a capture that has ended early, as was told when it did."""
+    """All went well, but a capture ended early. A line said so when it happened."""
 
     exit_code = 1
 

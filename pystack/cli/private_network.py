@@ -18,6 +18,7 @@ from pystack.invocation import sudo
 _PR_SET_PDEATHSIG: Final = 1
 _libc: Final[Any] = ctypes.CDLL(None) if sys.platform == "linux" else None
 
+
 def enter() -> None:
     """Put this process into an empty network namespace in which it may do everything, for good.
 

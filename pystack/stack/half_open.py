@@ -95,10 +95,10 @@ class HalfOpen:
         self.ect = listener.ect if self.ect_ok else 0  # of the SYN,ACK itself
         self.option = option
 
-    # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
     def __repr__(self) -> str:
         return printed(self, lambda: f"{ends(self.key, '<-')} SYN,ACK repeated {self.repeats}")
 
+    # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
     def segment_arrives(self, seg: Segment, now_us: int) -> int:
         """What is to be done with a segment: DROP, COMPLETE, …"""
         flags = seg.flags

@@ -46,7 +46,6 @@ class TimeWait:
         self.ttl = tcb.ttl
         self.challenge_us = 0
 
-
     def __repr__(self) -> str:
         return printed(self, lambda: f"{ends(self.key, '-')} until {self.at_us} µs")
 
