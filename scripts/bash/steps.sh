@@ -50,9 +50,9 @@ on_exit() { # whatever ended it
 }
 
 on_signal() { # $1: its name
-    told=yes
     end_progress
-    say "ended by SIG$1 while $doing; run it again to go on"
+    [[ -n $told ]] || say "ended by SIG$1 while $doing; run it again to go on"
+    told=yes
     clean_up
     trap - "$1" EXIT
     kill "-$1" $$
@@ -69,7 +69,7 @@ unset name
 # -- long steps -----------------------------------------------------------------------------------
 progress= # the process that shows it
 alive=    # the end of a pipe to it: closed, also because we are no more, it ends
-log=      # what the step has printed
+step_log=      # what the step has printed
 
 begin_progress() { # $1: what is done
     [[ -t 2 ]] || say "$1"
@@ -79,7 +79,7 @@ begin_progress() { # $1: what is done
 
 end_progress() {
     [[ $BASH_SUBSHELL == 0 ]] || return 0
-    [[ -z $log ]] || rm -f "$log" || true
+    [[ -z $step_log ]] || rm -f "$step_log" || true
     [[ -n $progress ]] || return 0
     exec {alive}>&-
     wait "$progress" 2>/dev/null || true
@@ -108,14 +108,14 @@ show_progress() { # $1: what is done. One line that counts on a terminal, one ea
 long_step() {
     local status=0 began=$SECONDS
     step "$1" "$2"
-    log=$(mktemp) || fail "no temporary file could be made: is there space in ${TMPDIR:-/tmp}?"
+    step_log=$(mktemp) || fail "no temporary file could be made: is there space in ${TMPDIR:-/tmp}?"
     trap - ERR # the command's failure is told below, by whoever calls
     begin_progress "$1"
-    "${@:3}" </dev/null >"$log" 2>&1 || status=$?
+    "${@:3}" </dev/null >"$step_log" 2>&1 || status=$?
     trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
     if [[ $status != 0 ]]; then
         [[ ! -t 2 ]] || printf '\r\033[K' >&2
-        tail -n 15 "$log" >&2 || true
+        tail -n 15 "$step_log" >&2 || true
     fi
     end_progress
     if [[ $status == 0 && -t 2 ]]; then
@@ -138,7 +138,9 @@ help_or_go() { # prints the script's help and ends, if it is asked for
     for word in "$@"; do
         case $word in
             -h | --help)
-                step "showing the help" "the checkout is not complete: clone it anew"
+                [[ -f $root/scripts/help/$script ]] ||
+                    fail "the checkout is not complete: clone it anew"
+                step "writing the help" "is there space where it goes?"
                 cat "$root/scripts/help/$script"
                 exit
                 ;;
