@@ -32,9 +32,12 @@ _HOMES: Final = {
     "Stack": "pystack.aio.stack",
     "register_variant": "pystack.stack.variants",
 }
+_PACKAGES: Final = ("aio", "cc", "lab", "path", "sim", "sockets")  # for users, as attributes too
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
@@ -43,4 +46,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, *_PACKAGES])

@@ -6,6 +6,8 @@ import asyncio
 import inspect
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -152,3 +154,20 @@ class MyHost(Host):
 def test_what_a_subclass_adds_is_shown(make: Callable[[], object]) -> None:
     assert {"mine", "do", "socket"} <= set(shown(make()))
     assert "wakeups" not in shown(make())
+
+
+def test_the_package_has_what_it_hands_out_and_its_packages() -> None:
+    program = (
+        "import pystack; print(*dir(pystack));"
+        "print(all(getattr(pystack, name) is not None for name in dir(pystack)));"
+        "print(pystack.aio.EventLoop.__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    names, found, loop = done.stdout.splitlines()
+    assert set(names.split()) == {
+        "Config", "Host", "Recorder", "SetupError", "Stack", "__version__", "register_variant",
+        "aio", "cc", "lab", "path", "sim", "sockets",
+    }  # fmt: skip
+    assert (found, loop) == ("True", "EventLoop")

@@ -21,10 +21,11 @@ PARTS = sorted(FOLDER.glob("bash/*.sh"))
 
 SMALL_TOOLS = (
     "bash", "cat", "cp", "cut", "dirname", "env", "flock", "getent", "grep", "head", "mkdir",
-    "mktemp", "realpath", "rm", "sha256sum", "sort", "stat", "tail", "tee",
+    "mktemp", "readlink", "realpath", "rm", "sha256sum", "sort", "stat", "tail", "tee",
 )  # fmt: skip
 
-BROKEN_TOOLS = [tool for tool in SMALL_TOOLS if tool not in ("bash", "dirname")]  # nothing begins
+# without the others no script begins
+BROKEN_TOOLS = [tool for tool in SMALL_TOOLS if tool not in ("bash", "dirname", "readlink")]
 
 # As much of a Python as scripts/setup calls. What matches FAIL ends with status 1, without a word.
 PYTHON = """\
@@ -35,6 +36,7 @@ case $* in
     *'"python%d.%d"'*) echo python3.99 ;;
     -V*) echo "Python 3.99.0" ;;
     *sysconfig*) echo /nowhere ;;
+    *_base_executable*) echo /base ;;
 esac
 """
 
@@ -102,6 +104,14 @@ def test_help_needs_nothing_and_changes_nothing(
     assert result.stdout.isascii()
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert everything(bare_checkout) == before
+
+
+def test_a_script_may_be_called_by_a_link(bare_checkout: Path, tmp_path: Path) -> None:
+    link = tmp_path / "mine"
+    link.symlink_to(bare_checkout / "scripts" / "bench")
+    result = run(link, "--help", cwd=tmp_path, path=tmp_path / "bin")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Usage: scripts/bench ")
 
 
 @pytest.mark.parametrize("command", ["serve", "run", "demo", "nc", "doctor"])
@@ -289,6 +299,20 @@ def test_who_is_not_root_is_told_exactly_what_to_install(machine: Path) -> None:
     assert result.stderr.count("\n") == 1
     assert {"gcc", "libc6-dev", "python3.99-dev", "curl", "netcat-openbsd"} <= set(packages)
     assert not (machine / ".venv").exists()
+
+
+def test_another_python_makes_the_environment_anew(machine: Path) -> None:
+    tools = machine.parent / "bin"
+    assert setup(machine).returncode == 0
+    other = tools / "python3.98"
+    other.write_text(PYTHON.replace("/nowhere", "/elsewhere").replace("/base", "/other"))
+    other.chmod(0o755)
+    assert "making" not in setup(machine, PYTHON=str(tools / "python3")).stderr
+    assert "making .venv" in setup(machine, PYTHON=str(other)).stderr
+    assert "making" not in setup(machine, PYTHON=str(other)).stderr
+    assert "making" not in setup(machine).stderr  # it stays
+    refused = setup(machine, PYTHON="/nonexistent/python3")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 def test_a_python_that_is_too_old_is_refused(machine: Path) -> None:

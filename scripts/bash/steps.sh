@@ -7,7 +7,8 @@
 unset CDPATH # `cd` would print where it went
 shopt -s execfail # an `exec` that fails is a failed command, not a silent end
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
-script=${0##*/}
+script=$(readlink -f -- "$0") # its name, also where it was called by a link
+script=${script##*/}
 told=  # whether the reader knows already why it ends
 doing="starting"
 advice="\`bash -x $0\` shows each command"

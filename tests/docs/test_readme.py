@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,15 @@ def test_its_application_knows_nothing_of_pystack() -> None:
     programs = programs_in(README)
     assert "pystack" not in programs["app.py"]
     assert "pystack" not in programs["test_hello.py"]
+
+
+def test_the_first_example_leaves_nothing_open(tmp_path: Path) -> None:
+    (tmp_path / "test_hello.py").write_text(programs_in(README)["test_hello.py"])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-W",
+         "error", tmp_path],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "20 passed" in done.stdout
+    assert "warning" not in done.stdout
