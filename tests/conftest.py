@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,30 @@ def nothing_registered_stays() -> Iterator[None]:
             table.clear()
             table.update(known)
             variants._shared.clear()
+
+
+@contextmanager
+def skipped_without_its_tools() -> Iterator[None]:
+    """A test that runs a command which is not on this machine is skipped."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        name = str(error.filename)
+        if "/" in name or shutil.which(name) is not None:
+            raise
+        pytest.skip(f"{name} is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    with skipped_without_its_tools():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    with skipped_without_its_tools():
+        return (yield)
 
 
 FAILED = pytest.StashKey[bool]()

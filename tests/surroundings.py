@@ -128,7 +128,10 @@ def _replace(variables: Mapping[str, str]) -> None:
 def environment(found: Mapping[str, str]) -> dict[str, str]:
     """`found` without what changes how programs behave, in English and UTF-8, at UTC."""
     kept = {name: value for name, value in found.items() if not _is_dropped(name)}
-    return kept | _SET
+    # users of Debian have not the folders of ip, tcpdump and sshd in theirs
+    path = found.get("PATH", os.defpath).split(":")
+    path += [folder for folder in ("/usr/sbin", "/sbin") if folder not in path]
+    return kept | _SET | {"PATH": ":".join(path)}
 
 
 def _is_dropped(name: str) -> bool:

@@ -83,7 +83,10 @@ def test_variables_that_change_what_programs_do_are_left_out() -> None:
         "TZ": "Pacific/Kiritimati", "https_proxy": "http://198.18.9.9", "PIP_USER": "1",
         "PYTEST_ADDOPTS": "-x", "PYSTACK_CALLED_AS": "x", "SSL_CERT_FILE": "/nowhere",
     }  # fmt: skip
-    wanted = {"PATH": "/bin", "PYTHONPATH": "/copy", "PIP_INDEX_URL": "http://index", "CI": "true"}
+    wanted = {
+        "PATH": "/bin:/usr/sbin:/sbin", "PYTHONPATH": "/copy", "PIP_INDEX_URL": "http://index",
+        "CI": "true",
+    }  # fmt: skip
     known = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     assert surroundings.environment({**odd, **wanted}) == {**wanted, **known}
 

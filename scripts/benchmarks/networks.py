@@ -55,7 +55,7 @@ class Networks:
             self.far = stack.enter_context(Namespace())
             for namespace in (self.near, self.far):
                 # nothing learned in one measurement shall show in the next
-                namespace.run(["sysctl", "-q", "net.ipv4.tcp_no_metrics_save=1"])
+                namespace.set("net.ipv4.tcp_no_metrics_save", 1)
             self._join("veth", "198.19.0", "fd00:198:19::")
             self._join("plain", "198.19.1", "fd00:198:191::")
             for namespace in (self.near, self.far):

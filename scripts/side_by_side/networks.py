@@ -76,8 +76,8 @@ class Networks:
             self.far = stack.enter_context(Namespace())
             for namespace in (self.near, self.far):
                 # nothing learned in one run shall show in the next
-                namespace.run(["sysctl", "-q", "net.ipv4.tcp_no_metrics_save=1"])
-            self.near.run(["sysctl", "-q", "net.ipv4.ip_forward=1"])
+                namespace.set("net.ipv4.tcp_no_metrics_save", 1)
+            self.near.set("net.ipv4.ip_forward", 1)
             self.relay = Program(_relay(self.near, self.far), "relay")
             stack.callback(self.relay.end)
             self.relay.line()

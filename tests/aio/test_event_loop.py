@@ -276,6 +276,7 @@ def test_a_local_address_may_be_any_or_one(own: str, host: str) -> None:
     run(main)
 
 
+@pytest.mark.skipif(not Path("/etc/services").exists(), reason="no /etc/services (netbase)")
 def test_ports_may_be_texts_and_names_of_services() -> None:
     async def main(near: Stack, far: Stack) -> None:
         for port, number in (("8080", 8080), ("discard", 9)):

@@ -152,7 +152,7 @@ def test_a_failure_within_a_namespace_comes_to_the_caller(namespace: Namespace) 
 
 
 def test_ipv6_comes_even_where_it_is_off_by_default(namespace: Namespace) -> None:
-    namespace.run(["sysctl", "-q", "net.ipv6.conf.default.disable_ipv6=1"])
+    namespace.set("net.ipv6.conf.default.disable_ipv6", 1)
     with device(namespace, addresses=[V6]):
         assert shown(namespace, "route", "get", "fd00:198:18::2")[0]["dev"] == "tun0"
 

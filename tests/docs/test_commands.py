@@ -177,7 +177,10 @@ def _shell(namespace: Namespace, text: str) -> subprocess.CompletedProcess[str]:
     for start, bounded in BOUNDS.items():
         if text.startswith(start):
             text = bounded + text.removeprefix(start)
-    return namespace.run(["bash", "-c", text], check=False, timeout=PATIENCE)
+    result = namespace.run(["bash", "-c", text], check=False, timeout=PATIENCE)
+    if found := re.search(r"(\S+): command not found", result.stderr):
+        pytest.skip(f"{found[1]} is not installed")
+    return result
 
 
 def _runs(namespace: Namespace, text: str) -> None:

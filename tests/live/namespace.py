@@ -16,18 +16,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from pystack.aio.either_socket import socket_of_the_kernel
 from pystack.device.netns import call_in, open_namespace
 from tests.surroundings import PATIENCE
+
+
+class NotInstalled(FileNotFoundError):
+    """A command that a test runs is not on this machine: pytest skips the test."""
+
 
 TOOLS = ("unshare", "nsenter", "setpriv", "ip")
 
@@ -90,7 +97,12 @@ class Namespace:
             holder.communicate()
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The argv that runs `argv` within, its process being killed when we die."""
+        """The argv that runs `argv` within, its process being killed when we die.
+
+        Raises NotInstalled where there is no such command.
+        """
+        if shutil.which(argv[0]) is None:
+            raise NotInstalled(errno.ENOENT, "not installed", argv[0])
         enter = ["nsenter", f"--net={self.path}", "setpriv", "--pdeathsig", "KILL", "--"]
         # we may have died before that was set
         alive = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
@@ -159,6 +171,11 @@ class Namespace:
             return call_in(descriptor, lambda: socket_of_the_kernel(family, kind))
         finally:
             os.close(descriptor)
+
+    def set(self, name: str, value: int) -> None:
+        """Change a setting of the kernel's for this namespace, such as net.ipv4.ip_forward."""
+        path = Path("/proc/sys") / name.replace(".", "/")
+        self.run(["sh", "-c", 'echo "$1" >"$2"', "-", str(value), str(path)])
 
     def links(self) -> set[str]:
         """The names of the interfaces in there."""

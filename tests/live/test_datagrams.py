@@ -163,7 +163,7 @@ def test_a_narrower_path_is_learnt_from_the_kernel(namespace: Namespace) -> None
     namespace.run(["ip", "addr", "add", "192.0.2.1/24", "dev", "narrow"])
     namespace.run(["ip", "neigh", "add", "192.0.2.9", "lladdr", "02:00:00:00:00:09",
                    "dev", "narrow"])  # fmt: skip
-    namespace.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+    namespace.set("net.ipv4.ip_forward", 1)
 
     async def main() -> None:
         async with link.stack(seconds=20) as stack:

@@ -24,7 +24,7 @@ async def seen_by_ss(
     link: LinkToKernel, active: bool, theirs: int, ours: int, cc: str = "cubic"
 ) -> set[str]:
     """The words of ss about a connection that has echoed 2 MB; `active`: we opened it."""
-    await link.output("sysctl", "-w", f"net.ipv4.tcp_ecn={theirs}")
+    link.namespace.set("net.ipv4.tcp_ecn", theirs)
     async with link.stack(sysctl={"tcp_ecn": ours, "tcp_congestion_control": cc}) as stack:
         kernels = link.kernel_socket()
         if active:

@@ -80,7 +80,7 @@ async def traffic(link: LinkToKernel, stack: Stack) -> None:
 
 
 async def capture_of(link: LinkToKernel, kernels: Path, ours: Path) -> None:
-    async with link.stack(pcap=ours) as stack:
+    async with link.stack(pcap=ours, sysctl={"tcp_early_retrans": 0}) as stack:
         command = ["dumpcap", "-q", "-i", "tun0", "-B", "64", "-w", str(kernels)]
         dumpcap = await link.namespace.start(command)
         assert dumpcap.stderr is not None
@@ -99,7 +99,7 @@ def test_nothing_is_wrong_with_any_segment_of_a_clean_link(
     link: LinkToKernel, tmp_path: Path
 ) -> None:
     # a loss probe is sent 2 RTTs after the last segment: when this machine is busy, for nothing
-    link.namespace.run(["sysctl", "-q", "net.ipv4.tcp_early_retrans=0"])
+    link.namespace.set("net.ipv4.tcp_early_retrans", 0)
     kernels, ours = tmp_path / "kernels.pcap", tmp_path / "ours.pcapng"
     asyncio.run(capture_of(link, kernels, ours))
     lines = found(kernels, f"tcp.flags.syn == 1 || {IMPOSSIBLE}").splitlines()

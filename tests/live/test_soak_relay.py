@@ -50,7 +50,7 @@ class BadWay:
 def bad_way(kernel_rights: None, request: pytest.FixtureRequest) -> Iterator[BadWay]:
     with Namespace() as near, Namespace() as far:
         for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
-            near.run(["sysctl", "-q", f"{name}=1"])
+            near.set(name, 1)
         command = [
             "setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.live.relay",
             near.path, far.path,

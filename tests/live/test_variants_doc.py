@@ -33,9 +33,7 @@ def test_the_same_file_sends_to_the_kernel(namespace: Namespace, tmp_path: Path)
     python = namespace.command([sys.executable])
     # the address is the kernel's before the device is: the device of the stack gets it then
     environment = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
-    subprocess.run(
-        namespace.command(["sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1"]), check=True
-    )
+    namespace.set("net.ipv4.ip_nonlocal_bind", 1)
     sink = subprocess.Popen([*python, "-c", SINK], stdout=subprocess.PIPE, text=True)
     assert sink.stdout is not None
     assert sink.stdout.readline() == "ready\n"

@@ -90,6 +90,7 @@ async def refused(client: Stack) -> None:
 
 
 async def main() -> None:
+    asyncio.get_running_loop().slow_callback_duration = 60  # no warning of a busy machine
     cable = Cable("delay 1ms loss 0.5%", seed=1)
     async with (
         Stack.over(cable.left, "10.0.0.1/24", "fd00::1/64") as client,
