@@ -35,6 +35,12 @@ def bytes_out(info: TcpInfo) -> int:
     return info.tcpi_bytes_sent - info.tcpi_bytes_retrans
 
 
+def bytes_taken(info: TcpInfo) -> int:
+    """Bytes of text that the connection was given to send: the rest of them is sent after a
+    protocol has heard of its clean end."""
+    return bytes_out(info) + info.tcpi_notsent_bytes
+
+
 def facts(transport: asyncio.BaseTransport) -> dict[str, Any]:
     """All that the page shows, for JSON: times in µs, sizes in bytes, cwnd in segments."""
     info: TcpInfo = transport.get_extra_info("tcp_info")
@@ -78,7 +84,7 @@ def lines(known: dict[str, Any]) -> list[tuple[str, str]]:
     words = [f"MSS {options['mss']}"]
     if options["window_scale"]:
         scale = options["window_scale"]
-        words.append(f"window scale {scale['send']} (yours), {scale['receive']} (ours)")
+        words.append(f"wscale {scale['send']} (yours), {scale['receive']} (ours)")
     words += ["SACK"] if options["sack"] else []
     words += ["timestamps"] if options["timestamps"] else []
     ssthresh = known["ssthresh_segments"]

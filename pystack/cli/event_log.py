@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from pystack.cli.connection_facts import bytes_out, hostport, negotiated
+from pystack.cli.connection_facts import bytes_out, bytes_taken, hostport, negotiated
 
 LINES_AT_ONCE: Final = 40
 LINES_PER_SECOND: Final = 10
@@ -82,7 +82,8 @@ class Watched(asyncio.Protocol):
         """Closed, reset, timed out …"""
         info = self._transport.get_extra_info("tcp_info")
         seconds = time.monotonic() - self._begun
-        text = f"in {info.tcpi_bytes_received:,} B, out {bytes_out(info):,} B"
+        out = bytes_taken(info) if exc is None else bytes_out(info)
+        text = f"in {info.tcpi_bytes_received:,} B, out {out:,} B"
         if info.tcpi_total_retrans:
             text += f", {info.tcpi_total_retrans:,} retransmitted"
         self._say(_ending(exc), f"{text}, {seconds:.3f} s")

@@ -27,6 +27,7 @@ class Transport(asyncio.Transport):
         1, tcpi_snd_mss=1448, tcpi_options=OPT_SACK | OPT_TIMESTAMPS | OPT_WSCALE,
         tcpi_snd_wscale=10, tcpi_rcv_wscale=7, tcpi_bytes_received=1234,
         tcpi_bytes_sent=5678 + 2896, tcpi_bytes_retrans=2896, tcpi_total_retrans=2,
+        tcpi_notsent_bytes=1000,
     )  # fmt: skip
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -51,8 +52,13 @@ def test_a_connection_that_opens_shows_what_was_negotiated() -> None:
 
 def test_a_connection_that_closes_shows_bytes_once_and_duration() -> None:
     _, closed = lines_of(None)
-    assert " closed     in 1,234 B, out 5,678 B, 2 retransmitted, 0.0" in closed
+    assert " closed     in 1,234 B, out 6,678 B, 2 retransmitted, 0.0" in closed
     assert closed.endswith(" s")
+
+
+def test_a_connection_that_breaks_counts_out_only_what_was_sent() -> None:
+    _, reset = lines_of(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+    assert " reset      in 1,234 B, out 5,678 B, " in reset
 
 
 def test_the_page_counts_repeats_apart() -> None:

@@ -49,7 +49,7 @@ def test_curl_reads_about_its_own_connection(
     assert re.search(r"^state +ESTABLISHED$", text, re.MULTILINE)
     for name in ("your end", "pystack's end", "options", "RTT", "cwnd"):
         assert re.search(rf"^{name} +\S", text, re.MULTILINE)
-    assert "window scale" in text
+    assert re.search(r"^options .* wscale \d+ \(yours\), \d+ \(ours\)", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("url", URLS)
@@ -109,6 +109,17 @@ def test_each_connection_has_a_line_when_it_opens_and_one_when_it_ends(
         r"echo +198\.18\.0\.1:40321 +opened +mss 1448, wscale \d+/\d+, sack, timestamps$", opened
     )
     assert re.search(r"echo .*closed +in 6 B, out 6 B, \d+\.\d{3} s$", closed)
+
+
+def test_the_line_of_a_lossy_echo_that_closes_counts_out_what_came_in(
+    namespace: Namespace,
+) -> None:
+    with Program("serve", "echo", "--netns", namespace.path, "--impair", "loss 1%") as program:
+        program.until(READY)
+        data = "x" * 3_145_728
+        assert namespace.run(["nc", "-N", V4, "7"], input=data).stdout == data
+        program.until(" B, out ")
+        assert " in 3,145,728 B, out 3,145,728 B, " in program.out
 
 
 def test_a_reset_by_the_peer_is_told(namespace: Namespace, served: Program) -> None:
