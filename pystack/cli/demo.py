@@ -28,6 +28,7 @@ from pystack.cli.connection_facts import hostport
 from pystack.cli.device_options import ADDR6, DeviceOptions, open_stack
 from pystack.cli.examples import Example, WithExamples
 from pystack.cli.failures import Failure, Interrupted
+from pystack.cli.number import Number
 from pystack.cli.running import Stopped, run, say
 from pystack.cli.terminal import columns
 from pystack.cli.transcript import WIDE, Transcript
@@ -71,7 +72,7 @@ class Scene:
 @click.option("--active", is_flag=True, help="pystack connects and closes first.")
 @click.option("-6", "--ipv6", "v6", is_flag=True, help="Over IPv6.")
 @click.option("--msl", metavar="SECONDS", default=_MSL, show_default=True,
-              type=click.FloatRange(0.001, 30),
+              type=Number(0.001, 30),
               help="Maximum segment lifetime: TIME_WAIT lasts twice that.")  # fmt: skip
 def demo(active: bool, v6: bool, msl: float) -> None:
     """Run the real curl against pystack in a private network and print every segment, with the

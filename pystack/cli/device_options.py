@@ -18,6 +18,7 @@ from pystack.aio import plugins
 from pystack.aio.impaired_device import ImpairedDevice, parsed
 from pystack.aio.stack import Stack
 from pystack.cli.failures import Incomplete, sentence
+from pystack.cli.number import Number
 from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
@@ -192,7 +193,7 @@ _DEVICE: Final = (
     click.option("--pcap", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
                  help="Capture all packets to FILE, for Wireshark and tshark. A full disk ends the "
                  "capture alone; the exit status is 1 then."),
-    click.option("--msl", metavar="SECONDS", type=click.FloatRange(0.001, 3600),
+    click.option("--msl", metavar="SECONDS", type=Number(0.001, 3600),
                  help="Maximum segment lifetime: TIME_WAIT lasts twice that.  [default: 30]"),
     click.option("--no-offload", "offload", is_flag=True, flag_value=False, default=True,
                  help="MTU-sized packets with full checksums, instead of runs of up to 64 KB."),

@@ -101,6 +101,8 @@ class Commands(WithExamples, click.Group):
 def _in_one_line(command: str, ctx: click.Context | None = None) -> Iterator[None]:
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:  # its message is the help: click writes that
+        raise
     except click.UsageError as error:
         _usage(error, command)
     except KeyboardInterrupt:

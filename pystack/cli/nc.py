@@ -17,6 +17,7 @@ from pystack.cli.connection_facts import bytes_out, hostport, negotiated
 from pystack.cli.device_options import DeviceOptions, device_options, open_stack, own_addresses
 from pystack.cli.examples import Example, WithExamples
 from pystack.cli.failures import Failure, sentence
+from pystack.cli.number import Number
 from pystack.cli.output import STDOUT, warn
 from pystack.cli.running import Stopped, run
 from pystack.sockets.tcp_info import STATES
@@ -55,7 +56,7 @@ class NoConnection(Failure):
 @click.argument("place", nargs=-1, metavar="[HOST] PORT")
 @click.option("-l", "--listen", is_flag=True, help="Wait for one connection instead of making it.")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what happens.")
-@click.option("-w", "--wait", metavar="SECONDS", type=click.FloatRange(0.001),
+@click.option("-w", "--wait", metavar="SECONDS", type=Number(0.001),
               help="Give up when there is no connection after so long.")  # fmt: skip
 @device_options
 def nc(

@@ -29,7 +29,8 @@ SECTIONS = {"laws": (responses, reordering, fairness), "goodput": ()}
 @click.option("--only", type=click.Choice(list(SECTIONS)), help="Only this; no file.")
 @click.option("--seed", default=1, show_default=True, help="Decides every chance.")
 @click.option("--digest", is_flag=True, help="Instead: the SHA-256 of a run of this seed.")
-@click.option("--workers", default=len(os.sched_getaffinity(0)), help="Processes; by default all.")
+@click.option("--workers", default=len(os.sched_getaffinity(0)), type=click.IntRange(1),
+              help="Processes; by default all.")
 @click.option(
     "--write", "file", type=click.Path(path_type=Path),
     help="Where the tables go, in Markdown; by default docs/evidence/behaviour.md for the whole.",

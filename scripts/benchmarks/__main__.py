@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from csrc import compiled as core
+from pystack.cli.number import Number
 from scripts.benchmarks import simulation
 from scripts.benchmarks.measurements import MEASUREMENTS, Effort, Measurement
 from scripts.benchmarks.networks import Networks
@@ -26,9 +27,12 @@ QUICK = Effort(seconds=0.2, connections=100, megabytes=20, idle_seconds=0.5)
 )
 @click.option("--only", multiple=True, type=click.Choice(NAMES), metavar="NAME",
               help=f"Only this; may be repeated. One of {', '.join(NAMES)}.")  # fmt: skip
-@click.option("--seconds", default=2.0, show_default=True, help="How long each load runs.")
-@click.option("--repeat", default=3, show_default=True, help="Repeats, of which the median counts.")
-@click.option("--connections", default=10_000, show_default=True, help="Idle ones, for memory.")
+@click.option("--seconds", default=2.0, show_default=True, type=Number(0, min_open=True),
+              help="How long each load runs.")
+@click.option("--repeat", default=3, show_default=True, type=click.IntRange(1),
+              help="Repeats, of which the median counts.")
+@click.option("--connections", default=10_000, show_default=True, type=click.IntRange(1),
+              help="Idle ones, for memory.")
 @click.option("--quick", is_flag=True, help="All of it in seconds; the figures mean little.")
 @click.option("--sim", is_flag=True, help="Instead: how fast a simulated network runs.")
 @click.option("--compiled", is_flag=True, help="With --sim: also with the core compiled by mypyc.")

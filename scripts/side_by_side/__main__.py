@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from pystack.cc import registry
+from pystack.cli.number import Number
 from scripts.benchmarks.report import machine
 from scripts.shown import write
 from scripts.side_by_side.experiments import Alone, Effort, Together
@@ -22,23 +23,33 @@ from tests.live.namespace import missing_rights
 KERNELS = File("/proc/sys/net/ipv4/tcp_available_congestion_control")
 
 
+_ABOVE_0 = Number(0, min_open=True)
+
+
 @click.command(
     epilog="Example: scripts/side-by-side --cc cubic --loss 0 --loss 1 --repeat 3 --json all.json"
 )
 @click.option("--cc", "names", multiple=True, default=("reno", "cubic", "bbr"), show_default=True,
               help="Congestion control; may be repeated. Those that a side lacks are left out.")
 @click.option("--loss", "losses", multiple=True, default=(0.0, 0.1, 1.0), show_default=True,
-              help="Random loss in percent; may be repeated.")
-@click.option("--rate", default=100.0, show_default=True, help="Of the bottleneck, in Mbit/s.")
-@click.option("--rtt", default=20.0, show_default=True, help="Round trip of the empty path, in ms.")
-@click.option("--queue", default=1.0, show_default=True, help="Of the bottleneck, in BDP.")
-@click.option("--seconds", default=10.0, show_default=True, help="How long each run is.")
-@click.option("--repeat", default=5, show_default=True, help="Turns, of which the median counts.")
+              type=Number(0, 100), help="Random loss in percent; may be repeated.")
+@click.option("--rate", default=100.0, show_default=True, type=_ABOVE_0,
+              help="Of the bottleneck, in Mbit/s.")
+@click.option("--rtt", default=20.0, show_default=True, type=_ABOVE_0,
+              help="Round trip of the empty path, in ms.")
+@click.option("--queue", default=1.0, show_default=True, type=_ABOVE_0,
+              help="Of the bottleneck, in BDP.")
+@click.option("--seconds", default=10.0, show_default=True, type=_ABOVE_0,
+              help="How long each run is.")
+@click.option("--repeat", default=5, show_default=True, type=click.IntRange(1),
+              help="Turns, of which the median counts.")
 @click.option("--seed", default=1, show_default=True, help="Of the relay's random numbers.")
 @click.option("--together/--alone", default=True, show_default=True,
               help="Also let one flow of each share a bottleneck.")
-@click.option("--together-rate", default=20.0, show_default=True, help="Of that, in Mbit/s.")
-@click.option("--together-seconds", default=30.0, show_default=True, help="How long that takes.")
+@click.option("--together-rate", default=20.0, show_default=True, type=_ABOVE_0,
+              help="Of that, in Mbit/s.")
+@click.option("--together-seconds", default=30.0, show_default=True, type=_ABOVE_0,
+              help="How long that takes.")
 @click.option("--quick", is_flag=True, help="One turn of a few seconds each, less losses.")
 @click.option("--json", "json_file", type=click.Path(path_type=File), help="Write all to FILE.")
 @click.option("--document", type=click.Path(path_type=File),

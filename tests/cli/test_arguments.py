@@ -14,6 +14,9 @@ from click.testing import CliRunner, Result
 
 from pystack.cli import device_options
 from pystack.cli.commands import pystack
+from scripts.behaviours.__main__ import main as behaviour
+from scripts.benchmarks.__main__ import main as bench
+from scripts.side_by_side.__main__ import main as side_by_side
 from tests.cli.program import PYSTACK
 
 
@@ -46,6 +49,12 @@ def test_the_help_of_the_whole_names_every_command() -> None:
     assert "Example:" in output
     for name in ("serve", "demo", "nc", "doctor"):
         assert name in output
+
+
+def test_without_arguments_the_help_comes_as_it_is_with_status_2() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert result.output == run("--help").output
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,10 @@ def test_serve_has_the_option(option: str) -> None:
         ("nc 198.18.0.1 http", "is no port"),
         ("nc -l 0", "is no port"),
         ("demo --msl 0", "--msl"),
+        ("demo --msl nan", "'nan' is no finite number"),
+        ("serve --msl nan", "'nan' is no finite number"),
+        ("nc -w nan 198.18.0.1 80", "'nan' is no finite number"),
+        ("nc -w inf 198.18.0.1 80", "'inf' is no finite number"),
         ("doctor --deep", "--deep"),
         ("dance", "No such command 'dance'"),
     ],
@@ -101,6 +114,20 @@ def test_a_mistake_is_told_in_one_line_with_status_2(arguments: str, words: str)
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("pystack")
     assert words in result.stderr
+
+
+PROGRAMS = {
+    **pystack.commands, "bench": bench, "side-by-side": side_by_side, "behaviour": behaviour,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_no_option_for_a_number_takes_one_that_is_not_finite(name: str, text: str) -> None:
+    for option in PROGRAMS[name].params:
+        if isinstance(option.type, type(click.FLOAT)):
+            with pytest.raises(click.BadParameter):
+                option.type.convert(text, option, None)
 
 
 def test_a_trace_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:

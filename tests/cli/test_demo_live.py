@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shlex
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Sequence
 
 import pytest
@@ -112,6 +116,32 @@ def test_lines_are_aligned_without_colours_and_fit_100_columns(kernel_rights: No
     assert max(map(len, output.splitlines())) <= 100
     columns = {line.rindex(" ") for line in output.splitlines() if states(line)}
     assert len(columns) == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("-6",), ("--active",), ("-6", "--active")])
+def test_in_a_terminal_of_80_columns_every_line_fits(
+    kernel_rights: None, arguments: tuple[str, ...]
+) -> None:
+    ours, programs = os.openpty()
+    fcntl.ioctl(programs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    with subprocess.Popen(
+        [*PYSTACK, "demo", "--msl", "0.05", *arguments], stdin=programs, stdout=programs,
+    ) as process:  # fmt: skip
+        os.close(programs)
+        output = b"".join(iter(lambda: read(ours), b"")).decode()
+        assert process.wait(PATIENCE) == 0
+    os.close(ours)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", output).splitlines()
+    assert any("ESTABLISHED" in line for line in lines)
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def read(terminal: int) -> bytes:
+    """What comes next from a terminal; nothing when its program has ended."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
 
 
 @pytest.mark.usefixtures("own_mounts", "user_namespaces")
