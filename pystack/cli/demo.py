@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import textwrap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ import click
 from pystack.aio.alarm import monotonic_us
 from pystack.aio.stack import Stack
 from pystack.cli import colours, http_server, private_network
+from pystack.cli.child import Child
 from pystack.cli.connection_facts import hostport
 from pystack.cli.device_options import ADDR6, DeviceOptions, open_stack
 from pystack.cli.examples import Example, WithExamples
@@ -168,24 +169,19 @@ async def _passive(scene: Scene) -> None:
 
 async def _curl(*arguments: str) -> str:
     """What curl prints. Raises Failure when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        "curl", "-q", "--silent", "--show-error", "--max-time", "10", "--noproxy", "*", *arguments,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, preexec_fn=private_network.die_with_parent,
-        process_group=0,  # Ctrl-C is for us, who end it
-    )  # fmt: skip
-    try:
-        out, err = await process.communicate()
-    finally:
-        await _end(process)
-    if process.returncode:
-        raise Failure(f"{err.decode(errors='replace')}", "pystack demo")
-    return out.decode(errors="replace")
+    quietly = ("-q", "--silent", "--show-error", "--max-time", "10", "--noproxy", "*")
+    with Child(("curl", *quietly, *arguments)) as curl:
+        status, out, err = await curl.output()
+    if status:
+        raise Failure(err, "pystack demo")
+    return out
 
 
 # -- a server on the kernel's side ----------------------------------------------------------------
 async def _active(scene: Scene) -> None:
-    async with _web_server(scene.kernels):
+    with _folder() as folder, _web_server(scene.kernels, folder) as server:
+        if not await server.first_line():  # it says where it serves
+            raise Failure("python3 -m http.server does not start", "pystack demo")
         where = hostport((scene.kernels, _KERNEL_PORT))
         scene.title("pystack opens, pystack closes first", f"GET http://{where}/hello", CLOSED)
         reader, writer = await scene.stack.open_connection(scene.kernels, _KERNEL_PORT)
@@ -199,24 +195,12 @@ async def _active(scene: Scene) -> None:
     say(f"\nWhat pystack got: {body.decode().strip()}")
 
 
-@contextlib.asynccontextmanager
-async def _web_server(address: str) -> AsyncIterator[None]:
+def _web_server(address: str, folder: str) -> Child:
     """Python's own web server as a program of its own, on the kernel's TCP."""
-    with _folder() as folder:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-u", "-m", "http.server", str(_KERNEL_PORT), "--bind", address,
-            "--directory", folder, "--protocol", "HTTP/1.1",
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, preexec_fn=private_network.die_with_parent,
-            process_group=0,
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            if not await process.stdout.readline():  # it says where it serves
-                raise Failure("python3 -m http.server does not start", "pystack demo")
-            yield
-        finally:
-            await _end(process)
+    return Child((
+        sys.executable, "-u", "-m", "http.server", str(_KERNEL_PORT), "--bind", address,
+        "--directory", folder, "--protocol", "HTTP/1.1",
+    ))  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -232,10 +216,3 @@ def _content_length(head: bytes) -> int:
         if name.lower() == "content-length":
             return int(value)
     raise Failure("the server did not say how much it sends", "pystack demo")
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

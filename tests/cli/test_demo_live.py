@@ -6,15 +6,17 @@ import fcntl
 import os
 import re
 import shlex
+import signal
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from tests.cli.program import PYSTACK
+from tests.cli.program import PYSTACK, Program
 from tests.surroundings import PATIENCE
 
 pytestmark = pytest.mark.live
@@ -175,6 +177,38 @@ def test_without_curl_it_says_what_to_install(kernel_rights: None) -> None:
     result = demo(prefix=["env", "PATH=/nowhere"])
     assert result.returncode == 2
     assert result.stderr == "pystack demo: curl is not installed: apt-get install curl\n"
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_two_signals_while_curl_runs_end_it_in_one_line(
+    kernel_rights: None, tmp_path: Path, first: signal.Signals
+) -> None:
+    curl = tmp_path / "curl"
+    curl.write_text("#!/bin/sh\nexec sleep 60\n")
+    curl.chmod(0o755)
+    second = {signal.SIGINT: signal.SIGTERM, signal.SIGTERM: signal.SIGINT}[first]
+    with Program("demo", prefix=["env", f"PATH={tmp_path}:{os.environ['PATH']}"]) as program:
+        program.until("CLOSED")
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+        while not (running := children.read_text().split()):
+            assert program.is_running()
+        program.signal(first)
+        status = program.end(second)
+    assert (status, program.err) in (
+        (130, "pystack demo: interrupted\n"), (128 + signal.SIGTERM, ""),
+    )  # fmt: skip
+    assert not any(Path("/proc", pid).exists() for pid in running)
+
+
+def test_ctrl_c_as_curl_ends_has_its_one_line_and_no_other(
+    kernel_rights: None, tmp_path: Path
+) -> None:
+    curl = tmp_path / "curl"
+    curl.write_text("#!/bin/sh\nkill -INT $PPID\n")  # and it ends in the same moment
+    curl.chmod(0o755)
+    for _ in range(12):  # who is first to hear of its end is a matter of luck
+        result = demo(prefix=["env", f"PATH={tmp_path}:{os.environ['PATH']}"])
+        assert (result.returncode, result.stderr) == (130, "pystack demo: interrupted\n")
 
 
 def test_it_leaves_no_device_and_no_process(kernel_rights: None) -> None:
