@@ -32,9 +32,23 @@ def command_as_root() -> str:
 
 def sudo(for_user: str, for_root: str = "") -> str:
     """A command that needs root, as a user types it; root types `for_root` (or the same)."""
-    if _is_root() and not UNDER_SUDO:
+    if is_plain_root():
         return for_root or for_user
     return f"sudo {for_user}"
+
+
+def this_as_root() -> str:
+    """The command line of this very process, as `command_as_root` has it; "" where it is that of
+    a user's own program, or is not to be told in one line."""
+    called = Path(sys.argv[0])
+    ours = CALLED_AS or called.name == _NAME or (called.name in _MAIN_FILES and _is_ours(called))
+    line = f"{command_as_root()} {shlex.join(sys.argv[1:])}".rstrip()
+    return line if ours and line.isprintable() else ""
+
+
+def is_plain_root() -> bool:
+    """Whether this is root who is not behind `sudo`: another `sudo` would give nothing more."""
+    return _is_root() and not UNDER_SUDO
 
 
 def _words() -> list[str]:

@@ -106,6 +106,13 @@ class Netlink:
                 return int(link["index"])
         return 0
 
+    async def kind_of(self, name: str) -> str:
+        """Such as "tun" or "veth"; "" for hardware, the loopback, and a name that nothing has."""
+        for link in await self._ask("link", "dump"):
+            if link.get_attr("IFLA_IFNAME") == name:
+                return str(link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "")
+        return ""
+
     async def held_addresses(self) -> list[HeldAddress]:
         """Every address of every interface, with the prefix that is reached through it."""
         names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in await self._ask("link", "dump")}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Callable
@@ -33,11 +34,14 @@ def open_namespace(netns: str) -> int:
 
     A path is what has a slash in it, such as /proc/PID/ns/net. Raises SetupError.
     """
+    if not netns:
+        hint = "give a name that `ip netns` lists, or a path such as /proc/PID/ns/net"
+        raise SetupError(errno.EINVAL, "the network namespace has an empty name", hint)
     path = netns if "/" in netns else f"{_NAMED}/{netns}"
     try:
         return os.open(path, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
-        make = f"make it with `{sudo(f'ip netns add {netns}')}`"
+        make = f"make it with `{sudo(f'ip netns add {shlex.quote(netns)}')}`"
         hint = make if path != netns else "does it still run?"
         raise SetupError(errno.ENOENT, f"no network namespace {netns}", hint) from None
     except OSError as error:

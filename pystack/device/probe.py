@@ -43,12 +43,13 @@ async def run_checks(
     addresses: Iterable[tuple[str, str | None]], netns: str | None = None
 ) -> list[Check]:
     """All checks; `addresses` and `netns` as `open_tun` takes them."""
-    privileges = check_rights()
+    node = check_node()
+    privileges = check_rights(node=node.ok)
     packages = [check_package(name) for name in PACKAGES]
     checks = [
         *packages,
         check_compiled(),
-        check_node(),
+        node,
         privileges,
         check_user_namespace(required=not privileges.ok),
         check_offload(),
@@ -101,8 +102,7 @@ def check_node() -> Check:
         os.close(os.open(name, os.O_RDWR))
     except PermissionError as error:
         return Check(
-            name, False, f"may not be opened ({error.strerror})",
-            f"run as root, or let everybody open it: `{sudo(f'chmod 666 {name}')}`",
+            name, False, f"may not be opened ({error.strerror})", _open_the_node(name),
         )  # fmt: skip
     except FileNotFoundError:
         node = f"`mkdir -p {os.path.dirname(name)} && mknod {name} c 10 200`"
@@ -112,16 +112,27 @@ def check_node() -> Check:
     return Check(name, True, "can be opened")
 
 
-def check_rights() -> Check:
-    """Whether this process may make devices in its own network namespace."""
+def _open_the_node(name: str) -> str:
+    if invocation.is_plain_root():
+        return f"in a container give it --device {name}; else `chmod 666 {name}`"
+    return (
+        f"run `{invocation.command_as_root()} …`, for all commands; for "
+        f"`{invocation.command()} demo` alone `{sudo(f'chmod 666 {name}')}` will do, too"
+    )
+
+
+def check_rights(*, node: bool = True) -> Check:
+    """Whether this process may make devices in its own network namespace. `node` is whether
+    /dev/net/tun can be opened, without which there is no device in any other one."""
     name = "CAP_NET_ADMIN"
     if rights.capable(kernel.CAP_NET_ADMIN):
         return Check(name, True, "devices can be made here")
-    return Check(
-        name, False, "no right to make devices here",
-        f"run as root, or take `{invocation.command()} demo`, which makes a namespace of its own",
-        required=False,
-    )  # fmt: skip
+    remedy = f"run `{invocation.command_as_root()} …`"
+    if invocation.is_plain_root():
+        remedy = "in a container give it --cap-add NET_ADMIN"
+    if node:
+        remedy += f", or take `{invocation.command()} demo`, which makes a namespace of its own"
+    return Check(name, False, "no right to make devices here", remedy, required=False)
 
 
 def check_user_namespace(*, required: bool) -> Check:

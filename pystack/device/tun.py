@@ -167,7 +167,12 @@ async def open_tun(
     try:
         if problem := await clash(namespace, pairs):
             raise _in_use(problem)
-        tun = _open_in(namespace, name, offload)
+        try:
+            tun = _open_in(namespace, name, offload)
+        except SetupError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            raise await _exists(namespace, name) from None
     except BaseException:
         if namespace is not None:
             os.close(namespace)
@@ -261,13 +266,6 @@ def _attach(namespace: int | None, name: str, flags: int) -> Any:
 
 def _cannot_open(error: OSError, name: str) -> SetupError:
     code = error.errno or errno.EIO
-    if code == errno.EBUSY:
-        return SetupError(
-            code,
-            f"an interface {name} exists already",
-            "choose another name (tun%d takes the next free), or "
-            f"`{sudo(f'ip link delete {name}')}`",
-        )
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return SetupError(
             code,
@@ -277,18 +275,35 @@ def _cannot_open(error: OSError, name: str) -> SetupError:
         )
     if code in (errno.EPERM, errno.EACCES):
         if not os.access(CLONE_DEVICE, os.R_OK | os.W_OK):
-            return SetupError(
-                code,
-                f"{CLONE_DEVICE} may not be opened",
-                f"run as root, or let everybody open it: `{sudo(f'chmod 666 {CLONE_DEVICE}')}`",
-            )
+            hint = f"in a container give it --device {CLONE_DEVICE}"
+            return SetupError(code, f"{CLONE_DEVICE} may not be opened", _as_root(hint))
+        hint = _as_root("in a container give it --cap-add NET_ADMIN")
         return SetupError(
             code,
             "no right to make a TUN device (CAP_NET_ADMIN)",
-            "run as root, in a container with --cap-add NET_ADMIN, or take "
-            f"`{invocation.command()} demo`, which needs none where user namespaces are allowed",
+            f"{hint}, or take `{invocation.command()} demo`, which needs none where user "
+            "namespaces are allowed",
         )
     return SetupError(code, f"no TUN device {name} ({error.strerror})", _ask_the_doctor())
+
+
+async def _exists(namespace: int | None, name: str) -> SetupError:
+    """What to say of a name that is taken. What is no TUN device is not for us to delete: it may
+    be the way to this very machine."""
+    hint = "choose another name (tun%d takes the next free)"
+    with contextlib.suppress(OSError):
+        async with Netlink(namespace) as netlink:
+            if await netlink.kind_of(name) == "tun":
+                hint += f", or `{sudo(f'ip link delete {name}')}`"
+    return SetupError(errno.EBUSY, f"an interface {name} exists already", hint)
+
+
+def _as_root(in_container: str) -> str:
+    """What gives the rights: `sudo`, or for who is root already what a container was not given."""
+    if invocation.is_plain_root():
+        return in_container
+    line = invocation.this_as_root()
+    return f"run {f'`{line}`' if line else 'as root'}, {in_container}"
 
 
 def _ask_the_doctor() -> str:

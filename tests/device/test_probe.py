@@ -62,6 +62,7 @@ def test_every_failure_says_what_to_do(namespace: Namespace, own_mounts: None) -
     assert {"/dev/net/tun", "CAP_NET_ADMIN", "offload"} <= failed
     assert all(check.remedy for check in checks.values() if not check.ok)
     assert "modprobe tun" in checks["/dev/net/tun"].remedy
+    assert "demo" not in checks["CAP_NET_ADMIN"].remedy  # which needs the node as well
 
 
 # root in name only, as which nothing but a user namespace helps

@@ -438,7 +438,8 @@ def test_without_rights_the_error_says_which(namespace: Namespace) -> None:
     less = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
     line = refused_under(namespace, *less)
     assert line.startswith(f"{errno.EPERM} no right to make a TUN device (CAP_NET_ADMIN)")
-    assert "run as root" in line
+    assert "--cap-add NET_ADMIN" in line
+    assert "chmod" not in line
 
 
 def test_a_node_that_may_not_be_opened_is_named(namespace: Namespace, own_mounts: None) -> None:
