@@ -20,6 +20,7 @@ from pystack.aio.stack import Stack
 from pystack.cli.failures import Incomplete, sentence
 from pystack.cli.number import Number
 from pystack.config import Config
+from pystack.device.addresses import AddressPair, interface
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
 from pystack.stack import variants
@@ -38,7 +39,7 @@ _NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EACCES, errno.EROFS, errno.EPERM)
 
 @dataclass(frozen=True, slots=True)
 class DeviceOptions:
-    """What the user asked for. `addr6` is None when nothing was said about IPv6, "" for none."""
+    """What the user asked for. An address is "" for none; `addr6` None when nothing was said."""
 
     dev: str = "tun0"
     addr: str = ADDR
@@ -57,9 +58,8 @@ class DeviceOptions:
 
     def addresses(self) -> list[tuple[str, str | None]]:
         """Our addresses, each with the kernel's own."""
-        pairs = [(self.addr, self.peer)]
-        addr6 = self._addr6()
-        return [*pairs, (addr6, self.peer6)] if addr6 else pairs
+        pairs = ((self.addr, self.peer), (self._addr6(), self.peer6))
+        return [(own, peer) for own, peer in pairs if own]
 
     def _addr6(self) -> str:
         if self.addr6 is None:
@@ -76,8 +76,9 @@ class DeviceOptions:
         if self.cc is not None:
             sysctl[variants.KINDS[variants.CONGESTION_CONTROL].setting] = self.cc
         return Stack.over_tun(
-            self.dev, self.addr, peer=self.peer, addr6=self._addr6() or None, peer6=self.peer6,
-            mtu=self.mtu, netns=self.netns, offload=self.offload, impair=self.impair,
+            self.dev, self.addr or None, peer=self.peer,
+            addr6=self._addr6() or None, peer6=self.peer6, mtu=self.mtu,
+            netns=self.netns, offload=self.offload, impair=self.impair,
             sysctl=sysctl, pcap=self.pcap, **more,
         )  # fmt: skip
 
@@ -105,13 +106,13 @@ async def open_alone(options: DeviceOptions, remark: Callable[[str], None], **mo
     Where there is no IPv6 and none was asked for, it goes without, with a remark.
     """
     why_no_ipv6 = ""
-    if options.addr6 is None and options.mtu < IPV6_MIN_MTU:
+    if options.addr6 is None and options.addr and options.mtu < IPV6_MIN_MTU:
         why_no_ipv6 = f"it needs an MTU of {IPV6_MIN_MTU}"
     stack = options.stack(**more)
     try:
         await stack.__aenter__()
     except SetupError as error:
-        if options.addr6 is not None or error.errno not in _NO_IPV6:
+        if options.addr6 is not None or not options.addr or error.errno not in _NO_IPV6:
             raise
         why_no_ipv6 = error.problem
         stack = replace(options, addr6="").stack(**more)
@@ -135,10 +136,28 @@ def setting(text: str) -> tuple[str, str]:
     try:
         Config().set(name, value)
     except OSError as error:
-        near = difflib.get_close_matches(short, [field.name for field in fields(Config)], 1)
-        hint = f" (is it {near[0]}?)" if near and error.errno == errno.ENOENT else ""
+        hint = _near(short) if error.errno == errno.ENOENT else ""
         raise click.BadParameter(f"{error.strerror}{hint}") from None
     return name, value
+
+
+def _near(name: str) -> str:
+    """Which setting may have been meant; where none is like it, all there are."""
+    names = [field.name for field in fields(Config)]
+    near = difflib.get_close_matches(name, names, 1)
+    if near:
+        return f" (is it {near[0]}?)"
+    parts = [one for one in names if name and name in one]
+    return f": there is {', '.join(parts or names)}"
+
+
+def capture_file(text: str) -> Path:
+    """A file for --pcap. Raises BadParameter."""
+    if text == "-":
+        raise click.BadParameter("stdout has what the command says: give a file (or ./- for that)")
+    if not text or Path(text).is_dir():
+        raise click.BadParameter(f"{text!r} is no file to write to")
+    return Path(text)
 
 
 def congestion_control(text: str) -> str:
@@ -175,7 +194,7 @@ def impairment(text: str) -> Impairment:
 
 _ADDRESSES: Final = (
     click.option("--addr", metavar="ADDR/LEN", default=ADDR, show_default=True,
-                 help="The stack's IPv4 address (or its only one)."),
+                 help="The stack's IPv4 address, or `none`. An IPv6 one here is the only one."),
     click.option("--peer", metavar="ADDR",
                  help="The kernel's own on the device.  [default: the first of the prefix]"),
     click.option("--addr6", metavar="ADDR/LEN",
@@ -190,7 +209,7 @@ _DEVICE: Final = (
     *_ADDRESSES,
     click.option("--mtu", metavar="N", type=int, default=1500, show_default=True,
                  help="MTU of the device in bytes."),
-    click.option("--pcap", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    click.option("--pcap", metavar="FILE", type=capture_file,
                  help="Capture all packets to FILE, for Wireshark and tshark. A full disk ends the "
                  "capture alone; the exit status is 1 then."),
     click.option("--msl", metavar="SECONDS", type=Number(0.001, 3600),
@@ -214,9 +233,8 @@ def _gathering(options: tuple[Decorator, ...], command: F) -> Callable[..., Any]
     @functools.wraps(command)
     def gathered(**given: Any) -> Any:
         asked = {name: given.pop(name) for name in list(given) if name in names}
-        if asked.get("addr6"):
-            asked["addr6"] = _ipv6(asked["addr6"])
-        return command(options=DeviceOptions(**asked), **given)
+        options = DeviceOptions(**_addressed(asked))
+        return command(options=options, **given)
 
     wrapped: Callable[..., Any] = gathered
     for option in reversed(options):
@@ -224,13 +242,54 @@ def _gathering(options: tuple[Decorator, ...], command: F) -> Callable[..., Any]
     return wrapped
 
 
-def _ipv6(text: str) -> str:
-    """What --addr6 stands for: an IPv6 address, or "" for none."""
-    if text == "none":
-        return ""
-    if ":" not in text:
-        raise click.UsageError(f"--addr6 {text!r} is no IPv6 address: give one such as {ADDR6}")
-    return text
+def _addressed(asked: dict[str, Any]) -> dict[str, Any]:
+    """The options, with what their addresses stand for. Raises UsageError that names the option,
+    for whatever no device could have."""
+    addr, addr6 = _own(asked, "addr"), _own(asked, "addr6")
+    if addr and ":" in addr and addr6 is None:
+        addr6 = ""
+    if addr6 and ":" not in addr6:
+        raise _mistake("addr6", f"{addr6!r} is no IPv6 address: give one such as {ADDR6}")
+    if addr == addr6 == "":
+        raise _mistake("addr6", "with --addr none, too, the stack has no address")
+    _check(asked, "addr", addr or "", "peer")
+    _check(asked, "addr6", ADDR6 if addr6 is None else addr6, "peer6")
+    return {**asked, "addr": addr, "addr6": addr6}
+
+
+def _own(asked: dict[str, Any], name: str) -> str | None:
+    text: str | None = asked[name]
+    if text == "":
+        raise _mistake(name, "it is empty: give an address, or none")
+    return "" if text == "none" else text
+
+
+def _check(asked: dict[str, Any], name: str, ours: str, peer_name: str) -> None:
+    """One of our addresses, with the kernel's. Raises UsageError."""
+    peer: str | None = asked[peer_name]
+    if not ours:
+        if peer is not None:
+            raise _mistake(peer_name, f"it goes with --{name}, but there is none")
+        return
+    at = name
+    try:
+        own = interface(ours)
+        if peer is not None:
+            at = peer_name
+        elif own.network.prefixlen == own.network.max_prefixlen:
+            raise _mistake(
+                name,
+                f"{own} leaves no address for the kernel: give that one with --{peer_name}, or a "
+                f"prefix here, such as {own.ip}/{24 if own.version == 4 else 64}",
+            )
+        AddressPair.parse(ours, peer)
+    except SetupError as error:
+        raise _mistake(at, str(error)) from None
+
+
+def _mistake(name: str, problem: str) -> click.UsageError:
+    ctx = click.get_current_context()
+    return click.BadParameter(problem, ctx, param_hint=f"'--{name}'")
 
 
 def address_options(command: F) -> Callable[..., Any]:

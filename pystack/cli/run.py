@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import runpy
+import shlex
 import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +21,7 @@ from typing import Any, Final
 
 import click
 
+from pystack import invocation
 from pystack.aio.program import end, installed
 from pystack.aio.refusing import refusing
 from pystack.aio.stack import Stack
@@ -95,6 +98,8 @@ def run(
     reaches go over it; all others go over the kernel. The program has one process: workers and
     reloaders that start others are for the kernel's sockets.
     """
+    if program.startswith("-"):
+        raise _no_option(program, arguments)
     start = _found(program, arguments)
     with asyncio.Runner() as runner:
         stack = runner.run(_opened(options, routes, names))
@@ -154,6 +159,18 @@ def _run(start: Callable[[], Any]) -> None:
         raise SystemExit(_INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1) from None
     if status is not None:
         raise SystemExit(status)
+
+
+def _no_option(word: str, arguments: Sequence[str]) -> click.UsageError:
+    """What to say where an option is expected, or a program, and this is neither."""
+    ctx = click.get_current_context()
+    if word[:2] in ("-m", "-c"):
+        python = shlex.join(["python", word, *arguments])
+        told = f"`{invocation.command_as_root()} run -- {python}`"
+        return click.UsageError(f"{word[:2]} is an option of python: {told}", ctx)
+    word = word.partition("=")[0]
+    options = [name for option in ctx.command.params for name in option.opts]
+    return click.NoSuchOption(word, possibilities=get_close_matches(word, options), ctx=ctx)
 
 
 # -- what the words stand for ---------------------------------------------------------------------

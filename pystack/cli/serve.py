@@ -89,6 +89,10 @@ def serve(
     Then shows what to try, and a line for each connection that opens or ends. It ends, too, when
     nobody reads these any more.
     """
+    for name, port in ports:
+        if services and name not in services:
+            named = ", ".join(services)
+            raise click.UsageError(f"--port {name}={port}: of the services only {named} is wanted")
     chosen = [
         Service(name, dict(ports).get(name, port))
         for name, port in PORTS.items()
@@ -207,8 +211,9 @@ async def summary(stack: Stack) -> str:
     """What has passed, and what was lost at this end."""
     counters = stack.host.counters
     text = (
-        f"{counters.passive_opens:,} connections, {counters.in_packets:,} packets in, "
-        f"{counters.out_packets:,} out, {counters.retrans_segs:,} segments retransmitted"
+        f"{_number(counters.passive_opens, 'connection')}, "
+        f"{_number(counters.in_packets, 'packet')} in, {counters.out_packets:,} out, "
+        f"{_number(counters.retrans_segs, 'segment')} retransmitted"
     )
     if isinstance(stack.device, ImpairedDevice):
         for way, counts in zip(("in", "out"), stack.device.counts(), strict=True):
@@ -218,6 +223,10 @@ async def summary(stack: Stack) -> str:
     except OSError:
         return text  # the device is gone, and its counters with it
     return f"{text}\ndropped: {drops}" if drops else text
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _counted(counts: dict[str, int]) -> str:

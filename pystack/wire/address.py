@@ -37,7 +37,7 @@ def interface(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface:
     if parsed.version == 6 and parsed.scope_id is not None:
         raise ValueError(f"{text} has a scope, which is of one machine only")
     if own.version == 6 and own.ipv4_mapped is not None:
-        raise ValueError(f"{text} stands for an IPv4 address: give {own.ipv4_mapped} itself")
+        raise ValueError(f"{text} is the IPv4 address {own.ipv4_mapped} in the form of IPv6")
     packed = pack(str(own))
     if not is_unicast_source(packed) and not is_loopback(packed):
         raise ValueError(f"{text} is no unicast address of a host")

@@ -206,7 +206,7 @@ def test_ctrl_c_as_curl_ends_has_its_one_line_and_no_other(
     curl = tmp_path / "curl"
     curl.write_text("#!/bin/sh\nkill -INT $PPID\n")  # and it ends in the same moment
     curl.chmod(0o755)
-    for _ in range(12):  # who is first to hear of its end is a matter of luck
+    for _ in range(8):  # who is first to hear of its end is a matter of luck
         result = demo(prefix=["env", f"PATH={tmp_path}:{os.environ['PATH']}"])
         assert (result.returncode, result.stderr) == (130, "pystack demo: interrupted\n")
 

@@ -155,7 +155,7 @@ def test_a_signal_ends_it_and_leaves_nothing(
     assert served.end(number) == 0
     assert links(namespace) == ["lo"]
     assert served.err == ""
-    assert "0 connections" in served.out
+    assert "0 connections, " in served.out
 
 
 def test_a_signal_in_the_midst_of_a_transfer_ends_it_too(
@@ -232,9 +232,35 @@ def test_an_interface_of_that_name_ends_it_with_one_line(
     ) as program:
         assert program.end() == 2
     assert program.err.startswith("pystack serve: an interface tun0 exists already: choose another")
+    assert "ip link delete tun0" in program.err
     assert program.err.count("\n") == 1
     assert program.out == ""
     assert links(namespace) == ["lo", "tun0"]
+
+
+def test_one_that_is_no_tun_device_is_not_to_be_deleted(namespace: Namespace) -> None:
+    namespace.run(["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "other"])
+    for name in ("lo", "eth0"):
+        with Program("serve", "--netns", namespace.path, "--dev", name) as program:
+            assert program.end() == 2
+        assert f"an interface {name} exists already: choose another name" in program.err
+        assert "delete" not in program.err
+
+
+@pytest.mark.parametrize("arguments", [("--addr", "none"), ("--addr", "fd00:198:18::2/64")])
+def test_it_serves_ipv6_alone(namespace: Namespace, arguments: tuple[str, ...]) -> None:
+    with Program("serve", "http", "--netns", namespace.path, *arguments) as program:
+        program.until(READY)
+        assert f"pystack is {V6} on tun0" in program.out
+        assert "ESTABLISHED" in curl(namespace, f"{URLS[1]}/")
+        program.stop()
+    assert "\n1 connection, " in program.out
+
+
+def test_an_address_of_ipv6_for_addr_is_the_only_one(namespace: Namespace) -> None:
+    with Program("serve", "--netns", namespace.path, "--addr", "fd00:77::2/64") as program:
+        program.until(READY)
+        assert "pystack is fd00:77::2 on tun0" in program.out
 
 
 def test_an_address_in_use_ends_it_with_one_line(namespace: Namespace) -> None:

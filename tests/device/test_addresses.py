@@ -58,7 +58,7 @@ def test_the_kernels_address_may_be_given_with_or_without_a_prefix() -> None:
         ("198.18.0.0/24", None, "198.18.0.0 is the address of the network 198.18.0.0/24 itself"),
         ("198.18.0.3/30", None, "the broadcast address"),
         ("fd00::/64", None, "the address of all routers in fd00::/64"),
-        ("::ffff:198.18.0.2/120", None, "give 198.18.0.2 itself"),
+        ("::ffff:198.18.0.2/120", None, "is the IPv4 address 198.18.0.2 in"),
         ("fe80::2%1/64", None, "has a scope"),
         ("198.18.0.2/24", "198.18.0.255", "198.18.0.255 is the broadcast address"),
         ("198.18.0.2/24", "198.18.0.0", "198.18.0.0 is the address of the network"),
@@ -74,4 +74,9 @@ def test_what_cannot_be_is_refused_in_one_line(ours: str, peer: str | None, says
         AddressPair.parse(ours, peer)
     assert caught.value.errno == errno.EINVAL
     assert "\n" not in str(caught.value)
+    assert caught.value.hint.count("give") == 1
+    example = caught.value.hint.rpartition(" ")[2]
+    v6 = ":" in ours and "." not in ours
+    assert (":" in example) == v6
+    assert ("/" in example) == (peer is None)
     assert str(caught.value) == f"{caught.value.problem}: {caught.value.hint}"
