@@ -126,8 +126,21 @@ def environment(made: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(made), *before])}
 
 
+def become() -> None:
+    """Replace this process by the command of its arguments. Raises OSError when there is none."""
+    made = environment(make())
+    sys.stdout.flush()
+    try:
+        os.execvpe(sys.argv[1], sys.argv[1:], made)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, sys.argv[1]) from None
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["--build"]:
         build()
     else:
-        os.execvpe(sys.argv[1], sys.argv[1:], environment(make()))
+        sys.path.insert(0, str(ROOT))
+        from scripts import ending
+
+        sys.exit(ending.run("compiled", "csrc.compiled", "become"))

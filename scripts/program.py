@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any, Self
 
 from tests.live.namespace import Namespace
@@ -16,7 +17,7 @@ PATIENCE = 60.0  # s, for a program to start, or to end once its time is over
 
 
 class Program:
-    """A running program; `name` is for messages."""
+    """A running program, a context manager; `name` is for messages."""
 
     def __init__(self, process: subprocess.Popen[str], name: str) -> None:
         """`process` has pipes for stdin and stdout, in text."""
@@ -63,8 +64,18 @@ class Program:
                     wake_ups += int(text.split()[1])
         return {"cpu_s": nanoseconds / 1e9, "wake_ups": wake_ups}
 
-    def end(self) -> None:
-        """Close its stdin and wait for it; kill it if that does not help."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close its stdin and wait for it; kill it if that does not help, or if we are ended."""
+        if kind is not None and not issubclass(kind, Exception):
+            self.process.kill()
         try:
             self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:

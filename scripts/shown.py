@@ -29,9 +29,8 @@ def console(*tables: Table) -> Console:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file; where that fails, one line says so, and the status is 2."""
+    """Write a file. Raises OSError with its name, also when the disk is full."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        print(f"{path}: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
+        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -17,9 +17,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 DESCRIPTORS = 4096  # at once: 500 connections with both ends in one process, and what serves them
+_HOME = "pystack-home-"
 PATIENCE = 120.0  # s, for what takes about one on an idle machine: a net, never waited for
 
 # Read by Python, by pytest, by what draws on terminals, or by a shell that is not interactive. One
@@ -108,10 +110,16 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 def settled_environment() -> Iterator[None]:
     """Meanwhile `os.environ` is `environment(…)` of what it was, and HOME an empty folder.
 
-    Not from the import on: pytest's own output is to be as its user wants it.
+    Not from the import on: pytest's own output is to be as its user wants it. The home of a run
+    that another has started, as a worker, is within that one's: it goes with it, even if it was
+    killed, as workers are on Ctrl-C.
     """
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="pystack-home-") as home:
+    outer = before.get("HOME", "")
+    within = outer if Path(outer).name.startswith(_HOME) and os.path.isdir(outer) else None
+    with tempfile.TemporaryDirectory(
+        prefix=_HOME, dir=within, ignore_cleanup_errors=True
+    ) as home:
         _replace(environment(before) | {"HOME": home})
         try:
             yield

@@ -81,6 +81,6 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line() -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1] == "/dev/full: No space left on device"
+    assert result.stderr.splitlines()[-1] == "bench: /dev/full: No space left on device"
     assert "Traceback" not in result.stderr
     assert "segments/s" in result.stdout

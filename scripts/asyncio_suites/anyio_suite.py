@@ -15,6 +15,7 @@ from typing import Any
 from scripts.asyncio_suites import rewriting
 from scripts.asyncio_suites.anyio_plugin import ALL, LOOP, RESULTS
 from scripts.asyncio_suites.outcome import Outcome
+from scripts.asyncio_suites.running import Running
 from tests.live.namespace import Namespace
 
 FILES = ("tests/test_sockets.py", "tests/streams/test_tls.py")
@@ -43,8 +44,8 @@ def archive() -> Path:
     return path
 
 
-def run(loop: str, skipped_too: bool) -> list[Outcome]:
-    """The outcomes of the tests; one that fails is tried once more."""
+def run(loop: str, skipped_too: bool, running: Running) -> list[Outcome]:
+    """The outcomes of the tests; one that fails is tried once more. Raises Stopped."""
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(archive()) as packed:
             packed.extractall(folder, **_SAFELY)
@@ -54,25 +55,25 @@ def run(loop: str, skipped_too: bool) -> list[Outcome]:
                 sides = rewriting.KERNEL_SIDE[name]
                 text = (root / name).read_text(encoding="utf-8")
                 (root / name).write_text(rewriting.rewritten(text, sides), encoding="utf-8")
-        outcomes = _run_in(root, loop, skipped_too, [])
+        outcomes = _run_in(root, loop, skipped_too, running)
         if any(one.kind == "failed" for one in outcomes):
-            again = {one.name: one for one in _run_in(root, loop, skipped_too, ["--last-failed"])}
+            second = _run_in(root, loop, skipped_too, running, "--last-failed")
+            again = {one.name: one for one in second}
             outcomes = [one.tried_again(again.get(one.name)) for one in outcomes]
     return outcomes
 
 
-def _run_in(root: Path, loop: str, skipped_too: bool, options: list[str]) -> list[Outcome]:
+def _run_in(
+    root: Path, loop: str, skipped_too: bool, running: Running, *options: str
+) -> list[Outcome]:
     results = root / "results"
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), RESULTS: str(results), LOOP: loop}
     if skipped_too:
         environment[ALL] = "1"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "scripts.asyncio_suites.anyio_plugin",
                "-p", "no:pystack", *options, *FILES]  # fmt: skip
-    with Namespace() as namespace:
-        process = namespace.popen(
-            command, cwd=root, env=environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+    where = {"cwd": root, "env": environment, "stderr": subprocess.STDOUT}
+    with Namespace() as namespace, running.process(namespace, command, **where) as process:
         try:
             output, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
@@ -80,12 +81,12 @@ def _run_in(root: Path, loop: str, skipped_too: bool, options: list[str]) -> lis
             output, _ = process.communicate()
     lines = results.read_text().splitlines() if results.exists() else []
     outcomes: list[Outcome] = []
-    running = "" if lines else "anyio"
+    current = "" if lines else "anyio"
     for line in lines:
         fields = json.loads(line)
-        running = fields.get("begins", "")
-        if not running:
+        current = fields.get("begins", "")
+        if not current:
             outcomes.append(Outcome.of(fields))
-    if running:
-        outcomes.append(Outcome(running, "failed", f"pytest ended in it\n{output[-3000:]}"))
+    if current:
+        outcomes.append(Outcome(current, "failed", f"pytest ended in it\n{output[-3000:]}"))
     return outcomes

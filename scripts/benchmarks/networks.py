@@ -69,7 +69,7 @@ class Networks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def _join(self, name: str, v4: str, v6: str) -> None:
         pair = f"ip link add {name} type veth peer name {name} netns {self.far.pid}"
@@ -86,12 +86,9 @@ class Networks:
         if not way.offload:
             arguments.append("--no-offload")
         namespace = self.near if side == PYSTACK else self.far
-        program = Program.within(namespace, "scripts.benchmarks.server", arguments)
-        try:
+        with Program.within(namespace, "scripts.benchmarks.server", arguments) as program:
             program.line()
             yield program
-        finally:
-            program.end()
 
     @contextlib.contextmanager
     def program(self, side: str, kind: str, *options: str) -> Iterator[Program]:
@@ -105,22 +102,17 @@ class Networks:
         with contextlib.ExitStack() as stack:
             if is_client:
                 origin = Program.within(self.near, "scripts.benchmarks.origin", [])
-                stack.callback(origin.end)
-                origin.line()
+                stack.enter_context(origin).line()
             program = Program.within(namespace, "scripts.benchmarks.libraries", arguments)
-            stack.callback(program.end)
-            program.line()
+            stack.enter_context(program).line()
             yield program
 
     @contextlib.contextmanager
     def client(self, kind: str, host: str, *options: Any) -> Iterator[Program]:
         """A client at work."""
         arguments = [kind, host, *map(str, options)]
-        program = Program.within(self.near, "scripts.benchmarks.client", arguments)
-        try:
+        with Program.within(self.near, "scripts.benchmarks.client", arguments) as program:
             yield program
-        finally:
-            program.end()
 
 
 def _without_offload(namespace: Namespace, interface: str) -> None:

@@ -78,13 +78,12 @@ class Networks:
                 # nothing learned in one run shall show in the next
                 namespace.set("net.ipv4.tcp_no_metrics_save", 1)
             self.near.set("net.ipv4.ip_forward", 1)
-            self.relay = Program(_relay(self.near, self.far), "relay")
-            stack.callback(self.relay.end)
+            self.relay = stack.enter_context(Program(_relay(self.near, self.far), "relay"))
             self.relay.line()
             self.near.run(["ip", "route", "add", FAR_NETWORK, "dev", "relay0"])
             self.far.run(["ip", "route", "add", NEAR_NETWORK, "dev", "relay0"])
-            self.receiver = Program.within(self.far, "scripts.side_by_side.receiver", [FAR])
-            stack.callback(self.receiver.end)
+            receiver = Program.within(self.far, "scripts.side_by_side.receiver", [FAR])
+            self.receiver = stack.enter_context(receiver)
             self.receiver.line()
             self._stack = stack.pop_all()
         return self
@@ -95,7 +94,7 @@ class Networks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def run(
         self, sides: tuple[str, ...], cc: str, path: Path, seconds: float, seed: int
@@ -107,10 +106,8 @@ class Networks:
             senders = {}
             for side in sides:
                 arguments = [side, FAR, "--cc", cc, "--seconds", str(seconds + OVERHEAD_S)]
-                senders[side] = Program.within(
-                    self.near, "scripts.side_by_side.sender", arguments
-                )
-                stack.callback(senders[side].end)
+                sender = Program.within(self.near, "scripts.side_by_side.sender", arguments)
+                senders[side] = stack.enter_context(sender)
             for sender in senders.values():
                 sender.line()
             for sender in senders.values():
@@ -134,4 +131,5 @@ def _relay(near: Namespace, far: Namespace) -> subprocess.Popen[Any]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # Ctrl-C is for us
     )

@@ -1,73 +1,10 @@
-"""`scripts/conformance`: run the tests or read a run's results, and report."""
+"""Starts `scripts/conformance`."""
 
 from __future__ import annotations
 
-import argparse
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from tests.conformance import document, table
-from tests.kit.versions import without_versions
-
-ROOT = Path(__file__).parent.parent.parent
-DOCUMENT = ROOT / "docs" / "evidence" / "conformance.md"
-
-DESCRIPTION = """\
-Print each requirement of the RFCs with the tests that show it and their results, and write
-docs/evidence/conformance.md. Exit code 1 when a MUST in scope is untested or failing without a
-waiver, when a test names an unknown requirement, or when a waived one has become tested.
-"""
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/conformance", description=DESCRIPTION)
-    parser.add_argument("--run", action="store_true", help="run the tests first (the default)")
-    parser.add_argument(
-        "--results", type=Path, help="read the results of a run of pytest --conformance-json=FILE"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print counts and problems only")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; it is a problem if the file is old"
-    )
-    parser.add_argument("tests", nargs="*", default=["tests"], help="what to run (default: tests)")
-    options = parser.parse_args()
-    if options.run and options.results:
-        parser.error("--run and --results exclude each other")
-    return options
-
-
-def run(tests: list[str], path: Path) -> None:
-    """Failing tests show in the report, so pytest's exit code is not looked at twice."""
-    command = [sys.executable, "-m", "pytest", "-q", f"--conformance-json={path}", *tests]
-    subprocess.run(command, cwd=ROOT, check=False)
-    if not path.exists():
-        sys.exit("conformance: pytest did not finish")
-
-
-def main() -> int:
-    options = arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        path = options.results or Path(folder) / "results.json"
-        if options.results is None:
-            run(options.tests, path)
-        elif not path.exists():
-            sys.exit(f"conformance: no such file: {path}")
-        found = table.put_together(
-            table.read_rows(), table.read_waivers(), table.read_results(path)
-        )
-        text = document.markdown(found, table.read_versions(path))
-    if options.check:
-        old = DOCUMENT.read_text() if DOCUMENT.exists() else ""
-        if without_versions(old) != without_versions(text):
-            found.problems.append(f"{DOCUMENT.relative_to(ROOT)} is not up to date")
-    else:
-        DOCUMENT.parent.mkdir(exist_ok=True)
-        DOCUMENT.write_text(text)
-    print(document.terminal(found, options.quiet), end="")
-    return 1 if found.problems else 0
-
+from scripts import ending
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending.run("conformance", "tests.conformance.command"))

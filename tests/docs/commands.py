@@ -137,12 +137,12 @@ def _of_script(program: str, arguments: Sequence[str]) -> str:
 def _parse(script: str, arguments: list[str]) -> None:
     """Take options as the script does, and do nothing. Raises UsageError, SystemExit, Exit."""
     from pystack.cli.commands import pystack
-    from scripts.asyncio_suites.__main__ import main as asyncio_suites
-    from scripts.behaviours.__main__ import main as behaviour
-    from scripts.benchmarks.__main__ import main as bench
-    from scripts.drawings.__main__ import main as pictures
-    from scripts.side_by_side.__main__ import main as side_by_side
-    from tests.conformance.__main__ import arguments as conformance
+    from scripts.asyncio_suites.command import main as asyncio_suites
+    from scripts.behaviours.command import main as behaviour
+    from scripts.benchmarks.command import main as bench
+    from scripts.drawings.command import main as pictures
+    from scripts.side_by_side.command import main as side_by_side
+    from tests.conformance.command import arguments as conformance
 
     if script == "run":
         script, arguments = "pystack", ["serve", *arguments]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.drawings import ladder, window
-from scripts.drawings.__main__ import FOLDER, RECORDED, drawn, main
+from scripts.drawings.command import FOLDER, RECORDED, drawn, main
 from scripts.drawings.window import MSS, Flow
 
 LARGEST = 30_000  # octets

@@ -1,53 +1,10 @@
-"""`scripts/libraries`: run the tests of libraries and write docs/evidence/libraries.md."""
+"""Starts `scripts/libraries`."""
 
 from __future__ import annotations
 
-import argparse
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from tests.libraries import cells, document
-
-ROOT = Path(__file__).parent.parent.parent
-DOCUMENT = ROOT / "docs" / "evidence" / "libraries.md"
-
-# all but the test that compares the old document
-_PYTEST = [sys.executable, "-m", "pytest", "-q", "--ignore=tests/libraries/test_document.py"]
-
-DESCRIPTION = """\
-Run tests/libraries (as root, or by `unshare -Ur`) and write docs/evidence/libraries.md from how
-they went.
-Exit code 1 when one of them did not go as it says; then nothing is written.
-"""
-
-
-def collected(*options: str) -> list[cells.Test]:
-    """What pytest finds, with the results unless `--collect-only` is an option."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "cells.json"
-        subprocess.run(
-            [*_PYTEST, f"--cells-json={path}", *options, "tests/libraries"], cwd=ROOT, check=False,
-            stdout=subprocess.DEVNULL if "--collect-only" in options else None,
-        )  # fmt: skip
-        if not path.exists():
-            sys.exit("scripts/libraries: pytest did not finish")
-        return cells.read(path)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/libraries", description=DESCRIPTION)
-    parser.parse_args()
-    tests = collected()
-    problems = list(document.problems(tests))
-    for problem in problems:
-        print(f"scripts/libraries: {problem}", file=sys.stderr)
-    if problems:
-        return 1
-    DOCUMENT.write_text(document.markdown(tests))
-    return 0
-
+from scripts import ending
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending.run("libraries", "tests.libraries.command"))

@@ -10,8 +10,8 @@ import pytest
 
 from tests.kit.versions import without_versions
 from tests.libraries import document
-from tests.libraries.__main__ import DOCUMENT, collected
 from tests.libraries.cells import COLUMNS, Row, Test, columns_of, without
+from tests.libraries.command import DOCUMENT, collected
 
 PROJECT = DOCUMENT.parents[2] / "pyproject.toml"
 

@@ -8,8 +8,9 @@
         await open_tun(…, netns=namespace.path)
 
 The namespace is held by a `cat` that reads a pipe from us: it ends at its end of file, however we
-die, and with it the namespace and every device in it. What is run in it dies with us too. Both
-need rights; `missing_rights()` says what is missing, for a skip.
+die, and with it the namespace and every device in it. What is run in it dies with us too; Ctrl-C
+is for us alone, who then end it. Both need rights; `missing_rights()` says what is missing, for a
+skip.
 """
 
 from __future__ import annotations
@@ -126,6 +127,7 @@ class Namespace:
             text=True,
             timeout=timeout,
             check=False,
+            start_new_session=True,
             **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
         )
         if check and result.returncode != 0:
@@ -159,6 +161,7 @@ class Namespace:
             stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         self._started.append(process)
         self._watches.append(asyncio.create_task(_until_over(process)))
@@ -187,7 +190,7 @@ class Namespace:
         It reads nothing, if `stdin` is not given.
         """
         options.setdefault("stdin", subprocess.DEVNULL)
-        process = subprocess.Popen(self.command(argv), **options)
+        process = subprocess.Popen(self.command(argv), start_new_session=True, **options)
         self._started.append(process)
         return process
 
