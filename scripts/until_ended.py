@@ -48,14 +48,15 @@ def status_of(name: str, program: click.Command | Callable[[], int | None]) -> i
     status = 0
     with _signals(), _as_stdout(out):
         try:
-            status = _run(name, program)
+            try:
+                status = _run(name, program)
+            except SystemExit as end:  # rich makes one of a broken pipe
+                status = _code(end)
             if sys.stdout is not None:
                 sys.stdout.flush()
         except Ended as ended:
             warn(f"{name}: {ended.words}")
             return ended.status
-        except SystemExit as end:  # rich makes one of a broken pipe
-            status = _code(end)
         except OSError as error:
             if out.lost is None:
                 warn(f"{name}: {sentence(error)}")

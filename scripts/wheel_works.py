@@ -47,5 +47,8 @@ if __name__ == "__main__":
     used = "Python" if codec.PURE else "C"
     if sys.argv[1:] != [used]:
         raise SystemExit(f"the codec is in {used}, not in {' '.join(sys.argv[1:])}")
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:  # scripts/wheels says so
+        raise SystemExit(130) from None
     print(f"pystack {version('pystack-tcp')} works, with the codec in {used}")

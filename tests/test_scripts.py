@@ -198,7 +198,7 @@ def test_setup_tells_which_step_has_failed_whatever_tool_fails(machine: Path, to
         assert_told(result, "setup")
 
 
-@pytest.mark.parametrize("call", ["-m venv", "-m pip install", "-VV", "import ensurepip"])
+@pytest.mark.parametrize("call", ["-m venv", "-m pip install", "SOABI", "import ensurepip"])
 def test_setup_tells_which_step_has_failed_whatever_python_does(machine: Path, call: str) -> None:
     assert_told(setup(machine, FAIL=call), "setup")
 
@@ -329,3 +329,76 @@ def test_without_any_python_its_package_is_named(machine: Path) -> None:
     result = setup(machine)
     assert result.returncode == 2
     assert "python3 python3-venv python3-dev" in result.stderr
+
+
+# A machine for root with an apt-get, which writes down what it is called with.
+APT_GET = """\
+#!/bin/sh
+echo "$*" >>"$0.log"
+case $* in *-testsuite*) exit "${TESTSUITE:-0}" ;; esac
+"""
+DPKG_QUERY = """\
+#!/bin/sh
+case $* in *python3.99) echo "3.99.0-1" ;; *) exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def roots_machine(machine: Path) -> Path:
+    """That machine for root, whose Python is Debian's; it lacks curl and all else."""
+    tools = machine.parent / "bin"
+    python = PYTHON.replace("case $* in", "case $* in\n    *test_asyncio*) exit 1 ;;\n"
+                            "    *base_prefix\\)*) echo /usr ;;", 1)  # fmt: skip
+    for name, text in (("id", "#!/bin/sh\necho 0\n"), ("apt-get", APT_GET), ("python3", python),
+                       ("dpkg-query", DPKG_QUERY)):  # fmt: skip
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    return machine
+
+
+def asked_of_apt(machine: Path) -> str:
+    log = machine.parent / "bin" / "apt-get.log"
+    return log.read_text() if log.exists() else ""
+
+
+@pytest.mark.parametrize("options", [["--test", "--python-only"], ["--docs", "--python-only"]])
+def test_root_gets_no_packages_for_what_needs_no_kernel(
+    roots_machine: Path, options: list[str]
+) -> None:
+    assert setup(roots_machine, *options, CI="true").returncode == 0
+    assert asked_of_apt(roots_machine) == ""
+
+
+@pytest.mark.parametrize("name", ["behaviour", "pictures", "compiled", "docs"])
+def test_a_script_that_needs_no_kernel_brings_none_of_its_tools(
+    roots_machine: Path, name: str
+) -> None:
+    words = {"compiled": ["true"]}.get(name, [])
+    run(f"scripts/{name}", *words, cwd=roots_machine, path=roots_machine.parent / "bin")
+    assert (roots_machine / ".venv" / ".pystack-setup").exists()
+    assert asked_of_apt(roots_machine) == ""
+
+
+def test_the_tests_of_cpython_come_under_ci_or_when_asked_for(roots_machine: Path) -> None:
+    assert setup(roots_machine, "--test").returncode == 0
+    assert "tshark" in asked_of_apt(roots_machine)
+    assert "testsuite" not in asked_of_apt(roots_machine)
+    assert setup(roots_machine, "--asyncio-tests").returncode == 0
+    assert asked_of_apt(roots_machine).count("libpython3.99-testsuite=3.99.0-1\n") == 1
+    assert setup(roots_machine, "--test", CI="true").returncode == 0
+    assert asked_of_apt(roots_machine).count("libpython3.99-testsuite=3.99.0-1\n") == 2
+
+
+def test_where_they_are_not_to_be_had_for_this_very_python_it_says_so(roots_machine: Path) -> None:
+    result = setup(roots_machine, "--asyncio-tests", TESTSUITE="100")
+    assert result.returncode == 0
+    last = result.stderr.splitlines()[-1]
+    assert last == "setup: without libpython3.99-testsuite=3.99.0-1 some of it will not work"
+
+
+def test_a_python_with_a_later_patch_is_no_reason_to_install_anew(machine: Path) -> None:
+    assert setup(machine).returncode == 0
+    python = machine / ".venv" / "bin" / "python"
+    python.write_text(python.read_text().replace("3.99.0", "3.99.1"))
+    result = setup(machine, "--python-only")
+    assert (result.returncode, result.stderr) == (0, "")

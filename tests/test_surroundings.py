@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,14 @@ def test_a_test_with_signals_and_output_passes_in_odd_surroundings() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_the_home_of_a_run_within_a_run_goes_with_the_outer_one() -> None:
+    """A worker that was killed does not remove its own."""
+    with surroundings.settled_environment():
+        outer = Path(os.environ["HOME"])
+        with surroundings.settled_environment():
+            assert Path(os.environ["HOME"]).parent == outer
+            left = Path(tempfile.mkdtemp(dir=os.environ["HOME"]))
+        assert not left.exists()
+    assert not outer.exists()

@@ -19,7 +19,9 @@ CANNOT_FETCH = "pip could not fetch"
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("kernel_rights")]
 
 
-@pytest.mark.skipif(not are_here(), reason="this Python has no test.test_asyncio")
+@pytest.mark.skipif(
+    not are_here(), reason="this Python has no test.test_asyncio: scripts/setup --asyncio-tests"
+)
 def test_none_fails_and_many_go_over_the_stack(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     result = subprocess.run(
