@@ -112,7 +112,7 @@ long_step() {
     step_log=$(mktemp) || fail "no temporary file could be made: is there space in ${TMPDIR:-/tmp}?"
     trap - ERR # the command's failure is told below, by whoever calls
     begin_progress "$1"
-    "${@:3}" </dev/null >"$step_log" 2>&1 || status=$?
+    ("${@:3}") </dev/null >"$step_log" 2>&1 || status=$? # a trap within would write there
     trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
     if [[ $status != 0 ]]; then
         [[ ! -t 2 ]] || printf '\r\033[K' >&2
