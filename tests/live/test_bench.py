@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ NAMES = (
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("kernel_rights")]
 
 
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_quick_figures_of_both_sides_are_written_as_json(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     only = [word for name in NAMES for word in ("--only", name)]
