@@ -20,7 +20,7 @@ from pystack import Host
         ("240.0.0.1/24", "is no unicast address of a host"),
         ("::/0", "is no unicast address of a host"),
         ("ff02::1/64", "is no unicast address of a host"),
-        ("::ffff:198.18.0.2/120", "give 198.18.0.2 itself"),
+        ("::ffff:198.18.0.2/120", "is the IPv4 address 198.18.0.2 in the form of IPv6"),
         ("198.18.0.300/24", "does not appear to be"),
     ],
 )
