@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 
 from pystack.cli import device_options
 from pystack.cli.commands import pystack
-from scripts.behaviours.__main__ import main as behaviour
-from scripts.benchmarks.__main__ import main as bench
-from scripts.side_by_side.__main__ import main as side_by_side
+from scripts.behaviours.command import main as behaviour
+from scripts.benchmarks.command import main as bench
+from scripts.side_by_side.command import main as side_by_side
 from tests.cli.program import PYSTACK
 
 

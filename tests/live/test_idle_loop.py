@@ -25,7 +25,7 @@ def test_an_idle_loop_with_open_connections_is_never_woken(namespace: Namespace)
     arguments = ["pystack", "files", SERVER]
     program = Program.within(namespace, "scripts.benchmarks.libraries", arguments)
     with ExitStack() as cleanup:
-        cleanup.callback(program.end)
+        cleanup.enter_context(program)
         program.line()
         for _ in range(CONNECTIONS):
             client = cleanup.enter_context(namespace.socket(socket.AF_INET))
