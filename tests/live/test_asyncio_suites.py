@@ -35,5 +35,6 @@ def test_none_fails_and_many_go_over_the_stack(tmp_path: Path) -> None:
     found = json.loads(figures.read_text())
     assert found["all"]["failed"] == 0
     assert found["all"]["over the stack"] > 250
-    for name, least in ("test_ssl", 15), ("test_sendfile", 45), ("anyio.test_sockets", 80):
+    of_ssl = 20 if sys.version_info < (3, 13) else 19  # 3.13.5 skips one more itself
+    for name, least in ("test_ssl", of_ssl), ("test_sendfile", 45), ("anyio.test_sockets", 80):
         assert found[name]["over the stack"] >= least, result.stdout
