@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pystack.aio.stack import Stack
+    from pystack.aio.endpoint.stack import Stack
     from pystack.config import Config
     from pystack.errors import SetupError
     from pystack.lab.recorder import Recorder
@@ -29,7 +29,7 @@ _HOMES: Final = {
     "Host": "pystack.sockets.host",
     "Recorder": "pystack.lab.recorder",
     "SetupError": "pystack.errors",
-    "Stack": "pystack.aio.stack",
+    "Stack": "pystack.aio.endpoint.stack",
     "register_variant": "pystack.stack.variants",
 }
 _PACKAGES: Final = ("aio", "cc", "lab", "path", "sim", "sockets")  # for users, as attributes too

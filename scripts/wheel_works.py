@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pystack
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 from pystack.wire import codec
 
 TEXT = hashlib.shake_256(b"text").digest(1_000_000)

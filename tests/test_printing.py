@@ -15,7 +15,7 @@ import pytest
 
 import pystack
 from pystack import Config, Host, Stack, sim
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 from pystack.cc import registry
 from pystack.cc.base import AckSample
 from pystack.compiling import is_compiled
@@ -30,12 +30,12 @@ SECRET = bytes(range(32))
 
 # What works inside and is handed to nobody; who prints one of these reads the source as well.
 INSIDE = """
-aio.alarm.LoopAlarm aio.alarm.TimerAlarm aio.blocking.Carried aio.capture.CaptureFile
-aio.choice.Choosing aio.choice.OneStack aio.datagram_calls.DatagramCalls
-aio.datagram_doors.DatagramDoors aio.finding.Finding aio.ready_fd.ReadyFd
-aio.ready_fd.ReadyPair aio.refusing.Refuser
-aio.sending_files.FileSending aio.sock_calls.SockCalls aio.sock_calls.Watch
-aio.stack_calls.StackCalls aio.stack_socket.Inside aio.streams.Handlers
+aio.drive.alarm.LoopAlarm aio.drive.alarm.TimerAlarm aio.handles.blocking.Carried aio.drive.capture.CaptureFile
+aio.loop.routing.Choosing aio.loop.routing.OneStack aio.loop.datagram_calls.DatagramCalls
+aio.endpoint.datagram_endpoint.DatagramDoors aio.loop.name_lookup.Finding aio.handles.ready_fd.ReadyFd
+aio.handles.ready_fd.ReadyPair aio.loop.refusing.Refuser
+aio.handles.sendfile.FileSending aio.loop.socket_calls.SockCalls aio.loop.socket_calls.Watch
+aio.loop.connection_calls.StackCalls aio.handles.stack_socket.Inside aio.endpoint.streams.Handlers
 cc.bbr.MaxOfRounds cc.policer.Policer device.link.Netlink
 lab.bench.Bench lab.bench.RealBench lab.bench.VirtualBench lab.bounded.BoundedRunner
 path.chance.Chance path.chance.Correlated path.codel.CodelQueue path.offload.Cutter
@@ -88,7 +88,7 @@ def test_what_is_still_being_made_prints_itself(name: str, cls: type) -> None:
     shown = repr(unfinished)
     assert "\n" not in shown
     assert shown.startswith("<") or cls is Config
-    if name != "aio.datagram_both.Both":  # it passes for a DatagramTransport
+    if name != "aio.loop.dual_datagram.Both":  # it passes for a DatagramTransport
         assert name.rpartition(".")[2] in shown or "socket.socket" in shown
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pystack import Host, Recorder, Stack, sim
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 from pystack.sim.traffic import Bulk, Sink
 from pystack.sockets.constants import AF_INET, SOCK_DGRAM
 from tests.aio.two_stacks import LEFT, RIGHT, two_stacks

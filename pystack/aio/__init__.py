@@ -11,17 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pystack.aio.event_loop import EventLoop, attached
-    from pystack.aio.stack import Stack
-    from pystack.aio.stack_socket import StackSocket
+    from pystack.aio.endpoint.stack import Stack
+    from pystack.aio.handles.stack_socket import StackSocket
+    from pystack.aio.loop.event_loop import EventLoop, attached
 
 __all__ = ["EventLoop", "Stack", "StackSocket", "attached"]
 
 _HOMES: Final = {  # each is imported when it is first asked for
-    "EventLoop": "pystack.aio.event_loop",
-    "Stack": "pystack.aio.stack",
-    "StackSocket": "pystack.aio.stack_socket",
-    "attached": "pystack.aio.event_loop",
+    "EventLoop": "pystack.aio.loop.event_loop",
+    "Stack": "pystack.aio.endpoint.stack",
+    "StackSocket": "pystack.aio.handles.stack_socket",
+    "attached": "pystack.aio.loop.event_loop",
 }
 
 

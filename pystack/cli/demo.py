@@ -21,8 +21,8 @@ from typing import Final
 
 import click
 
-from pystack.aio.alarm import monotonic_us
-from pystack.aio.stack import Stack
+from pystack.aio.drive.alarm import monotonic_us
+from pystack.aio.endpoint.stack import Stack
 from pystack.cli import colours, http_server, private_network
 from pystack.cli.child import Child
 from pystack.cli.connection_facts import hostport

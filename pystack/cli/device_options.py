@@ -15,8 +15,8 @@ from typing import Any, Final, TypeVar
 import click
 
 from pystack.aio import plugins
-from pystack.aio.impaired_device import ImpairedDevice, parsed
-from pystack.aio.stack import Stack
+from pystack.aio.devices.impaired import ImpairedDevice, parsed
+from pystack.aio.endpoint.stack import Stack
 from pystack.cli.failures import Incomplete, sentence
 from pystack.cli.number import Number
 from pystack.config import Config

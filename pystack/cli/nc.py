@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.cli.blocking import Blocking, write_all
 from pystack.cli.connection_facts import bytes_out, hostport, negotiated
 from pystack.cli.device_options import DeviceOptions, device_options, open_stack, own_addresses

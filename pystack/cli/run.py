@@ -22,9 +22,9 @@ from typing import Any, Final
 import click
 
 from pystack import invocation
-from pystack.aio.program import end, installed
-from pystack.aio.refusing import refusing
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.install import end, installed
+from pystack.aio.loop.refusing import refusing
 from pystack.cli.device_options import DeviceOptions, device_options, open_alone
 from pystack.cli.examples import Example, WithExamples
 from pystack.cli.failures import Failure, Incomplete

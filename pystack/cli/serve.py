@@ -13,8 +13,8 @@ from typing import Final
 
 import click
 
-from pystack.aio.impaired_device import ImpairedDevice
-from pystack.aio.stack import Stack
+from pystack.aio.devices.impaired import ImpairedDevice
+from pystack.aio.endpoint.stack import Stack
 from pystack.cli import http_server
 from pystack.cli.device_options import (
     DeviceOptions,

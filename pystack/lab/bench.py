@@ -11,13 +11,13 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, BinaryIO, Final, TypeVar
 
-from pystack.aio.alarm import monotonic_us
-from pystack.aio.cable import Cable, CableEnd
-from pystack.aio.doors import Doors
-from pystack.aio.either_socket import replaced
-from pystack.aio.event_loop import EventLoop
-from pystack.aio.running import NO_THREAD
-from pystack.aio.stack_calls import StackCalls
+from pystack.aio.devices.cable import Cable, CableEnd
+from pystack.aio.drive.alarm import monotonic_us
+from pystack.aio.drive.driver import NO_THREAD
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.handles.lazy_socket import replaced
+from pystack.aio.loop.connection_calls import StackCalls
+from pystack.aio.loop.event_loop import EventLoop
 from pystack.lab.bounded import BoundedRunner
 from pystack.lab.network import (
     CLIENT,

@@ -13,8 +13,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pystack import arguments
-from pystack.aio.impaired_device import parsed
-from pystack.aio.stack import Stack
+from pystack.aio.devices.impaired import parsed
+from pystack.aio.endpoint.stack import Stack
 from pystack.lab.network_words import NetworkPlan, Said, changed, way
 from pystack.path.assembly import links
 from pystack.path.changeable import Changeable

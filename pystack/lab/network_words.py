@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from pystack.aio.doors import configured
-from pystack.aio.impaired_device import parsed
+from pystack.aio.devices.impaired import parsed
+from pystack.aio.endpoint.endpoint import configured
 from pystack.path import units
 from pystack.path.tokens import listed
 from pystack.path.words import Impairment

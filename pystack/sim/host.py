@@ -6,8 +6,8 @@ import asyncio
 from errno import ENETDOWN
 from typing import Literal, Self, overload
 
-from pystack.aio.doors import GRACE, Doors
-from pystack.aio.running import NO_THREAD, Running
+from pystack.aio.drive.driver import NO_THREAD, Running
+from pystack.aio.endpoint.endpoint import GRACE, Doors
 from pystack.sim.events import Events
 from pystack.sim.node import Node
 from pystack.sim.vloop import VirtualLoop

@@ -16,8 +16,8 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from pystack import arguments
-from pystack.aio.doors import Doors
-from pystack.aio.stack_calls import StackCalls
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.loop.connection_calls import StackCalls
 from pystack.sim.events import ENDLESS, Events
 from pystack.sim.waiting import described
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import BinaryIO, Final
 
 from pystack import arguments
-from pystack.aio.doors import configured
+from pystack.aio.endpoint.endpoint import configured
 from pystack.path.assembly import links
 from pystack.path.discipline import Discipline
 from pystack.path.impair import parse

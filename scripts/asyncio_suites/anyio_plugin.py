@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from scripts.asyncio_suites import skips
 from scripts.asyncio_suites.on_pystack import LoopCounter, on_pystack
 

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from test.support import socket_helper
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from scripts.asyncio_suites import rewriting
 from scripts.asyncio_suites.cpython_tests import PACKAGE, name_of, tests_of
 from scripts.asyncio_suites.on_pystack import LoopCounter, on_pystack

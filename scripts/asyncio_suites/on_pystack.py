@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pystack.aio.either_socket import EitherSocket
-from pystack.aio.program import ProgramLoop, installed
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.lazy_socket import EitherSocket
+from pystack.aio.loop.install import ProgramLoop, installed
 from scripts.asyncio_suites.places import open_stack
 from scripts.asyncio_suites.suite_socket import MainThread, SuiteSocket
 

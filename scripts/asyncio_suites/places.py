@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 
 OURS = {4: "198.18.0.2", 6: "fd00:198:18::2"}
 KERNELS = {4: "198.18.0.1", 6: "fd00:198:18::1"}

@@ -12,9 +12,9 @@ import socket
 import threading
 from typing import Any
 
-from pystack.aio.choice import OneStack
-from pystack.aio.doors import Doors
-from pystack.aio.either_socket import EitherSocket
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.handles.lazy_socket import EitherSocket
+from pystack.aio.loop.routing import OneStack
 from scripts.asyncio_suites.places import NAMES
 
 

@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from scripts.side_by_side.places import OURS, PORT, PREFIX, SENDER_DEVICE
 from tests.live.punctual import be_punctual
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pystack.aio.cable import Cable
-from pystack.aio.event_loop import EventLoop
-from pystack.aio.stack import Stack
+from pystack.aio.devices.cable import Cable
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.event_loop import EventLoop
 from tests.surroundings import PATIENCE
 
 T = TypeVar("T")

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pystack.aio.datagram import DatagramTransport
-from pystack.aio.doors import Doors
-from pystack.aio.ready_fd import ReadyFd
-from pystack.aio.server import Server
-from pystack.aio.sock_calls import Watch
-from pystack.aio.stack_socket import StackSocket
-from pystack.aio.transport import Transport
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.handles.datagram import DatagramTransport
+from pystack.aio.handles.ready_fd import ReadyFd
+from pystack.aio.handles.server import Server
+from pystack.aio.handles.stack_socket import StackSocket
+from pystack.aio.handles.stream import Transport
+from pystack.aio.loop.socket_calls import Watch
 from pystack.sockets import DatagramSocket, Socket
 from pystack.tcp.tcb import Tcb
 

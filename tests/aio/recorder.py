@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from pystack.aio.stack import Stack
-from pystack.aio.transport import Transport
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.stream import Transport
 from tests.aio.two_stacks import RIGHT
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pystack.aio.alarm import Alarm, LoopAlarm, TimerAlarm, monotonic_us
+from pystack.aio.drive.alarm import Alarm, LoopAlarm, TimerAlarm, monotonic_us
 from tests.surroundings import PATIENCE
 
 Make = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]

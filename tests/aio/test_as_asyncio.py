@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder
 from tests.aio.two_stacks import RIGHT, failures, take_failures, two_stacks
 from tests.surroundings import PATIENCE

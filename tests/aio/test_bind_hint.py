@@ -12,7 +12,7 @@ import pytest
 
 from pystack import Stack
 from pystack.aio import EventLoop, attached
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 
 OWN, OWN6 = "198.18.77.2", "fd77::2"
 HINT = "is an address of a stack, and not the kernel's: call stack.start_server"

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from pystack.aio.cable import Cable
-from pystack.aio.stack import Stack
+from pystack.aio.devices.cable import Cable
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.two_stacks import two_stacks
 from tests.surroundings import PATIENCE
 

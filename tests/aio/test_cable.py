@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.cable import Cable
-from pystack.aio.stack import Stack
+from pystack.aio.devices.cable import Cable
+from pystack.aio.endpoint.stack import Stack
 from pystack.path.changeable import Changeable
 from pystack.path.link import Delay, Stage
 from pystack.sim.vloop import VirtualLoop

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.cancelling import cancelled_everywhere
 from tests.aio.leftovers import everything, only_new_ones

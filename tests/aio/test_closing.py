@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder, connected
 from tests.aio.two_stacks import device_of, take_failures, two_stacks
 

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder
 from tests.aio.two_stacks import LEFT, RIGHT, RIGHT6, device_of, two_stacks
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.datagram import DatagramTransport
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.datagram import DatagramTransport
 from pystack.sim import World, run
 from pystack.sockets.constants import SO_SNDBUF, SOCK_DGRAM, SOL_SOCKET
 from tests.aio.test_datagrams_as_asyncio import Notes

@@ -11,8 +11,8 @@ from functools import partial
 
 import pytest
 
-from pystack.aio.driver import BATCHES, SLOTS, TURN_US, Driver
-from pystack.aio.stack import Stack
+from pystack.aio.drive.device_driver import BATCHES, SLOTS, TURN_US, Driver
+from pystack.aio.endpoint.stack import Stack
 from pystack.sim.vloop import VirtualLoop
 from pystack.sockets import Host
 from pystack.wire.batch import Packet

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.event_loop import EventLoop, attached
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.event_loop import EventLoop, attached
 from pystack.errors import SetupError
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.both_loops import FAR, KERNEL, NEAR, NEAR6, two_on_a_cable

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder, connected
 from tests.aio.two_stacks import two_stacks
 

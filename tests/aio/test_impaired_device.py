@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pystack.aio.driver import SLOTS
-from pystack.aio.impaired_device import ImpairedDevice, parsed
-from pystack.aio.stack import Stack
+from pystack.aio.devices.impaired import ImpairedDevice, parsed
+from pystack.aio.drive.device_driver import SLOTS
+from pystack.aio.endpoint.stack import Stack
 from pystack.sim.vloop import VirtualLoop
 from pystack.wire import consts
 from pystack.wire.batch import RxBatch, TxBatch

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.event_loop import EventLoop
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.event_loop import EventLoop
 from tests.aio.both_loops import FAR, NEAR, two_on_a_cable
 from tests.aio.leftovers import descriptors, everything, only_new_ones
 from tests.aio.test_vanishing import loop

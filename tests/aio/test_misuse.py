@@ -11,7 +11,7 @@ import pytest
 
 from pystack import Stack
 from pystack.aio import attached
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 from tests.aio.two_stacks import LEFT, RIGHT, two_stacks
 
 NOT_OPEN = "the stack is not open: use `async with`"

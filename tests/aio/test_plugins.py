@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pystack.aio import plugins
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.cc import registry
 from pystack.cli.device_options import congestion_control, setting
 from pystack.errors import SetupError

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import pytest
 
-from pystack.aio.stack import Stack
-from pystack.aio.transport import Transport
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.stream import Transport
 from tests.aio.recorder import connected
 from tests.aio.two_stacks import two_stacks
 

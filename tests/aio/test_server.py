@@ -7,8 +7,8 @@ import errno
 
 import pytest
 
-from pystack.aio.server import Server
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.server import Server
 from tests.aio.memory_device import DELAY
 from tests.aio.recorder import Recorder, connected
 from tests.aio.two_stacks import LEFT, RIGHT, RIGHT6, take_failures, two_stacks

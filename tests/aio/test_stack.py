@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pystack
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.memory_device import joined_devices
 from tests.aio.recorder import Recorder, connected

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.ready_fd import ReadyFd
-from pystack.aio.stack import Stack
-from pystack.aio.stack_socket import StackSocket
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.ready_fd import ReadyFd
+from pystack.aio.handles.stack_socket import StackSocket
 from pystack.sockets.constants import POLLIN, POLLOUT
 from tests.aio.leftovers import descriptors
 from tests.aio.test_vanishing import hold, loop

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder, connected
 from tests.aio.two_stacks import RIGHT, take_failures, two_stacks
 

@@ -8,7 +8,7 @@ from asyncio import StreamReader, StreamWriter
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder
 from tests.aio.two_stacks import RIGHT, two_stacks
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.leftovers import everything, only_new_ones
 from tests.aio.two_stacks import LEFT, RIGHT, device_of, two_stacks

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 import pystack
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.cc.reno import Reno
 from pystack.sockets.constants import IPPROTO_TCP, TCP_CONGESTION, TCP_VARIANT
 from tests.aio.two_stacks import RIGHT, take_failures, two_stacks

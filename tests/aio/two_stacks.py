@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.memory_device import MemoryDevice, joined_devices
 

@@ -59,7 +59,7 @@ def test_while_a_command_is_imported(site: str, words: list[str]) -> None:
 @pytest.mark.parametrize(
     "moment",
     ["pystack.invocation", "pystack.cli.commands", "asyncio", "asyncio.unix_events",
-     "pystack.aio.stack", "pystack.wire.codec", "pystack.cli.serve", "aiohttp", "ssl",
+     "pystack.aio.endpoint.stack", "pystack.wire.codec", "pystack.cli.serve", "aiohttp", "ssl",
      "pystack.cli.run"],
 )  # fmt: skip
 def test_whatever_is_being_imported(site: str, moment: str) -> None:
@@ -85,7 +85,7 @@ def test_when_all_is_done(site: str) -> None:
 @pytest.mark.live
 def test_while_the_device_is_being_made(site: str, kernel_rights: None) -> None:
     command = [sys.executable, "-m", "pystack", "demo"]
-    status, text = ended(command, site, "pystack.aio.tun_device")
+    status, text = ended(command, site, "pystack.aio.devices.tun")
     assert status == 130
     assert text in ("pystack: interrupted\n", "pystack demo: interrupted\n")
 

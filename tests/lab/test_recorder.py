@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pystack import Recorder
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from pystack.cc.base import INFINITE_SSTHRESH
 from pystack.lab import recorder as lab
 from pystack.path.faults import Cut, Loss, Reordering

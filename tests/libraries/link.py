@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pystack.aio import EventLoop, Stack
-from pystack.aio.either_socket import replaced
+from pystack.aio.handles.lazy_socket import replaced
 from pystack.device.netns import call_in, open_namespace
 from tests.cli.program import Program
 from tests.libraries.certificates import Certificates

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 
 ADDRESSES = {4: "198.18.0.2", 6: "fd00:198:18::2"}
 PORT = 80

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.live.namespace import Namespace
 from tests.surroundings import PATIENCE
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from pystack.aio.either_socket import socket_of_the_kernel
+from pystack.aio.handles.lazy_socket import socket_of_the_kernel
 from pystack.device.netns import call_in, open_namespace
 from tests.surroundings import PATIENCE
 

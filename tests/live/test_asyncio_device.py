@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pystack
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder
 from tests.live.over_tun import MUCH, OverTun, echo
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.aio.recorder import Recorder
 from tests.live.over_tun import MUCH, OverTun, echo
 from tests.surroundings import descriptors

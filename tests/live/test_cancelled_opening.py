@@ -7,8 +7,8 @@ import contextlib
 
 import pytest
 
-from pystack.aio.event_loop import attached
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.event_loop import attached
 from tests.aio.cancelling import cancelled_everywhere
 from tests.aio.leftovers import descriptors, only_new_ones, timers
 from tests.live.over_tun import OURS, PEER, OverTun, echo

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.live.http_program import ADDRESSES
 from tests.live.namespace import Namespace
 from tests.surroundings import PATIENCE

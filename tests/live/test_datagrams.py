@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.event_loop import EventLoop, attached
+from pystack.aio.loop.event_loop import EventLoop, attached
 from pystack.sockets.constants import SO_RCVBUF, SOL_SOCKET
 from tests.live.link_to_kernel import LinkToKernel
 from tests.live.namespace import Namespace

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pystack.aio.event_loop import attached
+from pystack.aio.loop.event_loop import attached
 from pystack.stack.time_wait import TimeWait
 from tests.aio.leftovers import descriptors, objects, only_new_ones
 from tests.live.over_tun import OverTun

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.live.link_to_kernel import LinkToKernel, echo
 from tests.live.namespace import Namespace
 from tests.surroundings import PATIENCE

@@ -17,7 +17,7 @@ from random import Random
 
 import pytest
 
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
 from tests.live.link_to_kernel import OURS, LinkToKernel
 from tests.live.namespace import Namespace
 from tests.surroundings import PATIENCE

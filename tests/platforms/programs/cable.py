@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from pystack import Stack
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 
 SIZE = 1_000_000
 TEXT = hashlib.shake_256(b"there").digest(SIZE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pystack import Stack
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 
 Loop = proactor_events.BaseProactorEventLoop
 

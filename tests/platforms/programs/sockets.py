@@ -9,7 +9,7 @@ import tempfile
 
 from pystack import Stack
 from pystack.aio import EventLoop
-from pystack.aio.cable import Cable
+from pystack.aio.devices.cable import Cable
 
 SIZE = 1_000_000
 TEXT = hashlib.shake_256(b"there").digest(SIZE)

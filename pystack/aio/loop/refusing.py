@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from pystack.aio.driver import PacketDevice
-from pystack.aio.event_loop import EventLoop
-from pystack.aio.program import ProgramLoop
-from pystack.aio.stack import Stack
+from pystack.aio.drive.device_driver import PacketDevice
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.event_loop import EventLoop
+from pystack.aio.loop.install import ProgramLoop
 from pystack.sockets import Host
 from pystack.wire.batch import RxBatch, TxBatch
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pystack import arguments
 from pystack.aio import numbers
-from pystack.aio.datagram import DatagramTransport
-from pystack.aio.listening import places_of
-from pystack.aio.names import Place, families_of, pair, resolve
+from pystack.aio.endpoint.listen import places_of
+from pystack.aio.endpoint.resolve import Place, families_of, pair, resolve
+from pystack.aio.handles.datagram import DatagramTransport
 from pystack.sockets import DatagramSocket, Host
 from pystack.sockets.constants import (
     AF_UNSPEC,
@@ -22,8 +22,8 @@ from pystack.sockets.constants import (
 from pystack.sockets.endpoint import Address
 
 if TYPE_CHECKING:
-    from pystack.aio.running import Running
-    from pystack.aio.stack_socket import StackSocket
+    from pystack.aio.drive.driver import Running
+    from pystack.aio.handles.stack_socket import StackSocket
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 Where = tuple[str | None, int | str]

@@ -11,14 +11,14 @@ from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio.ready_fd import Ready, ready_fd
+from pystack.aio.handles.ready_fd import Ready, ready_fd
 from pystack.printed import printed
 from pystack.sockets import DatagramSocket, Socket
 from pystack.tcp.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
-    from pystack.aio.running import Running
-    from pystack.aio.stack_socket import StackSocket
+    from pystack.aio.drive.driver import Running
+    from pystack.aio.handles.stack_socket import StackSocket
 
 BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 

@@ -10,8 +10,8 @@ from errno import ECONNABORTED, EINVAL
 from functools import partial
 from typing import TypeVar
 
-from pystack.aio.listening import bind_first
-from pystack.aio.names import Place, joined
+from pystack.aio.endpoint.listen import bind_first
+from pystack.aio.endpoint.resolve import Place, joined
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from errno import EADDRINUSE
 from typing import Any, Final
 
-from pystack.aio import tls
-from pystack.aio.choice import packed
-from pystack.aio.datagram_both import Both
-from pystack.aio.datagram_doors import Pair
-from pystack.aio.doors import Doors
-from pystack.aio.sock_calls import SockCalls
-from pystack.aio.stack_socket import StackSocket
+from pystack.aio.endpoint.datagram_endpoint import Pair
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.handles import tls
+from pystack.aio.handles.stack_socket import StackSocket
+from pystack.aio.loop.dual_datagram import Both
+from pystack.aio.loop.routing import packed
+from pystack.aio.loop.socket_calls import SockCalls
 from pystack.sockets import DatagramSocket
 from pystack.wire.address import ANY_V4, ANY_V6
 

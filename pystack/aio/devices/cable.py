@@ -20,8 +20,8 @@ from errno import EBADF
 from random import Random
 
 from pystack import arguments
-from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.aio.impaired_device import checked
+from pystack.aio.devices.impaired import checked
+from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.device.link_state import LinkState
 from pystack.path.assembly import links
 from pystack.path.link import Stage, kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pystack.aio.doors import Doors, current
+from pystack.aio.endpoint.endpoint import Doors, current
 from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4
 

@@ -14,17 +14,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pystack import arguments
-from pystack.aio import plugins, streams, tls
-from pystack.aio.bridge import Bridge
-from pystack.aio.connecting import connected, first_connected
-from pystack.aio.datagram import DatagramTransport
-from pystack.aio.datagram_doors import DatagramDoors
-from pystack.aio.listening import bound_sockets, places_of
-from pystack.aio.names import Place, families_of, pair, resolve
-from pystack.aio.running import NO_THREAD, Running
-from pystack.aio.server import ProtocolFactory, Server
-from pystack.aio.stack_socket import Core, StackSocket
-from pystack.aio.transport import Transport
+from pystack.aio import plugins
+from pystack.aio.drive.driver import NO_THREAD, Running
+from pystack.aio.endpoint import streams
+from pystack.aio.endpoint.connect import connected, first_connected
+from pystack.aio.endpoint.datagram_endpoint import DatagramDoors
+from pystack.aio.endpoint.listen import bound_sockets, places_of
+from pystack.aio.endpoint.resolve import Place, families_of, pair, resolve
+from pystack.aio.handles import tls
+from pystack.aio.handles.datagram import DatagramTransport
+from pystack.aio.handles.fd_bridge import Bridge
+from pystack.aio.handles.server import ProtocolFactory, Server
+from pystack.aio.handles.stack_socket import Core, StackSocket
+from pystack.aio.handles.stream import Transport
 from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.printed import printed, several

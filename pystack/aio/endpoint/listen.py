@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pystack import arguments
 from pystack.aio import numbers
-from pystack.aio.names import Place, families_of, resolve
+from pystack.aio.endpoint.resolve import Place, families_of, resolve
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import (
     AF_INET,

@@ -18,12 +18,12 @@ from contextlib import suppress
 from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio.choice import Choosing, address_of
+from pystack.aio.loop.routing import Choosing, address_of
 from pystack.wire import address
 from pystack.wire.address import is_v4
 
 if TYPE_CHECKING:
-    from pystack.aio.stack import Stack
+    from pystack.aio.endpoint.stack import Stack
 
 _Socket: Final = socket.socket  # the kernel's, also where programs have another one later
 _logger = logging.getLogger("pystack")

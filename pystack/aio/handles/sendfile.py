@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pystack.aio.transport import Transport
+    from pystack.aio.handles.stream import Transport
 
 PIECE: Final = 65_536  # octets read at once: about what a segment with offload carries
 

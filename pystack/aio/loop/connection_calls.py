@@ -18,16 +18,17 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio import numbers, tls
-from pystack.aio.choice import packed
-from pystack.aio.connecting import first_connected
-from pystack.aio.datagram_calls import DatagramCalls
-from pystack.aio.doors import Doors
-from pystack.aio.finding import Info
-from pystack.aio.listening import bind_first, bound_sockets
-from pystack.aio.names import Place
-from pystack.aio.server import Server
-from pystack.aio.stack_socket import StackSocket
+from pystack.aio import numbers
+from pystack.aio.endpoint.connect import first_connected
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.listen import bind_first, bound_sockets
+from pystack.aio.endpoint.resolve import Place
+from pystack.aio.handles import tls
+from pystack.aio.handles.server import Server
+from pystack.aio.handles.stack_socket import StackSocket
+from pystack.aio.loop.datagram_calls import DatagramCalls
+from pystack.aio.loop.name_lookup import Info
+from pystack.aio.loop.routing import packed
 from pystack.sockets import Socket
 from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6

@@ -6,8 +6,8 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
-from pystack.aio.choice import Choosing
-from pystack.aio.names import EAI_ADDRFAMILY, port_number
+from pystack.aio.endpoint.resolve import EAI_ADDRFAMILY, port_number
+from pystack.aio.loop.routing import Choosing
 from pystack.wire import address
 
 Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it

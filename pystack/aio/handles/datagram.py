@@ -14,14 +14,14 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio.facade import DatagramFacade
-from pystack.aio.socket_transport import BYTES_LIKE, SocketTransport
+from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
+from pystack.aio.handles.transport_socket import DatagramFacade
 from pystack.sockets import DatagramSocket
 from pystack.tcp.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
-    from pystack.aio.running import Running
-    from pystack.aio.stack_socket import StackSocket
+    from pystack.aio.drive.driver import Running
+    from pystack.aio.handles.stack_socket import StackSocket
 
 _logger = logging.getLogger("pystack")
 

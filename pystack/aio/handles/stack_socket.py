@@ -16,14 +16,14 @@ from errno import EBADF, ENETDOWN, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from pystack.aio import numbers
-from pystack.aio.ready_fd import Ready, ready_in_place_of
+from pystack.aio.handles.ready_fd import Ready, ready_in_place_of
 from pystack.printed import printed
 from pystack.sockets import Socket, errors
 from pystack.sockets.constants import SOCK_NONBLOCK, SOCK_TYPE_MASK
 from pystack.sockets.tcp_info import TcpInfo
 
 if TYPE_CHECKING:
-    from pystack.aio.doors import Doors
+    from pystack.aio.endpoint.endpoint import Doors
 
 
 

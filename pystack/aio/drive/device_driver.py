@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.aio.running import NO_THREAD, Running
+from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
+from pystack.aio.drive.driver import NO_THREAD, Running
 from pystack.errors import EBADFD
 from pystack.sockets import Host
 from pystack.wire.batch import Packet, RxBatch, TxBatch

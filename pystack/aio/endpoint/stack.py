@@ -12,13 +12,15 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from pystack import arguments
-from pystack.aio import bind_hint, impaired_device, plugins
-from pystack.aio.alarm import monotonic_us
-from pystack.aio.bridge import NO_READERS
-from pystack.aio.doors import GRACE, NOT_OPEN, Doors, configured
-from pystack.aio.driver import Driver, PacketDevice
-from pystack.aio.running import NO_THREAD
-from pystack.aio.stack_socket import StackSocket
+from pystack.aio import plugins
+from pystack.aio.devices import impaired
+from pystack.aio.drive.alarm import monotonic_us
+from pystack.aio.drive.device_driver import Driver, PacketDevice
+from pystack.aio.drive.driver import NO_THREAD
+from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Doors, configured
+from pystack.aio.handles.fd_bridge import NO_READERS
+from pystack.aio.handles.stack_socket import StackSocket
+from pystack.aio.loop import bind_hint
 from pystack.device.linux import check_linux, check_packages
 from pystack.errors import SetupError
 from pystack.path.words import Impairment
@@ -28,7 +30,7 @@ from pystack.stack.addresses import Addresses
 from pystack.wire import address
 
 if TYPE_CHECKING:
-    from pystack.aio.capture import CaptureFile
+    from pystack.aio.drive.capture import CaptureFile
 
 ADDRESS: Final = "198.18.0.2/24"  # one of the stack's, in messages
 _EVERYTHING: Final = ("0.0.0.0/0", "::/0")
@@ -121,7 +123,7 @@ class Stack(Doors):
         ValueError for a malformed one and TypeError for one of another type; entering raises
         SetupError.
         """
-        impairment = impaired_device.checked(impair)
+        impairment = impaired.checked(impair)
         pairs = [(own, other) for own, other in ((address, peer), (addr6, peer6)) if own]
         arguments.text("name", name, "tun0")
         for own, other in pairs:
@@ -138,7 +140,7 @@ class Stack(Doors):
         async def open_device() -> PacketDevice:
             check_linux()
             check_packages()
-            from pystack.aio.tun_device import TunDevice
+            from pystack.aio.devices.tun import TunDevice
 
             whole = offload and not (impairment and impairment.needs_packets())
             device = await TunDevice.open(
@@ -146,7 +148,7 @@ class Stack(Doors):
             )
             if impairment is None:
                 return device
-            return impaired_device.ImpairedDevice(device, impairment)
+            return impaired.ImpairedDevice(device, impairment)
 
         return cls(
             open_device, [own for own, _ in pairs], sysctl=sysctl, pcap=pcap, grace=grace,
@@ -173,7 +175,7 @@ class Stack(Doors):
         Raises TypeError and ValueError for what is none.
         """
         if isinstance(device, (str, type)) or not hasattr(device, "read"):
-            wanted = "a device was expected, such as an end of a pystack.aio.cable.Cable"
+            wanted = "a device was expected, such as an end of a pystack.aio.devices.cable.Cable"
             raise TypeError(arguments.unfit("device", device, wanted))
         own = Addresses()
         for one in addresses:
@@ -232,7 +234,7 @@ class Stack(Doors):
             for route in self._routes:
                 self.host.addresses.add_route(*route)
             if self._pcap is not None:
-                from pystack.aio.capture import CaptureFile
+                from pystack.aio.drive.capture import CaptureFile
 
                 loop = asyncio.get_running_loop()
                 self._capture = CaptureFile(self._pcap, device.name, self._clock, loop)

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from pystack import arguments
-from pystack.aio.doors import Doors
-from pystack.aio.stack import Stack
-from pystack.aio.stack_calls import StackCalls
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.connection_calls import StackCalls
 
 
 class EventLoop(StackCalls, asyncio.SelectorEventLoop):

@@ -18,8 +18,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from pystack import arguments
-from pystack.aio.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.aio.driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
+from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
+from pystack.aio.drive.device_driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
 from pystack.errors import EBADFD
 from pystack.path.assembly import links
 from pystack.path.impair import parse

@@ -18,9 +18,9 @@ from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio.facade import SocketFacade
-from pystack.aio.sending_files import FileSending
-from pystack.aio.socket_transport import BYTES_LIKE, SocketTransport
+from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
+from pystack.aio.handles.sendfile import FileSending
+from pystack.aio.handles.transport_socket import SocketFacade
 from pystack.sockets import endpoint, errors
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.socket import Socket
@@ -30,8 +30,8 @@ from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
 from pystack.wire.address import ends
 
 if TYPE_CHECKING:
-    from pystack.aio.running import Running
-    from pystack.aio.stack_socket import StackSocket
+    from pystack.aio.drive.driver import Running
+    from pystack.aio.handles.stack_socket import StackSocket
 
 _logger = logging.getLogger("pystack")
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pystack.aio.choice import OneStack
-from pystack.aio.either_socket import replaced
-from pystack.aio.event_loop import EventLoop
-from pystack.aio.stack import Stack
+from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.lazy_socket import replaced
+from pystack.aio.loop.event_loop import EventLoop
+from pystack.aio.loop.routing import OneStack
 from pystack.sockets.constants import AF_INET, AF_INET6
 
 # where asyncio keeps its default loop: 3.13 adds EventLoop, 3.14 hides the policy
@@ -23,7 +23,7 @@ _LOOP_NAMES: Final = ("SelectorEventLoop", "EventLoop")
 _POLICIES: Final = ("_UnixDefaultEventLoopPolicy", "_DefaultEventLoopPolicy")
 
 if TYPE_CHECKING:
-    from pystack.aio.refusing import Refuser
+    from pystack.aio.loop.refusing import Refuser
 
 
 class _NoUvloop(MetaPathFinder):

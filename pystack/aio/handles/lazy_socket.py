@@ -14,14 +14,15 @@ from functools import wraps
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from pystack.aio import blocking, numbers
-from pystack.aio.choice import Choice, address_of
-from pystack.aio.stack_socket import StackSocket
+from pystack.aio import numbers
+from pystack.aio.handles import blocking
+from pystack.aio.handles.stack_socket import StackSocket
+from pystack.aio.loop.routing import Choice, address_of
 from pystack.sockets import errors
 from pystack.wire.address import ANY_V4, ANY_V6
 
 if TYPE_CHECKING:
-    from pystack.aio.doors import Doors
+    from pystack.aio.endpoint.endpoint import Doors
 
 socket_of_the_kernel: Final = socket.socket  # also where a program's module has another one
 

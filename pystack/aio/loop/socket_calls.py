@@ -12,14 +12,15 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
-from pystack.aio import numbers, tls
-from pystack.aio.choice import address_of
-from pystack.aio.either_socket import EitherSocket
-from pystack.aio.finding import Finding
-from pystack.aio.ready_fd import READABLE
-from pystack.aio.sending_files import send_file
-from pystack.aio.stack_socket import StackSocket
-from pystack.aio.transport import Transport
+from pystack.aio import numbers
+from pystack.aio.handles import tls
+from pystack.aio.handles.lazy_socket import EitherSocket
+from pystack.aio.handles.ready_fd import READABLE
+from pystack.aio.handles.sendfile import send_file
+from pystack.aio.handles.stack_socket import StackSocket
+from pystack.aio.handles.stream import Transport
+from pystack.aio.loop.name_lookup import Finding
+from pystack.aio.loop.routing import address_of
 from pystack.sockets import Socket
 from pystack.sockets.constants import AF_INET, AF_INET6, POLLERR, POLLHUP, POLLOUT
 

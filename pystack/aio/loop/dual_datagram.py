@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pystack.aio.choice import address_of
-from pystack.aio.doors import Doors
-from pystack.aio.finding import Finding
+from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.loop.name_lookup import Finding
+from pystack.aio.loop.routing import address_of
 from pystack.printed import printed
 
 

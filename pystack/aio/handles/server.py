@@ -13,17 +13,17 @@ from errno import EAGAIN
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from pystack.aio.facade import SocketFacade
-from pystack.aio.ready_fd import Ready, ready_fd
-from pystack.aio.tls import Tls
-from pystack.aio.transport import Transport
+from pystack.aio.handles.ready_fd import Ready, ready_fd
+from pystack.aio.handles.stream import Transport
+from pystack.aio.handles.tls import Tls
+from pystack.aio.handles.transport_socket import SocketFacade
 from pystack.printed import printed, several
 from pystack.sockets.socket import Socket
 from pystack.wire.address import place
 
 if TYPE_CHECKING:
-    from pystack.aio.running import Running
-    from pystack.aio.stack_socket import StackSocket
+    from pystack.aio.drive.driver import Running
+    from pystack.aio.handles.stack_socket import StackSocket
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 

@@ -15,11 +15,11 @@ from errno import ECONNABORTED
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio import numbers
-from pystack.aio.stack_socket import StackSocket
+from pystack.aio.handles.stack_socket import StackSocket
 from pystack.sockets import errors
 
 if TYPE_CHECKING:
-    from pystack.aio.doors import Doors
+    from pystack.aio.endpoint.endpoint import Doors
     from pystack.sockets import Socket
 
 # what a socket pair knows nothing of

@@ -19,7 +19,7 @@ import socket
 import sys
 from typing import Any, Final
 
-from pystack.aio.transport import Transport
+from pystack.aio.handles.stream import Transport
 from pystack.printed import printed
 
 NO_READERS: Final = (

@@ -1,0 +1,1 @@
+"""What a program holds: transports, servers, sockets and descriptors on a stack."""

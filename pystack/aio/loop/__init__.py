@@ -1,0 +1,1 @@
+"""Loops that choose, address by address, between a stack and the kernel."""
