@@ -38,8 +38,8 @@ aio.handles.sendfile.FileSending aio.loop.socket_calls.SockCalls aio.loop.socket
 aio.loop.connection_calls.StackCalls aio.handles.stack_socket.Inside aio.endpoint.streams.Handlers
 cc.bbr.MaxOfRounds cc.policer.Policer device.link.Netlink
 lab.bench.Bench lab.bench.RealBench lab.bench.VirtualBench lab.bounded.BoundedRunner
-path.chance.Chance path.chance.Correlated path.codel.CodelQueue path.offload.Cutter
-path.pcap.Capture path.tokens.Tokens
+path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue path.offload.Cutter
+path.pcap.Capture path.language.tokens.Tokens
 sockets.ear.Ear stack.fragments.Reassembly stack.icmp.Icmp stack.icmp_limit.IcmpLimit
 stack.owner.Owner stack.path_mtu.PathMtu stack.ports.Ports stack.run_input.RunInput
 stack.time_wait.TimeWaits stack.udp.UdpTable stack.wakeups.Wakeups

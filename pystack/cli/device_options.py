@@ -22,7 +22,7 @@ from pystack.cli.number import Number
 from pystack.config import Config
 from pystack.device.addresses import AddressPair, interface
 from pystack.errors import SetupError
-from pystack.path.words import Impairment
+from pystack.path.language.spec import Impairment
 from pystack.stack import variants
 from pystack.wire import address
 from pystack.wire.consts import IPV6_MIN_MTU

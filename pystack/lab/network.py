@@ -16,10 +16,10 @@ from pystack import arguments
 from pystack.aio.devices.impaired import parsed
 from pystack.aio.endpoint.stack import Stack
 from pystack.lab.network_words import NetworkPlan, Said, changed, way
-from pystack.path.assembly import links
-from pystack.path.changeable import Changeable
+from pystack.path.language.build import links
+from pystack.path.language.spec import Impairment
 from pystack.path.link import Stage
-from pystack.path.words import Impairment
+from pystack.path.replaceable_stage import Changeable
 from pystack.printed import counted, printed
 from pystack.sim.host import SimHost
 from pystack.sim.world import World

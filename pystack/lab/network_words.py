@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from pystack.aio.devices.impaired import parsed
 from pystack.aio.endpoint.endpoint import configured
-from pystack.path import units
-from pystack.path.tokens import listed
-from pystack.path.words import Impairment
+from pystack.path.language import units
+from pystack.path.language.spec import Impairment
+from pystack.path.language.tokens import listed
 
 RTT: Final = "1ms"  # where nothing is said of it: a network without any is none
 SEED: Final = 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pystack.path.header_fields import acknowledged, ecn_flags, flow_of, pure_ack
 from pystack.path.link import Stage, kept
-from pystack.path.peek import acknowledged, ecn_flags, flow_of, pure_ack
 from pystack.wire.batch import Buffer, Packet
 
 HOLD_US: Final = 5_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pystack.path.intervals import Window
 from pystack.path.link import Stage
-from pystack.path.windows import Window
 from pystack.wire.batch import Packet
 
 

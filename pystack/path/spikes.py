@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from pystack.path.intervals import Window
 from pystack.path.link import Stage, kept
-from pystack.path.windows import Window
 from pystack.wire.batch import Packet
 
 

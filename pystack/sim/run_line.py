@@ -10,7 +10,7 @@ from collections import deque
 from random import Random
 from typing import TYPE_CHECKING
 
-from pystack.path.queue import OCTET
+from pystack.path.queues.bottleneck import OCTET
 from pystack.sim.events import Events
 from pystack.sim.line import Line
 from pystack.stack.run_input import RunInput

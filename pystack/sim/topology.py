@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pystack.path.language.units import time_us
 from pystack.path.link import Stage
-from pystack.path.units import time_us
 from pystack.sim.host import SimHost
 from pystack.sim.line import Line
 from pystack.sim.router import Router

@@ -8,11 +8,11 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from pystack import arguments
-from pystack.path.discipline import Discipline
 from pystack.path.faults import Loss
+from pystack.path.language.units import rate_bps, size, time_us
 from pystack.path.link import Delay, Link, Stage
-from pystack.path.queue import Pipe, Queue
-from pystack.path.units import rate_bps, size, time_us
+from pystack.path.queues.bottleneck import Pipe, Queue
+from pystack.path.queues.discipline import Discipline
 from pystack.sim.events import Events
 from pystack.sim.line import Line, StageLine
 from pystack.sim.run_line import RunLine

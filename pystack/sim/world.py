@@ -12,12 +12,12 @@ from typing import BinaryIO, Final
 
 from pystack import arguments
 from pystack.aio.endpoint.endpoint import configured
-from pystack.path.assembly import links
-from pystack.path.discipline import Discipline
-from pystack.path.impair import parse
+from pystack.path.language.build import links
+from pystack.path.language.parse import parse
+from pystack.path.language.units import time_us
 from pystack.path.link import Stage
 from pystack.path.pcap import INBOUND, OUTBOUND, Capture
-from pystack.path.units import time_us
+from pystack.path.queues.discipline import Discipline
 from pystack.printed import printed, several
 from pystack.sim.digest import Digest
 from pystack.sim.events import START_US, Events

@@ -10,7 +10,7 @@ from typing import Final
 from pystack import cc as congestion_control
 from pystack.path.faults import Loss, Reordering
 from pystack.path.link import Link, Stage
-from pystack.path.queue import Pipe
+from pystack.path.queues.bottleneck import Pipe
 from pystack.sim import Way, World
 from scripts.behaviours.flow import Outcome, bdp_packets, measured
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pystack.path.faults import Reordering
 from pystack.path.link import Link, Stage
-from pystack.path.queue import Pipe
+from pystack.path.queues.bottleneck import Pipe
 from pystack.sim import World
 from scripts.behaviours.flow import Outcome, bdp_packets, measured
 from scripts.behaviours.verdict import Law, Verdict

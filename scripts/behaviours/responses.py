@@ -9,7 +9,7 @@ from typing import Final
 
 from pystack.path.faults import Loss
 from pystack.path.link import Link, Stage
-from pystack.path.queue import Pipe
+from pystack.path.queues.bottleneck import Pipe
 from pystack.sim import World
 from pystack.wire.batch import Packet
 from scripts.behaviours.flow import Outcome, measured, together

@@ -9,7 +9,7 @@ from pystack import cc as congestion_control
 from pystack.lab.recorder import Recorder
 from pystack.path.faults import Duplication, Loss, Reordering
 from pystack.path.link import Link
-from pystack.path.queue import Pipe
+from pystack.path.queues.bottleneck import Pipe
 from pystack.sim import World
 from pystack.sim.topology import dumbbell
 from pystack.sim.traffic import Bulk, Sink

@@ -41,7 +41,7 @@ class Path:
 
     @property
     def words(self) -> str:
-        """As `pystack.path.impair` takes it, `out:` being the sender's way."""
+        """As `pystack.path.language.parse` takes it, `out:` being the sender's way."""
         delay = f"delay {self.rtt_ms / 2:g}ms"
         loss = f"loss {self.loss_percent:g}% " if self.loss_percent else ""
         return f"{delay} out: {loss}rate {self.rate_mbit:g}mbit limit {self.queue_packets}"

@@ -11,8 +11,8 @@ import pytest
 
 from pystack.aio.devices.cable import Cable
 from pystack.aio.endpoint.stack import Stack
-from pystack.path.changeable import Changeable
 from pystack.path.link import Delay, Stage
+from pystack.path.replaceable_stage import Changeable
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.two_stacks import run
 from tests.surroundings import PATIENCE

@@ -4,7 +4,7 @@
 
 `relay0` in the near namespace leads to the far one's addresses and the other way round. It prints
 "ready", and takes a way per line on stdin, in JSON: {"impair": words, "seed": 1}, the words being
-those of `pystack.path.impair`, `out:` from near to far and `in:` back. Its answer to each line, and
+those of `pystack.path.language.parse`, `out:` from near to far and `in:` back. Its answer to each line, and
 to the end of stdin, is what the way before has done to packets, there and back.
 """
 
@@ -21,8 +21,8 @@ import time
 from random import Random
 
 from pystack.device.tun import Tun, open_tun
-from pystack.path.assembly import links
-from pystack.path.impair import parse
+from pystack.path.language.build import links
+from pystack.path.language.parse import parse
 from pystack.path.link import Link, Stage
 from pystack.wire.batch import Packet
 from pystack.wire.consts import CHECKSUM_COMPLETE

@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from pystack.path.ack_filter import AckFilter
 from pystack.path.ack_thinning import AckThinning
-from pystack.path.peek import pure_ack
-from pystack.path.queue import Queue
+from pystack.path.header_fields import pure_ack
+from pystack.path.queues.ack_filter import AckFilter
+from pystack.path.queues.bottleneck import Queue
 from pystack.wire.batch import Packet
 from tests.path.traffic import ack, acks, sized
 from tests.wire import crafted

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from pystack.path.changeable import Changeable
 from pystack.path.faults import Loss
 from pystack.path.link import Delay
 from pystack.path.mtu import Mtu
+from pystack.path.replaceable_stage import Changeable
 from tests.path.traffic import numbered, numbers, sized
 
 MS = 1000

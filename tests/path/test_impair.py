@@ -7,27 +7,27 @@ from random import Random
 
 import pytest
 
-from pystack.path import assembly
-from pystack.path.ack_filter import AckFilter
 from pystack.path.ack_thinning import AckThinning
 from pystack.path.bursts import GilbertElliott
-from pystack.path.codel import Codel
-from pystack.path.discipline import DropTail
 from pystack.path.faults import Corruption, Cut, Duplication, Loss, Reordering
-from pystack.path.fq_codel import FqCodel
-from pystack.path.impair import parse
+from pystack.path.intervals import Window
+from pystack.path.language import build
+from pystack.path.language.parse import parse
+from pystack.path.language.spec import Amount, Occurrence, QueueWords, Words
 from pystack.path.link import Delay, Link, Stage
 from pystack.path.mtu import Mtu
 from pystack.path.netem_delay import NetemDelay
 from pystack.path.nth import Nth
 from pystack.path.outage import Outage
-from pystack.path.queue import Queue
-from pystack.path.red import Red
+from pystack.path.queues.ack_filter import AckFilter
+from pystack.path.queues.bottleneck import Queue
+from pystack.path.queues.codel import Codel
+from pystack.path.queues.discipline import DropTail
+from pystack.path.queues.fq_codel import FqCodel
+from pystack.path.queues.red import Red
+from pystack.path.queues.traced import TracedQueue
 from pystack.path.scheduled import Scheduled
 from pystack.path.spikes import Spikes
-from pystack.path.trace import TracedQueue
-from pystack.path.windows import Window
-from pystack.path.words import Amount, Occurrence, QueueWords, Words
 from tests.path.traffic import CE, ECT0, ack, departures, ecn_of, numbers, partial, sized
 
 MS = 1000
@@ -46,7 +46,7 @@ def said(text: str) -> Words:
 def link(text: str, *, seed: int = 1) -> Link:
     """The way out."""
     impairment = parse(text, {"t.txt": "1\n2\n"}.__getitem__)
-    return assembly.links(impairment, start_us=START, seed=seed, make_source=Random)[1]
+    return build.links(impairment, start_us=START, seed=seed, make_source=Random)[1]
 
 
 def kinds(text: str) -> list[type[Stage]]:
@@ -389,7 +389,7 @@ def test_directions_and_seeds_draw_differently_and_a_seed_always_the_same() -> N
     packets = [sized(100, number=n) for n in range(300)]
 
     def left(text: str, seed: int) -> list[list[int]]:
-        ways = assembly.links(parse(text), start_us=1, seed=seed, make_source=Random)
+        ways = build.links(parse(text), start_us=1, seed=seed, make_source=Random)
         return [numbers(way.feed_all(packets, 1)) for way in ways]
 
     one = left("loss 30%", 1)

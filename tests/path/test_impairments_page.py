@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pystack.path.impair import parse
-from pystack.path.vocabulary import WORDS
+from pystack.path.language.parse import parse
+from pystack.path.language.vocabulary import WORDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "impairments.md").read_text()
 QUOTED = re.findall(r'(?:--impair |impair=|parsed\()"([^"]+)"', PAGE)

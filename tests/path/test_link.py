@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from pystack.path.discipline import DropTail
 from pystack.path.faults import Duplication, Loss, Reordering
 from pystack.path.link import Delay, Link
 from pystack.path.nth import Nth
-from pystack.path.queue import Queue
+from pystack.path.queues.bottleneck import Queue
+from pystack.path.queues.discipline import DropTail
 from pystack.wire.batch import Packet
 from tests.path.traffic import ECT0, NOT_ECT, numbered, numbers, sized
 

@@ -11,12 +11,12 @@ import pytest
 from pystack.path.bursts import GilbertElliott
 from pystack.path.chance import Chance, Correlated
 from pystack.path.faults import Corruption, Duplication, Loss
+from pystack.path.intervals import Window
 from pystack.path.link import Delay, Stage
 from pystack.path.nth import Nth
 from pystack.path.outage import Outage
 from pystack.path.scheduled import Scheduled
 from pystack.path.spikes import Spikes
-from pystack.path.windows import Window
 from pystack.wire.batch import Packet
 from tests.path.traffic import CE, ECT0, NOT_ECT, departures, ecn_of, numbered, numbers, sized
 

@@ -15,25 +15,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pystack.path.ack_filter import AckFilter
 from pystack.path.ack_thinning import AckThinning
 from pystack.path.bursts import GilbertElliott
 from pystack.path.chance import Chance
-from pystack.path.codel import Codel, CodelLaw
-from pystack.path.discipline import DropTail
 from pystack.path.faults import Corruption, Duplication, Loss, Reordering
-from pystack.path.fq_codel import FqCodel
+from pystack.path.intervals import Window
 from pystack.path.link import Delay, Link, Stage
 from pystack.path.mtu import Mtu
 from pystack.path.netem_delay import NetemDelay
 from pystack.path.nth import Nth
 from pystack.path.outage import Outage
-from pystack.path.queue import Pipe, Queue
-from pystack.path.red import Red
+from pystack.path.queues.ack_filter import AckFilter
+from pystack.path.queues.bottleneck import Pipe, Queue
+from pystack.path.queues.codel import Codel, CodelLaw
+from pystack.path.queues.discipline import DropTail
+from pystack.path.queues.fq_codel import FqCodel
+from pystack.path.queues.red import Red
+from pystack.path.queues.traced import TracedQueue
 from pystack.path.scheduled import Scheduled
 from pystack.path.spikes import Spikes
-from pystack.path.trace import TracedQueue
-from pystack.path.windows import Window
 from pystack.wire.batch import Packet
 from tests.path.traffic import ECT0, NOT_ECT, ack, sized
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pystack.path.discipline import DropTail
 from pystack.path.link import Delay, Link, Stage
-from pystack.path.queue import Pipe, Queue
+from pystack.path.queues.bottleneck import Pipe, Queue
+from pystack.path.queues.discipline import DropTail
 from pystack.wire.batch import Packet
 from tests.path.traffic import departures, number_of, numbers, sized
 

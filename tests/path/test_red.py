@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from pystack.path.link import RandomSource
-from pystack.path.red import Red
+from pystack.path.queues.red import Red
 from tests.path.traffic import CE, ECT0, NOT_ECT, ecn_of, sized
 from tests.wire import crafted
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pystack.path.codel import Codel, CodelLaw, CodelQueue
-from pystack.path.queue import Queue
+from pystack.path.queues.bottleneck import Queue
+from pystack.path.queues.codel import Codel, CodelLaw, CodelQueue
 from tests.path.traffic import CE, ECT0, NOT_ECT, departures, ecn_of, number_of, sized
 from tests.wire import crafted
 

@@ -8,10 +8,10 @@ from collections import Counter
 
 import pytest
 
-from pystack.path.codel import CodelLaw
-from pystack.path.fq_codel import FqCodel
-from pystack.path.peek import flow_of
-from pystack.path.queue import Queue
+from pystack.path.header_fields import flow_of
+from pystack.path.queues.bottleneck import Queue
+from pystack.path.queues.codel import CodelLaw
+from pystack.path.queues.fq_codel import FqCodel
 from pystack.wire import consts
 from pystack.wire.batch import Packet
 from tests.path.traffic import CE, ECT0, departures, ecn_of, number_of, sized
@@ -201,7 +201,7 @@ def test_the_perturbation_decides_who_shares_a_queue() -> None:
 
 def test_the_queue_does_not_depend_on_the_hash_seed_of_the_process() -> None:
     script = (
-        "from pystack.path.fq_codel import *; from tests.path.traffic import sized;"
+        "from pystack.path.queues.fq_codel import *; from tests.path.traffic import sized;"
         "q = FqCodel(10, CodelLaw(), perturbation=5);"
         "print([q.queue_of(sized(40, port=p)) for p in range(20)])"
     )

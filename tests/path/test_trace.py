@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pystack.path.codel import Codel, CodelLaw
-from pystack.path.discipline import DropTail
-from pystack.path.trace import TracedQueue, parsed
+from pystack.path.queues.codel import Codel, CodelLaw
+from pystack.path.queues.discipline import DropTail
+from pystack.path.queues.traced import TracedQueue, parsed
 from tests.path.traffic import departures, numbers, sized
 
 MS = 1000

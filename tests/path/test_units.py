@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pystack.path import units
+from pystack.path.language import units
 
 
 @pytest.mark.parametrize(

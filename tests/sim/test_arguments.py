@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pystack import sim
-from pystack.path.codel import Codel
+from pystack.path.queues.codel import Codel
 from pystack.sim import Way, World
 from pystack.sim.traffic import Bulk, Sink
 from tests.kit.builds import says

@@ -23,9 +23,9 @@ from pystack import arguments
 from pystack.aio.devices.impaired import checked
 from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.device.link_state import LinkState
-from pystack.path.assembly import links
+from pystack.path.language.build import links
+from pystack.path.language.spec import Impairment
 from pystack.path.link import Stage, kept
-from pystack.path.words import Impairment
 from pystack.printed import printed
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 

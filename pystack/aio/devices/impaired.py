@@ -21,9 +21,9 @@ from pystack import arguments
 from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.aio.drive.device_driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
 from pystack.errors import EBADFD
-from pystack.path.assembly import links
-from pystack.path.impair import parse
-from pystack.path.words import Impairment
+from pystack.path.language.build import links
+from pystack.path.language.parse import parse
+from pystack.path.language.spec import Impairment
 from pystack.printed import printed
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 

@@ -23,7 +23,7 @@ from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.loop import bind_hint
 from pystack.device.linux import check_linux, check_packages
 from pystack.errors import SetupError
-from pystack.path.words import Impairment
+from pystack.path.language.spec import Impairment
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, SOCK_STREAM
 from pystack.stack.addresses import Addresses

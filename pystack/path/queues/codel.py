@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Final
 
-from pystack.path.discipline import Discipline
 from pystack.path.link import kept
 from pystack.path.marking import marked
+from pystack.path.queues.discipline import Discipline
 from pystack.wire.batch import Packet
 
 TARGET_US: Final = 5_000  # RFC 8289 §4.2, §4.3

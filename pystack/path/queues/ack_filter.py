@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 
 from pystack.path.ack_thinning import supersedes
-from pystack.path.discipline import Discipline
+from pystack.path.header_fields import flow_of, pure_ack
 from pystack.path.link import kept
-from pystack.path.peek import flow_of, pure_ack
+from pystack.path.queues.discipline import Discipline
 from pystack.wire.batch import Packet
 
 

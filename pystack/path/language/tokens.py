@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Callable, Container
 from typing import Any
 
-from pystack.path import units
-from pystack.path.windows import Window
-from pystack.path.words import Amount, Occurrence
+from pystack.path.intervals import Window
+from pystack.path.language import units
+from pystack.path.language.spec import Amount, Occurrence
 
 ReadFile = Callable[[str], str]
 

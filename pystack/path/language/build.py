@@ -10,25 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pystack.path.ack_filter import AckFilter
 from pystack.path.ack_thinning import AckThinning
 from pystack.path.bursts import GilbertElliott
 from pystack.path.chance import Chance
-from pystack.path.codel import Codel, CodelLaw
-from pystack.path.discipline import Discipline, DropTail
 from pystack.path.faults import Corruption, Cut, Duplication, Loss, Reordering
-from pystack.path.fq_codel import FqCodel
-from pystack.path.link import Delay, Link, RandomSource, Stage
-from pystack.path.mtu import Mtu
-from pystack.path.netem_delay import NetemDelay
-from pystack.path.nth import Nth
-from pystack.path.outage import Outage
-from pystack.path.queue import OCTET, Queue
-from pystack.path.red import Red
-from pystack.path.scheduled import Scheduled
-from pystack.path.spikes import Spikes
-from pystack.path.trace import OPPORTUNITY, TracedQueue
-from pystack.path.words import (
+from pystack.path.language.spec import (
     BFIFO,
     CODEL,
     FQ_CODEL,
@@ -39,6 +25,20 @@ from pystack.path.words import (
     Way,
     Words,
 )
+from pystack.path.link import Delay, Link, RandomSource, Stage
+from pystack.path.mtu import Mtu
+from pystack.path.netem_delay import NetemDelay
+from pystack.path.nth import Nth
+from pystack.path.outage import Outage
+from pystack.path.queues.ack_filter import AckFilter
+from pystack.path.queues.bottleneck import OCTET, Queue
+from pystack.path.queues.codel import Codel, CodelLaw
+from pystack.path.queues.discipline import Discipline, DropTail
+from pystack.path.queues.fq_codel import FqCodel
+from pystack.path.queues.red import Red
+from pystack.path.queues.traced import OPPORTUNITY, TracedQueue
+from pystack.path.scheduled import Scheduled
+from pystack.path.spikes import Spikes
 
 DEFAULT_LIMIT: Final = 1000  # packets, of netem, pfifo and codel
 FQ_CODEL_LIMIT: Final = 10_240

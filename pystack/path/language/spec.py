@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pystack.path.codel import INTERVAL_US, TARGET_US
-from pystack.path.fq_codel import FLOWS, QUANTUM
+from pystack.path.intervals import Window
 from pystack.path.netem_delay import UNIFORM
-from pystack.path.windows import Window
+from pystack.path.queues.codel import INTERVAL_US, TARGET_US
+from pystack.path.queues.fq_codel import FLOWS, QUANTUM
 
 PFIFO: Final = "pfifo"
 BFIFO: Final = "bfifo"

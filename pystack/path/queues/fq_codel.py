@@ -9,9 +9,9 @@ from collections import deque
 from typing import Final
 from zlib import crc32
 
-from pystack.path.codel import CodelLaw, CodelQueue
-from pystack.path.discipline import Discipline
-from pystack.path.peek import flow_of
+from pystack.path.header_fields import flow_of
+from pystack.path.queues.codel import CodelLaw, CodelQueue
+from pystack.path.queues.discipline import Discipline
 from pystack.wire.batch import Packet
 
 FLOWS: Final = 1024  # RFC 8290 §5.2.3

@@ -13,10 +13,10 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pystack.path import units
-from pystack.path.tokens import ReadFile, Tokens, listed
-from pystack.path.vocabulary import LATER, LISTS, SEED, WORDS, Changes
-from pystack.path.words import BFIFO, EARLY, PFIFO, Impairment, QueueWords, Way, Words
+from pystack.path.language import units
+from pystack.path.language.spec import BFIFO, EARLY, PFIFO, Impairment, QueueWords, Way, Words
+from pystack.path.language.tokens import ReadFile, Tokens, listed
+from pystack.path.language.vocabulary import LATER, LISTS, SEED, WORDS, Changes
 
 BOTH: Final = ("in", "out")
 _PREFIXES: Final = {"in:": ("in",), "out:": ("out",), "both:": BOTH}

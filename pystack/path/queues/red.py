@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from pystack.path.discipline import DropTail
 from pystack.path.link import RandomSource
 from pystack.path.marking import marked
+from pystack.path.queues.discipline import DropTail
 from pystack.wire.batch import Packet
 
 _ONE: Final = 1 << 32  # of the average: a fixed point of 32 bits

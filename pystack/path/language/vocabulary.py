@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from pystack.path import trace, units
 from pystack.path.ack_thinning import HOLD_US
+from pystack.path.language import units
+from pystack.path.language.spec import CODEL, DISCIPLINES, FQ_CODEL, RED, QueueWords
+from pystack.path.language.tokens import Tokens, above_0, listed, one_of
 from pystack.path.netem_delay import DISTRIBUTIONS
-from pystack.path.tokens import Tokens, above_0, listed, one_of
-from pystack.path.words import CODEL, DISCIPLINES, FQ_CODEL, RED, QueueWords
+from pystack.path.queues import traced
 from pystack.wire.consts import IPV4_MIN_MTU
 
 Changes = dict[str, Any]  # of fields of Words; and of one thing that belongs to no direction:
@@ -85,7 +86,7 @@ def _trace(tokens: Tokens) -> Changes:
     name = tokens.value(str, "a file of Mahimahi's format")
     text = tokens.file_text(name)
     try:
-        return {"trace": trace.parsed(text)}
+        return {"trace": traced.parsed(text)}
     except ValueError as error:
         raise ValueError(f"trace {name!r}: {error}") from None
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final
 
-from pystack.path.discipline import Discipline
 from pystack.path.link import Stage
+from pystack.path.queues.discipline import Discipline
 from pystack.wire.batch import Packet
 
 OPPORTUNITY: Final = 1500  # octets of an opportunity

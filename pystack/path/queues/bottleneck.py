@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from pystack.path.discipline import Discipline
 from pystack.path.link import Stage, kept
+from pystack.path.queues.discipline import Discipline
 from pystack.wire.batch import Packet
 
 OCTET: Final = 8_000_000  # what one takes, in units of 1/rate µs

@@ -1,0 +1,1 @@
+"""Bottlenecks: a rate, a queue, and what decides which packets are dropped or marked."""
