@@ -32,7 +32,7 @@ from pystack.lab.network import (
 from pystack.lab.network_words import NetworkPlan
 from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.sim.host import SimHost
-from pystack.sim.line import Line
+from pystack.sim.link_direction import Line
 from pystack.sim.vloop import VirtualLoop
 from pystack.sim.waiting import places
 from pystack.sim.world import World

@@ -7,9 +7,9 @@ a wall clock or a random state that others share.
 from __future__ import annotations
 
 from pystack.sim.host import SimHost
+from pystack.sim.link_spec import Way
 from pystack.sim.router import Router
 from pystack.sim.vloop import DeadlockError, OutOfTimeError, VirtualLoop, run
-from pystack.sim.way import Way
 from pystack.sim.world import World
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from pystack.path.offload import completed
 from pystack.printed import printed, several
-from pystack.sim.line import Line
+from pystack.sim.link_direction import Line
 from pystack.wire.batch import Packet
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from pystack.compiling import mypyc_attr
 from pystack.printed import printed, several
 from pystack.sim.events import Events
-from pystack.sim.line import Line
+from pystack.sim.link_direction import Line
 from pystack.sockets import Host
 from pystack.stack.run_input import RunInput
 from pystack.wire.address import text

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from pystack.printed import counted, several
 from pystack.sim.events import Events
-from pystack.sim.line import Line
+from pystack.sim.link_direction import Line
 from pystack.sim.node import Node
 from pystack.sockets import Host
 from pystack.stack.fragments import fragment

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pystack.path.language.units import time_us
 from pystack.path.link import Stage
 from pystack.sim.host import SimHost
-from pystack.sim.line import Line
+from pystack.sim.link_direction import Line
+from pystack.sim.link_spec import QUEUE, Way
 from pystack.sim.router import Router
-from pystack.sim.way import QUEUE, Way
 from pystack.sim.world import World
 
 

@@ -22,11 +22,11 @@ from pystack.printed import printed, several
 from pystack.sim.digest import Digest
 from pystack.sim.events import START_US, Events
 from pystack.sim.host import SimHost
-from pystack.sim.line import Line, StageLine
+from pystack.sim.link_direction import Line, StageLine
+from pystack.sim.link_spec import QUEUE, Way
 from pystack.sim.node import MTU, Node
 from pystack.sim.router import Router
 from pystack.sim.vloop import VirtualLoop
-from pystack.sim.way import QUEUE, Way
 from pystack.sockets import Host
 from pystack.wire.batch import Packet
 

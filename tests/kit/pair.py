@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pystack.path.link import Stage
 from pystack.sim.events import Events
-from pystack.sim.line import Line, StageLine
+from pystack.sim.link_direction import Line, StageLine
 from pystack.sim.node import Node
 from pystack.sockets import Host
 from pystack.wire.batch import Packet as Octets

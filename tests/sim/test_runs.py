@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from pystack.sim import Way, World
-from pystack.sim.run_line import RunLine
+from pystack.sim.gso_link_direction import RunLine
 from pystack.sim.topology import dumbbell
 from pystack.sim.traffic import Bulk, Flow, OnOff, Requests, Responder, Sink
 

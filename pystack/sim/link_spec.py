@@ -14,8 +14,8 @@ from pystack.path.link import Delay, Link, Stage
 from pystack.path.queues.bottleneck import Pipe, Queue
 from pystack.path.queues.discipline import Discipline
 from pystack.sim.events import Events
-from pystack.sim.line import Line, StageLine
-from pystack.sim.run_line import RunLine
+from pystack.sim.gso_link_direction import RunLine
+from pystack.sim.link_direction import Line, StageLine
 
 if TYPE_CHECKING:
     from pystack.sim.node import Node

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pystack.path.queues.bottleneck import OCTET
 from pystack.sim.events import Events
-from pystack.sim.line import Line
+from pystack.sim.link_direction import Line
 from pystack.stack.run_input import RunInput
 from pystack.wire.batch import Buffer, Packet
 from pystack.wire.consts import IPPROTO_TCP, IPV6_HEADER
