@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pystack.aio.endpoint.stack import Stack
     from pystack.config import Config
     from pystack.errors import SetupError
-    from pystack.lab.recorder import Recorder
+    from pystack.recorder import Recorder
     from pystack.sockets.host import Host
     from pystack.stack.variants import register_variant
 
@@ -27,12 +27,12 @@ __version__ = "0.1.0"
 _HOMES: Final = {
     "Config": "pystack.config",
     "Host": "pystack.sockets.host",
-    "Recorder": "pystack.lab.recorder",
+    "Recorder": "pystack.recorder",
     "SetupError": "pystack.errors",
     "Stack": "pystack.aio.endpoint.stack",
     "register_variant": "pystack.stack.variants",
 }
-_PACKAGES: Final = ("aio", "cc", "lab", "path", "sim", "sockets")  # for users, as attributes too
+_PACKAGES: Final = ("aio", "cc", "path", "sim", "sockets", "testing")  # as attributes
 
 
 def __getattr__(name: str) -> Any:

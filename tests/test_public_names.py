@@ -168,6 +168,6 @@ def test_the_package_has_what_it_hands_out_and_its_packages() -> None:
     names, found, loop = done.stdout.splitlines()
     assert set(names.split()) == {
         "Config", "Host", "Recorder", "SetupError", "Stack", "__version__", "register_variant",
-        "aio", "cc", "lab", "path", "sim", "sockets",
+        "aio", "cc", "path", "sim", "sockets", "testing",
     }  # fmt: skip
     assert (found, loop) == ("True", "EventLoop")

@@ -6,10 +6,10 @@ from hashlib import sha256
 from typing import Final
 
 from pystack import cc as congestion_control
-from pystack.lab.recorder import Recorder
 from pystack.path.faults import Duplication, Loss, Reordering
 from pystack.path.link import Link
 from pystack.path.queues.bottleneck import Pipe
+from pystack.recorder import Recorder
 from pystack.sim import World
 from pystack.sim.topology import dumbbell
 from pystack.sim.traffic import Bulk, Sink

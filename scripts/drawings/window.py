@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.axes import Axes
 
 from pystack import Recorder
-from pystack.lab.recorder import RECOVERY_ENTERED
+from pystack.recorder import RECOVERY_ENTERED
 from pystack.sim import World
 from pystack.sim.traffic import Bulk, Sink
 from scripts.drawings.theme import SETTINGS, Theme, figure, svg

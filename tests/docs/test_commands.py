@@ -33,7 +33,7 @@ NOT_RUN = {
     r"cd ": "test_a_clone_is_whole",
     r"(\.venv/bin/)?pip install ": "it would change the environment that runs this; the names are "
     "looked up among what the tests need. tests/test_install.py installs from a clone",
-    r"\.venv/bin/pytest test_asking\.py": "tests/lab/test_testing_doc.py",
+    r"\.venv/bin/pytest test_asking\.py": "tests/testing/test_testing_doc.py",
     r"\.venv/bin/python mine\.py": "tests/sim/test_variants_doc.py",
     r"\.venv/bin/python upload\.py world": "tests/sim/test_variants_doc.py",
     r"scripts/asyncio-suites": "takes minutes; its options are looked up. "

@@ -4,8 +4,8 @@
 
 `relay0` in the near namespace leads to the far one's addresses and the other way round. It prints
 "ready", and takes a way per line on stdin, in JSON: {"impair": words, "seed": 1}, the words being
-those of `pystack.path.language.parse`, `out:` from near to far and `in:` back. Its answer to each line, and
-to the end of stdin, is what the way before has done to packets, there and back.
+those of `pystack.path.language.parse`, `out:` from near to far and `in:` back. Its answer to each
+line, and to the end of stdin, is what the way before has done to packets, there and back.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.inner_pytest import ECHO
 from tests.platforms.typeshed import missing
+from tests.testing.inner_pytest import ECHO
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).parent / "programs"

@@ -9,4 +9,4 @@ import pytest
 WITHOUT = ("-p", "no:faulthandler", "-p", "no:cacheprovider", "--capture=sys")
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
-sys.exit(pytest.main(["-q", "-p", "pystack.lab.pytest_plugin", *WITHOUT, *sys.argv[1:]]))
+sys.exit(pytest.main(["-q", "-p", "pystack.testing.pytest_plugin", *WITHOUT, *sys.argv[1:]]))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pystack.lab.network import IN, OUT, Network, NetworkLink
-from pystack.lab.network_words import plan
+from pystack.testing.network import IN, OUT, Network, NetworkLink
+from pystack.testing.network_plan import plan
 from tests.path.traffic import numbered
 
 

@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 
-import pystack.lab.bench  # noqa: F401  (else each run would load it anew)
+import pystack.testing.bench  # noqa: F401  (else each run would load it anew)
 from tests.surroundings import PATIENCE
 
 IS_INSTALLED: Final = bool(entry_points(group="pytest11", name="pystack"))
-PLUGIN: Final = () if IS_INSTALLED else ("-p", "pystack.lab.pytest_plugin")
+PLUGIN: Final = () if IS_INSTALLED else ("-p", "pystack.testing.pytest_plugin")
 ALONE: Final = (*PLUGIN, "-p", "no:asyncio", "-p", "no:anyio", "--strict-markers")
 
 ECHO: Final = '''

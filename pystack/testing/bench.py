@@ -18,18 +18,6 @@ from pystack.aio.endpoint.endpoint import Doors
 from pystack.aio.handles.lazy_socket import replaced
 from pystack.aio.loop.connection_calls import StackCalls
 from pystack.aio.loop.event_loop import EventLoop
-from pystack.lab.bounded import BoundedRunner
-from pystack.lab.network import (
-    CLIENT,
-    IN,
-    OUT,
-    SERVER,
-    Network,
-    NetworkHost,
-    NetworkLink,
-    StackHost,
-)
-from pystack.lab.network_words import NetworkPlan
 from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.sim.host import SimHost
 from pystack.sim.link_direction import Line
@@ -40,6 +28,18 @@ from pystack.sockets.constants import AF_INET, AF_INET6
 from pystack.sockets.endpoint import Address, unparse
 from pystack.tcp import states
 from pystack.tcp.tcb import Tcb
+from pystack.testing.bounded_runner import BoundedRunner
+from pystack.testing.network import (
+    CLIENT,
+    IN,
+    OUT,
+    SERVER,
+    Network,
+    NetworkHost,
+    NetworkLink,
+    StackHost,
+)
+from pystack.testing.network_plan import NetworkPlan
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import dpkt
 import pytest
 
-from tests.lab.inner_pytest import PLUGIN, Inner
 from tests.surroundings import PATIENCE
+from tests.testing.inner_pytest import PLUGIN, Inner
 
 pytest_plugins = ["pytester"]
 
@@ -748,7 +748,7 @@ async def test_closes_what_it_was_given(network):
             "*connection client: 198.18.0.1:* to 198.18.0.2:7, ESTABLISHED",
         ]
     )
-    strict = ("-W", "error::pystack.lab.pytest_plugin.NetworkLeakWarning")
+    strict = ("-W", "error::pystack.testing.pytest_plugin.NetworkLeakWarning")
     inner.run(source, *strict).assert_outcomes(passed=3, errors=1)
     mark = "pytestmark = pytest.mark.network(leaks={!r})\n"
     inner.run(source + mark.format("error")).assert_outcomes(passed=3, errors=1)

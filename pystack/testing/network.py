@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pystack import arguments
 from pystack.aio.devices.impaired import parsed
 from pystack.aio.endpoint.stack import Stack
-from pystack.lab.network_words import NetworkPlan, Said, changed, way
 from pystack.path.language.build import links
 from pystack.path.language.spec import Impairment
 from pystack.path.link import Stage
@@ -23,9 +22,10 @@ from pystack.path.replaceable_stage import Changeable
 from pystack.printed import counted, printed
 from pystack.sim.host import SimHost
 from pystack.sim.world import World
+from pystack.testing.network_plan import NetworkPlan, Said, changed, way
 
 if TYPE_CHECKING:
-    from pystack.lab.bench import Bench
+    from pystack.testing.bench import Bench
 
 T = TypeVar("T")
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from pystack.lab.bench import Bench
-    from pystack.lab.network import Network
-    from pystack.lab.network_words import NetworkPlan
     from pystack.sim.world import World
+    from pystack.testing.bench import Bench
+    from pystack.testing.network import Network
+    from pystack.testing.network_plan import NetworkPlan
 
 MARK: Final = "network"
 BENCH: Final = "_pystack_bench"  # the fixture that whoever uses a network depends on
@@ -77,7 +77,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 # -- which tests, and on what --------------------------------------------------------------------
 def _plan(node: pytest.Item) -> NetworkPlan:
     """What the marks of a test mean. Raises ValueError, and OSError for a file that they name."""
-    from pystack.lab.network_words import merged, plan
+    from pystack.testing.network_plan import merged, plan
 
     marks = list(node.iter_markers(MARK))
     callspec = getattr(node, "callspec", None)
@@ -171,7 +171,7 @@ class NetworkFunction(pytest.Function):
 @pytest.fixture
 def network_seed(request: pytest.FixtureRequest) -> int | str:
     """The seed of this test's network, for a program's own chances."""
-    from pystack.lab.network_words import SEED
+    from pystack.testing.network_plan import SEED
 
     if hasattr(request, "param"):
         seed: int | str = request.param
@@ -194,8 +194,8 @@ def _plan_of(request: pytest.FixtureRequest) -> NetworkPlan:
 
 @pytest.fixture(name=BENCH)
 def bench_of_test(request: pytest.FixtureRequest, network_seed: int | str) -> Iterator[Bench]:
-    from pystack.lab.bench import RealBench, VirtualBench
-    from pystack.lab.network_words import ALLOW, ERROR
+    from pystack.testing.bench import RealBench, VirtualBench
+    from pystack.testing.network_plan import ALLOW, ERROR
 
     item = request.node
     found = _plan_of(request)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from pystack import Recorder
+from pystack import recorder as recording
 from pystack.aio.endpoint.stack import Stack
 from pystack.cc.base import INFINITE_SSTHRESH
-from pystack.lab import recorder as lab
 from pystack.path.faults import Cut, Loss, Reordering
 from pystack.path.link import Delay, Link, Stage
 from pystack.sockets import Host, Socket
@@ -80,7 +80,7 @@ def rows(recorder: Recorder) -> list[dict[str, int]]:
 
 def events(recorder: Recorder) -> list[str]:
     """The events' names."""
-    return [lab.event_names(event) for event in recorder["event"]]
+    return [recording.event_names(event) for event in recorder["event"]]
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -104,12 +104,12 @@ def test_each_row_is_what_was_true_when_its_event_was_over(tcp: Tcp) -> None:
     first, *acks = rows(recorder)
     info = sock.tcp_info()
     assert first == {
-        "time_us": first["time_us"], "connection": 0, "event": lab.SENT,
+        "time_us": first["time_us"], "connection": 0, "event": recording.SENT,
         "cwnd": 10 * MSS, "ssthresh": INFINITE_SSTHRESH, "pipe": 3 * MSS, "srtt_us": 100_000,
         "rto_us": 300_000, "pacing_rate": first["pacing_rate"], "delivery_rate": 0,
         "sent": 3 * MSS, "acked": 0, "lost": 0, "retransmitted": 0, "spurious": 0,
     }  # fmt: skip
-    assert [row["event"] for row in acks] == [lab.ACKED, lab.ACKED]
+    assert [row["event"] for row in acks] == [recording.ACKED, recording.ACKED]
     assert [row["time_us"] - first["time_us"] for row in acks] == [100_000, 200_000]
     assert [row["acked"] for row in acks] == [2 * MSS, 3 * MSS]
     assert [row["pipe"] for row in acks] == [MSS, 0]
@@ -167,7 +167,7 @@ def test_a_needless_retransmission_and_what_is_taken_back_for_it_are_events() ->
         carry(way, client, server, 3_000_000)
     again, spurious = recorder["retransmitted"][-1], recorder["spurious"][-1]
     assert again == spurious > 0  # nothing was lost
-    for wanted in (lab.SPURIOUS, lab.UNDO, lab.UNDO | lab.RECOVERY_LEFT):
+    for wanted in (recording.SPURIOUS, recording.UNDO, recording.UNDO | recording.RECOVERY_LEFT):
         assert any(event & wanted == wanted for event in recorder["event"])
 
 
@@ -178,10 +178,10 @@ def test_recovery_is_entered_and_left_in_turn() -> None:
         carry(way, client, server, 2_000_000)
     inside = False
     for event in recorder["event"]:
-        if event & lab.RECOVERY_LEFT:
+        if event & recording.RECOVERY_LEFT:
             assert inside
             inside = False
-        if event & lab.RECOVERY_ENTERED:
+        if event & recording.RECOVERY_ENTERED:
             inside = True
     assert not inside
 
@@ -197,7 +197,7 @@ def test_every_thins_out_plain_rows_and_no_others() -> None:
         with Recorder(every=every).attach(client) as recorder:
             carry(way, client, server, 2_000_000)
         kept.append(rows(recorder))
-    plain = lab.SENT | lab.ACKED
+    plain = recording.SENT | recording.ACKED
     special = [[row for row in some if row["event"] & ~plain] for some in kept]
     assert special[0] == special[1] != []
     count = len(kept[0]) - len(special[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pystack.lab.network_words import NetworkPlan, changed, merged, plan, way
+from pystack.testing.network_plan import NetworkPlan, changed, merged, plan, way
 
 
 def planned(**words: Any) -> NetworkPlan:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pystack.lab.network_words import WORDS
+from pystack.testing.network_plan import WORDS
 from tests.kit.documents import DOCS, put
-from tests.lab.inner_pytest import ALONE
 from tests.surroundings import PATIENCE
+from tests.testing.inner_pytest import ALONE
 
 pytest_plugins = ["pytester"]
 
@@ -53,7 +53,7 @@ def test_the_table_has_every_word_of_the_mark() -> None:
 
 
 def test_it_names_what_there_is_of_the_fixtures() -> None:
-    from pystack.lab.network import Network, NetworkLink
+    from pystack.testing.network import Network, NetworkLink
 
     named = TEXT.partition("## The fixtures: ")[2]
     for name in re.findall(r"`network\.link\.(\w+)", named):

@@ -1,1 +1,0 @@
-"""Experiments: what is recorded of a connection."""

@@ -1,0 +1,1 @@
+"""Tests of programs on bad networks: the pytest plugin, and what it is made of."""
