@@ -26,9 +26,9 @@ FOLDER: Final = ROOT / ".compiled"
 INTERPRETED: Final = {
     "cc": "registry",
     "tcp": "experiment",
-    "stack": (
-        "blame fragments icmp icmp_errors icmp_limit path_mtu udp udp_input udp_output variants"
-    ),
+    "ip": "fragments icmp icmp_limit path_mtu",
+    "parts": "entry_points faults variants",
+    "stack": "icmp_errors",
     "sockets": (
         "constants datagram datagram_calls datagram_options ear endpoint errors lifecycle "
         "option_table options phase readiness settings tcp_info"

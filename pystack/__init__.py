@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pystack.aio.endpoint.stack import Stack
     from pystack.config import Config
     from pystack.errors import SetupError
+    from pystack.parts.variants import register_variant
     from pystack.recorder import Recorder
     from pystack.sockets.host import Host
-    from pystack.stack.variants import register_variant
 
 __all__ = [
     "Config", "Host", "Recorder", "SetupError", "Stack", "__version__", "register_variant",
@@ -30,7 +30,7 @@ _HOMES: Final = {
     "Recorder": "pystack.recorder",
     "SetupError": "pystack.errors",
     "Stack": "pystack.aio.endpoint.stack",
-    "register_variant": "pystack.stack.variants",
+    "register_variant": "pystack.parts.variants",
 }
 _PACKAGES: Final = ("aio", "cc", "path", "sim", "sockets", "testing")  # as attributes
 

@@ -115,7 +115,7 @@ def nothing_registered_stays() -> Iterator[None]:
     """A name that a test registers is known during that test only: others loop over all names, or
     use the same ones. Those of whole files, registered when they were read, stay."""
     from pystack.cc import registry
-    from pystack.stack import variants
+    from pystack.parts import variants
 
     tables: list[dict[str, Any]] = [registry._factories, *variants._factories.values()]
     before = [dict(table) for table in tables]

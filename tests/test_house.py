@@ -26,11 +26,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": set(),
     "path": {"wire"},
     "cc": set(),
+    "ip": {"wire", "tcp.isn"},
     "tcp": {"wire", "cc.base"},
-    "stack": {"wire", "cc.base", "cc.registry", "tcp"},
-    "sockets": {"wire", "cc.base", "cc.registry", "tcp", "stack"},
+    "parts": {"wire", "cc.base", "cc.registry", "ip", "tcp"},
     "device": {"wire"},
 }
+MAY_IMPORT["stack"] = MAY_IMPORT["parts"] | {"parts"}
+MAY_IMPORT["sockets"] = MAY_IMPORT["stack"] | {"stack"}
 MAY_IMPORT["aio"] = MAY_IMPORT["sockets"] | {"sockets", "path", "device"}
 MAY_IMPORT["sim"] = (MAY_IMPORT["aio"] | {"aio"}) - {"device"}
 MAY_IMPORT["recorder"] = MAY_IMPORT["sim"] - {"sim"}
@@ -44,7 +46,7 @@ DOORS_OF_ROOMS = {"cc.names": "cc.registry", "cc.register": "cc.registry"}
 ALGORITHMS = {f"cc.{path.stem}" for path in (PACKAGE / "cc").glob("[a-z]*.py")} - {"cc.registry"}
 
 # Time, randomness and I/O come to these rooms as arguments.
-SANS_IO = {"wire", "path", "cc", "tcp", "stack", "sockets"}
+SANS_IO = {"wire", "path", "cc", "ip", "tcp", "parts", "stack", "sockets"}
 OUTSIDE = {
     "asyncio", "fcntl", "multiprocessing", "os", "random", "secrets", "select", "selectors",
     "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time",

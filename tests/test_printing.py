@@ -19,11 +19,11 @@ from pystack.aio.devices.cable import Cable
 from pystack.cc import registry
 from pystack.cc.base import AckSample
 from pystack.compiling import is_compiled
+from pystack.parts import variants
 from pystack.path.faults import Loss
 from pystack.path.link import Delay, Link
 from pystack.sim.traffic import Bulk, Sink
 from pystack.sockets.constants import AF_INET, SOCK_DGRAM
-from pystack.stack import variants
 from tests.aio.two_stacks import LEFT, RIGHT, two_stacks
 
 SECRET = bytes(range(32))
@@ -40,11 +40,11 @@ aio.endpoint.streams.Handlers cc.bbr.MaxOfRounds cc.policer.Policer device.link.
 testing.bench.Bench testing.bench.RealBench testing.bench.VirtualBench
 testing.bounded_runner.BoundedRunner path.chance.Chance path.chance.Correlated
 path.queues.codel.CodelQueue path.offload.Cutter path.pcap.Capture path.language.tokens.Tokens
-sockets.ear.Ear stack.fragments.Reassembly stack.icmp.Icmp stack.icmp_limit.IcmpLimit
-stack.owner.Owner stack.path_mtu.PathMtu stack.ports.Ports stack.run_input.RunInput
-stack.time_wait.TimeWaits stack.udp.UdpTable stack.wakeups.Wakeups tcp.accecn.AccEcn
-tcp.recvbuf.RecvBuffer tcp.run.Run tcp.scoreboard.Scoreboard tcp.sendbuf.SendBuffer
-tcp.sendings.Sendings tcp.shared.Memory tcp.shared.Shared wire.layout.Layout wire.show.Notation
+sockets.ear.Ear ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit stack.owner.Owner
+ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput stack.time_wait.TimeWaits
+stack.udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.accecn.AccEcn tcp.recvbuf.RecvBuffer
+tcp.run.Run tcp.scoreboard.Scoreboard tcp.sendbuf.SendBuffer tcp.sendings.Sendings
+tcp.shared.Memory tcp.shared.Shared wire.layout.Layout wire.show.Notation
 """.split()  # noqa: SIM905 (a list of them would be a page)
 
 

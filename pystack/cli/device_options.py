@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from pystack.aio import plugins
 from pystack.aio.devices.impaired import ImpairedDevice, parsed
 from pystack.aio.endpoint.stack import Stack
 from pystack.cli.failures import Incomplete, sentence
@@ -22,8 +21,8 @@ from pystack.cli.number import Number
 from pystack.config import Config
 from pystack.device.addresses import AddressPair, interface
 from pystack.errors import SetupError
+from pystack.parts import entry_points, variants
 from pystack.path.language.spec import Impairment
-from pystack.stack import variants
 from pystack.wire import address
 from pystack.wire.consts import IPV6_MIN_MTU
 
@@ -176,7 +175,7 @@ def variant(text: str) -> tuple[str, str]:
 def _known(kind: str, name: str) -> str:
     try:
         variants.names(kind)
-        plugins.find(kind, name)
+        entry_points.find(kind, name)
     except OSError as error:
         raise click.BadParameter(str(error.strerror)) from None
     return name

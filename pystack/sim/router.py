@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from pystack.printed import counted, several
-from pystack.sim.events import Events
-from pystack.sim.link_direction import Line
-from pystack.sim.node import Node
-from pystack.sockets import Host
-from pystack.stack.fragments import fragment
-from pystack.stack.icmp import (
+from pystack.ip.fragments import fragment
+from pystack.ip.icmp import (
     V4_FRAGMENTATION_NEEDED,
     V4_TIME_EXCEEDED,
     V4_UNREACHABLE,
@@ -18,6 +13,11 @@ from pystack.stack.icmp import (
     V6_TIME_EXCEEDED,
     V6_UNREACHABLE,
 )
+from pystack.printed import counted, several
+from pystack.sim.events import Events
+from pystack.sim.link_direction import Line
+from pystack.sim.node import Node
+from pystack.sockets import Host
 from pystack.wire.address import V4_PREFIX, is_v4
 from pystack.wire.batch import Buffer, Packet
 

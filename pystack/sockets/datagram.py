@@ -16,7 +16,7 @@ from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
 from pystack.sockets.ear import Ear
 from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import code_of, fault
-from pystack.stack.udp import UdpEndpoint
+from pystack.stack.udp.endpoints import UdpEndpoint
 from pystack.wire.address import place
 
 if TYPE_CHECKING:

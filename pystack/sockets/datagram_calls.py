@@ -23,8 +23,8 @@ from pystack.sockets.errors import fault
 from pystack.sockets.lifecycle import WILDCARDS, check_bindable, is_shared, own_address
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
 from pystack.sockets.transfer import Ancillary, ancillary
-from pystack.stack import udp_output
-from pystack.stack.udp import OVERHEAD
+from pystack.stack.udp import udp_output
+from pystack.stack.udp.endpoints import OVERHEAD
 from pystack.tcp.reports import ORIGIN_LOCAL
 from pystack.wire.address import ANY_V4, is_loopback, is_v4
 from pystack.wire.udp import Datagram

@@ -12,7 +12,7 @@ from pystack.sockets.datagram_calls import take_error
 from pystack.sockets.errors import fault
 from pystack.sockets.option_table import MIN_RCVBUF, MIN_SNDBUF, doubled, within
 from pystack.sockets.options import MOST, as_int, in_its_form
-from pystack.stack import udp_output
+from pystack.stack.udp import udp_output
 
 if TYPE_CHECKING:
     from pystack.sockets.datagram import DatagramSocket

@@ -13,12 +13,12 @@ from typing import Final, Literal, overload
 from pystack import arguments
 from pystack.cc import registry
 from pystack.compiling import mypyc_attr
+from pystack.parts import variants
 from pystack.sockets import constants as c
 from pystack.sockets.datagram import DatagramSocket
 from pystack.sockets.errors import fault
 from pystack.sockets.settings import Settings
 from pystack.sockets.socket import Socket
-from pystack.stack import variants
 from pystack.stack.host import HostCore
 
 _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC
@@ -46,8 +46,8 @@ class Host(HostCore):
     `set_mtu`), `now_us`, when it was driven last. To be set: `on_dirty`, called when a socket call
     has made something to transmit and nothing was waiting before; `on_part_failed`, called with a
     sentence and an exception when a replaceable part has raised; `trace`, which sees each packet
-    and each change of a state (`pystack.stack.table.Trace`). `dir` leaves out what else its files
-    share.
+    and each change of a state (`pystack.stack.connections.Trace`). `dir` leaves out what else its
+    files share.
     """
 
     def __dir__(self) -> list[str]:

@@ -23,6 +23,7 @@ from errno import (
 )
 from typing import TYPE_CHECKING, Any
 
+from pystack.ip.ports import overlap
 from pystack.sockets import endpoint, errors
 from pystack.sockets.constants import AF_INET6, SHUT_RD, SHUT_RDWR
 from pystack.sockets.endpoint import Address
@@ -35,7 +36,6 @@ from pystack.sockets.phase import (
     SEND_SHUTDOWN,
     UNCONNECTED,
 )
-from pystack.stack.ports import overlap
 from pystack.tcp import calls
 from pystack.tcp.states import (
     CLOSE_WAIT,

@@ -13,6 +13,7 @@ from errno import EINVAL, ENOTCONN
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.parts import variants
 from pystack.sockets import constants as c
 from pystack.sockets import errors
 from pystack.sockets.errors import fault
@@ -23,7 +24,6 @@ from pystack.sockets.settings import (
     seconds_to_repeats,
 )
 from pystack.sockets.tcp_info import TcpInfo
-from pystack.stack import variants
 from pystack.tcp import calls, reports
 from pystack.tcp.states import CLOSED, LISTEN
 from pystack.tcp.tcb import UNLIMITED, Tcb

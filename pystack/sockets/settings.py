@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pystack.config import Config
+from pystack.parts import variants
 from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
-from pystack.stack import variants
 from pystack.stack.listener import Listener
 from pystack.tcp import calls, ecn, recording
 from pystack.tcp.tcb import UNLIMITED, Tcb

@@ -13,6 +13,7 @@ from errno import EBADF, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.compiling import mypyc_attr
+from pystack.parts import variants
 from pystack.printed import printed
 from pystack.sockets import endpoint, lifecycle, options, readiness, transfer
 from pystack.sockets.constants import SOCK_STREAM
@@ -22,7 +23,6 @@ from pystack.sockets.errors import code_of, fault
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
 from pystack.sockets.settings import Settings
 from pystack.sockets.tcp_info import TcpInfo
-from pystack.stack import variants
 from pystack.stack.listener import Listener
 from pystack.tcp import calls
 from pystack.tcp.recording import Observer

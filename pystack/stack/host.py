@@ -12,13 +12,13 @@ from errno import ECONNABORTED
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
-from pystack.stack import ip_input, strangers
-from pystack.stack.fragments import Reassembly, fragment
+from pystack.ip.fragments import Reassembly, fragment
+from pystack.ip.icmp import Icmp
+from pystack.ip.loopback import take_local
+from pystack.stack import demux, ip_input
+from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
-from pystack.stack.icmp import Icmp
-from pystack.stack.loopback import take_local
-from pystack.stack.table import ConnectionTable
-from pystack.stack.udp import UdpTable
+from pystack.stack.udp.endpoints import UdpTable
 from pystack.tcp import calls, ecn, emit, expiry, timers
 from pystack.tcp.output import output, output_ack
 from pystack.tcp.segment_arrives import segment_arrives
@@ -119,9 +119,9 @@ class HostCore(ConnectionTable):
             counters.in_segs += 1
             connection = connections.get(seg.key)
             if type(connection) is not Tcb:
-                strangers.segment_arrives(self, connection, seg, now_us)
+                demux.segment_arrives(self, connection, seg, now_us)
                 continue
-            if self.talks_to_itself and not strangers.is_addressed_well(self, seg):
+            if self.talks_to_itself and not demux.is_addressed_well(self, seg):
                 continue  # our own address, but from outside
             try:
                 if connection.pending & ACK_NOW or (
@@ -146,8 +146,8 @@ class HostCore(ConnectionTable):
         counters.in_segs += 1
         connection = self.connections.get(seg.key)
         if type(connection) is not Tcb:
-            strangers.segment_arrives(self, connection, seg, now_us)
-        elif not self.talks_to_itself or strangers.is_addressed_well(self, seg):
+            demux.segment_arrives(self, connection, seg, now_us)
+        elif not self.talks_to_itself or demux.is_addressed_well(self, seg):
             self.segment_for(connection, seg, now_us)
         self._tell_owners()
 
@@ -158,7 +158,7 @@ class HostCore(ConnectionTable):
         if type(connection) is Tcb:
             self.segment_for(connection, seg, now_us)
         else:
-            strangers.segment_arrives(self, connection, seg, now_us)
+            demux.segment_arrives(self, connection, seg, now_us)
 
     def segment_for(self, tcb: Tcb, seg: Segment, now_us: int) -> None:
         """Give `seg` to a connection."""
@@ -317,7 +317,7 @@ class HostCore(ConnectionTable):
                 elif at_us:
                     self._deadline(what, now_us)
             elif type(what) is HalfOpen:
-                strangers.half_open_due(self, what, now_us)
+                demux.half_open_due(self, what, now_us)
         while (record := self.time_waits.take_due(now_us)) is not None:
             self.remove_time_wait(record)
         self.reassembly.on_time(now_us)

@@ -21,7 +21,7 @@ from errno import (
 from typing import Final
 
 from pystack.errors import ENONET
-from pystack.stack.icmp import (
+from pystack.ip.icmp import (
     REASSEMBLY_TIME,
     V4_FRAGMENTATION_NEEDED,
     V4_PARAMETER_PROBLEM,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pystack.stack import icmp_errors, udp_input
+from pystack.ip.icmp import IcmpError
+from pystack.stack import icmp_errors
+from pystack.stack.demux import is_addressed_well
 from pystack.stack.half_open import HalfOpen
-from pystack.stack.icmp import IcmpError
-from pystack.stack.strangers import is_addressed_well
+from pystack.stack.udp import udp_input
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import RxBatch
 from pystack.wire.consts import (

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pystack.aio import plugins
 from pystack.aio.endpoint.stack import Stack
 from pystack.cc import registry
 from pystack.cli.device_options import congestion_control, setting
 from pystack.errors import SetupError
+from pystack.parts import entry_points, variants
 from pystack.sim.vloop import VirtualLoop
 from pystack.sockets.constants import IPPROTO_TCP, TCP_CONGESTION
-from pystack.stack import variants
 from tests.aio.memory_device import joined_devices
 from tests.aio.two_stacks import LEFT, over, run
 
@@ -36,7 +35,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     and the congestion controls, or parts of another kind, that it names."""
     monkeypatch.setattr(registry, "_factories", dict(registry._factories))
     monkeypatch.setitem(variants._factories, "ack_policy", dict(variants._factories["ack_policy"]))
-    monkeypatch.setattr(plugins, "_seen", set())
+    monkeypatch.setattr(entry_points, "_seen", set())
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def install(package: str, source: str, kind: str = "congestion_control", **names: str) -> None:
@@ -115,8 +114,8 @@ def test_a_broken_one_is_named_in_one_line_and_the_others_are_there(
     install(package, source, bad=value.format(package))
     install(f"nice_{len(why)}", SOURCE, guest=f"nice_{len(why)}:Mine")
     with caplog.at_level(logging.WARNING, "pystack"):
-        plugins.load()
-        plugins.load()  # told once
+        entry_points.load()
+        entry_points.load()  # told once
     assert caplog.messages == [
         f"the congestion control 'bad' of {package} ({package}:Mine) is left out: ".replace(
             f"{package}:Mine", value.format(package)
@@ -132,7 +131,7 @@ def test_a_package_cannot_take_the_name_of_another(
 ) -> None:
     reno = registry.factory("reno")
     install("rude", SOURCE, reno="rude:Mine")
-    plugins.load()
+    entry_points.load()
     assert registry.factory("reno") is reno
     assert "'reno' of rude" in caplog.text
 

@@ -8,9 +8,9 @@ import logging
 import pytest
 
 from pystack.cc.reno import Reno
+from pystack.parts.variants import register_variant
 from pystack.sim import World
 from pystack.sim.traffic import Bulk, Sink
-from pystack.stack.variants import register_variant
 from pystack.tcp.experiment import ExperimentalOption
 
 OCTETS = 300_000

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pystack.parts import variants
 from pystack.sim import World
 from pystack.sim.traffic import Bulk, Sink
-from pystack.stack import variants
 from tests.kit.documents import DOCS, programs, put
 from tests.surroundings import PATIENCE
 

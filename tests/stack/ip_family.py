@@ -6,8 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 
 from pystack.config import Config
-from pystack.stack.fragments import Reassembly
-from pystack.stack.icmp import Icmp, IcmpError
+from pystack.ip.fragments import Reassembly
+from pystack.ip.icmp import Icmp, IcmpError
 from pystack.wire import codec, consts
 from pystack.wire.address import pack
 from pystack.wire.segment import RECORD_SIZE, Segment

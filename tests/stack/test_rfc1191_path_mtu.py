@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pystack.config import Config
-from pystack.stack.path_mtu import MAX_ENTRIES, PathMtu
+from pystack.ip.path_mtu import MAX_ENTRIES, PathMtu
 from pystack.wire.address import pack
 from tests.stack.ip_family import NOW_US, SECOND_US
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pystack.stack.fragments import fragment
+from pystack.ip.fragments import fragment
 from tests.kit import decode, encode
 from tests.stack.ip_family import (
     DATA,

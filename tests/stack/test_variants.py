@@ -9,7 +9,7 @@ import pytest
 
 import pystack
 from pystack.config import Config
-from pystack.stack import variants
+from pystack.parts import variants
 from pystack.tcp.delayed_ack import NOW, AckPolicy
 from pystack.tcp.isn import IsnGenerator
 from pystack.tcp.tcb import Tcb

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pystack.parts.variants import register_variant
 from pystack.sockets import constants as c
-from pystack.stack.variants import register_variant
 from pystack.tcp.experiment import ExperimentalOption
 from pystack.wire import consts
 from tests.kit.tcp import Tcp

@@ -12,7 +12,7 @@ import pytest
 from pystack.cc.base import AckSample, CongestionControl
 from pystack.cc.reno import Reno
 from pystack.config import Config
-from pystack.stack.variants import register_variant
+from pystack.parts.variants import register_variant
 from pystack.tcp.delayed_ack import AFTER_BATCH, NOW, AckPolicy
 from pystack.tcp.loss import LossDetection
 from pystack.tcp.nagle import NaglePolicy

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pystack import arguments
-from pystack.aio import plugins
 from pystack.aio.drive.driver import NO_THREAD, Running
 from pystack.aio.endpoint import streams
 from pystack.aio.endpoint.connect import connected, first_connected
@@ -29,6 +28,7 @@ from pystack.aio.handles.stack_socket import Core, StackSocket
 from pystack.aio.handles.stream import Transport
 from pystack.config import Config
 from pystack.errors import SetupError
+from pystack.parts import entry_points
 from pystack.printed import printed, several
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import AF_UNSPEC
@@ -460,7 +460,7 @@ def configured(sysctl: Mapping[str, str | int]) -> Config:
             hint = "see pystack/config.py for all names and their values"
             raise SetupError(error.errno or ENOENT, str(error.strerror), hint) from None
     try:
-        plugins.find_chosen(config)
+        entry_points.find_chosen(config)
     except OSError as error:
         problem, _, hint = str(error.strerror).partition(": ")
         raise SetupError(error.errno or ENOENT, problem, hint) from None

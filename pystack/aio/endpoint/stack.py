@@ -12,7 +12,6 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from pystack import arguments
-from pystack.aio import plugins
 from pystack.aio.devices import impaired
 from pystack.aio.drive.alarm import monotonic_us
 from pystack.aio.drive.device_driver import Driver, PacketDevice
@@ -23,10 +22,11 @@ from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.loop import bind_hint
 from pystack.device.linux import check_linux, check_packages
 from pystack.errors import SetupError
+from pystack.ip.addresses import Addresses
+from pystack.parts import entry_points
 from pystack.path.language.spec import Impairment
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, SOCK_STREAM
-from pystack.stack.addresses import Addresses
 from pystack.wire import address
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Stack(Doors):
         if self._opened:
             raise RuntimeError("a stack is opened once; make another one")
         self._opened = True
-        plugins.load()  # setsockopt may ask for any of them later
+        entry_points.load()  # setsockopt may ask for any of them later
         self.device = device = await self._open_device()
         with ExitStack() as undo:
             undo.callback(device.close)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import ECONNABORTED
 from typing import TYPE_CHECKING
 
-from pystack.stack import blame, variants
+from pystack.parts import faults, variants
 from pystack.stack import half_open as handshaking
 from pystack.stack import time_wait as waiting
 from pystack.stack.half_open import HalfOpen
@@ -163,7 +163,7 @@ def _option_for(
         try:
             option.take(seg, now_us)
         except Exception as error:
-            reason = blame.reason_of_option(option, error)
+            reason = faults.reason_of_option(option, error)
             if not reason:
                 raise
             raise OSError(ECONNABORTED, reason) from error
@@ -175,7 +175,7 @@ def _send_syn_ack(host: HostCore, half_open: HalfOpen, now_us: int) -> bool:
     try:
         return half_open.send_syn_ack(host.tx, host.config, now_us)
     except Exception as error:
-        reason = blame.reason_of_option(half_open.option, error)
+        reason = faults.reason_of_option(half_open.option, error)
         if not reason:
             raise
         host.part_failed(reason, error)

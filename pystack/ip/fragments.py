@@ -22,7 +22,7 @@ from collections import OrderedDict
 from typing import Final
 
 from pystack.config import Config
-from pystack.stack.icmp import ERRONEOUS_FIELD, INCOMPLETE_HEADERS, Icmp
+from pystack.ip.icmp import ERRONEOUS_FIELD, INCOMPLETE_HEADERS, Icmp
 from pystack.wire import consts
 from pystack.wire.address import V4_PREFIX
 from pystack.wire.ip_headers import (

@@ -14,15 +14,15 @@ from pystack import arguments
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.counters import Counters
+from pystack.ip.addresses import Addresses
+from pystack.ip.path_mtu import PathMtu
+from pystack.ip.ports import Ports
+from pystack.parts import faults, variants
 from pystack.printed import printed, several
-from pystack.stack import blame, variants
-from pystack.stack.addresses import Addresses
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.icmp_errors import set_path_mtu
 from pystack.stack.listener import Listener
 from pystack.stack.owner import Owner
-from pystack.stack.path_mtu import PathMtu
-from pystack.stack.ports import Ports
 from pystack.stack.time_wait import TimeWait, TimeWaits
 from pystack.stack.wakeups import Wakeups
 from pystack.tcp import calls, isn, options, timers
@@ -128,7 +128,7 @@ class ConnectionTable:
     def blames(self, tcb: Tcb, error: Exception) -> bool:
         """End `tcb` if a replaceable part of it is at fault for `error`, and tell of it; False if
         it is the core's own."""
-        reason = blame.reason_of(tcb, error)
+        reason = faults.reason_of(tcb, error)
         if not reason:
             return False
         calls.fail(tcb, ECONNABORTED, reason)
@@ -183,7 +183,7 @@ class ConnectionTable:
         try:
             half_open.make_tcb(tcb)
         except Exception as error:
-            reason = blame.reason_of(tcb, error)
+            reason = faults.reason_of(tcb, error)
             if not reason:
                 raise
             raise OSError(ECONNABORTED, reason) from error
@@ -352,7 +352,7 @@ class ConnectionTable:
             return self.isn(key, now_us) & MASK
         except Exception as error:
             kind = variants.KINDS[variants.ISN]
-            reason = blame.raised(kind, self.config.tcp_isn, error)
+            reason = faults.raised(kind, self.config.tcp_isn, error)
             self.part_failed(reason, error)
             raise OSError(ECONNABORTED, reason) from error
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from errno import EMSGSIZE
 from typing import TYPE_CHECKING, Final
 
-from pystack.stack.icmp import (
+from pystack.ip.icmp import (
     V4_PARAMETER_PROBLEM,
     V4_UNREACHABLE,
     V6_PARAMETER_PROBLEM,
     V6_UNREACHABLE,
     IcmpError,
 )
+from pystack.stack.demux import is_addressed_well, is_from_somebody
 from pystack.stack.icmp_errors import errno_of, is_too_big
-from pystack.stack.strangers import is_addressed_well, is_from_somebody
-from pystack.stack.udp import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint
+from pystack.stack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint
 from pystack.tcp.reports import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.tcp.states import EVENT_READABLE, EVENT_SOFT_ERROR
 from pystack.wire import udp

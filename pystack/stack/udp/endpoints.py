@@ -13,9 +13,9 @@ from typing import Final
 
 from pystack.config import Config
 from pystack.counters import Counters
+from pystack.ip.ports import overlap
 from pystack.printed import printed
 from pystack.stack.owner import Owner
-from pystack.stack.ports import overlap
 from pystack.tcp.isn import keyed_hash
 from pystack.tcp.states import EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.tcp.tcb import Report

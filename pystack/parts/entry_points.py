@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from pystack.config import Config
-from pystack.stack import variants
+from pystack.parts import variants
 
 _GROUP: Final = "pystack."
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pystack.config import Config
-from pystack.stack.icmp_limit import IcmpLimit
+from pystack.ip.icmp_limit import IcmpLimit
 from pystack.wire import consts
 from pystack.wire.address import is_multicast, is_unicast_source, is_v4
 from pystack.wire.ip_headers import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from errno import EAGAIN, EMSGSIZE
 from typing import TYPE_CHECKING, Final
 
-from pystack.stack.fragments import fragment
-from pystack.stack.udp import (
+from pystack.ip.fragments import fragment
+from pystack.stack.udp.endpoints import (
     OVERHEAD,
     PMTUD_DO,
     PMTUD_INTERFACE,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import CodeType, TracebackType
 from typing import Any
 
-from pystack.stack.variants import KINDS, OPTION, Kind
+from pystack.parts.variants import KINDS, OPTION, Kind
 from pystack.tcp.experiment import ExperimentalOption
 from pystack.tcp.tcb import Tcb
 

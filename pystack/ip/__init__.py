@@ -1,0 +1,1 @@
+"""What a host knows of IP: addresses, fragments, ICMP, limits, path MTUs, ports."""
