@@ -30,8 +30,8 @@ INTERPRETED: Final = {
     "parts": "entry_points faults variants",
     "stack": "icmp_errors",
     "sockets": (
-        "constants datagram datagram_calls datagram_options ear endpoint errors lifecycle "
-        "option_table options phase readiness settings tcp_info"
+        "constants ear endpoint errors phase tcp_info tcp_lifecycle tcp_option_calls tcp_options "
+        "tcp_poll tcp_settings udp_calls udp_options udp_socket"
     ),
     "sim": "digest host router topology vloop waiting way world",
     "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show udp",

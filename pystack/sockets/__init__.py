@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pystack.sockets.datagram import DatagramSocket
 from pystack.sockets.host import Host
-from pystack.sockets.socket import Socket
 from pystack.sockets.tcp_info import TcpInfo
+from pystack.sockets.tcp_socket import Socket
+from pystack.sockets.udp_socket import DatagramSocket
 
 __all__ = ["DatagramSocket", "Host", "Socket", "TcpInfo"]

@@ -15,7 +15,7 @@ from pystack.errors import ENONET
 from pystack.tcp.states import CLOSED
 
 if TYPE_CHECKING:
-    from pystack.sockets.socket import Socket
+    from pystack.sockets.tcp_socket import Socket
 
 _TEXTS: Final = {
     errno.EPERM: "not permitted",

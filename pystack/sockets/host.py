@@ -15,10 +15,10 @@ from pystack.cc import registry
 from pystack.compiling import mypyc_attr
 from pystack.parts import variants
 from pystack.sockets import constants as c
-from pystack.sockets.datagram import DatagramSocket
 from pystack.sockets.errors import fault
-from pystack.sockets.settings import Settings
-from pystack.sockets.socket import Socket
+from pystack.sockets.tcp_settings import Settings
+from pystack.sockets.tcp_socket import Socket
+from pystack.sockets.udp_socket import DatagramSocket
 from pystack.stack.host import HostCore
 
 _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC

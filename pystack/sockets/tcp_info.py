@@ -30,7 +30,7 @@ from pystack.tcp.states import (
 )
 
 if TYPE_CHECKING:
-    from pystack.sockets.socket import Socket
+    from pystack.sockets.tcp_socket import Socket
     from pystack.tcp.tcb import Tcb
 
 # Linux's numbers of the states (`<netinet/tcp.h>`)

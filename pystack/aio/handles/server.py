@@ -18,7 +18,7 @@ from pystack.aio.handles.stream import Transport
 from pystack.aio.handles.tls import Tls
 from pystack.aio.handles.transport_socket import SocketFacade
 from pystack.printed import printed, several
-from pystack.sockets.socket import Socket
+from pystack.sockets.tcp_socket import Socket
 from pystack.wire.address import place
 
 if TYPE_CHECKING:

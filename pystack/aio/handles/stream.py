@@ -23,8 +23,8 @@ from pystack.aio.handles.sendfile import FileSending
 from pystack.aio.handles.transport_socket import SocketFacade
 from pystack.sockets import endpoint, errors
 from pystack.sockets.constants import SHUT_WR
-from pystack.sockets.socket import Socket
 from pystack.sockets.tcp_info import TcpInfo
+from pystack.sockets.tcp_socket import Socket
 from pystack.tcp import states
 from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
 from pystack.wire.address import ends

@@ -20,9 +20,9 @@ from pystack.sockets import constants as c
 from pystack.sockets import endpoint
 from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import fault
-from pystack.sockets.lifecycle import WILDCARDS, check_bindable, is_shared, own_address
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
-from pystack.sockets.transfer import Ancillary, ancillary
+from pystack.sockets.tcp_lifecycle import WILDCARDS, check_bindable, is_shared, own_address
+from pystack.sockets.tcp_transfer import Ancillary, ancillary
 from pystack.stack.udp import udp_output
 from pystack.stack.udp.endpoints import OVERHEAD
 from pystack.tcp.reports import ORIGIN_LOCAL
@@ -30,7 +30,7 @@ from pystack.wire.address import ANY_V4, is_loopback, is_v4
 from pystack.wire.udp import Datagram
 
 if TYPE_CHECKING:
-    from pystack.sockets.datagram import DatagramSocket
+    from pystack.sockets.udp_socket import DatagramSocket
 
 _CMSG_HEADER = 16
 _LARGEST = 0xFFFF  # octets of a payload that are looked at at all

@@ -43,7 +43,7 @@ from pystack.tcp.states import (
 )
 
 if TYPE_CHECKING:
-    from pystack.sockets.socket import Socket
+    from pystack.sockets.tcp_socket import Socket
     from pystack.tcp.tcb import Report, Tcb
 
 _EXTENDED_ERR: Final = Struct("=IBBBBII")  # struct sock_extended_err (<linux/errqueue.h>)

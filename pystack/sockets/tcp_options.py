@@ -17,19 +17,19 @@ from pystack.parts import variants
 from pystack.sockets import constants as c
 from pystack.sockets import errors
 from pystack.sockets.errors import fault
-from pystack.sockets.settings import (
+from pystack.sockets.tcp_info import TcpInfo
+from pystack.sockets.tcp_settings import (
     FIN_TIMEOUT_MAX,
     Settings,
     repeats_to_seconds,
     seconds_to_repeats,
 )
-from pystack.sockets.tcp_info import TcpInfo
 from pystack.tcp import calls, reports
 from pystack.tcp.states import CLOSED, LISTEN
 from pystack.tcp.tcb import UNLIMITED, Tcb
 
 if TYPE_CHECKING:
-    from pystack.sockets.socket import Socket
+    from pystack.sockets.tcp_socket import Socket
 
 _INT_MAX: Final = 0x7FFF_FFFF
 _UNSIGNED: Final = 0xFFFF_FFFF

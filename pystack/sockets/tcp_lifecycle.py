@@ -53,7 +53,7 @@ from pystack.wire.address import ANY_V4, ANY_V6, is_loopback, is_multicast, is_v
 
 if TYPE_CHECKING:
     from pystack.sockets.host import Host
-    from pystack.sockets.socket import Socket
+    from pystack.sockets.tcp_socket import Socket
     from pystack.tcp.tcb import Tcb
 
 WILDCARDS = frozenset((ANY_V4, ANY_V6))

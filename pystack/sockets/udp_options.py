@@ -8,14 +8,14 @@ from errno import EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.sockets import constants as c
-from pystack.sockets.datagram_calls import take_error
 from pystack.sockets.errors import fault
-from pystack.sockets.option_table import MIN_RCVBUF, MIN_SNDBUF, doubled, within
-from pystack.sockets.options import MOST, as_int, in_its_form
+from pystack.sockets.tcp_option_calls import MOST, as_int, in_its_form
+from pystack.sockets.tcp_options import MIN_RCVBUF, MIN_SNDBUF, doubled, within
+from pystack.sockets.udp_calls import take_error
 from pystack.stack.udp import udp_output
 
 if TYPE_CHECKING:
-    from pystack.sockets.datagram import DatagramSocket
+    from pystack.sockets.udp_socket import DatagramSocket
 
 Getter = Callable[["DatagramSocket"], int]
 Setter = Callable[["DatagramSocket", int], None]

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.sockets import errors
 from pystack.sockets.constants import AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from pystack.sockets.errors import fault
-from pystack.sockets.option_table import OPTIONS
+from pystack.sockets.tcp_options import OPTIONS
 from pystack.tcp.states import CLOSED
 
 if TYPE_CHECKING:
-    from pystack.sockets.socket import Socket
+    from pystack.sockets.tcp_socket import Socket
     from pystack.tcp.recording import Observer
     from pystack.tcp.tcb import Tcb
 

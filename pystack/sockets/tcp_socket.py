@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.compiling import mypyc_attr
 from pystack.parts import variants
 from pystack.printed import printed
-from pystack.sockets import endpoint, lifecycle, options, readiness, transfer
+from pystack.sockets import endpoint, tcp_lifecycle, tcp_option_calls, tcp_poll, tcp_transfer
 from pystack.sockets.constants import SOCK_STREAM
 from pystack.sockets.ear import Ear
 from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import code_of, fault
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
-from pystack.sockets.settings import Settings
 from pystack.sockets.tcp_info import TcpInfo
+from pystack.sockets.tcp_settings import Settings
 from pystack.stack.listener import Listener
 from pystack.tcp import calls
 from pystack.tcp.recording import Observer
@@ -131,7 +131,7 @@ class Socket:
         EAFNOSUPPORT (an address of another family).
         """
         self.check()
-        lifecycle.bind(self, address)
+        tcp_lifecycle.bind(self, address)
 
     def listen(self, backlog: int = 128) -> None:
         """Take connections (RFC 9293 §3.9.1.1, passive OPEN): `backlog` + 1 may wait to be
@@ -140,13 +140,13 @@ class Socket:
         Raises EINVAL on a connected socket, EADDRINUSE when somebody listens there.
         """
         self.check()
-        lifecycle.listen(self, backlog)
+        tcp_lifecycle.listen(self, backlog)
 
     def accept(self) -> tuple[Socket, Address]:
         """The first waiting connection and its peer's address. Raises EAGAIN when none waits,
         EINVAL on a socket that does not listen."""
         self.check()
-        return lifecycle.accept(self)
+        return tcp_lifecycle.accept(self)
 
     def connect(self, address: Any) -> None:
         """Open a connection (RFC 9293 §3.9.1.1, active OPEN), or ask how far it has come.
@@ -159,7 +159,7 @@ class Socket:
         RST where there is a peer.
         """
         self.check()
-        lifecycle.connect(self, address)
+        tcp_lifecycle.connect(self, address)
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
@@ -172,14 +172,14 @@ class Socket:
         Raises ENOTCONN without a connection, EINVAL for another `how`.
         """
         self.check()
-        lifecycle.shutdown(self, how)
+        tcp_lifecycle.shutdown(self, how)
 
     def close(self) -> None:
         """Release the socket. What was written is still delivered, followed by FIN; with text
         left unread, and with SO_LINGER of 0 s, the peer gets a RST (RFC 9293 SHLD-3, RFC 2525
         §2.17). A longer SO_LINGER is nothing to wait for here: closing goes on by itself."""
         if not self.closed:
-            lifecycle.close(self)
+            tcp_lifecycle.close(self)
 
     # -- text -----------------------------------------------------------------------------------
     def send(self, data: Any, flags: int = 0) -> int:
@@ -192,7 +192,7 @@ class Socket:
         """
         if self.closed:
             raise fault(EBADF)
-        return transfer.send(self, data, flags)
+        return tcp_transfer.send(self, data, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Up to `size` received octets; b"" at the end of the stream.
@@ -204,13 +204,13 @@ class Socket:
         """
         if self.closed:
             raise fault(EBADF)
-        return transfer.recv(self, size, flags)
+        return tcp_transfer.recv(self, size, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `recv`, into a writable buffer; how many octets is returned. With MSG_TRUNC the
         buffer stays as it is."""
         self.check()
-        return transfer.recv_into(self, buffer, nbytes, flags)
+        return tcp_transfer.recv_into(self, buffer, nbytes, flags)
 
     def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
@@ -220,32 +220,32 @@ class Socket:
         Returns data, ancillary items, flags and address. Raises EAGAIN when the queue is empty.
         """
         self.check()
-        return transfer.recvmsg(self, size, ancillary_size, flags)
+        return tcp_transfer.recvmsg(self, size, ancillary_size, flags)
 
     def take_chunk(self) -> bytes | memoryview:
         """The next received chunk as it came, uncopied; b"" when nothing is there. `at_eof`
         tells whether that is the end. Never raises."""
-        return transfer.take_chunk(self)
+        return tcp_transfer.take_chunk(self)
 
     def skip(self) -> int:
         """Throw away all that has come; how many octets that was. Never raises."""
-        return transfer.skip(self)
+        return tcp_transfer.skip(self)
 
     @property
     def at_eof(self) -> bool:
         """Whether `recv` would return b"": all is read and no more will come."""
-        return transfer.at_eof(self)
+        return tcp_transfer.at_eof(self)
 
     # -- readiness ------------------------------------------------------------------------------
     def poll(self) -> int:
         """POLL… bits that are set now, as Linux's poll gives them for POLLIN to POLLRDHUP."""
-        return readiness.poll(self)
+        return tcp_poll.poll(self)
 
     def ioctl(self, request: int) -> int:
         """SIOCINQ (unread octets), SIOCOUTQ (written and not acknowledged), SIOCOUTQNSD (not
         yet sent), SIOCATMARK. Raises EINVAL on a listener, ENOTTY for another request."""
         self.check()
-        return readiness.ioctl(self, request)
+        return tcp_poll.ioctl(self, request)
 
     # -- names and options ----------------------------------------------------------------------
     def getsockname(self) -> Address:
@@ -264,14 +264,14 @@ class Socket:
         """Set an option: an int, or the bytes of its C form; see `option_table` for all of them.
         Raises ENOPROTOOPT for an unknown one, EINVAL for a value that it does not take."""
         self.check()
-        options.set_option(self, level, option, value)
+        tcp_option_calls.set_option(self, level, option, value)
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
         """An option as an int, or with `size` up to that many bytes of its C form.
         Raises ENOPROTOOPT for an unknown option; for an unknown level EOPNOTSUPP, or, as Linux
         on an AF_INET6 socket, ENOPROTOOPT."""
         self.check()
-        return options.get_option(self, level, option, size)
+        return tcp_option_calls.get_option(self, level, option, size)
 
     def tcp_info(self) -> TcpInfo:
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""
@@ -282,7 +282,7 @@ class Socket:
         """Have the connection, the one to be made, or those a listener takes, watched by what
         `recorder` makes for each (see `pystack.tcp.recording`); None: no longer."""
         self.check()
-        options.set_recorder(self, recorder)
+        tcp_option_calls.set_recorder(self, recorder)
 
     def variant(self, kind: str) -> Any:
         """The connection's part of that kind, a key of `stack.variants.KINDS`: an object that its
@@ -328,9 +328,9 @@ class Socket:
             if events & EVENT_WRITABLE:
                 calls.stop_waiting_to_write(tcb)
             if events & EVENT_SOFT_ERROR:
-                transfer.note_soft_error(self)
+                tcp_transfer.note_soft_error(self)
             if events & EVENT_CLOSED and not self.port_locked:
-                lifecycle.release_port(self)
+                tcp_lifecycle.release_port(self)
         if self.on_events is not None:
             self.on_events(events)
 

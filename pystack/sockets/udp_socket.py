@@ -11,7 +11,7 @@ from errno import EBADF, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.printed import printed
-from pystack.sockets import datagram_calls, datagram_options, endpoint
+from pystack.sockets import endpoint, udp_calls, udp_options
 from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
 from pystack.sockets.ear import Ear
 from pystack.sockets.endpoint import Address
@@ -88,7 +88,7 @@ class DatagramSocket:
         EAFNOSUPPORT (an address of another family).
         """
         self.check()
-        datagram_calls.bind(self, address)
+        udp_calls.bind(self, address)
 
     def connect(self, address: Any) -> None:
         """Choose the peer: `send` goes there, and nothing else is received. May be called again;
@@ -98,7 +98,7 @@ class DatagramSocket:
         is free).
         """
         self.check()
-        datagram_calls.connect(self, address)
+        udp_calls.connect(self, address)
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
@@ -120,7 +120,7 @@ class DatagramSocket:
     def send(self, data: Any, flags: int = 0) -> int:
         """Send one datagram to the peer; raises EDESTADDRREQ without one, else as `sendto`."""
         self.check()
-        return datagram_calls.send(self, data, flags, None)
+        return udp_calls.send(self, data, flags, None)
 
     def sendto(self, data: Any, address: Any, flags: int = 0) -> int:
         """Send one datagram, which may be empty, to an address; its length is returned.
@@ -132,7 +132,7 @@ class DatagramSocket:
         self.check()
         if address is None:
             raise TypeError("sendto() takes an address; a connected socket has send()")
-        return datagram_calls.send(self, data, flags, address)
+        return udp_calls.send(self, data, flags, address)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """The next datagram; see `recvfrom`."""
@@ -146,7 +146,7 @@ class DatagramSocket:
         (ECONNREFUSED: the peer's port is closed).
         """
         self.check()
-        data, _, _, where = datagram_calls.recvmsg(self, size, 0, flags)
+        data, _, _, where = udp_calls.recvmsg(self, size, 0, flags)
         return data, where
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -176,18 +176,18 @@ class DatagramSocket:
         datagram was to go. Raises EAGAIN when there is none.
         """
         self.check()
-        return datagram_calls.recvmsg(self, size, ancillary_size, flags)
+        return udp_calls.recvmsg(self, size, ancillary_size, flags)
 
     # -- readiness and options ------------------------------------------------------------------
     def poll(self) -> int:
         """POLL… bits that are set now, as Linux's poll gives them for POLLIN to POLLRDHUP."""
-        return datagram_calls.poll(self)
+        return udp_calls.poll(self)
 
     def ioctl(self, request: int) -> int:
         """SIOCINQ (length of the next datagram), SIOCOUTQ (what waits to be sent, with its
         overhead). Raises ENOTTY for another request."""
         self.check()
-        return datagram_calls.ioctl(self, request)
+        return udp_calls.ioctl(self, request)
 
     @property
     def drops(self) -> int:
@@ -198,25 +198,25 @@ class DatagramSocket:
         """Set an option: an int, or the bytes of its C form; see `datagram_options`. Raises
         ENOPROTOOPT for an unknown one, EINVAL for a value that it does not take."""
         self.check()
-        datagram_options.set_option(self, level, option, value)
+        udp_options.set_option(self, level, option, value)
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
         """An option as an int, or with `size` up to that many bytes of its C form. Raises as
         `Socket.getsockopt`."""
         self.check()
-        return datagram_options.get_option(self, level, option, size)
+        return udp_options.get_option(self, level, option, size)
 
     # -- the end --------------------------------------------------------------------------------
     def shutdown(self, how: int) -> None:
         """SHUT_WR: `send` raises EPIPE from now on. SHUT_RD changes what `poll` says, as in
         Linux. Raises ENOTCONN without a peer (and does it all the same), EINVAL."""
         self.check()
-        datagram_calls.shutdown(self, how)
+        udp_calls.shutdown(self, how)
 
     def close(self) -> None:
         """Release the socket. What was sent still goes; what was not read is lost."""
         if not self.closed:
-            datagram_calls.close(self)
+            udp_calls.close(self)
 
     def check(self) -> None:
         """Raise EBADF if the socket is closed."""

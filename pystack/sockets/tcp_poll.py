@@ -27,7 +27,7 @@ from pystack.tcp import calls, urgent
 from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
 
 if TYPE_CHECKING:
-    from pystack.sockets.socket import Socket
+    from pystack.sockets.tcp_socket import Socket
     from pystack.tcp.tcb import Tcb
 
 _READABLE = POLLIN | POLLRDNORM
