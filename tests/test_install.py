@@ -51,7 +51,7 @@ from pystack.sockets import Host
 reveal_type(Host(["10.0.0.1/24"], secret=bytes(32)).socket())
 number: int = pystack.__version__
 """
-FOLDERS = ("pystack", "csrc", "tests", "docs", "scripts")
+FOLDERS = ("pystack", "csrc", "build_tools", "tests", "docs", "scripts")
 FILES = ("pyproject.toml", "MANIFEST.in", "LICENSE", "README.md")
 MADE = {"PKG-INFO", "setup.cfg"}  # by setuptools, for the sdist
 TOOLS = ("build", "setuptools>=77", "cffi")

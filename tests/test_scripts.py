@@ -134,12 +134,12 @@ def test_help_is_what_the_program_says_of_itself(name: str, text: str) -> None:
 def machine(bare_checkout: Path, tmp_path: Path) -> Path:
     """That checkout with what setup reads, and a machine that has a (false) Python and compiler,
     for somebody who is not root."""
-    for name in ("pyproject.toml", "csrc", "pystack/wire/consts.py"):
+    for name in ("pyproject.toml", "csrc", "build_tools", "pystack/wire/consts.py"):
         target = bare_checkout / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, target)
-    (bare_checkout / "csrc" / "__pycache__").mkdir(exist_ok=True)  # as pip's build leaves it
+    (bare_checkout / "build_tools" / "__pycache__").mkdir(exist_ok=True)  # as pip's build leaves it
     for name, text in (("python3", PYTHON), ("id", "#!/bin/sh\necho 1000\n"),
                        ("cc", "#!/bin/sh\nexec /bin/cat >/dev/null\n")):  # fmt: skip
         (tmp_path / "bin" / name).write_text(text)

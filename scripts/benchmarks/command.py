@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from csrc import compiled as core
+from build_tools import core
 from pystack.cli.failures import Failure
 from pystack.cli.number import Number
 from scripts.benchmarks import simulation

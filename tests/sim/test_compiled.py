@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from csrc import compiled
+from build_tools import core
 from tests.surroundings import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,10 +53,10 @@ def outcome(environment: dict[str, str]) -> tuple[bool, dict[str, list[str | int
 
 
 def test_a_compiled_world_has_the_same_digest() -> None:
-    if not compiled.copy().is_dir() and os.environ.get("PYSTACK_COMPILED", "0") == "0":
+    if not core.copy().is_dir() and os.environ.get("PYSTACK_COMPILED", "0") == "0":
         pytest.skip("no compiled copy of these sources: scripts/compiled --check makes one")
     interpreted = outcome({**os.environ, "PYTHONPATH": str(ROOT)})
-    fast = outcome(compiled.environment(compiled.make()))
+    fast = outcome(core.environment(core.make()))
     assert (interpreted[0], fast[0]) == (False, True)
     assert len(fast[1]) > 10
     assert fast[1] == interpreted[1]

@@ -143,4 +143,4 @@ if __name__ == "__main__":
         sys.path.insert(0, str(ROOT))
         from scripts import ending
 
-        sys.exit(ending.run("compiled", "csrc.compiled", "become"))
+        sys.exit(ending.run("compiled", "build_tools.core", "become"))

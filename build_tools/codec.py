@@ -4,7 +4,7 @@ The glue keeps to Python's limited API whatever it is compiled for, so one modul
 for every CPython from 3.11 on; those without a GIL and other Pythons get one of their own.
 
 With PYSTACK_PURE=1 in the environment, and on Windows, nothing is compiled and the wheel is a pure
-one. With PYSTACK_COMPILED=1 mypyc compiles the core too (csrc/compiled.py), into a wheel only: a
+one. With PYSTACK_COMPILED=1 mypyc compiles the core too (build_tools/core.py), into a wheel only: a
 checkout that is installed for editing would go on with what was compiled before the edit.
 """
 
@@ -52,7 +52,7 @@ NO_EDITING = (
 
 def add_core(distribution: Distribution) -> None:
     """Have the core compiled as well."""
-    compiled = runpy.run_path(str(ROOT / "csrc" / "compiled.py"))
+    compiled = runpy.run_path(str(ROOT / "build_tools" / "core.py"))
     distribution.ext_modules = [*(distribution.ext_modules or []), *compiled["extensions"]()]
 
 
