@@ -22,5 +22,5 @@ class Ear(Owner):
     def __init__(self, socket: Hearing) -> None:
         self.socket = socket
 
-    def on_events(self, events: int) -> None:
+    def notify(self, events: int) -> None:
         self.socket.happened(events)

@@ -339,7 +339,7 @@ class HostCore(ConnectionTable):
             listener = self.acceptable.pop()
             listener.told = False
             try:
-                listener.owner.on_events(EVENT_ACCEPTABLE)
+                listener.owner.notify(EVENT_ACCEPTABLE)
             except Exception:  # as in `_tell`; the connections wait in the queue
                 self.counters.owner_errors += 1
         dirty = self.dirty
@@ -357,7 +357,7 @@ class HostCore(ConnectionTable):
             return  # not accepted yet: the events stay
         tcb.events = 0
         try:
-            owner.on_events(events)
+            owner.notify(events)
         except Exception:  # an owner must not raise; the others shall not suffer for it
             self.counters.owner_errors += 1
             calls.abort(tcb)

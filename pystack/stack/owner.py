@@ -1,4 +1,4 @@
-"""Who is told what happens to a connection or a listener."""
+"""Who is notified of what happens to a connection, a listener or a UDP endpoint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pystack.compiling import mypyc_attr
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Owner:
-    """Base of whoever owns a TCB or a listener (a socket). Told once per batch, after it."""
+    """Base of what owns a TCB, a listener or a UDP endpoint: a socket. Notified once per batch,
+    after it."""
 
     __slots__ = ()
 
-    def on_events(self, events: int) -> None:
+    def notify(self, events: int) -> None:
         """`events`: EVENT_… bits of `tcp.states`. Must not raise; may make socket calls."""

@@ -226,7 +226,7 @@ class UdpTable:
                 if endpoint.owner is None:
                     continue
                 try:
-                    endpoint.owner.on_events(events)
+                    endpoint.owner.notify(events)
                 except Exception:
                     counters.owner_errors += 1
 
