@@ -30,7 +30,7 @@ INTERPRETED: Final = {
     "parts": "entry_points faults variants",
     "stack": "icmp_errors",
     "sockets": (
-        "constants ear endpoint errors phase tcp_info tcp_lifecycle tcp_option_calls tcp_options "
+        "constants ear errors phase sockaddr tcp_connection_calls tcp_info tcp_option_calls tcp_options "
         "tcp_poll tcp_settings udp_calls udp_options udp_socket"
     ),
     "sim": "digest host router topology vloop waiting way world",

@@ -22,7 +22,7 @@ from typing import IO, Any, Final, Self
 from pystack.cc.base import OPEN
 from pystack.printed import printed, several
 from pystack.sockets.constants import AF_INET, AF_INET6
-from pystack.sockets.endpoint import Address, unparse
+from pystack.sockets.sockaddr import Address, unparse
 from pystack.tcp import recording
 from pystack.tcp.tcb import Tcb
 

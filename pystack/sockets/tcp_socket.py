@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.compiling import mypyc_attr
 from pystack.parts import variants
 from pystack.printed import printed
-from pystack.sockets import endpoint, tcp_lifecycle, tcp_option_calls, tcp_poll, tcp_transfer
+from pystack.sockets import (
+    sockaddr,
+    tcp_connection_calls,
+    tcp_option_calls,
+    tcp_poll,
+    tcp_send_recv,
+)
 from pystack.sockets.constants import SOCK_STREAM
 from pystack.sockets.ear import Ear
-from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import code_of, fault
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
+from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_settings import Settings
 from pystack.stack.listener import Listener
@@ -98,7 +104,7 @@ class Socket:
         self.shut = 0
         self.error = 0
         self.error_taken = False
-        self.local = endpoint.any_address(family)
+        self.local = sockaddr.any_address(family)
         self.port = 0
         self.address_locked = False
         self.port_locked = False
@@ -131,7 +137,7 @@ class Socket:
         EAFNOSUPPORT (an address of another family).
         """
         self.check()
-        tcp_lifecycle.bind(self, address)
+        tcp_connection_calls.bind(self, address)
 
     def listen(self, backlog: int = 128) -> None:
         """Take connections (RFC 9293 §3.9.1.1, passive OPEN): `backlog` + 1 may wait to be
@@ -140,13 +146,13 @@ class Socket:
         Raises EINVAL on a connected socket, EADDRINUSE when somebody listens there.
         """
         self.check()
-        tcp_lifecycle.listen(self, backlog)
+        tcp_connection_calls.listen(self, backlog)
 
     def accept(self) -> tuple[Socket, Address]:
         """The first waiting connection and its peer's address. Raises EAGAIN when none waits,
         EINVAL on a socket that does not listen."""
         self.check()
-        return tcp_lifecycle.accept(self)
+        return tcp_connection_calls.accept(self)
 
     def connect(self, address: Any) -> None:
         """Open a connection (RFC 9293 §3.9.1.1, active OPEN), or ask how far it has come.
@@ -159,7 +165,7 @@ class Socket:
         RST where there is a peer.
         """
         self.check()
-        tcp_lifecycle.connect(self, address)
+        tcp_connection_calls.connect(self, address)
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
@@ -172,14 +178,14 @@ class Socket:
         Raises ENOTCONN without a connection, EINVAL for another `how`.
         """
         self.check()
-        tcp_lifecycle.shutdown(self, how)
+        tcp_connection_calls.shutdown(self, how)
 
     def close(self) -> None:
         """Release the socket. What was written is still delivered, followed by FIN; with text
         left unread, and with SO_LINGER of 0 s, the peer gets a RST (RFC 9293 SHLD-3, RFC 2525
         §2.17). A longer SO_LINGER is nothing to wait for here: closing goes on by itself."""
         if not self.closed:
-            tcp_lifecycle.close(self)
+            tcp_connection_calls.close(self)
 
     # -- text -----------------------------------------------------------------------------------
     def send(self, data: Any, flags: int = 0) -> int:
@@ -192,7 +198,7 @@ class Socket:
         """
         if self.closed:
             raise fault(EBADF)
-        return tcp_transfer.send(self, data, flags)
+        return tcp_send_recv.send(self, data, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Up to `size` received octets; b"" at the end of the stream.
@@ -204,13 +210,13 @@ class Socket:
         """
         if self.closed:
             raise fault(EBADF)
-        return tcp_transfer.recv(self, size, flags)
+        return tcp_send_recv.recv(self, size, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `recv`, into a writable buffer; how many octets is returned. With MSG_TRUNC the
         buffer stays as it is."""
         self.check()
-        return tcp_transfer.recv_into(self, buffer, nbytes, flags)
+        return tcp_send_recv.recv_into(self, buffer, nbytes, flags)
 
     def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
@@ -220,21 +226,21 @@ class Socket:
         Returns data, ancillary items, flags and address. Raises EAGAIN when the queue is empty.
         """
         self.check()
-        return tcp_transfer.recvmsg(self, size, ancillary_size, flags)
+        return tcp_send_recv.recvmsg(self, size, ancillary_size, flags)
 
     def take_chunk(self) -> bytes | memoryview:
         """The next received chunk as it came, uncopied; b"" when nothing is there. `at_eof`
         tells whether that is the end. Never raises."""
-        return tcp_transfer.take_chunk(self)
+        return tcp_send_recv.take_chunk(self)
 
     def skip(self) -> int:
         """Throw away all that has come; how many octets that was. Never raises."""
-        return tcp_transfer.skip(self)
+        return tcp_send_recv.skip(self)
 
     @property
     def at_eof(self) -> bool:
         """Whether `recv` would return b"": all is read and no more will come."""
-        return tcp_transfer.at_eof(self)
+        return tcp_send_recv.at_eof(self)
 
     # -- readiness ------------------------------------------------------------------------------
     def poll(self) -> int:
@@ -251,14 +257,14 @@ class Socket:
     def getsockname(self) -> Address:
         """The local address and port."""
         self.check()
-        return endpoint.unparse(self.family, self.local, self.port)
+        return sockaddr.unparse(self.family, self.local, self.port)
 
     def getpeername(self) -> Address:
         """The peer's address and port. Raises ENOTCONN without a connection."""
         self.check()
         if self.tcb is None or self.state in (CLOSED, SYN_SENT):
             raise fault(ENOTCONN)
-        return endpoint.unparse(self.family, *_peer(self.tcb))
+        return sockaddr.unparse(self.family, *_peer(self.tcb))
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
         """Set an option: an int, or the bytes of its C form; see `option_table` for all of them.
@@ -328,9 +334,9 @@ class Socket:
             if events & EVENT_WRITABLE:
                 calls.stop_waiting_to_write(tcb)
             if events & EVENT_SOFT_ERROR:
-                tcp_transfer.note_soft_error(self)
+                tcp_send_recv.note_soft_error(self)
             if events & EVENT_CLOSED and not self.port_locked:
-                tcp_lifecycle.release_port(self)
+                tcp_connection_calls.release_port(self)
         if self.on_events is not None:
             self.on_events(events)
 

@@ -17,12 +17,12 @@ from errno import (
 from typing import TYPE_CHECKING, Any
 
 from pystack.sockets import constants as c
-from pystack.sockets import endpoint
-from pystack.sockets.endpoint import Address
+from pystack.sockets import sockaddr
 from pystack.sockets.errors import fault
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
-from pystack.sockets.tcp_lifecycle import WILDCARDS, check_bindable, is_shared, own_address
-from pystack.sockets.tcp_transfer import Ancillary, ancillary
+from pystack.sockets.sockaddr import Address
+from pystack.sockets.tcp_connection_calls import WILDCARDS, check_bindable, is_shared, own_address
+from pystack.sockets.tcp_send_recv import Ancillary, ancillary
 from pystack.stack.udp import udp_output
 from pystack.stack.udp.endpoints import OVERHEAD
 from pystack.tcp.reports import ORIGIN_LOCAL
@@ -39,7 +39,7 @@ _LARGEST = 0xFFFF  # octets of a payload that are looked at at all
 # -- names ----------------------------------------------------------------------------------------
 def bind(sock: DatagramSocket, where: Any) -> None:
     """See `DatagramSocket.bind`."""
-    local, port = endpoint.parse(sock.family, where)
+    local, port = sockaddr.parse(sock.family, where)
     check_bindable(sock.host, sock.family, local, sock.udp.v6only)
     if sock.udp.port:
         raise fault(EINVAL)
@@ -60,11 +60,11 @@ def connect(sock: DatagramSocket, where: Any) -> None:
     if where is None:
         udp.remote, udp.remote_port = b"", 0
         if not sock.address_locked:
-            udp.local = endpoint.any_address(sock.family)
+            udp.local = sockaddr.any_address(sock.family)
         if not sock.port_locked:
             sock.host.udp.release(udp)
         return
-    remote, port = endpoint.parse(sock.family, where)
+    remote, port = sockaddr.parse(sock.family, where)
     _take_port(sock)
     source, remote = _ends(sock, remote)
     if udp.local in WILDCARDS:
@@ -102,7 +102,7 @@ def send(sock: DatagramSocket, data: Any, flags: int, where: Any) -> int:
     if flags & c.MSG_MORE or (flags & c.MSG_OOB and sock.family == c.AF_INET):
         raise fault(EOPNOTSUPP)  # of IPv6's sockets Linux does not ask about MSG_OOB
     if where is not None:
-        remote, port = endpoint.parse(sock.family, where)
+        remote, port = sockaddr.parse(sock.family, where)
         if not port:
             raise fault(EINVAL)
     elif udp.remote:
@@ -139,7 +139,7 @@ def recvmsg(
         udp.queue.popleft()
         udp.held -= len(payload) + OVERHEAD
     truncated = c.MSG_TRUNC if len(payload) > size else 0
-    where = endpoint.unparse(sock.family, source, port)
+    where = sockaddr.unparse(sock.family, source, port)
     if truncated and flags & c.MSG_TRUNC:  # the length is told, the octets are not
         return payload[:size].ljust(len(payload), b"\0"), [], truncated, where
     return payload[:size], [], truncated, where
@@ -158,7 +158,7 @@ def _next_report(
         udp.error = 0
     item = ancillary(sock.family, report)
     flags = c.MSG_ERRQUEUE | (c.MSG_TRUNC if len(payload) > size else 0)
-    where = endpoint.unparse(sock.family, remote, port)
+    where = sockaddr.unparse(sock.family, remote, port)
     if ancillary_size < _CMSG_HEADER + len(item[2]):
         return payload[:size], [], flags | c.MSG_CTRUNC, where
     return payload[:size], [item], flags, where

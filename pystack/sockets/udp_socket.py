@@ -11,11 +11,11 @@ from errno import EBADF, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.printed import printed
-from pystack.sockets import endpoint, udp_calls, udp_options
+from pystack.sockets import sockaddr, udp_calls, udp_options
 from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
 from pystack.sockets.ear import Ear
-from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import code_of, fault
+from pystack.sockets.sockaddr import Address
 from pystack.stack.udp.endpoints import UdpEndpoint
 from pystack.wire.address import place
 
@@ -57,7 +57,7 @@ class DatagramSocket:
     def __init__(self, host: Host, family: int) -> None:
         self.host = host
         self.family = family
-        self.udp = UdpEndpoint(endpoint.any_address(family), Ear(self), host.config)
+        self.udp = UdpEndpoint(sockaddr.any_address(family), Ear(self), host.config)
         self.on_events = None
         self.shut = 0
         self.address_locked = False
@@ -107,14 +107,14 @@ class DatagramSocket:
     def getsockname(self) -> Address:
         """The local address and port."""
         self.check()
-        return endpoint.unparse(self.family, self.udp.local, self.udp.port)
+        return sockaddr.unparse(self.family, self.udp.local, self.udp.port)
 
     def getpeername(self) -> Address:
         """The peer's address and port. Raises ENOTCONN without one."""
         self.check()
         if not self.udp.remote_port:
             raise fault(ENOTCONN)
-        return endpoint.unparse(self.family, self.udp.remote, self.udp.remote_port)
+        return sockaddr.unparse(self.family, self.udp.remote, self.udp.remote_port)
 
     # -- datagrams ------------------------------------------------------------------------------
     def send(self, data: Any, flags: int = 0) -> int:

@@ -25,7 +25,7 @@ from pystack.sim.vloop import VirtualLoop
 from pystack.sim.waiting import places
 from pystack.sim.world import World
 from pystack.sockets.constants import AF_INET, AF_INET6
-from pystack.sockets.endpoint import Address, unparse
+from pystack.sockets.sockaddr import Address, unparse
 from pystack.tcp import states
 from pystack.tcp.tcb import Tcb
 from pystack.testing.bounded_runner import BoundedRunner

@@ -19,7 +19,7 @@ from pystack.sockets.constants import (
     SOCK_DGRAM,
     SOL_SOCKET,
 )
-from pystack.sockets.endpoint import Address
+from pystack.sockets.sockaddr import Address
 
 if TYPE_CHECKING:
     from pystack.aio.drive.driver import Running

@@ -16,7 +16,7 @@ from pystack import arguments
 from pystack.aio import numbers
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM
-from pystack.sockets.endpoint import Address
+from pystack.sockets.sockaddr import Address
 from pystack.wire.address import is_v4
 
 Place = tuple[int, Address]  # family and address

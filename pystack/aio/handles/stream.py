@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
 from pystack.aio.handles.sendfile import FileSending
 from pystack.aio.handles.transport_socket import SocketFacade
-from pystack.sockets import endpoint, errors
+from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_socket import Socket
@@ -113,9 +113,9 @@ class Transport(SocketTransport):
             return default
         key = tcb.key
         if name == "peername":
-            return endpoint.unparse(socket.family, key[16:32], key[34] << 8 | key[35])
+            return sockaddr.unparse(socket.family, key[16:32], key[34] << 8 | key[35])
         if name == "sockname":
-            return endpoint.unparse(socket.family, key[:16], key[32] << 8 | key[33])
+            return sockaddr.unparse(socket.family, key[:16], key[32] << 8 | key[33])
         if name == "tcp_info":
             return TcpInfo.of(socket)
         return default

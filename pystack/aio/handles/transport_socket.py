@@ -8,7 +8,7 @@ from typing import Any
 
 from pystack.aio import numbers
 from pystack.sockets.constants import IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM
-from pystack.sockets.endpoint import Address
+from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_socket import Socket
 from pystack.sockets.udp_socket import DatagramSocket

@@ -10,7 +10,7 @@ from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.sockets import endpoint, errors
+from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import (
     AF_INET,
     AF_INET6,
@@ -28,9 +28,9 @@ from pystack.sockets.constants import (
     MSG_PEEK,
     MSG_TRUNC,
 )
-from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import fault
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
+from pystack.sockets.sockaddr import Address
 from pystack.tcp import calls, reports, urgent
 from pystack.tcp.states import (
     CLOSE_WAIT,
@@ -273,7 +273,7 @@ def recvmsg(
         sock.error = tcb.reports[0][0]
     item = ancillary(sock.family, report)
     key = tcb.key
-    peer = endpoint.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
+    peer = sockaddr.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
     if ancillary_size < _CMSG_HEADER + len(item[2]):
         return b"", [], MSG_ERRQUEUE | MSG_CTRUNC, peer
     return b"", [item], MSG_ERRQUEUE, peer

@@ -24,9 +24,8 @@ from errno import (
 from typing import TYPE_CHECKING, Any
 
 from pystack.ip.ports import overlap
-from pystack.sockets import endpoint, errors
+from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import AF_INET6, SHUT_RD, SHUT_RDWR
-from pystack.sockets.endpoint import Address
 from pystack.sockets.errors import fault
 from pystack.sockets.phase import (
     CONNECTED,
@@ -36,6 +35,7 @@ from pystack.sockets.phase import (
     SEND_SHUTDOWN,
     UNCONNECTED,
 )
+from pystack.sockets.sockaddr import Address
 from pystack.tcp import calls
 from pystack.tcp.states import (
     CLOSE_WAIT,
@@ -62,7 +62,7 @@ WILDCARDS = frozenset((ANY_V4, ANY_V6))
 # -- bind and listen ----------------------------------------------------------------------------
 def bind(sock: Socket, where: Any) -> None:
     """See `Socket.bind`."""
-    local, port = endpoint.parse(sock.family, where)
+    local, port = sockaddr.parse(sock.family, where)
     if not is_v4(local) and is_multicast(local):
         raise fault(EINVAL)
     check_bindable(sock.host, sock.family, local, sock.settings.v6only)
@@ -158,7 +158,7 @@ def accept(sock: Socket) -> tuple[Socket, Address]:
     tcb.owner = child.ear
     if tcb.events:
         sock.host.mark(tcb)  # what happened while nobody owned it is told after all
-    return child, endpoint.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
+    return child, sockaddr.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
 
 
 # -- connect --------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def connect(sock: Socket, where: Any) -> None:
 def _begin(sock: Socket, where: Any) -> None:
     """Make the connection; its SYN leaves with the next transmit."""
     host = sock.host
-    remote, port = endpoint.parse(sock.family, where)
+    remote, port = sockaddr.parse(sock.family, where)
     if remote in WILDCARDS:
         remote = own_address(host, sock.local, remote)
     if (
@@ -259,7 +259,7 @@ def disconnect(sock: Socket) -> None:
             sock.error = ECONNRESET
     sock.shut = 0
     if not sock.address_locked:
-        sock.local = endpoint.any_address(sock.family)
+        sock.local = sockaddr.any_address(sock.family)
 
 
 def _reset(host: Host, tcb: Tcb) -> bool:
