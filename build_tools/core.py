@@ -30,10 +30,10 @@ INTERPRETED: Final = {
     "parts": "entry_points faults variants",
     "stack": "icmp_errors",
     "sockets": (
-        "constants ear errors phase sockaddr tcp_connection_calls tcp_info tcp_option_calls tcp_options "
-        "tcp_poll tcp_settings udp_calls udp_options udp_socket"
+        "constants ear errors phase sockaddr tcp_connection_calls tcp_info tcp_option_calls "
+        "tcp_options tcp_poll tcp_settings udp_calls udp_options udp_socket"
     ),
-    "sim": "digest host router topology vloop waiting way world",
+    "sim": "digest host link_spec router topology vloop waiting world",
     "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show udp",
 }
 ALSO: Final = ("pystack/path/offload.py",)

@@ -53,12 +53,12 @@ _TEXTS: Final = {
 }
 
 
-def fault(code: int) -> OSError:
+def os_error(code: int) -> OSError:
     """The OSError (of its subclass, such as BlockingIOError for EAGAIN) for an errno."""
     return OSError(code, _TEXTS.get(code) or errno.errorcode.get(code, f"error {code}"))
 
 
-def code_of(call: Callable[[Any], object], argument: Any) -> int:
+def errno_of(call: Callable[[Any], object], argument: Any) -> int:
     """The errno of the OSError that `call(argument)` raises, 0 for none."""
     try:
         call(argument)
@@ -100,4 +100,4 @@ def taken(sock: Socket, otherwise: int) -> OSError:
     tcb = sock.tcb
     if tcb is not None and tcb.failure and code == tcb.error:
         return OSError(code, tcb.failure)
-    return fault(code)
+    return os_error(code)

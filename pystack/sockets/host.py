@@ -15,7 +15,7 @@ from pystack.cc import registry
 from pystack.compiling import mypyc_attr
 from pystack.parts import variants
 from pystack.sockets import constants as c
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.tcp_settings import Settings
 from pystack.sockets.tcp_socket import Socket
 from pystack.sockets.udp_socket import DatagramSocket
@@ -76,15 +76,15 @@ class Host(HostCore):
         """
         kind = type & c.SOCK_TYPE_MASK
         if type & ~(c.SOCK_TYPE_MASK | _FLAGS) or kind >= c.SOCK_MAX:
-            raise fault(EINVAL)
+            raise os_error(EINVAL)
         if family not in (c.AF_INET, c.AF_INET6):
-            raise fault(EAFNOSUPPORT)
+            raise os_error(EAFNOSUPPORT)
         if not 0 <= proto < c.IPPROTO_MAX:
-            raise fault(EINVAL)
+            raise os_error(EINVAL)
         if kind not in _PROTOCOLS:
-            raise fault(ESOCKTNOSUPPORT)
+            raise os_error(ESOCKTNOSUPPORT)
         if proto not in (0, _PROTOCOLS[kind]):
-            raise fault(EPROTONOSUPPORT)
+            raise os_error(EPROTONOSUPPORT)
         if kind == c.SOCK_DGRAM:
             return DatagramSocket(self, family)
         return Socket(self, family, Settings())

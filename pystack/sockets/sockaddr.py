@@ -10,7 +10,7 @@ from errno import EAFNOSUPPORT, EINVAL
 from typing import Any, Final
 
 from pystack.sockets.constants import AF_INET
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6, BROADCAST_V4, is_v4
 
@@ -50,10 +50,10 @@ def parse(family: int, where: Any) -> tuple[bytes, int]:
     except ValueError:
         raise OSError(EINVAL, f"not the text of an address: {host!r}") from None
     if (family == AF_INET) != (":" not in host):
-        raise fault(EAFNOSUPPORT)
+        raise os_error(EAFNOSUPPORT)
     scoped = "%" in host or (len(where) == 4 and bool(where[3]))
     if packed[0] == _LINK_LOCAL[0] and packed[1] & 0xC0 == _LINK_LOCAL[1] and not scoped:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     return packed, port
 
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from pystack.ip.ports import overlap
 from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import AF_INET6, SHUT_RD, SHUT_RDWR
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.phase import (
     CONNECTED,
     CONNECTING,
@@ -64,10 +64,10 @@ def bind(sock: Socket, where: Any) -> None:
     """See `Socket.bind`."""
     local, port = sockaddr.parse(sock.family, where)
     if not is_v4(local) and is_multicast(local):
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     check_bindable(sock.host, sock.family, local, sock.settings.v6only)
     if sock.state != CLOSED or sock.reserved is not None:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     _reserve(sock, local, port)
     sock.address_locked = local not in WILDCARDS
     sock.port_locked = port != 0
@@ -76,9 +76,9 @@ def bind(sock: Socket, where: Any) -> None:
 def check_bindable(host: Host, family: int, local: bytes, v6only: bool) -> None:
     """Raise what `bind` raises for an address: EINVAL, EADDRNOTAVAIL."""
     if family == AF_INET6 and v6only and is_v4(local):
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     if local not in host.addresses.local and local not in WILDCARDS and not is_shared(host, local):
-        raise fault(EADDRNOTAVAIL)
+        raise os_error(EADDRNOTAVAIL)
 
 
 def is_shared(host: Host, local: bytes) -> bool:
@@ -90,7 +90,7 @@ def _reserve(sock: Socket, local: bytes, port: int) -> None:
     settings = sock.settings
     v6only = settings.v6only
     if port and _somebody_listens(sock.host, local, port, v6only):
-        raise fault(EADDRINUSE)  # even with SO_REUSEADDR on both
+        raise os_error(EADDRINUSE)  # even with SO_REUSEADDR on both
     port = sock.host.ports.bind(local, port, settings.reuse_address, v6only)
     sock.reserved = (local, port, settings.reuse_address, v6only)
     sock.local = local
@@ -116,7 +116,7 @@ def listen(sock: Socket, backlog: int) -> None:
     """See `Socket.listen`."""
     host = sock.host
     if sock.phase != UNCONNECTED or sock.state not in (CLOSED, LISTEN):
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     most = host.config.somaxconn
     if not 0 <= backlog <= most:
         backlog = most
@@ -127,7 +127,7 @@ def listen(sock: Socket, backlog: int) -> None:
     if sock.reserved is None:
         _reserve(sock, sock.local, 0)
     elif _somebody_listens(host, sock.local, sock.port, settings.v6only):
-        raise fault(EADDRINUSE)
+        raise os_error(EADDRINUSE)
     listener = host.listen(sock.local, sock.port, backlog, sock.ear)
     try:
         settings.apply_to_listener(listener, host.config)
@@ -142,10 +142,10 @@ def accept(sock: Socket) -> tuple[Socket, Address]:
     """See `Socket.accept`."""
     listener = sock.listener
     if listener is None:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     tcb = listener.accept()
     if tcb is None:
-        raise fault(EAGAIN)
+        raise os_error(EAGAIN)
     settings = sock.settings
     if not settings.is_inheritable:
         settings = dataclasses.replace(settings, defer_accept=0)
@@ -170,19 +170,19 @@ def connect(sock: Socket, where: Any) -> None:
         return
     phase = sock.phase
     if phase == CONNECTED:
-        raise fault(EISCONN)
+        raise os_error(EISCONN)
     if phase == DISCONNECTING:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     code = EALREADY
     if phase == UNCONNECTED:
         if sock.state != CLOSED:
-            raise fault(EISCONN)
+            raise os_error(EISCONN)
         _begin(sock, where)
         sock.phase = CONNECTING
         code = EINPROGRESS
     state = sock.state
     if state in (SYN_SENT, SYN_RECEIVED):
-        raise fault(code)
+        raise os_error(code)
     if state == CLOSED:
         why = errors.taken(sock, ECONNABORTED)
         disconnect(sock)
@@ -203,19 +203,19 @@ def _begin(sock: Socket, where: Any) -> None:
         or (is_loopback(remote) and remote not in host.addresses.local)
         or (sock.family == AF_INET6 and sock.settings.v6only and is_v4(remote))
     ):
-        raise fault(ENETUNREACH)
+        raise os_error(ENETUNREACH)
     local = sock.local
     if local in WILDCARDS or is_shared(sock.host, local):
         local = host.source_for(remote)
     elif is_v4(local) != is_v4(remote):
-        raise fault(ENETUNREACH)
+        raise os_error(ENETUNREACH)
     key = host.connection_key(remote, port, local, sock.port if sock.reserved else 0)
     try:
         tcb = host.new_tcb(key, sock.apply_settings)
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise  # a part of the connection can't be made
-        raise fault(EADDRNOTAVAIL) from None  # Linux: the connection exists
+        raise os_error(EADDRNOTAVAIL) from None  # Linux: the connection exists
     if not sock.settings.quick_ack:
         calls.set_quick_ack(tcb, False)
     if sock.shut & RCV_SHUTDOWN:  # by a shutdown() that found no connection
@@ -236,7 +236,7 @@ def own_address(host: Host, local: bytes, wildcard: bytes) -> bytes:
     for own in host.addresses.all():
         if is_v4(own) == is_v4(wildcard):
             return own
-    raise fault(ENETUNREACH)
+    raise os_error(ENETUNREACH)
 
 
 # -- the ways out ---------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ def _reset(host: Host, tcb: Tcb) -> bool:
 def shutdown(sock: Socket, how: int) -> None:
     """See `Socket.shutdown`."""
     if not SHUT_RD <= how <= SHUT_RDWR:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     bits = how + 1
     state = sock.state
     if sock.phase == CONNECTING:
@@ -297,7 +297,7 @@ def shutdown(sock: Socket, how: int) -> None:
     sock.shut |= bits
     tcb = sock.tcb
     if tcb is None or state == CLOSED:
-        raise fault(ENOTCONN)
+        raise os_error(ENOTCONN)
     if bits & SEND_SHUTDOWN:
         calls.shutdown_write(tcb)
     if bits & RCV_SHUTDOWN:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.sockets import errors
 from pystack.sockets.constants import AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.tcp_options import OPTIONS
 from pystack.tcp.states import CLOSED
 
@@ -33,7 +33,7 @@ def set_option(sock: Socket, level: int, name: int, value: Any) -> None:
     """See `Socket.setsockopt`. SO_LINGER also takes a pair (on, seconds), TCP_CONGESTION a str."""
     option = OPTIONS.get((level, name)) if _has_level(sock, level) else None
     if option is None or option.set is None:
-        raise fault(ENOPROTOOPT)
+        raise os_error(ENOPROTOOPT)
     settings = dataclasses.replace(sock.settings)
     option.set(sock, settings, _as_bytes(value) if option.raw else as_int(level, value))
     sock.settings = settings
@@ -64,12 +64,12 @@ def set_recorder(sock: Socket, recorder: Callable[[Tcb], Observer] | None) -> No
 def get_option(sock: Socket, level: int, name: int, size: int) -> int | bytes:
     """See `Socket.getsockopt`."""
     if not 0 <= size <= MOST:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     if not _has_level(sock, level):
-        raise fault(ENOPROTOOPT if sock.family == AF_INET6 else EOPNOTSUPP)
+        raise os_error(ENOPROTOOPT if sock.family == AF_INET6 else EOPNOTSUPP)
     option = OPTIONS.get((level, name))
     if option is None:
-        raise fault(ENOPROTOOPT)
+        raise os_error(ENOPROTOOPT)
     value = option.get(sock)
     if isinstance(value, bytes):
         whole: int = _INT.unpack_from(value)[0]
@@ -102,7 +102,7 @@ def as_int(level: int, value: Any) -> int:
         return number
     if level == IPPROTO_IP:
         return data[0] if data else 0
-    raise fault(EINVAL)
+    raise os_error(EINVAL)
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.parts import variants
 from pystack.sockets import constants as c
 from pystack.sockets import errors
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_settings import (
     FIN_TIMEOUT_MAX,
@@ -84,7 +84,7 @@ def _fixed(value: int) -> Option:
 def within(value: int, low: int, high: int) -> int:
     """`value`, or EINVAL when it is outside of the bounds."""
     if not low <= value <= high:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     return value
 
 
@@ -130,7 +130,7 @@ def _set_rcvlowat(sock: Socket, settings: Settings, value: int) -> None:
 
 def _set_linger(sock: Socket, settings: Settings, value: bytes) -> None:
     if len(value) < _LINGER.size:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     on, seconds = _LINGER.unpack_from(value)
     settings.linger = on != 0
     if on:
@@ -144,7 +144,7 @@ def _get_linger(sock: Socket) -> bytes:
 def _set_max_pacing_rate(sock: Socket, settings: Settings, value: bytes) -> None:
     """Linux: an unsigned int, all ones for no bound, or an unsigned long."""
     if len(value) < 4:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     if len(value) >= 8:
         settings.max_pacing_rate = int.from_bytes(value[:8], sys.byteorder)
     else:
@@ -182,7 +182,7 @@ def _get_defer_accept(sock: Socket) -> int:
 
 def _set_window_clamp(sock: Socket, settings: Settings, value: int) -> None:
     if not value and sock.state != CLOSED:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     settings.window_clamp = max(value, _MIN_CLAMP) if value else 0
 
 
@@ -205,7 +205,7 @@ def _get_quick_ack(sock: Socket) -> int:
 
 def _set_congestion(sock: Socket, settings: Settings, value: bytes) -> None:
     if not value:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     name = value[: _CONGESTION_SIZE - 1].split(b"\0")[0].decode("latin-1")
     variants.check(variants.CONGESTION_CONTROL, name)
     settings.congestion = name
@@ -277,7 +277,7 @@ def _get_mtu_discover_v6(sock: Socket) -> int:
 
 def _get_mtu(sock: Socket) -> int:
     if sock.tcb is None or sock.tcb.state == CLOSED:
-        raise fault(ENOTCONN)
+        raise os_error(ENOTCONN)
     return sock.host.path_mtus.mtu(sock.tcb.key[16:32])
 
 
@@ -290,7 +290,7 @@ def _apply_recverr(settings: Settings, tcb: Tcb) -> None:
 
 def _set_v6only(sock: Socket, settings: Settings, value: int) -> None:
     if sock.reserved is not None or sock.tcb is not None:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     settings.v6only = value != 0
 
 

@@ -21,7 +21,7 @@ from pystack.sockets.constants import (
     SIOCOUTQ,
     SIOCOUTQNSD,
 )
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
 from pystack.tcp import calls, urgent
 from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
@@ -74,13 +74,13 @@ def _is_readable(sock: Socket, tcb: Tcb) -> bool:
 def ioctl(sock: Socket, request: int) -> int:
     """See `Socket.ioctl`."""
     if request not in (SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK):
-        raise fault(ENOTTY)
+        raise os_error(ENOTTY)
     tcb = sock.tcb
     if request == SIOCATMARK:
         return int(tcb is not None and urgent.at_mark(tcb))
     state = sock.state
     if state == LISTEN:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     if tcb is None or state in (SYN_SENT, SYN_RECEIVED):
         return 0
     if request == SIOCINQ:

@@ -28,7 +28,7 @@ from pystack.sockets.constants import (
     MSG_PEEK,
     MSG_TRUNC,
 )
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
 from pystack.sockets.sockaddr import Address
 from pystack.tcp import calls, reports, urgent
@@ -66,7 +66,7 @@ def send(sock: Socket, data: Any, flags: int) -> int:
     if not flags:
         sent = calls.send(tcb, data)
     elif flags & MSG_FASTOPEN:
-        raise fault(EOPNOTSUPP)
+        raise os_error(EOPNOTSUPP)
     else:
         sent = calls.send(
             tcb, data,
@@ -75,13 +75,13 @@ def send(sock: Socket, data: Any, flags: int) -> int:
     if sent:
         sock.host.mark(tcb)
     elif len(data):
-        raise fault(EAGAIN)
+        raise os_error(EAGAIN)
     return sent
 
 
 def _why_not(sock: Socket, flags: int) -> OSError:
     if flags & MSG_FASTOPEN:
-        return fault(EOPNOTSUPP)
+        return os_error(EOPNOTSUPP)
     if sock.state in (SYN_SENT, SYN_RECEIVED):
         return errors.taken(sock, EAGAIN)
     return errors.taken(sock, EPIPE)
@@ -169,14 +169,14 @@ def _meet_end(sock: Socket) -> None:
     tcb = sock.tcb
     state = sock.state
     if state == LISTEN:
-        raise fault(ENOTCONN)
+        raise os_error(ENOTCONN)
     if tcb is not None and tcb.fin_received:
         return  # before any error, as in Linux: all that the peer wanted to say has come
     if errors.pending(sock):
         raise errors.taken(sock, 0)
     if sock.shutdowns & RCV_SHUTDOWN:
         return
-    raise fault(ENOTCONN if state == CLOSED else EAGAIN)
+    raise os_error(ENOTCONN if state == CLOSED else EAGAIN)
 
 
 def take_chunk(sock: Socket) -> bytes | memoryview:
@@ -232,18 +232,18 @@ def at_eof(sock: Socket) -> bool:
 def _recv_oob(sock: Socket, size: int, flags: int) -> bytes:
     tcb = sock.tcb
     if sock.state == LISTEN:
-        raise fault(ENOTCONN)
+        raise os_error(ENOTCONN)
     if tcb is None or tcb.oob_inline or tcb.urgent_byte in (urgent.NONE, urgent.WAS_READ):
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     ended = tcb.state in (CLOSED, TIME_WAIT)
     if ended and not tcb.fin_received:
-        raise fault(ENOTCONN)
+        raise os_error(ENOTCONN)
     byte = urgent.take_byte(tcb, bool(flags & MSG_PEEK))
     if byte >= 0:
         return bytes((byte,))[:size]
     if ended or sock.shutdowns & RCV_SHUTDOWN:
         return b""
-    raise fault(EAGAIN)
+    raise os_error(EAGAIN)
 
 
 # -- the error queue ------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def recvmsg(
     tcb = sock.tcb
     report = reports.take_report(tcb) if tcb is not None else None
     if tcb is None or report is None:
-        raise fault(EAGAIN)
+        raise os_error(EAGAIN)
     sock.error = 0
     if tcb.reports and tcb.reports[0][1] != reports.ORIGIN_LOCAL:
         sock.error = tcb.reports[0][0]

@@ -24,7 +24,7 @@ from pystack.sockets import (
 )
 from pystack.sockets.constants import SOCK_STREAM
 from pystack.sockets.ear import Ear
-from pystack.sockets.errors import code_of, fault
+from pystack.sockets.errors import errno_of, os_error
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_info import TcpInfo
@@ -169,7 +169,7 @@ class Socket:
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
-        return code_of(self.connect, address)
+        return errno_of(self.connect, address)
 
     def shutdown(self, how: int) -> None:
         """SHUT_WR: FIN follows what was written. SHUT_RD: readers get the end of the stream
@@ -197,7 +197,7 @@ class Socket:
         still being made, EPIPE after shutdown or without connection, and the pending error.
         """
         if self.closed:
-            raise fault(EBADF)
+            raise os_error(EBADF)
         return tcp_send_recv.send(self, data, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -209,7 +209,7 @@ class Socket:
         EAGAIN when nothing is there, ENOTCONN, and the pending error (ECONNRESET, ETIMEDOUT).
         """
         if self.closed:
-            raise fault(EBADF)
+            raise os_error(EBADF)
         return tcp_send_recv.recv(self, size, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -263,7 +263,7 @@ class Socket:
         """The peer's address and port. Raises ENOTCONN without a connection."""
         self.check()
         if self.tcb is None or self.state in (CLOSED, SYN_SENT):
-            raise fault(ENOTCONN)
+            raise os_error(ENOTCONN)
         return sockaddr.unparse(self.family, *_peer(self.tcb))
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
@@ -321,7 +321,7 @@ class Socket:
     def check(self) -> None:
         """Raise EBADF if the socket is closed."""
         if self.closed:
-            raise fault(EBADF)
+            raise os_error(EBADF)
 
     def apply_settings(self, tcb: Tcb) -> None:
         """Give a new connection the options as they are now."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pystack.sockets import constants as c
 from pystack.sockets import sockaddr
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_connection_calls import WILDCARDS, check_bindable, is_shared, own_address
@@ -42,7 +42,7 @@ def bind(sock: DatagramSocket, where: Any) -> None:
     local, port = sockaddr.parse(sock.family, where)
     check_bindable(sock.host, sock.family, local, sock.udp.v6only)
     if sock.udp.port:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     sock.host.udp.bind(sock.udp, local, port)
     sock.address_locked = local not in WILDCARDS
     sock.port_locked = port != 0
@@ -79,15 +79,15 @@ def _ends(sock: DatagramSocket, remote: bytes) -> tuple[bytes, bytes]:
         remote = own_address(host, local, remote)
     v4 = is_v4(remote)
     if (is_loopback(remote) and remote not in host.addresses.local) or (v4 and sock.udp.v6only):
-        raise fault(ENETUNREACH)
+        raise os_error(ENETUNREACH)
     if remote in host.addresses.broadcast and not sock.udp.broadcast:
-        raise fault(EACCES)
+        raise os_error(EACCES)
     if local in WILDCARDS or is_shared(host, local):
         if local == ANY_V4 and not v4:
-            raise fault(ENETUNREACH)
+            raise os_error(ENETUNREACH)
         return host.source_for(remote), remote
     if is_v4(local) != v4:
-        raise fault(ENETUNREACH)
+        raise os_error(ENETUNREACH)
     return local, remote
 
 
@@ -98,26 +98,26 @@ def send(sock: DatagramSocket, data: Any, flags: int, where: Any) -> int:
     udp = sock.udp
     _take_port(sock)
     if len(payload) > _LARGEST:
-        raise fault(EMSGSIZE)
+        raise os_error(EMSGSIZE)
     if flags & c.MSG_MORE or (flags & c.MSG_OOB and sock.family == c.AF_INET):
-        raise fault(EOPNOTSUPP)  # of IPv6's sockets Linux does not ask about MSG_OOB
+        raise os_error(EOPNOTSUPP)  # of IPv6's sockets Linux does not ask about MSG_OOB
     if where is not None:
         remote, port = sockaddr.parse(sock.family, where)
         if not port:
-            raise fault(EINVAL)
+            raise os_error(EINVAL)
     elif udp.remote:
         remote, port = udp.remote, udp.remote_port
     else:
-        raise fault(EDESTADDRREQ)
+        raise os_error(EDESTADDRREQ)
     source, remote = _ends(sock, remote)
     _raise_pending(sock)
     if sock.shut & SEND_SHUTDOWN:
-        raise fault(EPIPE)
+        raise os_error(EPIPE)
     if sock.host.udp.failed:
-        raise fault(sock.host.udp.failed)
+        raise os_error(sock.host.udp.failed)
     code = udp_output.send(sock.host, udp, Datagram(source, udp.port, remote, port, payload))
     if code:
-        raise fault(code)
+        raise os_error(code)
     return len(payload)
 
 
@@ -133,7 +133,7 @@ def recvmsg(
     udp = sock.udp
     _raise_pending(sock)
     if not udp.queue:
-        raise fault(EAGAIN)
+        raise os_error(EAGAIN)
     payload, source, port = udp.queue[0]
     if not flags & c.MSG_PEEK:
         udp.queue.popleft()
@@ -150,7 +150,7 @@ def _next_report(
 ) -> tuple[bytes, list[Ancillary], int, Address]:
     udp = sock.udp
     if not udp.reports:
-        raise fault(EAGAIN)
+        raise os_error(EAGAIN)
     report, remote, port, payload = udp.reports.popleft()
     if udp.reports and udp.reports[0][0][1] != ORIGIN_LOCAL:
         udp.error = udp.reports[0][0][0]
@@ -167,7 +167,7 @@ def _next_report(
 def _raise_pending(sock: DatagramSocket) -> None:
     code = take_error(sock)
     if code:
-        raise fault(code)
+        raise os_error(code)
 
 
 def take_error(sock: DatagramSocket) -> int:
@@ -202,16 +202,16 @@ def ioctl(sock: DatagramSocket, request: int) -> int:
         return sock.udp.unsent
     if request == c.SIOCINQ:
         return len(sock.udp.queue[0][0]) if sock.udp.queue else 0
-    raise fault(ENOTTY)
+    raise os_error(ENOTTY)
 
 
 def shutdown(sock: DatagramSocket, how: int) -> None:
     """See `DatagramSocket.shutdown`."""
     if not c.SHUT_RD <= how <= c.SHUT_RDWR:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     sock.shut |= how + 1
     if not sock.udp.remote:
-        raise fault(ENOTCONN)
+        raise os_error(ENOTCONN)
 
 
 def close(sock: DatagramSocket) -> None:

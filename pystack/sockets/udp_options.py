@@ -8,7 +8,7 @@ from errno import EINVAL, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.sockets import constants as c
-from pystack.sockets.errors import fault
+from pystack.sockets.errors import os_error
 from pystack.sockets.tcp_option_calls import MOST, as_int, in_its_form
 from pystack.sockets.tcp_options import MIN_RCVBUF, MIN_SNDBUF, doubled, within
 from pystack.sockets.udp_calls import take_error
@@ -35,19 +35,19 @@ def set_option(sock: DatagramSocket, level: int, name: int, value: Any) -> None:
     """See `DatagramSocket.setsockopt`."""
     option = OPTIONS.get((level, name)) if _has_level(sock, level) else None
     if option is None or option.set is None:
-        raise fault(ENOPROTOOPT)
+        raise os_error(ENOPROTOOPT)
     option.set(sock, as_int(level, value))
 
 
 def get_option(sock: DatagramSocket, level: int, name: int, size: int) -> int | bytes:
     """See `DatagramSocket.getsockopt`."""
     if not 0 <= size <= MOST:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     if not _has_level(sock, level):
-        raise fault(ENOPROTOOPT if sock.family == c.AF_INET6 else EOPNOTSUPP)
+        raise os_error(ENOPROTOOPT if sock.family == c.AF_INET6 else EOPNOTSUPP)
     option = OPTIONS.get((level, name))
     if option is None:
-        raise fault(ENOPROTOOPT)
+        raise os_error(ENOPROTOOPT)
     return in_its_form(level, option.get(sock), size)
 
 
@@ -109,13 +109,13 @@ def _or_default(field: str) -> Getter:
 
 def _get_mtu(sock: DatagramSocket) -> int:
     if not sock.udp.remote:
-        raise fault(ENOTCONN)
+        raise os_error(ENOTCONN)
     return udp_output.path_mtu(sock.host, sock.udp, sock.udp.remote)
 
 
 def _set_v6only(sock: DatagramSocket, value: int) -> None:
     if sock.udp.port:
-        raise fault(EINVAL)
+        raise os_error(EINVAL)
     sock.udp.v6only = value != 0
 
 

@@ -14,7 +14,7 @@ from pystack.printed import printed
 from pystack.sockets import sockaddr, udp_calls, udp_options
 from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
 from pystack.sockets.ear import Ear
-from pystack.sockets.errors import code_of, fault
+from pystack.sockets.errors import errno_of, os_error
 from pystack.sockets.sockaddr import Address
 from pystack.stack.udp.endpoints import UdpEndpoint
 from pystack.wire.address import place
@@ -102,7 +102,7 @@ class DatagramSocket:
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
-        return code_of(self.connect, address)
+        return errno_of(self.connect, address)
 
     def getsockname(self) -> Address:
         """The local address and port."""
@@ -113,7 +113,7 @@ class DatagramSocket:
         """The peer's address and port. Raises ENOTCONN without one."""
         self.check()
         if not self.udp.remote_port:
-            raise fault(ENOTCONN)
+            raise os_error(ENOTCONN)
         return sockaddr.unparse(self.family, self.udp.remote, self.udp.remote_port)
 
     # -- datagrams ------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class DatagramSocket:
     def check(self) -> None:
         """Raise EBADF if the socket is closed."""
         if self.closed:
-            raise fault(EBADF)
+            raise os_error(EBADF)
 
     def happened(self, events: int) -> None:
         """The stack tells of EVENT_… bits."""

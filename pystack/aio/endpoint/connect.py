@@ -115,4 +115,4 @@ async def established(loop: asyncio.AbstractEventLoop, socket: Socket, address: 
     try:
         socket.connect(address)
     except BlockingIOError:  # told of something else: cannot be while it is in SYN_SENT
-        raise errors.fault(ECONNABORTED) from None
+        raise errors.os_error(ECONNABORTED) from None

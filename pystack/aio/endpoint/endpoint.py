@@ -92,7 +92,7 @@ class Doors(DatagramDoors):
             raise RuntimeError(NOT_OPEN)
         driver.check()
         if driver.error:
-            raise errors.fault(ENETDOWN)
+            raise errors.os_error(ENETDOWN)
         return driver
 
     @property
@@ -133,7 +133,7 @@ class Doors(DatagramDoors):
                 bridge.take_rest()
             for transport in list(self._transports):
                 if tls.is_handshaking(transport.get_protocol()):  # it would take that for success
-                    transport._fail(errors.fault(ECONNABORTED))
+                    transport._fail(errors.os_error(ECONNABORTED))
                 else:
                     transport.close()
             for datagrams in list(self._datagrams):
@@ -161,9 +161,9 @@ class Doors(DatagramDoors):
 
     def _reset_all(self, driver: Running) -> None:
         for transport in list(self._transports):
-            transport._fail(errors.fault(ECONNABORTED))
+            transport._fail(errors.os_error(ECONNABORTED))
         for datagrams in list(self._datagrams):
-            datagrams._fail(errors.fault(ECONNABORTED))
+            datagrams._fail(errors.os_error(ECONNABORTED))
         for tcb in self._connections():
             calls.abort(tcb)
             self.host.mark(tcb)

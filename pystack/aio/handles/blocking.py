@@ -90,7 +90,7 @@ def _waited(stack: Doors, coroutine: Any, timeout: float | None) -> Any:
     try:
         return future.result(timeout)
     except concurrent.futures.CancelledError:
-        raise errors.fault(ECONNABORTED) from None  # the loop has ended
+        raise errors.os_error(ECONNABORTED) from None  # the loop has ended
     except concurrent.futures.TimeoutError:
         if future.done():
             raise  # the stack's own

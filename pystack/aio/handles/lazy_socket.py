@@ -174,7 +174,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         """As `socket.connect_ex`; the address decides."""
         address = self._looked_up(address)
         if self._elsewhere(address) is not None:
-            return errors.code_of(self.connect, address)
+            return errors.errno_of(self.connect, address)
         self._decide_to(address)
         errno: int = _connect_ex(self, address)
         return errno

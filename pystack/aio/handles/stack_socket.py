@@ -250,7 +250,7 @@ class StackSocket(socket.socket):
     def _used(self) -> Core:
         core = self._core
         if core is None:
-            raise errors.fault(EBADF)
+            raise errors.os_error(EBADF)
         if self._doors.is_closed:
             raise OSError(ENETDOWN, "the stack is closed")
         self._doors._check()
@@ -294,14 +294,14 @@ class StackSocket(socket.socket):
         """See `sockets.Socket.listen`."""
         core = self._used()
         if not isinstance(core, Socket):
-            raise errors.fault(EOPNOTSUPP)
+            raise errors.os_error(EOPNOTSUPP)
         core.listen(backlog)
 
     def accept(self) -> tuple[socket.socket, Any]:
         """A `StackSocket` and its peer's address. Raises BlockingIOError when none waits."""
         core = self._used()
         if not isinstance(core, Socket):
-            raise errors.fault(EOPNOTSUPP)
+            raise errors.os_error(EOPNOTSUPP)
         try:
             child, peer = core.accept()
         except BlockingIOError:
@@ -327,7 +327,7 @@ class StackSocket(socket.socket):
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
-        return errors.code_of(self.connect, address)
+        return errors.errno_of(self.connect, address)
 
     def shutdown(self, how: int) -> None:
         """See `sockets.Socket.shutdown`."""
@@ -376,7 +376,7 @@ class StackSocket(socket.socket):
     def _call(self, name: str, *args: Any) -> Any:
         method = getattr(self._used(), name, None)
         if method is None:
-            raise errors.fault(EOPNOTSUPP)
+            raise errors.os_error(EOPNOTSUPP)
         try:
             return method(*args)
         except BlockingIOError:
@@ -488,7 +488,7 @@ class StackSocket(socket.socket):
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""
         core = self._used()
         if not isinstance(core, Socket):
-            raise errors.fault(EOPNOTSUPP)
+            raise errors.os_error(EOPNOTSUPP)
         return core.tcp_info()
 
 

@@ -99,7 +99,7 @@ class Transport(SocketTransport):
 
     def _begin_reading(self) -> None:
         if self._socket.tcb is None and not self._conn_lost:  # handed in without a connection
-            self._fatal_error(errors.fault(ENOTCONN))
+            self._fatal_error(errors.os_error(ENOTCONN))
         super()._begin_reading()
 
     # -- what it is ------------------------------------------------------------------------------
