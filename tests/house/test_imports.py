@@ -1,19 +1,18 @@
-"""The house rules that no type checker knows, held by reading the source.
+"""Who imports whom: one way between rooms, folders and files, and none of them in a circle.
 
-Which room may import which, which rooms keep away from clocks and descriptors, and which file
-writes a variable of the TCB.
+Imports for types alone count as others do. The rooms of the core keep away from clocks, chance and
+descriptors: time and packets are arguments.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "pystack"
+from tests.house.circles import circles
+from tests.house.known import CIRCLES
+from tests.house.source import PACKAGE, Source, imported, neighbours, source_of, sources
 
 # Leaves at the top that anyone may import; they import each other and plain numbers at most.
 LEAVES = {
@@ -59,34 +58,9 @@ OUTSIDE_ALLOWED = {("wire/descriptor.py", "os")}
 NOT_IN_A_WORLD = {"os", "secrets", "time", "uuid"}
 FROM_RANDOM = {"random", "random.Random"}
 
-# Bit sets of the TCB that any file may add to.
-SHARED_TCB_VARIABLES = {"pending", "events"}
-
-
-def sources(*rooms: str) -> Iterator[tuple[str, ast.Module]]:
-    """Path below the package, and syntax tree, of each file (of these rooms)."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).as_posix()
-        if not rooms or name.split("/")[0] in rooms:
-            yield name, ast.parse(path.read_text(), name)
-
-
-def imported(name: str, tree: ast.Module) -> Iterator[str]:
-    """Full names of all modules that a file may import, those inside of functions too."""
-    here = ["pystack", *name.split("/")[:-1]]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = here[: len(here) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
-
-
-def import_offences(name: str, tree: ast.Module) -> list[str]:
+def import_offences(source: Source) -> list[str]:
     """What this file imports and may not."""
-    room = name.split("/")[0].removesuffix(".py")
+    name, room = source.name, source.room
     leaf = "/" not in name and room not in MAY_IMPORT
     allowed = NUMBERS if leaf else {room} | MAY_IMPORT[room]
     if name == "cc/__init__.py":
@@ -96,7 +70,7 @@ def import_offences(name: str, tree: ast.Module) -> list[str]:
     elif name.startswith("cc/") and name != "cc/registry.py":
         allowed = ALGORITHMS  # one may build on another
     found = []
-    for module in imported(name, tree):
+    for module in imported(source):
         top, _, inside = module.partition(".")
         inside = DOORS_OF_ROOMS.get(inside, inside)
         if top == "pystack" and inside and is_module(inside):
@@ -120,27 +94,20 @@ def is_room_itself(inside: str, allowed: set[str]) -> bool:
     return any(target.startswith(f"{inside}.") for target in allowed)
 
 
-def call_offences(name: str, tree: ast.Module) -> list[str]:
+def call_offences(source: Source) -> list[str]:
     """Built-in calls by which this file would do I/O."""
     return [
-        f"{name}:{node.lineno} calls {node.func.id}"
-        for node in ast.walk(tree)
+        f"{source.name}:{node.lineno} calls {node.func.id}"
+        for node in ast.walk(source.tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in OUTSIDE_CALLS
     ]
 
 
-def tcb_writes(tree: ast.Module) -> set[str]:
-    """The attributes that are stored (or deleted) on a name `tcb`."""
-    return {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and not isinstance(node.ctx, ast.Load)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "tcb"
-    }
+def test_circles_are_found() -> None:
+    arrows = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": set()}
+    assert [set(circle) for circle in circles(arrows)] == [{"a", "b", "c"}]
 
 
 def test_every_room_is_known() -> None:
@@ -154,25 +121,27 @@ def test_imports_go_one_way_and_the_core_keeps_away_from_the_outside() -> None:
     doors = {"__init__.py", "__main__.py"}
     offences = [
         offence
-        for name, tree in sources()
-        if name not in doors
-        for offence in import_offences(name, tree)
+        for source in sources()
+        if source.name not in doors
+        for offence in import_offences(source)
     ]
     assert not offences
 
 
 def test_a_world_has_no_time_and_no_chance_but_its_own() -> None:
     offences = [
-        f"{name} imports {module}"
-        for name, tree in sources("sim")
-        for module in imported(name, tree)
+        f"{source.name} imports {module}"
+        for source in sources()
+        if source.room == "sim"
+        for module in imported(source)
         if module.split(".")[0] in NOT_IN_A_WORLD
         or (module.split(".")[0] == "random" and module not in FROM_RANDOM)
     ]
     calls = [
-        f"{name}:{node.lineno} calls {node.func.id}"
-        for name, tree in sources("sim")
-        for node in ast.walk(tree)
+        f"{source.name}:{node.lineno} calls {node.func.id}"
+        for source in sources()
+        if source.room == "sim"
+        for node in ast.walk(source.tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         if node.func.id in ("hash", "id", "urandom")
     ]
@@ -181,18 +150,31 @@ def test_a_world_has_no_time_and_no_chance_but_its_own() -> None:
 
 def test_the_core_makes_no_io() -> None:
     offences = [
-        offence for name, tree in sources(*SANS_IO) for offence in call_offences(name, tree)
+        offence
+        for source in sources()
+        if source.room in SANS_IO
+        for offence in call_offences(source)
     ]
     assert not offences
 
 
-def test_each_tcb_variable_is_written_by_one_file() -> None:
-    writers: dict[str, list[str]] = defaultdict(list)
-    for name, tree in sources("tcp"):
-        if name != "tcp/tcb.py":
-            for variable in tcb_writes(tree) - SHARED_TCB_VARIABLES:
-                writers[variable].append(name)
-    assert {variable: files for variable, files in writers.items() if len(files) > 1} == {}
+def test_no_file_imports_in_a_circle() -> None:
+    arrows = {source.module: neighbours(source) for source in sources()}
+    found = {frozenset(circle) for circle in circles(arrows)}
+    assert all(any(circle <= known for known in CIRCLES) for circle in found), found
+
+
+def test_folders_import_each_other_one_way() -> None:
+    """A folder's own page (`__init__`) hands out names of its files, so it does not count."""
+    arrows: dict[str, set[str]] = {}
+    for source in sources():
+        if source.name.endswith("__init__.py") or not source.folder:
+            continue
+        folder = source.folder.replace("/", ".")
+        others = {module.rpartition(".")[0] for module in neighbours(source)} - {"", folder}
+        arrows.setdefault(folder, set()).update(others)
+    found = {frozenset(circle) for circle in circles(arrows)}
+    assert all(any(circle <= known for known in CIRCLES) for circle in found), found
 
 
 @pytest.mark.parametrize(
@@ -218,7 +200,7 @@ def test_each_tcb_variable_is_written_by_one_file() -> None:
     ],
 )
 def test_an_import_against_the_rules_is_found(name: str, source: str) -> None:
-    assert import_offences(name, ast.parse(source))
+    assert import_offences(source_of(name, source))
 
 
 @pytest.mark.parametrize(
@@ -237,11 +219,4 @@ def test_an_import_against_the_rules_is_found(name: str, source: str) -> None:
     ],
 )
 def test_an_import_within_the_rules_passes(name: str, source: str) -> None:
-    assert not import_offences(name, ast.parse(source))
-
-
-def test_writes_to_the_tcb_are_found_in_every_form() -> None:
-    source = (
-        "tcb.a = 1\ntcb.b += 1\ntcb.c, tcb.d = 1, 2\ndel tcb.e\nx = tcb.f\ntcb.g.h = 1\no.i = 1"
-    )
-    assert tcb_writes(ast.parse(source)) == set("abcde")
+    assert not import_offences(source_of(name, source))
