@@ -8,9 +8,10 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
         "tcp.accecn tcp.delayed_ack tcp.nagle tcp.options tcp.pacing tcp.rtt tcp.states tcp.tcb "
         "tcp.timers tcp.window",
         "stack.demux stack.host stack.ip_input stack.udp.udp_input",
-        "sockets.endpoint sockets.errors sockets.host sockets.tcp_info sockets.tcp_lifecycle "
+        "sockets.sockaddr sockets.errors sockets.host sockets.tcp_info "
+        "sockets.tcp_connection_calls "
         "sockets.tcp_option_calls sockets.tcp_options sockets.tcp_poll sockets.tcp_socket "
-        "sockets.tcp_transfer sockets.udp_calls sockets.udp_options sockets.udp_socket",
+        "sockets.tcp_send_recv sockets.udp_calls sockets.udp_options sockets.udp_socket",
         "aio.endpoint.datagram_endpoint aio.endpoint.endpoint aio.handles.base "
         "aio.handles.datagram aio.handles.fd_bridge aio.handles.sendfile aio.handles.server "
         "aio.handles.stack_socket aio.handles.stream",
