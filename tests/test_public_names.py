@@ -21,7 +21,7 @@ from tests.aio.two_stacks import LEFT, RIGHT, two_stacks
 from tests.kit.builds import reads_docstrings
 
 ASYNCIO = "bridge_fd create_connection create_datagram_endpoint create_server open_connection"
-DOORS = f"aclose here host is_closed look_up loop socket start_server {ASYNCIO}"
+ENDPOINT = f"aclose as_default host is_closed look_up loop socket start_server {ASYNCIO}"
 SOCKET = (
     "bind close connect connect_ex family getpeername getsockname getsockopt poll recv recv_into "
     "recvmsg send setsockopt shutdown type"
@@ -44,7 +44,7 @@ FLOW = (
 )
 
 NAMES = {
-    "Stack": f"{DOORS} capture_error device drop_counters enter is_open leave over over_tun",
+    "Stack": f"{ENDPOINT} capture_error device drop_counters enter is_open leave over over_tun",
     "Host": "addresses config connections counters fail_all listeners mtu next_deadline now_us "
     "on_dirty on_part_failed on_time receive receive_batch set_mtu socket sysctl trace transmit",
     "Socket": f"{CORE} accept at_eof attach_recorder listen recvmsg skip state take_chunk tcb "
@@ -54,14 +54,14 @@ NAMES = {
     "DatagramTransport": f"{TRANSPORT} sendto",
     "Server": "abort_clients close close_clients get_loop is_serving serve_forever sockets "
     "start_serving wait_closed",
-    "SocketFacade": f"{FACADE} attach_recorder tcp_info variant",
-    "DatagramFacade": FACADE,
+    "TransportSocket": f"{FACADE} attach_recorder tcp_info variant",
+    "DatagramTransportSocket": FACADE,
     "Cable": "back left right there",
     "CableEnd": "arrival_taps arrived close drops mtu name octets offload other read sent stage "
     "start stop taps watch write",
     "World": "after at capture digest events host hosts lines link look_up nodes now_s now_us "
     "random router run seed watch",
-    "SimHost": f"{DOORS} {NODE} address sysctl",
+    "SimHost": f"{ENDPOINT} {NODE} address sysctl",
     "Router": f"{NODE} expired forwarded routes too_big unroutable",
     "StageLine": f"{LINE} stage uncut",
     "RunLine": f"{LINE} delay_us dropped in_bytes in_runs limit loss lost rate_bps",
@@ -115,7 +115,7 @@ async def test_a_socket_of_a_stack_has_no_names_but_a_sockets_and_a_few(
 ) -> None:
     with left.socket() as sock, socket.socket() as kernels:
         more = set(shown(sock)) - set(shown(kernels))
-    assert more == {"doors", "is_ours", "of", "poll", "tcp_info"}
+    assert more == {"is_ours", "of", "poll", "stack", "tcp_info"}
 
 
 @reads_docstrings

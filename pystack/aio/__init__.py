@@ -2,7 +2,7 @@
 
 `Stack` is a host with a device and a loop; `EventLoop` is asyncio's loop on which programs that
 know nothing of stacks use one, `attached` makes one of a loop that runs already. `Transport` and
-`Server` are what asyncio's users know; `Driver` moves packets and keeps the time.
+`Server` are what asyncio's users know; `DeviceDriver` moves packets and keeps the time.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import asyncio
 from errno import ENETDOWN
 from typing import Literal, Self, overload
 
-from pystack.aio.drive.driver import NO_THREAD, Running
-from pystack.aio.endpoint.endpoint import GRACE, Doors
+from pystack.aio.drive.driver import NO_THREAD, Driver
+from pystack.aio.endpoint.endpoint import GRACE, Endpoint
 from pystack.sim.events import Events
 from pystack.sim.node import Node
 from pystack.sim.vloop import VirtualLoop
@@ -16,7 +16,7 @@ from pystack.sockets.constants import AF_INET, SOCK_STREAM
 from pystack.wire.address import is_v4
 
 
-class SimHost(Node, Doors):
+class SimHost(Node, Endpoint):
     """A host, made by `World.host`; it has one link.
 
     `socket()` gives BSD sockets, which never wait: their `on_events` says when to go on. In a
@@ -28,7 +28,7 @@ class SimHost(Node, Doors):
 
     def __init__(self, events: Events, name: str, host: Host) -> None:
         Node.__init__(self, events, name, host)
-        Doors.__init__(self, GRACE)
+        Endpoint.__init__(self, GRACE)
 
     @property
     def address(self) -> str:
@@ -58,7 +58,7 @@ class SimHost(Node, Doors):
         self._ready()
         return self
 
-    def _ready(self) -> Running:
+    def _ready(self) -> Driver:
         if self._driver is None:
             loop = asyncio.get_running_loop()
             if not isinstance(loop, VirtualLoop) or loop.events is not self._events:
@@ -66,11 +66,11 @@ class SimHost(Node, Doors):
                     f"the world of host {self.name} is not that of the running loop: make the "
                     "world in what pystack.sim.run runs, or give it to run as well"
                 )
-            self._driver = _OnWorld(self, loop)
+            self._driver = NodeDriver(self, loop)
         return super()._ready()
 
 
-class _OnWorld(Running):
+class NodeDriver(Driver):
     """A node as transports and servers see it: its packets are moved by the world."""
 
     __slots__ = ("_node",)

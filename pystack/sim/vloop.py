@@ -16,7 +16,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from pystack import arguments
-from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.loop.connection_calls import StackCalls
 from pystack.sim.events import ENDLESS, Events
 from pystack.sim.waiting import described
@@ -48,7 +48,7 @@ class WorldLike(Protocol):
         """The addresses of a host, none for an unknown name."""
 
     @property
-    def hosts(self) -> Sequence[Doors]:
+    def hosts(self) -> Sequence[Endpoint]:
         """All hosts, in the order in which they were made."""
 
 
@@ -97,7 +97,7 @@ class VirtualLoop(StackCalls, _NoKernel):
 
     asyncio's own calls work on it for the hosts of the worlds that it knows, and for the stacks in
     `attached`: a server is on the host whose address it is given, a connection begins at the
-    host that `with host.here():` says, else at the first one that is not its destination.
+    host that `with host.as_default():` says, else at the first one that is not its destination.
 
     It runs up to `end_us`; who sets that gets an OutOfTimeError out of the loop, and may set it
     anew and go on.
@@ -115,14 +115,14 @@ class VirtualLoop(StackCalls, _NoKernel):
         _NoKernel.__init__(self)
         self.events = Events() if events is None else events
         self.end_us = _ENDLESS_US
-        self.attached: list[Doors] = []
+        self.attached: list[Endpoint] = []
         self._watches = {}
         self._clock_resolution = 1e-7  # in µs, and doubles tell decades of them apart
         self._selector = _Jump(self)
         self._worlds: list[WorldLike] = []
 
     @property
-    def stacks(self) -> Sequence[Doors]:
+    def stacks(self) -> Sequence[Endpoint]:
         """Those that are attached, then all hosts of all worlds."""
         return [*self.attached, *(host for world in self._worlds for host in world.hosts)]
 
@@ -163,7 +163,7 @@ class VirtualLoop(StackCalls, _NoKernel):
     ) -> list[Any]:  # fmt: skip
         """The names of hosts and of attached stacks, each with its addresses; numeric ports."""
         name = host.decode() if isinstance(host, bytes) else host or ""
-        knowing: list[WorldLike | Doors] = [*self._worlds, *self.attached]
+        knowing: list[WorldLike | Endpoint] = [*self._worlds, *self.attached]
         found = dict.fromkeys(text for one in knowing for text in one.look_up(name))
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, f"no host of a world is called {name!r}")

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 from pystack.aio.devices.cable import Cable, CableEnd
 from pystack.aio.drive.alarm import monotonic_us
 from pystack.aio.drive.driver import NO_THREAD
-from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.handles.lazy_socket import replaced
 from pystack.aio.loop.connection_calls import StackCalls
 from pystack.aio.loop.event_loop import EventLoop
@@ -96,11 +96,11 @@ class Bench:
         with replaced(self):  # for libraries that make sockets themselves
             return self.runner.run(coroutine, timeout_s=self.plan.timeout_s, name=name)
 
-    def stack_at(self, own: bytes, /, v6only: bool = True) -> Doors | None:
-        """The host that listens at this address; see `EitherSocket`."""
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
+        """The host that listens at this address; see `LazySocket`."""
         return self._calls.stack_at(own, v6only)
 
-    def stack_to(self, remote: bytes, /) -> Doors | None:
+    def stack_to(self, remote: bytes, /) -> Endpoint | None:
         """The host from which another one is reached; None for what is not the network's."""
         if any(host._owns(remote) for host in self.hosts):
             return self._calls.stack_to(remote)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pystack.aio.endpoint.stack import Stack
-from pystack.aio.handles.lazy_socket import EitherSocket
+from pystack.aio.handles.lazy_socket import LazySocket
 from pystack.aio.loop.install import ProgramLoop, installed
 from scripts.asyncio_suites.places import open_stack
 from scripts.asyncio_suites.suite_socket import MainThread, SuiteSocket
@@ -39,5 +39,5 @@ def on_pystack() -> Iterator[Stack]:
         patched: Any = asyncio.selector_events
         patched.BaseSelectorEventLoop = ProgramLoop
         socket.socket = SuiteSocket  # type: ignore[misc]
-        EitherSocket.choice = MainThread(stack)
+        LazySocket.choice = MainThread(stack)
         yield stack

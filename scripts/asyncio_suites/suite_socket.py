@@ -12,25 +12,25 @@ import socket
 import threading
 from typing import Any
 
-from pystack.aio.endpoint.endpoint import Doors
-from pystack.aio.handles.lazy_socket import EitherSocket
-from pystack.aio.loop.routing import OneStack
+from pystack.aio.endpoint.endpoint import Endpoint
+from pystack.aio.handles.lazy_socket import LazySocket
+from pystack.aio.loop.routing import OneStackRouter
 from scripts.asyncio_suites.places import NAMES
 
 
-class MainThread(OneStack):
+class MainThread(OneStackRouter):
     """The stack for the main thread, the kernel for others."""
 
-    def stack_at(self, own: bytes, /, v6only: bool = True) -> Doors | None:
-        """As `OneStack`."""
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
+        """As `OneStackRouter`."""
         return super().stack_at(own, v6only) if _in_main_thread() else None
 
-    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Doors | None:
-        """As `OneStack`."""
+    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Endpoint | None:
+        """As `OneStackRouter`."""
         return super().stack_to(remote, own) if _in_main_thread() else None
 
 
-class SuiteSocket(EitherSocket):
+class SuiteSocket(LazySocket):
     """See the module."""
 
     __slots__ = ()
@@ -42,7 +42,7 @@ class SuiteSocket(EitherSocket):
     def connect(self, address: Any) -> None:
         """As `socket.connect`."""
         address = self._named(address)
-        self._decide_to(address)
+        self._route_to(address)
         if self._may_wait:
             self._done("connect", address)
         else:
@@ -74,7 +74,7 @@ class SuiteSocket(EitherSocket):
         """As `socket.sendto`; it has left when this returns, as at the kernel."""
         sent: int = super().sendto(data, *more)
         if self._may_wait:
-            self.doors.loop.run_until_complete(asyncio.sleep(0))
+            self.stack.loop.run_until_complete(asyncio.sleep(0))
         return sent
 
     async def awaited(self, call: str, *args: Any) -> Any:
@@ -98,10 +98,10 @@ class SuiteSocket(EitherSocket):
 
     @property
     def _may_wait(self) -> bool:
-        return self.is_ours and self.gettimeout() != 0 and not self.doors.loop.is_running()
+        return self.is_ours and self.gettimeout() != 0 and not self.stack.loop.is_running()
 
     def _done(self, call: str, *args: Any) -> Any:
-        return self.doors.loop.run_until_complete(self.awaited(call, *args))
+        return self.stack.loop.run_until_complete(self.awaited(call, *args))
 
 
 def _one_of_these(child: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.handles.datagram import DatagramTransport
 from pystack.aio.handles.ready_fd import ReadyFd
 from pystack.aio.handles.server import Server
@@ -45,7 +45,7 @@ def descriptors() -> list[str]:
     return sorted(found)
 
 
-def of_stacks(*stacks: Doors) -> list[object]:
+def of_stacks(*stacks: Endpoint) -> list[object]:
     """Connections, listeners, ports and UDP's ports of each, TIME_WAIT records included."""
     return [
         (sorted(stack.host.connections), sorted(stack.host.listeners), ports_of(stack),
@@ -54,7 +54,7 @@ def of_stacks(*stacks: Doors) -> list[object]:
     ]  # fmt: skip
 
 
-def ports_of(stack: Doors) -> list[int]:
+def ports_of(stack: Endpoint) -> list[int]:
     """Those that somebody has bound or uses."""
     ports = stack.host.ports
     return sorted(ports._bound) + sorted(ports._used)
@@ -78,7 +78,7 @@ def only_new_ones() -> Iterator[None]:
         gc.unfreeze()
 
 
-def everything(loop: asyncio.AbstractEventLoop, *stacks: Doors) -> dict[str, object]:
+def everything(loop: asyncio.AbstractEventLoop, *stacks: Endpoint) -> dict[str, object]:
     """All that could be left; equal before and after, nothing is."""
     return {
         "tasks": sorted(task.get_name() for task in asyncio.all_tasks(loop)),

@@ -270,7 +270,7 @@ def test_datagrams_pass_in_a_world_and_are_lost_there_by_its_seed() -> None:
                 lambda: Notes(echo=True), local_addr=(None, PORT)
             )
             loop = asyncio.get_running_loop()
-            with one.here():  # asyncio's own call, at that host
+            with one.as_default():  # asyncio's own call, at that host
                 _, here = await loop.create_datagram_endpoint(
                     Notes, local_addr=("0.0.0.0", 0), remote_addr=(other.address, PORT)
                 )

@@ -59,7 +59,7 @@ def run(body: Callable[[EventLoop, Any, Any], Coroutine[Any, Any, None]]) -> Non
         assert isinstance(loop, EventLoop)
         ours, _ = await loop.create_datagram_endpoint(Echo, local_addr=(FAR, 0))
         kernels, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
-        with near.here(), replaced(loop):
+        with near.as_default(), replaced(loop):
             await body(loop, ours.get_extra_info("sockname"), kernels.get_extra_info("sockname"))
         ours.close()
         kernels.close()
@@ -174,7 +174,7 @@ def test_in_virtual_time_it_is_at_a_host_only() -> None:
         world.link(client, server, delay="10ms")
         loop = asyncio.get_running_loop()
         echo, _ = await loop.create_datagram_endpoint(Echo, local_addr=(FAR, 7))
-        with client.here():
+        with client.as_default():
             transport, notes = await loop.create_datagram_endpoint(Notes, family=socket.AF_INET)
         begin = loop.time()
         transport.sendto(b"text", (FAR, 7))

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from pystack.aio.drive.device_driver import BATCHES, SLOTS, TURN_US, Driver
+from pystack.aio.drive.device_driver import BATCHES, SLOTS, TURN_US, DeviceDriver
 from pystack.aio.endpoint.stack import Stack
 from pystack.sim.vloop import VirtualLoop
 from pystack.sockets import Host
@@ -341,7 +341,7 @@ def test_a_driver_can_be_used_without_a_stack() -> None:
         drivers = []
         for device, address in zip(joined_devices(), ("198.18.0.1", "198.18.0.2"), strict=True):
             host = Host([f"{address}/24"], secret=bytes(32))
-            drivers.append(Driver(host, device, loop, loop.now_us))
+            drivers.append(DeviceDriver(host, device, loop, loop.now_us))
             drivers[-1].start()
         sockets = [driver.host.socket() for driver in drivers]  # type: ignore[attr-defined]
         sockets[1].bind(("198.18.0.2", 7000))
@@ -364,7 +364,7 @@ def test_a_loop_that_has_not_run_leaves_the_device_to_another() -> None:
     device, _ = joined_devices()
     ran, made = VirtualLoop(), VirtualLoop()
     drivers = [
-        Driver(Host(["198.18.0.1/24"], secret=bytes(32)), device, loop, loop.now_us)
+        DeviceDriver(Host(["198.18.0.1/24"], secret=bytes(32)), device, loop, loop.now_us)
         for loop in (ran, made)
     ]
     drivers[1].start()

@@ -40,7 +40,7 @@ async def test_it_is_a_socket_and_says_what_of(left: Stack, right: Stack) -> Non
             socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP,
         )  # fmt: skip
         assert six.family is socket.AF_INET6
-        assert sock.doors is left
+        assert sock.stack is left
         assert "Socket" in repr(sock)
     with left.socket(type=socket.SOCK_DGRAM) as datagrams:
         assert (datagrams.type, datagrams.proto) == (socket.SOCK_DGRAM, socket.IPPROTO_UDP)

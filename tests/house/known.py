@@ -45,7 +45,6 @@ WRITERS: set[str] = {
     "Run.lost_before",
     "Run.sacked",
     "Run.tx_in_flight",
-    "Running.thread",
     "Scoreboard.delivered_us",
     "Scoreboard.echoed_us",
     "Scoreboard.first_sent_us",

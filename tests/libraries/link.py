@@ -106,7 +106,7 @@ class Link:
     ) -> T:  # fmt: skip
         """What `main` returns, run on a loop with the stack. TimeoutError after `seconds`.
 
-        With `facade`, `socket.socket` is `EitherSocket` meanwhile, as under `pystack run`.
+        With `facade`, `socket.socket` is `LazySocket` meanwhile, as under `pystack run`.
         """
         if not self.kernel:
             with asyncio.Runner(loop_factory=self.make_loop) as runner:

@@ -199,13 +199,13 @@ def test_asyncios_own_calls_find_the_hosts_of_a_world_by_name_and_address() -> N
 def test_a_host_that_is_here_is_where_connections_begin_and_wildcards_listen() -> None:
     async def main() -> None:
         client, server = two_hosts(sim.World(seed=1))
-        with server.here():
+        with server.as_default():
             listening = await asyncio.start_server(echo, None, 7)
             _, writer = await asyncio.open_connection(server.address, 7)
             assert writer.get_extra_info("sockname")[0] == server.address
             writer.close()
         assert {one.getsockname()[0] for one in listening.sockets} == {"0.0.0.0", "::"}
-        with client.here():
+        with client.as_default():
             _, writer = await asyncio.create_task(asyncio.open_connection(server.address, 7))
             assert writer.get_extra_info("sockname")[0] == client.address
             writer.close()

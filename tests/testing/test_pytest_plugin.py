@@ -191,7 +191,7 @@ async def test_datagrams(network, reality):
 @pytest.mark.network(rtt="40ms")
 async def test_the_other_way(network):
     await asyncio.start_server(echo, "client", 80)
-    with network.server.here():
+    with network.server.as_default():
         reader, writer = await asyncio.open_connection("client", 80)
     assert writer.get_extra_info("sockname")[0] == network.server.address
     await closed(writer)

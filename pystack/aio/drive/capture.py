@@ -15,7 +15,7 @@ from pystack.wire.batch import Packet
 
 
 class CaptureFile:
-    """A tap for `Driver`: captures both directions to a file that it opens.
+    """A tap for `DeviceDriver`: captures both directions to a file that it opens.
 
     A disk that is full ends the capture, not the stack: the loop's exception handler is told
     once, in one line, and `error` is why.

@@ -19,7 +19,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.aio.drive.driver import NO_THREAD, Running
+from pystack.aio.drive.driver import NO_THREAD, Driver
 from pystack.errors import EBADFD
 from pystack.sockets import Host
 from pystack.wire.batch import Packet, RxBatch, TxBatch
@@ -66,7 +66,7 @@ class PacketDevice(Protocol):
         """Gone for good."""
 
 
-class Driver(Running):
+class DeviceDriver(Driver):
     """Moves packets and time between one host, one device and one loop.
 
     To be made and used in the thread of the loop. `tap(inbound, packets, now_us)` sees all
@@ -325,14 +325,13 @@ class Driver(Running):
             self._arm()
 
 
-_drivers: Final[weakref.WeakSet[Driver]] = weakref.WeakSet()
+_drivers: Final[weakref.WeakSet[DeviceDriver]] = weakref.WeakSet()
 
 
 def _leave_to_parent() -> None:
     """In a forked child: the loop's epoll is shared with the parent, so touch nothing at all."""
     for driver in list(_drivers):
-        driver.thread = NO_THREAD
-        driver.forked = True
+        driver.leave_to_parent()
     _drivers.clear()
 
 

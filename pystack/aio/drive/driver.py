@@ -12,7 +12,7 @@ from pystack.sockets import Host
 NO_THREAD: Final = -1
 
 
-class Running:
+class Driver:
     """`host` on `loop`, to be used in the thread of the loop only.
 
     `thread` is that thread's, and no thread's in a forked child or after the end: whoever is
@@ -54,6 +54,16 @@ class Running:
         """Raise RuntimeError when called from anywhere but the thread of the loop."""
         if get_ident() != self.thread:
             self.refuse()
+
+    def adopt_thread(self) -> None:
+        """Its loop runs in this thread from now on, where it ran in another one before."""
+        if not self.is_stopped:
+            self.thread = get_ident()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: nothing of it may be touched."""
+        self.thread = NO_THREAD
+        self.forked = True
 
     def _part_failed(self, reason: str, error: Exception) -> None:
         """A replaceable part has raised and ended its connection, whose users hear of it too."""

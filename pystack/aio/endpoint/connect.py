@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from pystack.aio.endpoint.listen import bind_first
-from pystack.aio.endpoint.resolve import Place, joined
+from pystack.aio.endpoint.resolve import Target, joined
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
 
@@ -66,7 +66,7 @@ async def _noted(attempt: Callable[[], Awaitable[T]], made: list[T]) -> None:
 
 
 async def connected(
-    loop: asyncio.AbstractEventLoop, host: Host, place: Place, local: Sequence[Place] = ()
+    loop: asyncio.AbstractEventLoop, host: Host, place: Target, local: Sequence[Target] = ()
 ) -> Socket:
     """A socket connected to `place`, from the first of `local` that can be had, if any is given.
 
@@ -100,13 +100,13 @@ async def established(loop: asyncio.AbstractEventLoop, socket: Socket, address: 
     told: asyncio.Future[None] = loop.create_future()
     before = socket.on_events
 
-    def happened(events: int) -> None:
+    def on_events(events: int) -> None:
         if not told.done():
             told.set_result(None)
         if before is not None:
             before(events)
 
-    socket.on_events = happened
+    socket.on_events = on_events
     try:
         await told
     finally:

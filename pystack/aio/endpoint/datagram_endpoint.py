@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pystack import arguments
 from pystack.aio import numbers
 from pystack.aio.endpoint.listen import places_of
-from pystack.aio.endpoint.resolve import Place, families_of, pair, resolve
+from pystack.aio.endpoint.resolve import Target, families_of, pair, resolve
 from pystack.aio.handles.datagram import DatagramTransport
 from pystack.sockets import DatagramSocket, Host
 from pystack.sockets.constants import (
@@ -22,7 +22,7 @@ from pystack.sockets.constants import (
 from pystack.sockets.sockaddr import Address
 
 if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Running
+    from pystack.aio.drive.driver import Driver
     from pystack.aio.handles.stack_socket import StackSocket
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -30,13 +30,13 @@ Where = tuple[str | None, int | str]
 Pair = tuple[int, Address | None, Address | None]  # family, from where, to where
 
 
-class DatagramDoors:
-    """What `Doors` has of datagrams; `_datagrams` are the transports that are open."""
+class DatagramEndpoint:
+    """What `Endpoint` has of datagrams; `_datagrams` are the transports that are open."""
 
     host: Host
     _datagrams: dict[DatagramTransport, None]
 
-    def _ready(self) -> Running:
+    def _ready(self) -> Driver:
         raise NotImplementedError
 
     async def create_datagram_endpoint(
@@ -114,18 +114,18 @@ class DatagramDoors:
         socket: DatagramSocket,
         protocol_factory: Callable[[], P],
         address: Address | None = None,
-        outer: StackSocket | None = None,
+        user_socket: StackSocket | None = None,
     ) -> tuple[DatagramTransport, P]:
         """A transport over a socket, which is closed if it can't be, and its protocol; see
-        `DatagramTransport` for `address` and `outer`."""
+        `DatagramTransport` for `address` and `user_socket`."""
         try:
             driver = self._ready()
             protocol = protocol_factory()
         except BaseException:
-            (outer or socket).close()
+            (user_socket or socket).close()
             raise
         transport = DatagramTransport(
-            driver, socket, protocol, self._datagrams_lost, address, outer
+            driver, socket, protocol, self._datagrams_lost, address, user_socket
         )  # fmt: skip
         self._datagrams[transport] = None
         transport._begin()
@@ -135,6 +135,6 @@ class DatagramDoors:
         self._datagrams.pop(transport, None)
 
 
-def _by_family(places: list[Place]) -> dict[int, Address]:
+def _by_family(places: list[Target]) -> dict[int, Address]:
     """The last address of each family, which is the one that asyncio takes."""
     return dict(places)

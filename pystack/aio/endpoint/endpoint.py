@@ -1,4 +1,4 @@
-"""asyncio's doors to a host: connections and servers, whatever moves the host's packets."""
+"""asyncio's calls on one host: connections and servers, whatever moves the host's packets."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pystack import arguments
-from pystack.aio.drive.driver import NO_THREAD, Running
+from pystack.aio.drive.driver import NO_THREAD, Driver
 from pystack.aio.endpoint import streams
 from pystack.aio.endpoint.connect import connected, first_connected
-from pystack.aio.endpoint.datagram_endpoint import DatagramDoors
+from pystack.aio.endpoint.datagram_endpoint import DatagramEndpoint
 from pystack.aio.endpoint.listen import bound_sockets, places_of
-from pystack.aio.endpoint.resolve import Place, families_of, pair, resolve
+from pystack.aio.endpoint.resolve import Target, families_of, pair, resolve
 from pystack.aio.handles import tls
 from pystack.aio.handles.datagram import DatagramTransport
 from pystack.aio.handles.fd_bridge import Bridge
@@ -47,7 +47,7 @@ _LOOK_AGAIN: Final = 0.05
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
-class Doors(DatagramDoors):
+class Endpoint(DatagramEndpoint):
     """What `Stack` and a simulated host have in common: the calls, and closing what is open.
 
     `host` is the `sockets.Host` inside. To be used in the thread of its loop.
@@ -58,7 +58,7 @@ class Doors(DatagramDoors):
     def __init__(self, grace: float) -> None:
         """`grace`: how many seconds connections get to deliver and to close."""
         self._grace = grace
-        self._driver: Running | None = None
+        self._driver: Driver | None = None
         # in the order in which they were made: sets have another in each process
         self._servers: dict[Server, None] = {}
         self._transports: dict[Transport, None] = {}
@@ -85,7 +85,7 @@ class Doors(DatagramDoors):
         ]  # fmt: skip
         return f"open: {', '.join(some) or 'nothing on it'}"
 
-    def _ready(self) -> Running:
+    def _ready(self) -> Driver:
         """The driver, if the caller may use it now."""
         driver = self._driver
         if driver is None:
@@ -123,7 +123,7 @@ class Doors(DatagramDoors):
             self._stopped()
         await driver.wait_stopped()
 
-    async def _all_closed(self, driver: Running) -> None:
+    async def _all_closed(self, driver: Driver) -> None:
         """Close all there is, with the grace; what is left then is reset."""
         driver.check()
         try:
@@ -145,7 +145,7 @@ class Doors(DatagramDoors):
     def _stopped(self) -> None:
         """What else is to be let go, once nothing passes any more."""
 
-    async def _until_all_closed(self, driver: Running) -> None:
+    async def _until_all_closed(self, driver: Driver) -> None:
         end = driver.loop.time() + self._grace
         pause = _FIRST_LOOK
         while not driver.error and self._is_busy() and driver.loop.time() < end:
@@ -159,7 +159,7 @@ class Doors(DatagramDoors):
     def _connections(self) -> list[Tcb]:
         return [one for one in self.host.connections.values() if type(one) is Tcb]
 
-    def _reset_all(self, driver: Running) -> None:
+    def _reset_all(self, driver: Driver) -> None:
         for transport in list(self._transports):
             transport._fail(errors.os_error(ECONNABORTED))
         for datagrams in list(self._datagrams):
@@ -182,10 +182,10 @@ class Doors(DatagramDoors):
         """Whether asyncio's users have anything open on it."""
         return bool(self._servers or self._transports or self._datagrams or self._bridges)
 
-    def _follow(self) -> None:
+    def _adopt_thread(self) -> None:
         """Its loop runs in this thread from now on, where it ran in another one before."""
-        if self._driver is not None and not self._driver.is_stopped:
-            self._driver.thread = get_ident()
+        if self._driver is not None:
+            self._driver.adopt_thread()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop | None:
         """Its loop, if that runs now, in whichever thread; None if there is none."""
@@ -227,7 +227,7 @@ class Doors(DatagramDoors):
         return ()
 
     @contextmanager
-    def here(self) -> Iterator[None]:
+    def as_default(self) -> Iterator[None]:
         """Where several stacks are on a loop, asyncio's own calls begin at this one meanwhile, in
         tasks that are made meanwhile too."""
         token = _current.set(self)
@@ -266,7 +266,7 @@ class Doors(DatagramDoors):
         )
         families = families_of(self.host)
         places = await resolve(driver.loop, host, port, families, family)
-        local: Sequence[Place] = ()
+        local: Sequence[Target] = ()
         if local_addr is not None:
             own = pair("local_addr", local_addr)
             local = await resolve(driver.loop, *own, families, family)
@@ -276,7 +276,7 @@ class Doors(DatagramDoors):
         )  # fmt: skip
         return await self._transport_over(socket, protocol_factory, wanted)
 
-    async def _connected(self, place: Place, local: Sequence[Place] = ()) -> Socket:
+    async def _connected(self, place: Target, local: Sequence[Target] = ()) -> Socket:
         """A socket connected to one place; see `connecting.connected`."""
         return await connected(self._ready().loop, self.host, place, local)
 
@@ -285,10 +285,10 @@ class Doors(DatagramDoors):
         socket: Socket,
         protocol_factory: Callable[[], P],
         wanted: tls.Tls | None = None,
-        outer: StackSocket | None = None,
+        user_socket: StackSocket | None = None,
     ) -> tuple[asyncio.Transport, P]:
         """A transport over a connected socket, and the protocol that it serves, with TLS when that
-        is `wanted`. `outer` is what the user knows the socket by."""
+        is `wanted`. `user_socket` is what the user knows the socket by."""
         try:
             driver = self._ready()
             protocol = protocol_factory()
@@ -297,9 +297,9 @@ class Doors(DatagramDoors):
                 waiter: asyncio.Future[None] = driver.loop.create_future()
                 inner = secured = wanted.protocol(driver.loop, protocol, waiter)
         except BaseException:
-            (outer or socket).close()
+            (user_socket or socket).close()
             raise
-        transport = Transport(driver, socket, inner, self._lost, outer)
+        transport = Transport(driver, socket, inner, self._lost, user_socket)
         self._transports[transport] = None
         transport._begin()
         if wanted is None:
@@ -353,12 +353,12 @@ class Doors(DatagramDoors):
             )
         bridge = Bridge(driver.loop, connection, self._bridges)
         bridge.begin()
-        return bridge.outer
+        return bridge.user_socket
 
-    def _carried(self, driver: Running, sock: StackSocket) -> Transport:
+    def _carried(self, driver: Driver, sock: StackSocket) -> Transport:
         """A transport for a connected socket, whose protocol is still to be set."""
-        core = sock._take_core()
-        if sock.doors is not self or not isinstance(core, Socket):
+        core = sock._take_inner()
+        if sock.stack is not self or not isinstance(core, Socket):
             raise ValueError(f"A Stream Socket of this stack was expected, got {sock!r}")
         core.getpeername()
         transport = Transport(driver, core, asyncio.Protocol(), self._lost, sock)
@@ -402,15 +402,15 @@ class Doors(DatagramDoors):
         *,
         backlog: int = 100,
         start_serving: bool = True,
-        outer: StackSocket | None = None,
+        user_socket: StackSocket | None = None,
         waits_for_clients: bool = True,
     ) -> Server:
-        """A server on bound sockets, which are closed if it can't be; `outer` is what the user
-        knows the only one by. Raises OSError EADDRINUSE."""
+        """A server on bound sockets, which are closed if it can't be; `user_socket` is what the
+        user knows the only one by. Raises OSError EADDRINUSE."""
         try:
             server = Server(
                 self._ready(), sockets, protocol_factory, backlog, self._transports, self._servers,
-                wanted, outer, waits_for_clients,
+                wanted, user_socket, waits_for_clients,
             )  # fmt: skip
             if start_serving:
                 server._begin()
@@ -440,12 +440,12 @@ class Doors(DatagramDoors):
         return await self.create_server(handlers.protocol, host, port, **options)
 
 
-def current() -> Doors | None:
-    """The stack that `Doors.here` has chosen, if any."""
+def current() -> Endpoint | None:
+    """The stack that `Endpoint.as_default` has chosen, if any."""
     return _current.get()
 
 
-_current: Final[ContextVar[Doors | None]] = ContextVar("pystack_here", default=None)
+_current: Final[ContextVar[Endpoint | None]] = ContextVar("pystack_here", default=None)
 
 
 def configured(sysctl: Mapping[str, str | int]) -> Config:

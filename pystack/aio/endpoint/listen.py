@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pystack import arguments
 from pystack.aio import numbers
-from pystack.aio.endpoint.resolve import Place, families_of, resolve
+from pystack.aio.endpoint.resolve import Target, families_of, resolve
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import (
     AF_INET,
@@ -37,7 +37,7 @@ async def places_of(
     given: str | Sequence[str] | None,
     port: int | str,
     family: int,
-) -> list[Place]:
+) -> list[Target]:
     """Each place that the names `given` stand for, once. None and "": every address, of each
     family that the host has. Raises TypeError for what is no text."""
     family = numbers.family(family)
@@ -45,7 +45,7 @@ async def places_of(
         each: Sequence[str | bytes | None] = [given]
     else:
         each = arguments.texts("host", given, "198.18.0.2")
-    found: dict[Place, None] = {}
+    found: dict[Target, None] = {}
     families = families_of(host)
     for name in each:
         if name:
@@ -60,7 +60,7 @@ async def places_of(
 
 
 def bound_sockets(
-    host: Host, places: Iterable[Place], reuse_address: bool = True, keep_alive: bool = False
+    host: Host, places: Iterable[Target], reuse_address: bool = True, keep_alive: bool = False
 ) -> list[Socket]:
     """A socket bound to each place. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
     sockets: list[Socket] = []

@@ -19,7 +19,7 @@ from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM
 from pystack.sockets.sockaddr import Address
 from pystack.wire.address import is_v4
 
-Place = tuple[int, Address]  # family and address
+Target = tuple[int, Address]  # family and address
 
 # Windows has none
 EAI_ADDRFAMILY: Final[int] = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME)
@@ -33,7 +33,7 @@ async def resolve(
     families: Iterable[int],
     family: int = AF_UNSPEC,
     kind: int = SOCK_STREAM,
-) -> list[Place]:
+) -> list[Target]:
     """The places that `host` and `port` may mean, best first, at least one.
 
     `families` are those that the stack has addresses of, `family` is the one asked for, `kind`
@@ -55,7 +55,7 @@ async def resolve(
             if asked not in (AF_UNSPEC, place[0]):
                 raise socket.gaierror(EAI_ADDRFAMILY, f"{host} is of another family")
             return [place]
-    places: list[Place] = []
+    places: list[Target] = []
     for found, _, _, _, address in await loop.getaddrinfo(
         host, port, family=socket.AF_INET6 if asked == AF_INET6 else family, type=kind
     ):
@@ -91,7 +91,7 @@ def pair(what: str, given: object) -> tuple[Any, Any]:
     return given
 
 
-def _numeric(host: str | None, port: int) -> Place | None:
+def _numeric(host: str | None, port: int) -> Target | None:
     try:
         address = ipaddress.ip_address(host or "")
     except ValueError:

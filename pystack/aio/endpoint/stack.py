@@ -1,4 +1,4 @@
-"""`Stack`: a host with its device on an event loop, and asyncio's doors to it."""
+"""`Stack`: a host with its device on an event loop, and asyncio's calls on it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 from pystack import arguments
 from pystack.aio.devices import impaired
 from pystack.aio.drive.alarm import monotonic_us
-from pystack.aio.drive.device_driver import Driver, PacketDevice
+from pystack.aio.drive.device_driver import DeviceDriver, PacketDevice
 from pystack.aio.drive.driver import NO_THREAD
-from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Doors, configured
+from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, configured
 from pystack.aio.handles.fd_bridge import NO_READERS
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.loop import bind_hint
@@ -38,7 +38,7 @@ _EVERYTHING: Final = ("0.0.0.0/0", "::/0")
 Clock = Callable[[], int]
 
 
-class Stack(Doors):
+class Stack(Endpoint):
     """A TCP stack of one's own, with asyncio's calls; `async with` opens and closes it.
 
         async with pystack.Stack.over_tun("tun0", "198.18.0.2/24") as stack:
@@ -266,9 +266,9 @@ class Stack(Doors):
 
     def _driver_of(
         self, host: Host, device: PacketDevice, loop: asyncio.AbstractEventLoop
-    ) -> Driver:
+    ) -> DeviceDriver:
         """A driver, by this stack's clock and with its capture."""
-        return Driver(host, device, loop, self._clock, self._capture)
+        return DeviceDriver(host, device, loop, self._clock, self._capture)
 
     async def leave(self) -> None:
         """Let go of the loop: connections and servers end as in `aclose`, the device stays.
@@ -287,7 +287,7 @@ class Stack(Doors):
 
     def _let_go(self) -> None:
         """As `leave`, at once, of a loop on which nothing is open, if it is on one."""
-        if isinstance(self._driver, Driver):
+        if isinstance(self._driver, DeviceDriver):
             self._driver.let_go()
             self._driver = None
             self._left_by = get_ident()
@@ -298,16 +298,14 @@ class Stack(Doors):
         return self._left_by if self._driver is None else super()._thread
 
     def _check(self) -> None:
-        """As `Doors._check`; between two loops, from anywhere but the thread that left."""
+        """As `Endpoint._check`; between two loops, from anywhere but the thread that left."""
         if self._driver is not None or get_ident() != self._left_by:
             super()._check()
 
     def _stopped(self) -> None:
         self._cleanup.close()
 
-    def socket(
-        self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0
-    ) -> StackSocket:
+    def socket(self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0) -> StackSocket:
         """A `socket.socket` of this stack, for `loop.sock_connect` and the like. It never blocks.
 
         Raises OSError as `sockets.Host.socket`, and NotImplementedError on Windows' own event loop,
@@ -326,7 +324,7 @@ class Stack(Doors):
         written. The others, such as `bad_checksum`, came and were no use.
         """
         driver = self._ready()
-        assert isinstance(driver, Driver)
+        assert isinstance(driver, DeviceDriver)
         counters = self.host.counters.as_dict()
         drops = {
             "link_down": driver.lost_link_down,

@@ -17,7 +17,7 @@ from pystack.sockets import DatagramSocket, Socket
 from pystack.tcp.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Running
+    from pystack.aio.drive.driver import Driver
     from pystack.aio.handles.stack_socket import StackSocket
 
 BYTES_LIKE: Final = (bytes, bytearray, memoryview)
@@ -33,7 +33,7 @@ class SocketTransport(transports._FlowControlMixin):
 
     __slots__ = (
         "_driver", "_socket", "_protocol", "_on_lost", "_buffered", "_closing", "_paused",
-        "_conn_lost", "_outer", "_ready", "__weakref__",
+        "_conn_lost", "_user_socket", "_ready", "__weakref__",
     )  # fmt: skip
 
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
@@ -47,11 +47,11 @@ class SocketTransport(transports._FlowControlMixin):
     _socket: Any  # a Socket or a DatagramSocket
 
     def __init__(
-        self, driver: Running, socket: Socket | DatagramSocket, protocol: asyncio.BaseProtocol,
-        on_lost: Callable[[Any], None], outer: StackSocket | None, extra: Mapping[str, Any],
+        self, driver: Driver, socket: Socket | DatagramSocket, protocol: asyncio.BaseProtocol,
+        on_lost: Callable[[Any], None], user_socket: StackSocket | None, extra: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        """Take over a socket. `on_lost` is called after the protocol's `connection_lost`. `outer`
-        is what the user knows the socket by; it is closed with it."""
+        """Take over a socket. `on_lost` is called after the protocol's `connection_lost`.
+        `user_socket` is what the user knows the socket by; it is closed with it."""
         super().__init__(extra, driver.loop)
         self._driver = driver
         self._socket = socket
@@ -60,9 +60,9 @@ class SocketTransport(transports._FlowControlMixin):
         self._closing = False
         self._paused = False
         self._conn_lost = 0  # connection_lost is on its way, and writes since
-        self._outer = outer
-        if outer is not None:
-            outer._transport = self
+        self._user_socket = user_socket
+        if user_socket is not None:
+            user_socket._transport = self
         self._ready: Ready | None = None  # made when somebody asks for a descriptor
         self._protocol: Any = protocol
 
@@ -80,10 +80,10 @@ class SocketTransport(transports._FlowControlMixin):
         if not self._conn_lost:
             # the protocol is called in the context in which the transport was made, as in asyncio
             run: Callable[..., None] = copy_context().run
-            self._socket.on_events = partial(run, self._happened)
-            self._happened(EVENT_CLOSED)
+            self._socket.on_events = partial(run, self._on_events)
+            self._on_events(EVENT_CLOSED)
 
-    def _happened(self, events: int) -> None:
+    def _on_events(self, events: int) -> None:
         """EVENT_… bits from the stack; EVENT_CLOSED makes it look at everything."""
         raise NotImplementedError
 
@@ -93,8 +93,8 @@ class SocketTransport(transports._FlowControlMixin):
         `ready_fd`); -1 when it is closed."""
         if self._conn_lost:
             return -1
-        if self._outer is not None:
-            return self._outer.fileno()
+        if self._user_socket is not None:
+            return self._user_socket.fileno()
         if self._ready is None:
             self._ready = ready_fd()
             self._show()
@@ -102,8 +102,8 @@ class SocketTransport(transports._FlowControlMixin):
 
     def _show(self) -> None:
         """Have the descriptor follow what there is now."""
-        if self._outer is not None:
-            self._outer._show()
+        if self._user_socket is not None:
+            self._user_socket._show()
         elif self._ready is not None:
             self._ready.show(self._socket.poll())
 
@@ -195,8 +195,8 @@ class SocketTransport(transports._FlowControlMixin):
         self._socket.on_events = None
         if self._ready is not None:
             self._ready.close()
-        if self._outer is not None:
-            self._outer.close()
+        if self._user_socket is not None:
+            self._user_socket.close()
         self._socket.close()
         self._loop.call_soon(self._call_connection_lost, error)
 

@@ -19,7 +19,7 @@ from pystack.aio.handles.stack_socket import StackSocket
 from pystack.sockets import errors
 
 if TYPE_CHECKING:
-    from pystack.aio.endpoint.endpoint import Doors
+    from pystack.aio.endpoint.endpoint import Endpoint
     from pystack.sockets import Socket
 
 # what a socket pair knows nothing of
@@ -31,27 +31,27 @@ _NO_LOOP: Final = (
 )
 
 
-class Carried:
+class BlockingProxy:
     """A connection on the loop, as the thread knows it: its names, and its options."""
 
-    def __init__(self, stack: Doors, core: Socket) -> None:
+    def __init__(self, stack: Endpoint, core: Socket) -> None:
         self._stack = stack
-        self._core = core
+        self._inner = core
         self.sockname = core.getsockname()
         self.peername = core.getpeername()
 
     def option(self, call: str, level: int, option: int, *args: Any) -> Any:
         """`getsockopt` or `setsockopt` on the connection."""
         args = (*numbers.option(level, option), *args)
-        return _waited(self._stack, _called(getattr(self._core, call), *args), None)
+        return _waited(self._stack, _called(getattr(self._inner, call), *args), None)
 
 
-def carried(
-    stack: Doors, address: Any, sock: socket.socket, options: Sequence[tuple[int, int, Any]]
-) -> Carried:
+def connect_blocking(
+    stack: Endpoint, address: Any, sock: socket.socket, options: Sequence[tuple[int, int, Any]]
+) -> BlockingProxy:
     """Connect on the loop of `stack`, and give `sock` the descriptor. Raises OSError, TimeoutError
     after the socket's timeout, NotImplementedError where no loop runs that could do it."""
-    made: Carried
+    made: BlockingProxy
     made, end = _waited(
         stack, _bridged(stack, int(sock.family), address, options), sock.gettimeout()
     )
@@ -62,15 +62,15 @@ def carried(
 
 
 async def _bridged(
-    stack: Doors, family: int, address: Any, options: Sequence[tuple[int, int, Any]]
-) -> tuple[Carried, socket.socket]:
+    stack: Endpoint, family: int, address: Any, options: Sequence[tuple[int, int, Any]]
+) -> tuple[BlockingProxy, socket.socket]:
     core = await stack._connected((numbers.family(family), address))
     sock = StackSocket(stack, core=core)
     try:
         for level, option, value in options:
             if level in LEVELS:
                 core.setsockopt(*numbers.option(level, option), value)
-        return Carried(stack, core), stack.bridge_fd(sock)
+        return BlockingProxy(stack, core), stack.bridge_fd(sock)
     except BaseException:
         sock.close()
         raise
@@ -80,7 +80,7 @@ async def _called(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _waited(stack: Doors, coroutine: Any, timeout: float | None) -> Any:
+def _waited(stack: Endpoint, coroutine: Any, timeout: float | None) -> Any:
     """What a coroutine gives on the loop of `stack`."""
     loop = stack._running_loop()
     if loop is None:

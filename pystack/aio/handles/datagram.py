@@ -15,12 +15,12 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
-from pystack.aio.handles.transport_socket import DatagramFacade
+from pystack.aio.handles.transport_socket import DatagramTransportSocket
 from pystack.sockets import DatagramSocket
 from pystack.tcp.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Running
+    from pystack.aio.drive.driver import Driver
     from pystack.aio.handles.stack_socket import StackSocket
 
 _logger = logging.getLogger("pystack")
@@ -43,20 +43,22 @@ class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
     _socket: DatagramSocket
 
     def __init__(
-        self, driver: Running, socket: DatagramSocket, protocol: asyncio.BaseProtocol,
-        on_lost: LostCallback, address: Any = None, outer: StackSocket | None = None,
+        self, driver: Driver, socket: DatagramSocket, protocol: asyncio.BaseProtocol,
+        on_lost: LostCallback, address: Any = None, user_socket: StackSocket | None = None,
     ) -> None:  # fmt: skip
         """Take over a socket, bound or connected or neither. `address` is where all goes that
         `sendto` gives no address for, and the only one it may give; None if there is no such
-        place. `on_lost` is called after the protocol's `connection_lost`. `outer` is what the
+        place. `on_lost` is called after the protocol's `connection_lost`. `user_socket` is what the
         user knows the socket by; it is closed with it."""
         try:
             peer: Any = socket.getpeername()
         except OSError:
             peer = None
         names = {"sockname": socket.getsockname(), "peername": peer}
-        facade = DatagramFacade(socket, self.fileno)
-        super().__init__(driver, socket, protocol, on_lost, outer, {**names, "socket": facade})
+        facade = DatagramTransportSocket(socket, self.fileno)
+        super().__init__(
+            driver, socket, protocol, on_lost, user_socket, {**names, "socket": facade}
+        )
         self._address = address
         self._buffer: deque[tuple[bytes, Any]] = deque()
 
@@ -71,9 +73,9 @@ class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
 
     # -- receiving -------------------------------------------------------------------------------
     def _look_soon(self) -> None:
-        self._loop.call_soon(self._happened, EVENT_CLOSED)
+        self._loop.call_soon(self._on_events, EVENT_CLOSED)
 
-    def _happened(self, _events: int) -> None:
+    def _on_events(self, _events: int) -> None:
         """The stack tells of something: look at everything."""
         if self._buffer and not self._conn_lost:
             self._send_buffered()

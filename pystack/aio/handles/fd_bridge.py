@@ -31,7 +31,7 @@ _PIECE: Final = 262_144  # octets taken from the descriptor at a time
 
 
 class Bridge(asyncio.Protocol):
-    """Carries text between a connection and `outer`, the user's end of a socket pair.
+    """Carries text between a connection and `user_socket`, the user's end of a socket pair.
 
     It takes the place of the connection's protocol, which still hears of the end. Where one side
     has no room, the other is not read.
@@ -61,7 +61,7 @@ class Bridge(asyncio.Protocol):
         self._is_lost = False
         self._has_ended = False  # its user writes no more
         self._hung_up: Any = None  # an epoll, then
-        self.outer, self._inner = socket.socketpair()
+        self.user_socket, self._inner = socket.socketpair()
         self._inner.setblocking(False)
         self._fd = self._inner.fileno()
         bridges[self] = None
@@ -79,7 +79,7 @@ class Bridge(asyncio.Protocol):
             self._loop.add_reader(self._fd, self._readable)
         except BaseException as error:
             self._inner.close()
-            self.outer.close()
+            self.user_socket.close()
             del self._bridges[self]
             if isinstance(error, NotImplementedError) and not error.args:
                 raise NotImplementedError(NO_READERS) from None

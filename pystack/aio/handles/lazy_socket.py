@@ -1,6 +1,6 @@
 """A `socket.socket` for whole programs: the kernel's until an address makes it a stack's.
 
-Programs make a socket first and say where it shall go later. `EitherSocket` is a socket of the
+Programs make a socket first and say where it shall go later. `LazySocket` is a socket of the
 kernel until it is bound to an address of a stack (or to a wildcard), connects to one that a stack
 reaches, or sends there; then it becomes a `StackSocket` with the options that were set.
 """
@@ -22,7 +22,7 @@ from pystack.sockets import errors
 from pystack.wire.address import ANY_V4, ANY_V6
 
 if TYPE_CHECKING:
-    from pystack.aio.endpoint.endpoint import Doors
+    from pystack.aio.endpoint.endpoint import Endpoint
 
 socket_of_the_kernel: Final = socket.socket  # also where a program's module has another one
 
@@ -51,7 +51,7 @@ class _Kind(type):
         return issubclass(other, socket_of_the_kernel)
 
 
-class EitherSocket(StackSocket, metaclass=_Kind):
+class LazySocket(StackSocket, metaclass=_Kind):
     """What stands for `socket.socket` in a program: see the module. `choice` finds the stack.
 
     IPv4-mapped addresses and "" count as what they stand for; names are the kernel's.
@@ -74,22 +74,22 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     @property
     def is_ours(self) -> bool:
         """Whether a stack is inside, and not the kernel."""
-        return self._core is not None
+        return self._inner is not None
 
     @property
     def _may_change(self) -> bool:
         """Whether it is the kernel's only as long as no address says otherwise."""
         return self._options is not None
 
-    def _decide_to(self, where: Any) -> None:
+    def _route_to(self, where: Any) -> None:
         """Become a stack's socket if one reaches the address."""
         if self.choice is not None and self._options is not None:
             remote = address_of(where)
             stack = None if remote is None else self.choice.stack_to(remote)
             if stack is not None:
-                self._become(stack)
+                self._bind_to_stack(stack)
 
-    def _decide_at(self, where: Any) -> None:
+    def _route_at(self, where: Any) -> None:
         """Become a stack's socket if one has the address, or the address is any."""
         if self.choice is not None and self._options is not None:
             own = address_of(where)
@@ -102,10 +102,10 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             stack = None if own is None else self.choice.stack_at(own, v6only=v6only)
             # at any address another thread means the kernel: the stack is not to be had there
             if stack is not None and not (wildcard and stack._thread != get_ident()):
-                self._become(stack)
+                self._bind_to_stack(stack)
 
     @staticmethod
-    def _of_the_kernels(sock: socket.socket) -> EitherSocket | None:
+    def _adopted(sock: socket.socket) -> LazySocket | None:
         """Turn a plain socket into one that may be a stack's; None for what is none of those.
 
         Options that it has already are taken over, but for the sizes of buffers.
@@ -119,12 +119,12 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             if sock.type == socket.SOCK_STREAM or level != socket.IPPROTO_TCP
         ]
         either: Any = sock
-        either.__class__ = EitherSocket
+        either.__class__ = LazySocket
         either._begin()
         either._options = options
-        return cast(EitherSocket, either)
+        return cast(LazySocket, either)
 
-    def _become(self, stack: Doors) -> None:
+    def _bind_to_stack(self, stack: Endpoint) -> None:
         """Be a socket of `stack` from now on, with the options that were set."""
         stack._check()
         options, self._options = self._options or [], None
@@ -145,7 +145,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         if self._carried is not None and level in blocking.LEVELS:
             self._carried.option("setsockopt", level, option, value)
             return
-        if self._core is not None:
+        if self._inner is not None:
             super().setsockopt(level, option, value, *length)
             return
         socket_of_the_kernel.setsockopt(self, level, option, value, *length)
@@ -154,9 +154,9 @@ class EitherSocket(StackSocket, metaclass=_Kind):
 
     def bind(self, address: Any) -> None:
         """As `socket.bind`; the address decides."""
-        self._decide_at(address)
+        self._route_at(address)
         _bind(self, address)
-        if self._core is None and address_of(self.getsockname()) not in (None, ANY_V4, ANY_V6):
+        if self._inner is None and address_of(self.getsockname()) not in (None, ANY_V4, ANY_V6):
             self._options = None  # an address of the kernel's: it stays one of its sockets
 
     def connect(self, address: Any) -> None:
@@ -165,9 +165,9 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         stack = self._elsewhere(address)
         if stack is not None:
             options, self._options = self._options or [], None
-            self._carried = blocking.carried(stack, address, self, options)
+            self._carried = blocking.connect_blocking(stack, address, self, options)
             return
-        self._decide_to(address)
+        self._route_to(address)
         _connect(self, address)
 
     def connect_ex(self, address: Any) -> int:
@@ -175,7 +175,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
         address = self._looked_up(address)
         if self._elsewhere(address) is not None:
             return errors.errno_of(self.connect, address)
-        self._decide_to(address)
+        self._route_to(address)
         errno: int = _connect_ex(self, address)
         return errno
 
@@ -189,7 +189,7 @@ class EitherSocket(StackSocket, metaclass=_Kind):
             return where  # the kernel's socket says what is wrong
         return infos[0][4]
 
-    def _elsewhere(self, address: Any) -> Doors | None:
+    def _elsewhere(self, address: Any) -> Endpoint | None:
         """The stack that reaches the address, if it runs in another thread and this may wait."""
         if self.choice is None or self._options is None or self.gettimeout() == 0:
             return None
@@ -216,28 +216,28 @@ class EitherSocket(StackSocket, metaclass=_Kind):
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """As `socket.sendto`; the address decides."""
         if flags_and_address:
-            self._decide_to(flags_and_address[-1])
+            self._route_to(flags_and_address[-1])
         sent: int = _sendto(self, data, *flags_and_address)
         return sent
 
     def sendmsg(self, *args: Any) -> int:
         """As `socket.sendmsg`; the address, if there is one, decides."""
         if len(args) > 3:
-            self._decide_to(args[3])
+            self._route_to(args[3])
         sent: int = _sendmsg(self, *args)
         return sent
 
 
 @contextmanager
 def replaced(choice: Choice) -> Iterator[None]:
-    """Meanwhile `socket.socket` is an `EitherSocket`, in every thread."""
-    before, before_choice = socket.socket, EitherSocket.choice
-    EitherSocket.choice = choice
-    socket.socket = EitherSocket  # type: ignore[misc]
+    """Meanwhile `socket.socket` is an `LazySocket`, in every thread."""
+    before, before_choice = socket.socket, LazySocket.choice
+    LazySocket.choice = choice
+    socket.socket = LazySocket  # type: ignore[misc]
     try:
         yield
     finally:
-        EitherSocket.choice = before_choice
+        LazySocket.choice = before_choice
         socket.socket = before  # type: ignore[misc]
 
 
@@ -247,8 +247,8 @@ def _either(name: str) -> Callable[..., Any]:
     kernels = getattr(socket_of_the_kernel, name)
 
     @wraps(kernels)
-    def call(self: EitherSocket, *args: Any, **options: Any) -> Any:
-        return (kernels if self._core is None else ours)(self, *args, **options)
+    def call(self: LazySocket, *args: Any, **options: Any) -> Any:
+        return (kernels if self._inner is None else ours)(self, *args, **options)
 
     return call
 
@@ -257,8 +257,8 @@ def _either_property(name: str) -> property:
     ours: Any = getattr(StackSocket, name)
     kernels: Any = getattr(socket_of_the_kernel, name)
 
-    def value(self: EitherSocket) -> Any:
-        return kernels.__get__(self) if self._core is None else ours.fget(self)
+    def value(self: LazySocket) -> Any:
+        return kernels.__get__(self) if self._inner is None else ours.fget(self)
 
     return property(value)
 
@@ -271,6 +271,6 @@ for _name in (
     "gettimeout", "detach", "dup", "send", "sendall", "recv", "recv_into", "recvfrom",
     "recvfrom_into", "recvmsg", "recvmsg_into", "__repr__", "__reduce_ex__",
 ):  # fmt: skip
-    setattr(EitherSocket, _name, _either(_name))
+    setattr(LazySocket, _name, _either(_name))
 for _name in "family", "type", "proto", "timeout":
-    setattr(EitherSocket, _name, _either_property(_name))
+    setattr(LazySocket, _name, _either_property(_name))

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 from pystack.aio.handles.ready_fd import Ready, ready_fd
 from pystack.aio.handles.stream import Transport
 from pystack.aio.handles.tls import Tls
-from pystack.aio.handles.transport_socket import SocketFacade
+from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.printed import printed, several
 from pystack.sockets.tcp_socket import Socket
 from pystack.wire.address import place
 
 if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Running
+    from pystack.aio.drive.driver import Driver
     from pystack.aio.handles.stack_socket import StackSocket
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
@@ -36,19 +36,19 @@ class Server(asyncio.AbstractServer):
 
     def __init__(
         self,
-        driver: Running,
+        driver: Driver,
         sockets: Iterable[Socket],
         factory: ProtocolFactory,
         backlog: int,
         transports: dict[Transport, None],
         servers: dict[Server, None],
         tls: Tls | None = None,
-        outer: StackSocket | None = None,
+        user_socket: StackSocket | None = None,
         waits_for_clients: bool = True,
     ) -> None:
-        """`transports` and `servers` are all those of the stack, kept up to date from here; `outer`
-        is what the user knows the one socket by, and is closed with it; `waits_for_clients` says
-        what `wait_closed` does."""
+        """`transports` and `servers` are all those of the stack, kept up to date from here;
+        `user_socket` is what the user knows the one socket by, and is closed with it;
+        `waits_for_clients` says what `wait_closed` does."""
         self._driver = driver
         self._loop = driver.loop
         self._sockets: list[Socket] | None = list(sockets)
@@ -57,7 +57,7 @@ class Server(asyncio.AbstractServer):
         self._transports = transports
         self._servers = servers
         self._tls = tls
-        self._outer = outer
+        self._user_socket = user_socket
         self._waits_for_clients = waits_for_clients
         self._ready: dict[Socket, Ready] = {}
         self._beside: asyncio.AbstractServer | None = None
@@ -89,7 +89,7 @@ class Server(asyncio.AbstractServer):
     @property
     def sockets(self) -> tuple[Any, ...]:
         """The listening sockets, for their names; empty once it is closed."""
-        own = tuple(SocketFacade(socket, partial(self._fileno, socket))
+        own = tuple(TransportSocket(socket, partial(self._fileno, socket))
                     for socket in self._sockets or ())  # fmt: skip
         return own if self._beside is None else own + tuple(getattr(self._beside, "sockets", ()))
 
@@ -97,8 +97,8 @@ class Server(asyncio.AbstractServer):
         """A descriptor for a listening socket: what waits is accepted at once, so it is quiet."""
         if socket.closed:
             return -1
-        if self._outer is not None:
-            return self._outer.fileno()
+        if self._user_socket is not None:
+            return self._user_socket.fileno()
         if socket not in self._ready:
             self._ready[socket] = ready_fd()
         return self._ready[socket].fd
@@ -219,8 +219,8 @@ class Server(asyncio.AbstractServer):
         for socket in sockets:
             socket.on_events = None
             socket.close()
-        if self._outer is not None:
-            self._outer.close()
+        if self._user_socket is not None:
+            self._user_socket.close()
         for ready in self._ready.values():
             ready.close()
         if self._beside is not None:

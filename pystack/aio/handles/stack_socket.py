@@ -23,8 +23,7 @@ from pystack.sockets.constants import SOCK_NONBLOCK, SOCK_TYPE_MASK
 from pystack.sockets.tcp_info import TcpInfo
 
 if TYPE_CHECKING:
-    from pystack.aio.endpoint.endpoint import Doors
-
+    from pystack.aio.endpoint.endpoint import Endpoint
 
 
 class Core(Protocol):
@@ -54,17 +53,17 @@ _PLACEHOLDER: Final[int] = getattr(socket, "AF_UNIX", socket.AF_INET)
 _NOT_HERE = "a socket of a stack lives in its own process and loop, and cannot be "
 
 
-class Inside:
+class SocketState:
     """What a stack's socket keeps: beside it, so that a plain socket may turn into one."""
 
     __slots__ = (
-        "core", "doors", "ready", "watchers", "family", "type", "timeout", "options", "carried",
+        "inner", "stack", "ready", "watchers", "family", "type", "timeout", "options", "carried",
         "transport",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.core: Core | None = None
-        self.doors: Doors | None = None
+        self.inner: Core | None = None
+        self.stack: Endpoint | None = None
         self.ready: Ready | None = None
         self.watchers: list[Callable[[int], None]] = []
         self.family = 0
@@ -80,26 +79,26 @@ class Inside:
 
     def drop(self) -> None:
         """Nobody holds it any more."""
-        core, self.core = self.core, None
-        if core is not None and not core.closed and self.doors is not None:
-            self.doors._close_soon(core)  # not now: garbage is collected in the midst of anything
+        core, self.inner = self.inner, None
+        if core is not None and not core.closed and self.stack is not None:
+            self.stack._close_soon(core)  # not now: garbage is collected in the midst of anything
 
 
-_inside: Final[weakref.WeakKeyDictionary[socket.socket, Inside]] = weakref.WeakKeyDictionary()
+_states: Final[weakref.WeakKeyDictionary[socket.socket, SocketState]] = weakref.WeakKeyDictionary()
 
 
-_NOTHING: Final = Inside()
+_NOTHING: Final = SocketState()
 
 
 def _kept(name: str) -> Any:
-    """An attribute that is kept in `Inside`."""
+    """An attribute that is kept in `SocketState`."""
 
     def get(sock: socket.socket) -> Any:
         # in a cycle that is collected it has gone before: what is left is the kernel's
-        return getattr(_inside.get(sock) or _NOTHING, name)
+        return getattr(_states.get(sock) or _NOTHING, name)
 
     def put(sock: socket.socket, value: Any) -> None:
-        inside = _inside.get(sock)
+        inside = _states.get(sock)
         if inside is not None:
             setattr(inside, name, value)
 
@@ -107,9 +106,9 @@ def _kept(name: str) -> Any:
 
 
 class StackSocket(socket.socket):
-    """A socket of `doors`, a stack: see `sockets.Socket` and `DatagramSocket` for the calls.
+    """A socket of `stack`: see `sockets.Socket` and `DatagramSocket` for the calls.
 
-    `_core` is what is inside, None once it is closed. The descriptor that `fileno()` gives polls
+    `_inner` is what is inside, None once it is closed. The descriptor that `fileno()` gives polls
     readable on text, end, error or a waiting connection, and carries no data. Like all of a
     stack it belongs to the thread of the loop: RuntimeError elsewhere. When the stack is closed or
     its device gone, calls raise OSError ENETDOWN.
@@ -118,8 +117,8 @@ class StackSocket(socket.socket):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        _core: Core | None
-        _doors: Doors
+        _inner: Core | None
+        _stack: Endpoint
         _ready: Ready | None
         _watchers: list[Callable[[int], None]]
         _family: int
@@ -129,50 +128,50 @@ class StackSocket(socket.socket):
         _carried: Any
         _transport: Any
     else:
-        _core = _kept("core")
-        _doors, _ready, _watchers = _kept("doors"), _kept("ready"), _kept("watchers")
+        _inner = _kept("inner")
+        _stack, _ready, _watchers = _kept("stack"), _kept("ready"), _kept("watchers")
         _family, _type, _timeout = _kept("family"), _kept("type"), _kept("timeout")
         _options, _carried = _kept("options"), _kept("carried")
         _transport = _kept("transport")
 
     def __init__(
-        self, doors: Doors, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM,
+        self, endpoint: Endpoint, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM,
         proto: int = 0, *, core: Core | None = None,
     ) -> None:  # fmt: skip
         """Raises OSError as `sockets.Host.socket`. `core`: one that exists already."""
-        made = core or doors.host.socket(numbers.family(family), type, proto)
+        made = core or endpoint.host.socket(numbers.family(family), type, proto)
         super().__init__(_PLACEHOLDER, socket.SOCK_STREAM)  # until somebody asks for it
         self._begin()
         self._timeout = socket.getdefaulttimeout()
-        self._take(doors, made, type & SOCK_TYPE_MASK)
+        self._take(endpoint, made, type & SOCK_TYPE_MASK)
         if type & SOCK_NONBLOCK:
             self._timeout = 0.0
 
     def _begin(self) -> None:
-        _inside[self] = Inside()
+        _states[self] = SocketState()
 
-    def _take(self, doors: Doors, core: Core, type: int) -> None:
-        self._doors = doors
+    def _take(self, endpoint: Endpoint, core: Core, type: int) -> None:
+        self._stack = endpoint
         self._family = core.family
         self._type = type
-        self._core = core
+        self._inner = core
         this = weakref.ref(self)  # one that nobody holds is to go, whatever its peer does
 
-        def happened(events: int) -> None:
+        def on_events(events: int) -> None:
             sock = this()
             if sock is not None:
-                sock._happened(events)
+                sock._on_events(events)
 
-        core.on_events = happened
+        core.on_events = on_events
 
     def __repr__(self) -> str:
-        return printed(self, lambda: "closed" if self._core is None else repr(self._core))
+        return printed(self, lambda: "closed" if self._inner is None else repr(self._inner))
 
     # -- what it is ------------------------------------------------------------------------------
     @property
-    def doors(self) -> Doors:
+    def stack(self) -> Endpoint:
         """The stack it belongs to."""
-        return self._doors
+        return self._stack
 
     @property
     def family(self) -> socket.AddressFamily:
@@ -192,9 +191,9 @@ class StackSocket(socket.socket):
     def fileno(self) -> int:
         """A descriptor to poll, see the class; -1 when it is closed."""
         fd = super().fileno()
-        if fd >= 0 and self._ready is None and self._core is not None:
+        if fd >= 0 and self._ready is None and self._inner is not None:
             self._ready = ready_in_place_of(self)
-            self._ready.show(self._core.poll())
+            self._ready.show(self._inner.poll())
             fd = self._ready.fd
             _by_fd[fd] = self
         return fd
@@ -205,7 +204,7 @@ class StackSocket(socket.socket):
         """Whether a stack is inside, and not the kernel."""
         return True
 
-    def _decide_to(self, address: Any) -> None:
+    def _route_to(self, address: Any) -> None:
         """Whether a stack is inside may depend on where it shall send; here it does not."""
 
     @staticmethod
@@ -231,29 +230,29 @@ class StackSocket(socket.socket):
 
     def poll(self) -> int:
         """POLL… bits as they are now."""
-        return 0 if self._core is None else self._core.poll()
+        return 0 if self._inner is None else self._inner.poll()
 
-    def _take_core(self) -> Core:
+    def _take_inner(self) -> Core:
         """What is inside, for a transport that takes it over and closes this when it ends."""
         return self._used()
 
-    def _happened(self, events: int) -> None:
+    def _on_events(self, events: int) -> None:
         self._show()
         for watcher in tuple(self._watchers):
             watcher(events)
 
     def _show(self) -> None:
         """Have the descriptor, if somebody knows it, follow what there is now."""
-        if self._ready is not None and self._core is not None:
-            self._ready.show(self._core.poll())
+        if self._ready is not None and self._inner is not None:
+            self._ready.show(self._inner.poll())
 
     def _used(self) -> Core:
-        core = self._core
+        core = self._inner
         if core is None:
             raise errors.os_error(EBADF)
-        if self._doors.is_closed:
+        if self._stack.is_closed:
             raise OSError(ENETDOWN, "the stack is closed")
-        self._doors._check()
+        self._stack._check()
         return core
 
     def _waits(self) -> None:
@@ -310,7 +309,7 @@ class StackSocket(socket.socket):
         finally:
             self._show()
         try:
-            return StackSocket(self._doors, core=child), peer
+            return StackSocket(self._stack, core=child), peer
         except OSError:  # no descriptor is left
             child.close()
             raise
@@ -336,7 +335,7 @@ class StackSocket(socket.socket):
 
     def _real_close(self, *args: Any) -> None:
         """What `close` comes to when no file made of the socket is open any more."""
-        core, self._core = self._core, None
+        core, self._inner = self._inner, None
         self._transport = None
         if self._ready is not None:
             _by_fd.pop(self._ready.fd, None)
@@ -352,7 +351,7 @@ class StackSocket(socket.socket):
 
     def detach(self) -> int:
         """Raises NotImplementedError: there is no descriptor that the text comes through."""
-        if self._core is None:
+        if self._inner is None:
             return -1
         raise NotImplementedError(_NOT_HERE + "detached from it")
 
@@ -367,7 +366,7 @@ class StackSocket(socket.socket):
         )
 
     def __del__(self) -> None:
-        inside = _inside.get(self)
+        inside = _states.get(self)
         if inside is not None:  # else it was part of a cycle, and that is gone already
             inside.drop()
         super().__del__()  # type: ignore[misc]  # closes the descriptor, with a warning
@@ -446,9 +445,7 @@ class StackSocket(socket.socket):
 
     def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0) -> Any:
         """See `sockets.Socket.recvmsg`."""
-        text, told, found, where = self._call(
-            "recvmsg", size, ancillary_size, numbers.flags(flags)
-        )
+        text, told, found, where = self._call("recvmsg", size, ancillary_size, numbers.flags(flags))
         return text, told, numbers.flags_here(found), where
 
     def recvmsg_into(self, buffers: Iterable[Any], ancillary_size: int = 0, flags: int = 0) -> Any:

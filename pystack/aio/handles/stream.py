@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
 from pystack.aio.handles.sendfile import FileSending
-from pystack.aio.handles.transport_socket import SocketFacade
+from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.tcp_info import TcpInfo
@@ -30,7 +30,7 @@ from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
 from pystack.wire.address import ends
 
 if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Running
+    from pystack.aio.drive.driver import Driver
     from pystack.aio.handles.stack_socket import StackSocket
 
 _logger = logging.getLogger("pystack")
@@ -58,12 +58,13 @@ class Transport(SocketTransport):
     _socket: Socket
 
     def __init__(
-        self, driver: Running, socket: Socket, protocol: asyncio.BaseProtocol,
-        on_lost: LostCallback, outer: StackSocket | None = None,
+        self, driver: Driver, socket: Socket, protocol: asyncio.BaseProtocol,
+        on_lost: LostCallback, user_socket: StackSocket | None = None,
     ) -> None:  # fmt: skip
         """Take over a connected socket. `on_lost` is called after the protocol's
-        `connection_lost`. `outer` is what the user knows the socket by; it is closed with it."""
-        super().__init__(driver, socket, protocol, on_lost, outer, _NOTHING)
+        `connection_lost`. `user_socket` is what the user knows the socket by; it is closed
+        with it."""
+        super().__init__(driver, socket, protocol, on_lost, user_socket, _NOTHING)
         self._buffer: deque[bytes | memoryview] | None = None  # made when first needed
         self._eof = False  # write_eof was called
         self._eof_told = False  # the protocol knows of the peer's
@@ -108,7 +109,7 @@ class Transport(SocketTransport):
         socket = self._socket
         tcb = socket.tcb
         if name == "socket":
-            return SocketFacade(socket, self.fileno)
+            return TransportSocket(socket, self.fileno)
         if tcb is None:
             return default
         key = tcb.key
@@ -144,9 +145,9 @@ class Transport(SocketTransport):
         tcb = self._socket.tcb
         assert tcb is not None
         if tcb.recvbuf.held or tcb.fin_received or tcb.state == CLOSED:
-            self._loop.call_soon(self._happened, EVENT_CLOSED)
+            self._loop.call_soon(self._on_events, EVENT_CLOSED)
 
-    def _happened(self, events: int) -> None:
+    def _on_events(self, events: int) -> None:
         """EVENT_… bits from the stack; EVENT_CLOSED makes it look at everything."""
         if self._conn_lost:
             return
@@ -159,7 +160,7 @@ class Transport(SocketTransport):
                 self._send_file(self._file)
             if events & EVENT_CLOSED and not self._conn_lost:
                 self._look_for_error()
-        if (self._ready is not None or self._outer is not None) and not self._conn_lost:
+        if (self._ready is not None or self._user_socket is not None) and not self._conn_lost:
             self._show()
 
     def _look_for_error(self) -> None:
@@ -196,7 +197,7 @@ class Transport(SocketTransport):
                 return
         if not self._eof_told and socket.at_eof:
             if had_text:  # asyncio, too, lets a turn pass: tasks see the text before the end
-                self._loop.call_soon(self._happened, EVENT_CLOSED)
+                self._loop.call_soon(self._on_events, EVENT_CLOSED)
             else:
                 self._tell_eof()
 

@@ -16,7 +16,7 @@ from pystack.tcp.recording import Observer
 from pystack.tcp.tcb import Tcb
 
 
-class DatagramFacade:
+class DatagramTransportSocket:
     """What `get_extra_info("socket")` gives of a UDP socket, as asyncio's TransportSocket.
 
     Options go by the numbers of Python's `socket` module.
@@ -33,7 +33,7 @@ class DatagramFacade:
         return repr(self._socket) if hasattr(self, "_socket") else f"<{type(self).__name__}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DatagramFacade) and other._socket is self._socket
+        return isinstance(other, DatagramTransportSocket) and other._socket is self._socket
 
     def __hash__(self) -> int:
         return hash(self._socket)
@@ -93,7 +93,7 @@ class DatagramFacade:
         return 0.0
 
 
-class SocketFacade(DatagramFacade):
+class TransportSocket(DatagramTransportSocket):
     """What `get_extra_info("socket")` and `Server.sockets` give of a TCP socket."""
 
     __slots__ = ()

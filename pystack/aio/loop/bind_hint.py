@@ -18,7 +18,7 @@ from contextlib import suppress
 from threading import local
 from typing import TYPE_CHECKING, Any, Final
 
-from pystack.aio.loop.routing import Choosing, address_of
+from pystack.aio.loop.routing import Router, address_of
 from pystack.wire import address
 from pystack.wire.address import is_v4
 
@@ -34,7 +34,7 @@ _installed: Final[list[bool]] = []
 
 def watch_for(stack: Stack, loop: asyncio.AbstractEventLoop) -> None:
     """From now on tell, once for each of its addresses, of sockets that cannot have it."""
-    if isinstance(loop, Choosing):
+    if isinstance(loop, Router):
         return  # asyncio's own calls find it
     _told.setdefault(stack, set())
     if not _installed:
@@ -55,7 +55,7 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
 def _is_only(stack: Stack, own: bytes) -> bool:
     """Whether the stack has that address, on a loop that is not told of it, and the kernel not."""
     driver = stack._driver
-    if driver is None or driver.is_stopped or isinstance(driver.loop, Choosing):
+    if driver is None or driver.is_stopped or isinstance(driver.loop, Router):
         return False
     return own in stack.host.addresses.local and not _kernel_has(own)
 

@@ -4,7 +4,7 @@ Connections and servers are here, below are datagrams (`datagram_calls`), socket
 whose an address is (`finding`). `StackCalls` comes before a loop's own class: each call looks
 whether what it is given belongs to a stack, and hands it to the class behind it, the kernel's, if
 it does not. An address to listen at is that of a stack when it is one of its own, or a wildcard; an
-address to connect to when a stack reaches it (`Doors._reaches`).
+address to connect to when a stack reaches it (`Endpoint._reaches`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio import numbers
 from pystack.aio.endpoint.connect import first_connected
-from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.endpoint.listen import bind_first, bound_sockets
-from pystack.aio.endpoint.resolve import Place
+from pystack.aio.endpoint.resolve import Target
 from pystack.aio.handles import tls
 from pystack.aio.handles.server import Server
 from pystack.aio.handles.stack_socket import StackSocket
@@ -71,7 +71,7 @@ class StackCalls(DatagramCalls):
             assert isinstance(sock, StackSocket)
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            return await sock.doors._transport_over(core, protocol_factory, wanted, sock)
+            return await sock.stack._transport_over(core, protocol_factory, wanted, sock)
         infos = await self._infos(host, port, family, proto, flags)
         local = []
         if local_addr is not None:
@@ -89,23 +89,23 @@ class StackCalls(DatagramCalls):
                 secured["server_hostname"] = host
             secured["sock"] = made
             return await super().create_connection(protocol_factory, **secured)
-        doors, core = made
-        return await doors._transport_over(core, protocol_factory, wanted)
+        endpoint, core = made
+        return await endpoint._transport_over(core, protocol_factory, wanted)
 
     async def _connected(
         self, info: Info, local: Sequence[Info]
-    ) -> tuple[Doors, Socket] | socket.socket:
+    ) -> tuple[Endpoint, Socket] | socket.socket:
         """A connection to one address, on a stack or the kernel."""
         family, kind, proto, _, place = info
         own = [one[4] for one in local if one[0] == family]
         if local and not own:
             raise OSError(f"no matching local address with {family=} found")
         at = packed(own[0]) if own else None
-        doors = self.stack_to(packed(place), None if at in (ANY_V4, ANY_V6) else at)
-        if doors is not None:
+        endpoint = self.stack_to(packed(place), None if at in (ANY_V4, ANY_V6) else at)
+        if endpoint is not None:
             number = numbers.family(family)
-            places: list[Place] = [(number, one) for one in own]
-            return doors, await doors._connected((number, place), places)
+            places: list[Target] = [(number, one) for one in own]
+            return endpoint, await endpoint._connected((number, place), places)
         sock = socket.socket(family, kind, proto)
         try:
             sock.setblocking(False)
@@ -130,7 +130,7 @@ class StackCalls(DatagramCalls):
             )  # fmt: skip
         assert isinstance(sock, StackSocket)
         wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
-        return await sock.doors._transport_over(core, protocol_factory, wanted, sock)
+        return await sock.stack._transport_over(core, protocol_factory, wanted, sock)
 
     # -- servers ---------------------------------------------------------------------------------
     async def create_server(  # type: ignore[override]
@@ -161,15 +161,15 @@ class StackCalls(DatagramCalls):
             assert isinstance(sock, StackSocket)
             if host is not None or port is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            return sock.doors._serve([core], protocol_factory, wanted, outer=sock, **serving)
+            return sock.stack._serve([core], protocol_factory, wanted, user_socket=sock, **serving)
         places, others = await self._places(host, port, family, flags)
         if not places:
             return await super().create_server(protocol_factory, host, port, **given)
         bound = self._bound(places, reuse_address is not False, bool(keep_alive))
         servers: list[Any] = []
         try:
-            for doors, sockets in bound:
-                servers.append(doors._serve(sockets, protocol_factory, wanted, **serving))
+            for endpoint, sockets in bound:
+                servers.append(endpoint._serve(sockets, protocol_factory, wanted, **serving))
             if others:
                 servers.append(await super().create_server(protocol_factory, others, port, **given))
             if start_serving:
@@ -183,13 +183,15 @@ class StackCalls(DatagramCalls):
         return _joined(servers)
 
     def _bound(
-        self, places: dict[Doors, dict[Place, None]], reuse_address: bool, keep_alive: bool
-    ) -> list[tuple[Doors, list[Socket]]]:
+        self, places: dict[Endpoint, dict[Target, None]], reuse_address: bool, keep_alive: bool
+    ) -> list[tuple[Endpoint, list[Socket]]]:
         """Sockets at all places. Raises OSError, leaving none."""
-        bound: list[tuple[Doors, list[Socket]]] = []
+        bound: list[tuple[Endpoint, list[Socket]]] = []
         try:
-            for doors, own in places.items():
-                bound.append((doors, bound_sockets(doors.host, own, reuse_address, keep_alive)))
+            for endpoint, own in places.items():
+                bound.append(
+                    (endpoint, bound_sockets(endpoint.host, own, reuse_address, keep_alive))
+                )
         except BaseException:
             for sock in itertools.chain.from_iterable(sockets for _, sockets in bound):
                 sock.close()
@@ -198,26 +200,24 @@ class StackCalls(DatagramCalls):
 
     async def _places(
         self, host: Any, port: Any, family: int, flags: int
-    ) -> tuple[dict[Doors, dict[Place, None]], list[str]]:
+    ) -> tuple[dict[Endpoint, dict[Target, None]], list[str]]:
         """Where to listen: places by stack, and the hosts that are the kernel's."""
         if host is None or isinstance(host, (str, bytes)) or not isinstance(host, Iterable):
             hosts = [host]
         else:
             hosts = list(host)
-        places: dict[Doors, dict[Place, None]] = {}
+        places: dict[Endpoint, dict[Target, None]] = {}
         others: list[str] = []
         for name in hosts:
             for info in await self._infos_to_listen(name or None, port, family, flags):
-                doors = self.stack_at(packed(info[4]))
-                if doors is None:
+                endpoint = self.stack_at(packed(info[4]))
+                if endpoint is None:
                     others.append(info[4][0])
                 else:
-                    places.setdefault(doors, {})[numbers.family(info[0]), info[4]] = None
+                    places.setdefault(endpoint, {})[numbers.family(info[0]), info[4]] = None
         return places, list(dict.fromkeys(others))
 
-    async def _infos_to_listen(
-        self, name: Any, port: Any, family: int, flags: int
-    ) -> list[Info]:
+    async def _infos_to_listen(self, name: Any, port: Any, family: int, flags: int) -> list[Info]:
         if name is not None:
             return await self._infos(name, port, family, flags=flags)
         infos = []
@@ -227,7 +227,7 @@ class StackCalls(DatagramCalls):
         return infos or await self._infos(name, port, family, flags=flags)
 
 
-def _close(made: tuple[Doors, Socket] | socket.socket) -> None:
+def _close(made: tuple[Endpoint, Socket] | socket.socket) -> None:
     (made if isinstance(made, socket.socket) else made[1]).close()
 
 

@@ -9,10 +9,10 @@ from errno import EADDRINUSE
 from typing import Any, Final
 
 from pystack.aio.endpoint.datagram_endpoint import Pair
-from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.handles import tls
 from pystack.aio.handles.stack_socket import StackSocket
-from pystack.aio.loop.dual_datagram import Both
+from pystack.aio.loop.dual_datagram import DualDatagramTransport
 from pystack.aio.loop.routing import packed
 from pystack.aio.loop.socket_calls import SockCalls
 from pystack.sockets import DatagramSocket
@@ -46,30 +46,30 @@ class DatagramCalls(SockCalls):
             if isinstance(sock, StackSocket) and sock.is_ours:
                 return _over(sock, protocol_factory, modifiers)
             if getattr(sock, "_may_change", False) and not any(modifiers.values()):
-                doors = self.stack_at(_ANY[sock.family], v6only=False)
-                if doors is not None and sock.type == socket.SOCK_DGRAM:
+                endpoint = self.stack_at(_ANY[sock.family], v6only=False)
+                if endpoint is not None and sock.type == socket.SOCK_DGRAM:
                     return await self._of_both(
-                        protocol_factory, doors, sock.family, {"sock": sock}
+                        protocol_factory, endpoint, sock.family, {"sock": sock}
                     )
         elif not local_addr and not remote_addr and family in _ANY:
-            doors = self.stack_at(_ANY[family], v6only=False)
-            if doors is not None and self.has_kernel:
-                return await self._of_both(protocol_factory, doors, family, modifiers)
-            if doors is not None:
-                made = doors._datagram_socket((family, None, None), False, bool(allow_broadcast))
-                return doors._datagrams_over(made, protocol_factory)
+            endpoint = self.stack_at(_ANY[family], v6only=False)
+            if endpoint is not None and self.has_kernel:
+                return await self._of_both(protocol_factory, endpoint, family, modifiers)
+            if endpoint is not None:
+                made = endpoint._datagram_socket((family, None, None), False, bool(allow_broadcast))
+                return endpoint._datagrams_over(made, protocol_factory)
         elif family != _AF_UNIX and _are_pairs(local_addr, remote_addr):
             found = await self._pairs(local_addr, remote_addr, family, proto, flags)
             failures: list[OSError] = []
-            for doors, pair in found:
+            for endpoint, pair in found:
                 if pair[2] is None and _is_open(pair[1]) and self.has_kernel:
-                    return await self._of_both(protocol_factory, doors, pair[0], modifiers)
+                    return await self._of_both(protocol_factory, endpoint, pair[0], modifiers)
                 try:
-                    made = doors._datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
+                    made = endpoint._datagram_socket(pair, bool(reuse_port), bool(allow_broadcast))
                 except OSError as error:
                     failures.append(error)
                 else:
-                    return doors._datagrams_over(made, protocol_factory, pair[2])
+                    return endpoint._datagrams_over(made, protocol_factory, pair[2])
             if failures:
                 raise failures[0]
         return await super().create_datagram_endpoint(
@@ -77,24 +77,26 @@ class DatagramCalls(SockCalls):
         )
 
     async def _of_both(
-        self, protocol_factory: Protocol, doors: Doors, family: int, given: dict[str, Any]
+        self, protocol_factory: Protocol, endpoint: Endpoint, family: int, given: dict[str, Any]
     ) -> Any:
         """An endpoint that is bound to no address: on the kernel as `given`, and at the same port
         on the stack."""
         protocol = protocol_factory()
-        both = Both(protocol, doors, self)
+        both = DualDatagramTransport(protocol, endpoint, self)
         kernels, _ = await super().create_datagram_endpoint(both._side, **given)
         try:
             any_address = "0.0.0.0" if family == socket.AF_INET else "::"
             broadcast = bool(given.get("allow_broadcast"))
             port = kernels.get_extra_info("sockname")[1]
             try:
-                made = doors._datagram_socket((family, (any_address, port), None), False, broadcast)
+                made = endpoint._datagram_socket(
+                    (family, (any_address, port), None), False, broadcast
+                )
             except OSError as error:
                 if error.errno != EADDRINUSE:
                     raise
-                made = doors._datagram_socket((family, (any_address, 0), None), False, broadcast)
-            ours, _ = doors._datagrams_over(made, both._side)
+                made = endpoint._datagram_socket((family, (any_address, 0), None), False, broadcast)
+            ours, _ = endpoint._datagrams_over(made, both._side)
         except BaseException:
             kernels.abort()
             raise
@@ -103,7 +105,7 @@ class DatagramCalls(SockCalls):
 
     async def _pairs(
         self, local: Any, remote: Any, family: int, proto: int, flags: int
-    ) -> list[tuple[Doors, Pair]]:
+    ) -> list[tuple[Endpoint, Pair]]:
         """Families with both ends, as far as they belong to a stack."""
         ends: list[dict[int, Any]] = []
         for where in (local, remote):
@@ -117,12 +119,12 @@ class DatagramCalls(SockCalls):
         for own in ends[0] or ends[1]:
             if all(own in end for end in ends if end):
                 pair = (own, ends[0].get(own), ends[1].get(own))
-                doors = self._stack_of(pair)
-                if doors is not None:
-                    found.append((doors, pair))
+                endpoint = self._stack_of(pair)
+                if endpoint is not None:
+                    found.append((endpoint, pair))
         return found
 
-    def _stack_of(self, pair: Pair) -> Doors | None:
+    def _stack_of(self, pair: Pair) -> Endpoint | None:
         _, local, remote = pair
         own = None if local is None else packed(local)
         if remote is None:
@@ -142,7 +144,7 @@ def _is_open(local: Any) -> bool:
 
 
 def _over(sock: StackSocket, protocol_factory: Protocol, modifiers: dict[str, Any]) -> Any:
-    core = sock._take_core()
+    core = sock._take_inner()
     if not isinstance(core, DatagramSocket):
         raise ValueError(f"A UDP Socket was expected, got {sock!r}")
     problems = ", ".join(f"{name}={value}" for name, value in modifiers.items() if value)
@@ -151,4 +153,4 @@ def _over(sock: StackSocket, protocol_factory: Protocol, modifiers: dict[str, An
             "socket modifier keyword arguments can not be used when sock is specified. "
             f"({problems})"
         )
-    return sock.doors._datagrams_over(core, protocol_factory, outer=sock)
+    return sock.stack._datagrams_over(core, protocol_factory, user_socket=sock)

@@ -8,23 +8,25 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pystack.aio.endpoint.endpoint import Doors
-from pystack.aio.loop.name_lookup import Finding
+from pystack.aio.endpoint.endpoint import Endpoint
+from pystack.aio.loop.name_lookup import Resolver
 from pystack.aio.loop.routing import address_of
 from pystack.printed import printed
 
 
-class Both(asyncio.DatagramTransport):
+class DualDatagramTransport(asyncio.DatagramTransport):
     """The transport of an endpoint with a socket of the kernel's and one of a stack.
 
     `get_extra_info` tells of the kernel's. Made by `DatagramCalls` for an endpoint that is bound to
     no address and no port, and so may send to either.
     """
 
-    def __init__(self, protocol: asyncio.BaseProtocol, doors: Doors, finding: Finding) -> None:
+    def __init__(
+        self, protocol: asyncio.BaseProtocol, endpoint: Endpoint, finding: Resolver
+    ) -> None:
         super().__init__()
         self._protocol: Any = protocol
-        self._doors = doors
+        self._stack = endpoint
         self._finding = finding
         self._sides: list[asyncio.DatagramTransport] = []  # the kernel's, and the stack's
         self._early: list[tuple[bytes, Any]] = []  # before `begin`
@@ -37,7 +39,7 @@ class Both(asyncio.DatagramTransport):
 
     def _side(self) -> asyncio.DatagramProtocol:
         """A protocol for one of the two."""
-        return _Side(self)
+        return _Leg(self)
 
     def _begin(self, kernels: asyncio.DatagramTransport, ours: asyncio.DatagramTransport) -> None:
         """Tell the protocol that it may begin."""
@@ -82,7 +84,7 @@ class Both(asyncio.DatagramTransport):
         """Send to an address, from the side that reaches it."""
         kernels, ours = self._sides
         remote = address_of(addr)  # None for a name, which the kernel's socket looks up
-        is_ours = remote is not None and self._finding.stack_to(remote) is self._doors
+        is_ours = remote is not None and self._finding.stack_to(remote) is self._stack
         (ours if is_ours else kernels).sendto(data, addr)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -125,10 +127,10 @@ class Both(asyncio.DatagramTransport):
             side.abort()
 
 
-class _Side(asyncio.DatagramProtocol):
+class _Leg(asyncio.DatagramProtocol):
     """Hears of one of the two sockets."""
 
-    def __init__(self, both: Both) -> None:
+    def __init__(self, both: DualDatagramTransport) -> None:
         self._both = both
 
     def datagram_received(self, data: bytes, addr: Any) -> None:

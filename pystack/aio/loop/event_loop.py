@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pystack import arguments
-from pystack.aio.endpoint.endpoint import Doors
+from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.loop.connection_calls import StackCalls
 
@@ -30,7 +30,7 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
 
     def __init__(self, *stacks: Stack, selector: selectors.BaseSelector | None = None) -> None:
         super().__init__(selector)
-        self._stacks: list[Doors] = []
+        self._stacks: list[Endpoint] = []
         self._watches = {}
         try:
             for stack in stacks:
@@ -43,18 +43,18 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
             raise
 
     @property
-    def stacks(self) -> Sequence[Doors]:
+    def stacks(self) -> Sequence[Endpoint]:
         """Those in use; who comes first is asked first."""
         return self._stacks
 
-    def attach(self, stack: Doors) -> None:
+    def attach(self, stack: Endpoint) -> None:
         """Use an open stack of this loop too."""
         if stack.loop is not self:
             raise ValueError("the stack runs on another loop")
         if stack not in self._stacks:
             self._stacks.append(stack)
 
-    def detach(self, stack: Doors) -> None:
+    def detach(self, stack: Endpoint) -> None:
         """Use it no more; what is open goes on. Raises ValueError for one that is not attached."""
         if stack not in self._stacks:
             raise ValueError("the stack is not attached to this loop")
@@ -127,7 +127,7 @@ def _check(stack: object) -> None:
         raise TypeError(arguments.unfit("stack", stack, "a pystack.Stack was expected"))
 
 
-async def _all_closed(stacks: Sequence[Doors]) -> None:
+async def _all_closed(stacks: Sequence[Endpoint]) -> None:
     await asyncio.gather(*(stack.aclose() for stack in stacks))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.handles.lazy_socket import replaced
 from pystack.aio.loop.event_loop import EventLoop
-from pystack.aio.loop.routing import OneStack
+from pystack.aio.loop.routing import OneStackRouter
 from pystack.sockets.constants import AF_INET, AF_INET6
 
 # where asyncio keeps its default loop: 3.13 adds EventLoop, 3.14 hides the policy
@@ -80,7 +80,7 @@ class ProgramLoop(EventLoop):
                 self.refuser.stop()
         try:
             for stack in self._stacks:
-                stack._follow()
+                stack._adopt_thread()
             super().run_forever()
         finally:
             self._keeps_it = False
@@ -121,7 +121,7 @@ def end(stack: Stack) -> None:
 
 @contextmanager
 def installed(stack: Stack) -> Iterator[None]:
-    """Meanwhile `socket.socket` is an `EitherSocket`, and asyncio makes `ProgramLoop`s; the stack's
+    """Meanwhile `socket.socket` is an `LazySocket`, and asyncio makes `ProgramLoop`s; the stack's
     own names are known to `socket.getaddrinfo`, too.
 
     `stack` is open, but on no loop (`Stack.leave`). uvloop cannot be imported meanwhile: programs
@@ -155,7 +155,7 @@ def installed(stack: Stack) -> Iterator[None]:
     policy._loop_factory = ProgramLoop
     sys.meta_path.insert(0, _no_uvloop)
     try:
-        with replaced(OneStack(stack)):
+        with replaced(OneStackRouter(stack)):
             yield
     finally:
         ProgramLoop.stack = None

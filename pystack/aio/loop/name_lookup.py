@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from pystack.aio.endpoint.resolve import EAI_ADDRFAMILY, port_number
-from pystack.aio.loop.routing import Choosing
+from pystack.aio.loop.routing import Router
 from pystack.wire import address
 
 Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
@@ -18,7 +18,7 @@ else:
     _Loop = object
 
 
-class Finding(Choosing, _Loop):
+class Resolver(Router, _Loop):
     """To be mixed in before a loop's class."""
 
     async def getaddrinfo(

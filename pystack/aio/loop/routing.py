@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pystack.aio.endpoint.endpoint import Doors, current
+from pystack.aio.endpoint.endpoint import Endpoint, current
 from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4
 
@@ -13,22 +13,22 @@ from pystack.wire.address import ANY_V4, ANY_V6, is_v4
 class Choice(Protocol):
     """Who can tell, of addresses of 16 bytes. An `EventLoop` is one."""
 
-    def stack_at(self, own: bytes, /, v6only: bool = True) -> Doors | None:
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
         """Of an address to bind to."""
 
-    def stack_to(self, remote: bytes, /) -> Doors | None:
+    def stack_to(self, remote: bytes, /) -> Endpoint | None:
         """Of an address to connect or send to."""
 
 
-class Choosing:
+class Router:
     """Chooses from `stacks`."""
 
     @property
-    def stacks(self) -> Sequence[Doors]:
+    def stacks(self) -> Sequence[Endpoint]:
         """Those in use; who comes first is asked first."""
         raise NotImplementedError
 
-    def stack_at(self, own: bytes, /, v6only: bool = True) -> Doors | None:
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
         """The stack that listens at `own` (16 bytes; a wildcard: the first one), or None. Without
         `v6only` the wildcard of IPv6 is that of IPv4, too."""
         if own in (ANY_V4, ANY_V6):
@@ -40,10 +40,10 @@ class Choosing:
             return found
         return next((one for one in self.stacks if one._owns(own)), None)
 
-    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Doors | None:
+    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Endpoint | None:
         """The stack from which `remote` is reached, of those that have the address `own` if that is
-        given: the current one (`Doors.here`), else one that is not `remote` itself, if there is
-        such a one. None: the kernel."""
+        given: the default (`Endpoint.as_default`), else one that is not `remote` itself, if there
+        is one. None: the kernel."""
         found = [
             one for one in self.stacks
             if one._reaches(remote) and (own is None or one._owns(own))
@@ -54,14 +54,14 @@ class Choosing:
         return next((one for one in found if not one._owns(remote)), found[0] if found else None)
 
 
-class OneStack(Choosing):
+class OneStackRouter(Router):
     """The choice where there is one stack only."""
 
-    def __init__(self, stack: Doors) -> None:
+    def __init__(self, stack: Endpoint) -> None:
         self._stacks = (stack,)
 
     @property
-    def stacks(self) -> Sequence[Doors]:
+    def stacks(self) -> Sequence[Endpoint]:
         """That one."""
         return self._stacks
 
@@ -83,6 +83,6 @@ def address_of(where: Any) -> bytes | None:
         return None
 
 
-def _has_family(doors: Doors, wildcard: bytes) -> bool:
+def _has_family(endpoint: Endpoint, wildcard: bytes) -> bool:
     v4 = is_v4(wildcard)
-    return any(is_v4(own) == v4 for own in doors.host.addresses.all())
+    return any(is_v4(own) == v4 for own in endpoint.host.addresses.all())

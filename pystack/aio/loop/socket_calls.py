@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from pystack.aio import numbers
 from pystack.aio.handles import tls
-from pystack.aio.handles.lazy_socket import EitherSocket
+from pystack.aio.handles.lazy_socket import LazySocket
 from pystack.aio.handles.ready_fd import READABLE
 from pystack.aio.handles.sendfile import send_file
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.handles.stream import Transport
-from pystack.aio.loop.name_lookup import Finding
+from pystack.aio.loop.name_lookup import Resolver
 from pystack.aio.loop.routing import address_of
 from pystack.sockets import Socket
 from pystack.sockets.constants import AF_INET, AF_INET6, POLLERR, POLLHUP, POLLOUT
@@ -33,7 +33,7 @@ _WRITABLE: Final = POLLOUT | POLLHUP | POLLERR
 _PIECE: Final = 262_144  # of a file, as asyncio
 
 
-class SockCalls(Finding):
+class SockCalls(Resolver):
     """To be mixed in before a loop's class."""
 
     sends_files_over_stacks: Final = True  # for transports, see `_sendfile_native`
@@ -51,7 +51,7 @@ class SockCalls(Finding):
         tls.refuse_ssl_socket(sock)
         if not _is_ours(sock):
             return None
-        core = sock._take_core()
+        core = sock._take_inner()
         if not isinstance(core, Socket):
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
         _refuse_taken(sock)
@@ -132,12 +132,12 @@ class SockCalls(Finding):
         self._turn(sock, place)
         if not self._ours(sock):
             return await super().sock_connect(sock, place)
-        core = sock._take_core()
+        core = sock._take_inner()
         if not isinstance(core, Socket):
             sock.connect(place)
             return None
         try:
-            return await self._tried(sock, lambda: sock._take_core().connect(place))
+            return await self._tried(sock, lambda: sock._take_inner().connect(place))
         except OSError as error:
             text = f"Connect call failed {place}"
             raise OSError(error.errno, text) from None
@@ -146,13 +146,13 @@ class SockCalls(Finding):
         """Have a socket that is bound nowhere be one of the stack that reaches `place`, if one
         does."""
         if isinstance(sock, StackSocket):
-            sock._decide_to(place)
+            sock._route_to(place)
         elif sock.getsockname()[0] in _NOWHERE:
             remote = address_of(place)  # None for a name, which the kernel looks up
             stack = None if remote is None else self.stack_to(remote)
-            either = None if stack is None else EitherSocket._of_the_kernels(sock)
+            either = None if stack is None else LazySocket._adopted(sock)
             if stack is not None and either is not None:
-                either._become(stack)
+                either._bind_to_stack(stack)
 
     async def _place(self, sock: StackSocket, address: Any) -> Any:
         """The address with its name looked up."""
@@ -198,9 +198,7 @@ class SockCalls(Finding):
                 file.seek(offset + sent)
         return sent
 
-    async def _sendfile_native(
-        self, transp: Any, file: Any, offset: int, count: int | None
-    ) -> int:
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         """What asyncio's `sendfile` tries first, on Python 3.11 to 3.14."""
         if isinstance(transp, Transport):
             self._check_sendfile_params(transp.get_extra_info("socket"), file, offset, count)
@@ -237,7 +235,7 @@ class SockCalls(Finding):
 
     def _add(self, fd: Any, mask: int, callback: Callable[..., object], args: Any) -> bool:
         sock = StackSocket.of(fd)
-        if sock is None or sock._core is None:  # closed: whatever asyncio says to that
+        if sock is None or sock._inner is None:  # closed: whatever asyncio says to that
             return False
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
@@ -249,7 +247,7 @@ class SockCalls(Finding):
 
     def _remove(self, fd: Any, mask: int) -> bool | None:
         sock = StackSocket.of(fd)
-        if sock is None or sock._core is None:
+        if sock is None or sock._inner is None:
             return None
         watch = self._watches.pop((sock, mask), None)
         if watch is not None:
@@ -292,7 +290,7 @@ class Watch:
             self._handle.cancel()
 
     def _look(self, _events: int) -> None:
-        if self._sock._core is None:
+        if self._sock._inner is None:
             self.cancel()
             self._forget()
         elif self._is_on and self._handle is None and self._sock.poll() & self._mask:
@@ -311,9 +309,7 @@ def _refuse_taken(sock: StackSocket) -> None:
     """Raise RuntimeError, as asyncio, for a socket that a transport has."""
     transport = sock._transport
     if transport is not None and not transport.is_closing():
-        raise RuntimeError(
-            f"File descriptor {sock.fileno()!r} is used by transport {transport!r}"
-        )
+        raise RuntimeError(f"File descriptor {sock.fileno()!r} is used by transport {transport!r}")
 
 
 def _is_ours(sock: Any) -> bool:
@@ -324,12 +320,12 @@ async def _something(loop: asyncio.AbstractEventLoop, sock: StackSocket) -> None
     """Wait until the stack tells something of `sock`."""
     told: asyncio.Future[None] = loop.create_future()
 
-    def happened(_events: int) -> None:
+    def on_events(_events: int) -> None:
         if not told.done():
             told.set_result(None)
 
-    sock._watch(happened)
+    sock._watch(on_events)
     try:
         await told
     finally:
-        sock._unwatch(happened)
+        sock._unwatch(on_events)
