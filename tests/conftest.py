@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from tests import surroundings
 from tests.conformance.plugin import ConformancePlugin
 from tests.kit.variants import VARIANTS, Variant, chosen
-from tests.libraries import cells
+from tests.libraries.table import cells
 
 if TYPE_CHECKING:
     from tests.kit.tcp import Tcp

@@ -20,7 +20,7 @@ import pytest
 
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.loop.event_loop import EventLoop
-from tests.aio.both_loops import FAR, NEAR, two_on_a_cable
+from tests.aio.as_asyncio.both_loops import FAR, NEAR, two_on_a_cable
 from tests.aio.leftovers import descriptors, everything, only_new_ones
 from tests.aio.test_vanishing import loop
 from tests.aio.two_stacks import RIGHT, two_stacks

@@ -37,9 +37,9 @@ NOT_RUN = {
     r"\.venv/bin/python mine\.py": "tests/sim/test_variants_doc.py",
     r"\.venv/bin/python upload\.py world": "tests/sim/test_variants_doc.py",
     r"scripts/asyncio-suites": "takes minutes; its options are looked up. "
-    "tests/live/test_asyncio_suites.py",
+    "tests/live/aio/test_asyncio_suites.py",
     r"scripts/test$": "it is what runs this test",
-    r"scripts/bench": "takes minutes; its options are looked up. tests/live/test_bench.py",
+    r"scripts/bench": "takes minutes; its options are looked up. tests/live/scripts/test_bench.py",
 }
 # where a clone comes from, until there is a place for it
 ADDRESS = "https://example.org/pystack.git"

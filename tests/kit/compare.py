@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.kit.decode import Packet
-from tests.kit.encode import FIN, ICMP, ICMPV6, SYN, TCP
 from tests.kit.flow import Flow, flag_letters, signed
-from tests.kit.icmp_names import type_and_code
 from tests.kit.notation import IcmpSpec, Line, OptionSpec, TcpSpec, Value
+from tests.kit.packets.decode import Packet
+from tests.kit.packets.encode import FIN, ICMP, ICMPV6, SYN, TCP
+from tests.kit.packets.icmp_names import type_and_code
 
 Difference = tuple[str, str, str]
 """(what, as the script has it, as it was sent)"""

@@ -12,19 +12,19 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from tests.kit import craft
 from tests.kit.compare import Difference, differences
-from tests.kit.decode import (
+from tests.kit.flow import Flow, flag_letters
+from tests.kit.notation import Line, ScriptError, TcpSpec, parse, parse_tcp
+from tests.kit.packets import craft
+from tests.kit.packets.decode import (
     CHECKSUM_COMPLETE,
     CHECKSUM_VALID,
     BadPacket,
     Packet,
     decode,
 )  # fmt: skip
-from tests.kit.encode import ACK, ICMP, ICMPV6, SYN, TCP, ip, tcp
-from tests.kit.flow import Flow, flag_letters
-from tests.kit.icmp_names import is_error, name_of
-from tests.kit.notation import Line, ScriptError, TcpSpec, parse, parse_tcp
+from tests.kit.packets.encode import ACK, ICMP, ICMPV6, SYN, TCP, ip, tcp
+from tests.kit.packets.icmp_names import is_error, name_of
 from tests.kit.report import Mismatch, ScriptMismatch, Trace, explain
 
 START_US = 1_000_000_000

@@ -8,9 +8,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from tests.kit import encode
 from tests.kit.driver import START_US, Driver
-from tests.kit.encode import ACK
+from tests.kit.packets import encode
+from tests.kit.packets.encode import ACK
 from tests.kit.report import ScriptMismatch
 
 ISS, IRS = 0xFFFF_FFF0, 0xFFFF_FFFE

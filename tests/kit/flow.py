@@ -7,9 +7,9 @@ for the value on the wire.
 
 from __future__ import annotations
 
-from tests.kit.decode import BadPacket, Packet
-from tests.kit.encode import ACK, RST, SYN
 from tests.kit.notation import OptionSpec, ScriptError, TcpSpec, Value
+from tests.kit.packets.decode import BadPacket, Packet
+from tests.kit.packets.encode import ACK, RST, SYN
 
 MASK = 0xFFFF_FFFF
 

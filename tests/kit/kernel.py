@@ -27,11 +27,11 @@ from typing import Any
 import pytest
 
 from tests.kit.compare import Difference
-from tests.kit.decode import Packet
 from tests.kit.driver import Driver, Raw
-from tests.kit.encode import SYN, TCP
 from tests.kit.flow import Flow
 from tests.kit.notation import Line, OptionSpec, TcpSpec
+from tests.kit.packets.decode import Packet
+from tests.kit.packets.encode import SYN, TCP
 from tests.kit.tcp import ADDRESSES, PREFIX, Tcp
 from tests.kit.variants import Variant
 

@@ -17,8 +17,8 @@ from pystack.sim.link_direction import Line, StageLine
 from pystack.sim.node import Node
 from pystack.sockets import Host
 from pystack.wire.batch import Packet as Octets
-from tests.kit.decode import Packet, decode
-from tests.kit.encode import TCP
+from tests.kit.packets.decode import Packet, decode
+from tests.kit.packets.encode import TCP
 from tests.kit.stream import Streams
 
 

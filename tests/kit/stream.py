@@ -6,9 +6,9 @@ nothing is sent beyond the peer's.
 
 from __future__ import annotations
 
-from tests.kit.decode import BadPacket, Packet
-from tests.kit.encode import ACK, FIN, RST, SYN
 from tests.kit.flow import MASK, signed
+from tests.kit.packets.decode import BadPacket, Packet
+from tests.kit.packets.encode import ACK, FIN, RST, SYN
 
 
 class Stream:

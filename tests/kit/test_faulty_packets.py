@@ -6,12 +6,12 @@ import struct
 
 import pytest
 
-from tests.kit import encode
-from tests.kit.decode import CHECKSUM_PARTIAL
 from tests.kit.driver import Driver
-from tests.kit.encode import ACK, FIN, PSH, RST, SYN, URG
 from tests.kit.fake import IRS, ISS, OURS, SYN_LINE, SYN_OPTIONS, THEIRS, FakeHost, fails, ours
 from tests.kit.flow import pattern
+from tests.kit.packets import encode
+from tests.kit.packets.decode import CHECKSUM_PARTIAL
+from tests.kit.packets.encode import ACK, FIN, PSH, RST, SYN, URG
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import struct
 
 import pytest
 
-from tests.kit import encode
-from tests.kit.decode import BadPacket, decode
 from tests.kit.driver import Driver
 from tests.kit.fake import IRS, ISS, OURS, THEIRS, FakeHost, fails, ours
 from tests.kit.flow import pattern
+from tests.kit.packets import encode
+from tests.kit.packets.decode import BadPacket, decode
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import struct
 
 import pytest
 
-from tests.kit import encode
 from tests.kit.driver import START_US, Driver
-from tests.kit.encode import ACK, PSH, SYN
 from tests.kit.fake import IRS, ISS, OURS, SYN_LINE, SYN_OPTIONS, THEIRS, FakeHost, fails, ours
 from tests.kit.flow import pattern
 from tests.kit.notation import ScriptError, parse
+from tests.kit.packets import encode
+from tests.kit.packets.encode import ACK, PSH, SYN
 from tests.kit.report import ScriptMismatch
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from pystack.path.link import Delay
 from pystack.sockets import Host
-from tests.kit.decode import BadPacket, Packet, decode
-from tests.kit.encode import ACK, FIN, PSH, SYN
 from tests.kit.fake import IRS, ISS, ours
 from tests.kit.flow import pattern
+from tests.kit.packets.decode import BadPacket, Packet, decode
+from tests.kit.packets.encode import ACK, FIN, PSH, SYN
 from tests.kit.pair import Pair
 from tests.kit.stream import Stream
 

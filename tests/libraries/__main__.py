@@ -7,4 +7,4 @@ import sys
 from scripts import ending
 
 if __name__ == "__main__":
-    sys.exit(ending.run("libraries", "tests.libraries.command"))
+    sys.exit(ending.run("libraries", "tests.libraries.table.command"))

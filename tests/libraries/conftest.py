@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.libraries.cells import columns_of
 from tests.libraries.certificates import Certificates
 from tests.libraries.link import NAME, OURS, THEIRS, Link
+from tests.libraries.table.cells import columns_of
 from tests.live.conftest import kernel_rights, namespace
 from tests.live.namespace import Namespace
 

@@ -9,7 +9,7 @@ from pystack.sim import World
 from pystack.sim.traffic import Bulk, Sink
 from pystack.wire.batch import Packet
 from pystack.wire.consts import CHECKSUM_COMPLETE, CHECKSUM_PARTIAL, CHECKSUM_VALID
-from tests.kit.decode import decode
+from tests.kit.packets.decode import decode
 
 
 def runs(family: int, mtu: int) -> list[Packet]:

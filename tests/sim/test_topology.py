@@ -12,7 +12,7 @@ from pystack.sim.events import START_US
 from pystack.sim.topology import chain, dumbbell
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
 from pystack.sockets.constants import IP_RECVERR, IP_TTL, IPPROTO_IP, MSG_ERRQUEUE
-from tests.kit.decode import Packet, decode
+from tests.kit.packets.decode import Packet, decode
 
 
 @pytest.mark.parametrize("family", [0, 1])

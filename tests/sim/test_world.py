@@ -16,7 +16,7 @@ from pystack.sim import Way, World
 from pystack.sim.events import START_US
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
 from pystack.wire.consts import CHECKSUM_COMPLETE
-from tests.kit.decode import decode
+from tests.kit.packets.decode import decode
 
 PROGRAM = """
 from pystack.sim import World

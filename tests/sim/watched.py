@@ -7,8 +7,8 @@ from pystack.sim.link_direction import Line
 from pystack.tcp.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import Packet
-from tests.kit.decode import decode
-from tests.kit.encode import TCP
+from tests.kit.packets.decode import decode
+from tests.kit.packets.encode import TCP
 from tests.kit.stream import Streams
 
 

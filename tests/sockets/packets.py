@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 from pystack.sockets import Host
-from tests.kit import encode
-from tests.kit.decode import Packet, decode
+from tests.kit.packets import encode
+from tests.kit.packets.decode import Packet, decode
 from tests.sockets.wire import Wire
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16

@@ -11,7 +11,7 @@ from pystack.ip.icmp import Icmp, IcmpError
 from pystack.wire import codec, consts
 from pystack.wire.address import pack
 from pystack.wire.segment import RECORD_SIZE, Segment
-from tests.kit import decode, encode
+from tests.kit.packets import decode, encode
 
 NOW_US = 1_000_000
 SECOND_US = 1_000_000

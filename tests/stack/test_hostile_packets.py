@@ -12,10 +12,10 @@ import pytest
 
 from pystack.path.link import Delay, Link, Stage
 from pystack.sockets import Host
-from tests.kit import encode
-from tests.kit.decode import decode
 from tests.kit.flow import pattern
-from tests.kit.hostile import Attacker
+from tests.kit.packets import encode
+from tests.kit.packets.decode import decode
+from tests.kit.packets.hostile import Attacker
 from tests.kit.pair import Pair
 from tests.kit.tcp import Tcp
 

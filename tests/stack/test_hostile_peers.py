@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from pystack.sockets import Host
-from tests.kit import encode
-from tests.kit.decode import decode
-from tests.kit.hostile import FLAGS, hostile_options, near
+from tests.kit.packets import encode
+from tests.kit.packets.decode import decode
+from tests.kit.packets.hostile import FLAGS, hostile_options, near
 from tests.kit.tcp import Tcp
 from tests.kit.variants import VARIANTS
 

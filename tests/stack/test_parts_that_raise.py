@@ -26,7 +26,7 @@ from pystack.tcp.rack import Rack
 from pystack.tcp.rtt import Linux, RttEstimator
 from pystack.tcp.tcb import Tcb
 from pystack.wire.consts import CHECKSUM_COMPLETE
-from tests.kit.errnos import fails_with
+from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
 from tests.sockets.wire import Wire, address_of, connected, listening, make_wire
 

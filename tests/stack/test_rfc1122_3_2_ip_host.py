@@ -9,9 +9,9 @@ import struct
 
 import pytest
 
-from tests.kit import encode
-from tests.kit.decode import Packet
 from tests.kit.flow import pattern
+from tests.kit.packets import encode
+from tests.kit.packets.decode import Packet
 from tests.kit.tcp import Tcp
 
 both = pytest.mark.variants("ipv4", "ipv6")

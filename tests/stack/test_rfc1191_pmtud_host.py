@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.decode import Packet
+from tests.kit.packets.decode import Packet
 from tests.kit.tcp import Tcp
 
 IP_MTU, IPV6_MTU = 14, 24

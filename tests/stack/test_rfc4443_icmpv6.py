@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from tests.kit import encode
+from tests.kit.packets import encode
 from tests.stack.ip_family import NOW_US, V6, Kit
 
 

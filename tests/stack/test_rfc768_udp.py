@@ -9,8 +9,8 @@ import pytest
 from pystack.config import Config
 from pystack.sockets import DatagramSocket, Host
 from pystack.sockets import constants as c
-from tests.kit import decode, encode
-from tests.kit.decode import Packet
+from tests.kit.packets import decode, encode
+from tests.kit.packets.decode import Packet
 from tests.sockets.world import outcome
 from tests.stack.ip_family import BROADCAST, DATA, FAMILIES, NOW_US, V4, V6, Family, sixteen
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pystack.ip.icmp import IcmpError
 from pystack.wire.address import pack
 from pystack.wire.ip_headers import read
-from tests.kit import encode
+from tests.kit.packets import encode
 from tests.stack.ip_family import (
     BROADCAST,
     FAMILIES,

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.kit import encode
+from tests.kit.packets import encode
 from tests.kit.tcp import Tcp
 
 both = pytest.mark.variants("ipv4", "ipv6", "ipv4-wrap-offload", "ipv6-wrap-offload")

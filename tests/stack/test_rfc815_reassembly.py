@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pystack.ip.fragments import fragment
-from tests.kit import decode, encode
+from tests.kit.packets import decode, encode
 from tests.stack.ip_family import (
     DATA,
     FAMILIES,

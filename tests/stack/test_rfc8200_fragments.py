@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kit import decode, encode
+from tests.kit.packets import decode, encode
 from tests.stack.ip_family import DATA, NOW_US, SECOND_US, V6, Kit, datagram, piece
 
 PARAMETER_PROBLEM = 4

@@ -14,7 +14,7 @@ from pystack.tcp.delayed_ack import NOW, AckPolicy
 from pystack.tcp.isn import IsnGenerator
 from pystack.tcp.tcb import Tcb
 from tests.kit.builds import reads_docstrings
-from tests.kit.errnos import fails_with
+from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
 
 SECRET = b"sixteen octets or more, for tests"

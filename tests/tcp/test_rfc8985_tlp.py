@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.decode import CHECKSUM_COMPLETE
+from tests.kit.packets.decode import CHECKSUM_COMPLETE
 from tests.kit.tcp import Tcp
 from tests.tcp.runs import sent
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.kit.errnos import fails_with
+from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
 
 

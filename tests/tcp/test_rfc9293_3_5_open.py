@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.errnos import fails_with
+from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
 
 SYN = "S 0:0(0) win 64240 <mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 7>"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.errnos import fails_with
+from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
 
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.kit.errnos import fails_with
+from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
 
 PROBE = "> . 2920:2920(0) ack 1"

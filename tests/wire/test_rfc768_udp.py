@@ -12,7 +12,7 @@ from pystack.wire import consts, udp
 from pystack.wire.address import V4_PREFIX
 from pystack.wire.batch import RxBatch
 from pystack.wire.segment import Segment
-from tests.kit import decode, encode
+from tests.kit.packets import decode, encode
 
 V4 = (bytes((198, 18, 0, 1)), bytes((198, 18, 0, 2)))
 V6 = (bytes.fromhex("fd00" + "00" * 13 + "01"), bytes.fromhex("fd00" + "00" * 13 + "02"))

@@ -10,7 +10,7 @@ from pystack.wire import codec, consts
 from pystack.wire.address import pack
 from pystack.wire.ip_headers import read, wrap
 from pystack.wire.segment import RECORD_SIZE, Segment
-from tests.kit import encode
+from tests.kit.packets import encode
 
 V4_HERE, V4_PEER = pack("198.18.0.2"), pack("198.18.0.1")
 HERE, PEER = pack("fd00::2"), pack("fd00::1")

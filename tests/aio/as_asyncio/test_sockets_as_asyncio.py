@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.aio.both_loops import Ends, same
+from tests.aio.as_asyncio.both_loops import Ends, same
 
 LINGER_0 = struct.pack("ii", 1, 0)
 SHORT = 0.02  # seconds, for something not to happen in

@@ -23,7 +23,7 @@ from pystack.aio.endpoint.stack import Stack
 from pystack.aio.loop.event_loop import EventLoop, attached
 from pystack.errors import SetupError
 from pystack.sim.vloop import VirtualLoop
-from tests.aio.both_loops import FAR, KERNEL, NEAR, NEAR6, two_on_a_cable
+from tests.aio.as_asyncio.both_loops import FAR, KERNEL, NEAR, NEAR6, two_on_a_cable
 from tests.aio.leftovers import descriptors
 from tests.aio.memory_device import joined_devices
 from tests.surroundings import PATIENCE

@@ -12,9 +12,9 @@ import struct
 
 from pystack.path.link import Stage
 from pystack.wire.batch import Packet as Raw
-from tests.kit import encode
-from tests.kit.decode import Packet, decode
-from tests.kit.encode import ACK, FIN, PSH, RST, SYN, URG
+from tests.kit.packets import encode
+from tests.kit.packets.decode import Packet, decode
+from tests.kit.packets.encode import ACK, FIN, PSH, RST, SYN, URG
 
 FLAGS = (ACK,) * 12 + (ACK | PSH,) * 8 + (
     ACK | FIN, ACK | FIN, RST, RST | ACK, SYN, SYN | ACK, 0, ACK | URG, ACK | PSH | URG, FIN, PSH,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from tests.kit.versions import line, versions
-from tests.libraries.cells import COLUMNS, Row, Test
+from tests.libraries.table.cells import COLUMNS, Row, Test
 
 WORKS = "works"
 PYTHONS_OWN = ("asyncio",)  # what has no release of its own

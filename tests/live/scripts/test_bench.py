@@ -12,7 +12,7 @@ import pytest
 
 from tests.surroundings import PATIENCE
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = (
     "receive", "echo", "uvicorn-httptools", "aiohttp-download", "aiohttp-file", "httpx", "memory",
     "idle",

@@ -9,9 +9,9 @@ from importlib.metadata import version
 import pytest
 
 from tests.kit.versions import without_versions
-from tests.libraries import document
-from tests.libraries.cells import COLUMNS, Row, Test, columns_of, without
-from tests.libraries.command import DOCUMENT, collected
+from tests.libraries.table import document
+from tests.libraries.table.cells import COLUMNS, Row, Test, columns_of, without
+from tests.libraries.table.command import DOCUMENT, collected
 
 PROJECT = DOCUMENT.parents[2] / "pyproject.toml"
 

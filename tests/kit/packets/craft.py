@@ -5,9 +5,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 
-from tests.kit import encode
 from tests.kit.flow import Flow, pattern
-from tests.kit.icmp_names import is_error, type_and_code
 from tests.kit.notation import (
     IcmpSpec,
     Line,
@@ -17,6 +15,8 @@ from tests.kit.notation import (
     UdpSpec,
     Value,
 )  # fmt: skip
+from tests.kit.packets import encode
+from tests.kit.packets.icmp_names import is_error, type_and_code
 
 PORT = 80
 """Where a first incoming segment of a flow goes if nothing else is said."""

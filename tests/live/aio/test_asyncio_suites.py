@@ -13,7 +13,7 @@ import pytest
 from scripts.asyncio_suites.cpython_tests import are_here
 from tests.surroundings import for_an_index
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 CANNOT_FETCH = "pip could not fetch"
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("kernel_rights")]

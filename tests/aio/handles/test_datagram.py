@@ -14,7 +14,7 @@ from pystack.aio.endpoint.stack import Stack
 from pystack.aio.handles.datagram import DatagramTransport
 from pystack.sim import World, run
 from pystack.sockets.constants import SO_SNDBUF, SOCK_DGRAM, SOL_SOCKET
-from tests.aio.test_datagrams_as_asyncio import Notes
+from tests.aio.as_asyncio.test_datagrams_as_asyncio import Notes
 from tests.aio.two_stacks import LEFT, LEFT6, RIGHT, RIGHT6, device_of, two_stacks
 
 PORT = 5000

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.aio.both_loops import Ends, failure_of, same
+from tests.aio.as_asyncio.both_loops import Ends, failure_of, same
 
 CLOSED_PORT = 9
 SECURE = ssl.create_default_context()

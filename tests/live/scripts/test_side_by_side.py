@@ -18,7 +18,7 @@ from pystack.cc import registry
 from scripts.side_by_side.networks import Path as Way
 from tests.surroundings import PATIENCE
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 KERNELS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("kernel_rights")]

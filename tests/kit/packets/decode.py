@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, replace
 
-from tests.kit.encode import (
+from tests.kit.packets.encode import (
     ACK,
     CWR,
     FIN,

@@ -14,7 +14,7 @@ from pystack import sim
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.handles.lazy_socket import replaced
 from pystack.aio.loop.event_loop import EventLoop
-from tests.aio.both_loops import FAR, NEAR, two_on_a_cable
+from tests.aio.as_asyncio.both_loops import FAR, NEAR, two_on_a_cable
 from tests.aio.memory_device import joined_devices
 from tests.surroundings import PATIENCE
 

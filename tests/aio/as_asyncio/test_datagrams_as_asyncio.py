@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.aio.both_loops import FAR, KERNEL, Ends, failure_of, same
+from tests.aio.as_asyncio.both_loops import FAR, KERNEL, Ends, failure_of, same
 
 SHORT = 0.02  # seconds, for something not to happen in
 who: ContextVar[str] = ContextVar("who", default="nobody")
