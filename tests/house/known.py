@@ -114,10 +114,6 @@ FOLDERS: set[str] = {
     "pystack/cli",
     "pystack/tcp",
     "scripts",
-    "tests/aio",
-    "tests/kit",
-    "tests/libraries",
-    "tests/live",
     "tests/tcp",
 }
 
