@@ -22,10 +22,10 @@ FOLDER: Final = ROOT / ".compiled"
 
 # Each room's modules that stay Python: those which look things up while running (the codec, the
 # tables of variants and of congestion controls), whose frames tell which part is at fault
-# (`experiment`), dataclasses, asyncio, and what is too rarely run to pay.
+# (`experimental_option`), dataclasses, asyncio, and what is too rarely run to pay.
 INTERPRETED: Final = {
     "cc": "registry",
-    "tcp": "experiment",
+    "tcp": "experimental_option",
     "ip": "fragments icmp icmp_limit path_mtu",
     "parts": "entry_points faults variants",
     "stack": "icmp_errors",
@@ -47,9 +47,9 @@ MISSING: Final = (
 def modules(root: Path = ROOT) -> list[str]:
     """The modules to be compiled, as paths below `root`."""
     found = [
-        f"pystack/{room}/{path.name}"
+        path.relative_to(root).as_posix()
         for room, left_out in INTERPRETED.items()
-        for path in sorted((root / "pystack" / room).glob("*.py"))
+        for path in sorted((root / "pystack" / room).rglob("*.py"))
         if path.stem not in {"__init__", *left_out.split()}
     ]
     return [*found, *ALSO]

@@ -19,5 +19,5 @@ else:
 
 def is_compiled() -> bool:
     """Whether this process takes the core as compiled code."""
-    spec = find_spec("pystack.tcp.output")
+    spec = find_spec("pystack.tcp.output.output")
     return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")

@@ -43,9 +43,10 @@ path.chance.Correlated path.queues.codel.CodelQueue path.offload.Cutter path.pca
 path.language.tokens.Tokens sockets.ear.Ear ip.fragments.Reassembly ip.icmp.Icmp
 ip.icmp_limit.IcmpLimit stack.owner.Owner ip.path_mtu.PathMtu ip.ports.Ports
 stack.run_input.RunInput stack.time_wait.TimeWaits stack.udp.endpoints.UdpTable
-stack.wakeups.Wakeups tcp.accecn.AccEcn tcp.recvbuf.RecvBuffer tcp.run.Run
-tcp.scoreboard.Scoreboard tcp.sendbuf.SendBuffer tcp.sendings.Sendings tcp.shared.Memory
-tcp.shared.Shared wire.layout.Layout wire.show.Notation
+stack.wakeups.Wakeups tcp.ecn.accecn.AccEcn tcp.state.recvbuf.RecvBuffer
+tcp.scoreboard.sent_range.Run tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer
+tcp.scoreboard.send_order.Sendings tcp.state.stack_shared.Memory tcp.state.stack_shared.Shared
+wire.layout.Layout wire.show.Notation
 """.split()  # noqa: SIM905 (a list of them would be a page)
 
 

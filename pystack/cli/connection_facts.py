@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pystack.cc.base import INFINITE_SSTHRESH
 from pystack.sockets.tcp_info import OPT_SACK, OPT_TIMESTAMPS, OPT_WSCALE, STATES, TcpInfo
-from pystack.tcp.states import NAMES
+from pystack.tcp.state.states import NAMES
 
 _STATE_NAMES: Final = {number: NAMES[state] for state, number in STATES.items()}
 

@@ -34,7 +34,7 @@ from pystack.cli.running import Stopped, run, say
 from pystack.cli.terminal import columns
 from pystack.cli.transcript import WIDE, Transcript
 from pystack.errors import SetupError
-from pystack.tcp.states import CLOSED, LISTEN
+from pystack.tcp.state.states import CLOSED, LISTEN
 
 _MSL: Final = 0.5  # seconds, in place of 30
 _PATIENCE: Final = 30  # seconds for the whole of it

@@ -21,7 +21,7 @@ from pystack.cli.number import Number
 from pystack.cli.output import STDOUT, warn
 from pystack.cli.running import Stopped, run
 from pystack.sockets.tcp_info import STATES
-from pystack.tcp.states import CLOSED, TIME_WAIT
+from pystack.tcp.state.states import CLOSED, TIME_WAIT
 
 _CHUNK: Final = 262_144
 _STDIN, _STDOUT = 0, 1

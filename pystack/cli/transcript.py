@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pystack.cli.colours import Palette
-from pystack.tcp.states import (
+from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
     ESTABLISHED,

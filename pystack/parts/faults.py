@@ -11,7 +11,7 @@ from types import CodeType, TracebackType
 from typing import Any
 
 from pystack.parts.variants import KINDS, OPTION, Kind
-from pystack.tcp.experiment import ExperimentalOption
+from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import Tcb
 
 _OBSERVER = Kind("recorder", "recorder", "", "recorder", object)  # tcp.recording.Observer

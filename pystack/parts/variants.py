@@ -19,23 +19,21 @@ from pystack import arguments
 from pystack.cc import registry
 from pystack.cc.base import CongestionControl
 from pystack.config import Config
-from pystack.tcp import (
+from pystack.tcp.header import options
+from pystack.tcp.policies import (
     ack_policies,
-    delayed_ack,
-    experiment,
+    experimental_option,
     initial_window,
     isn,
-    loss,
+    loss_detection,
     nagle,
-    options,
-    pacing,
     rack,
-    recovery,
-    rtt,
-)  # fmt: skip
-from pystack.tcp.part import Part
-from pystack.tcp.states import ESTABLISHED
+)
+from pystack.tcp.policies.contracts import Part
+from pystack.tcp.recovery import recovery  # fmt: skip
+from pystack.tcp.state.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.timing import delayed_ack, pacing, rtt
 
 Factory = Callable[..., Any]
 
@@ -72,10 +70,11 @@ KINDS: Final = {
              nagle.NaglePolicy, "holds"),
         Kind("initial_window", "initial window", "tcp_initial_window", "initial_window",
              initial_window.InitialWindow, "in_bytes"),
-        Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss", loss.LossDetection),
+        Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss",
+             loss_detection.LossDetection),
         Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", pacing.Pacing),
         Kind(OPTION, "experimental option", "tcp_experimental_option", "option",
-             experiment.ExperimentalOption),
+             experimental_option.ExperimentalOption),
         Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator, "initial_sequence"),
         Kind(CONGESTION_CONTROL, "congestion control", "tcp_congestion_control", "cc",
              CongestionControl),
@@ -99,7 +98,7 @@ _factories: Final[dict[str, dict[str, Factory]]] = {
         "rfc5681": initial_window.Rfc5681,
     },
     LOSS_RECOVERY: {
-        "rack": rack.Rack, "rfc6675": loss.Rfc6675, "newreno": loss.NewReno,
+        "rack": rack.Rack, "rfc6675": loss_detection.Rfc6675, "newreno": loss_detection.NewReno,
     },
     "pacing": {"fq": pacing.Pacing},
     OPTION: {NONE: type(None)},

@@ -1,6 +1,6 @@
 """errno values as OSError, and which of them a call on a socket meets.
 
-A connection that ends leaves its errno in `Tcb.error` (see `tcp.states.end`). As Linux's
+A connection that ends leaves its errno in `Tcb.error` (see `tcp.state.states.end`). As Linux's
 `sk_err`, it is given once: to the first call that asks, be it a read, a write, `connect` or
 SO_ERROR. The room reads no clock and does no I/O, so `os.strerror` has a small twin here.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.errors import ENONET
-from pystack.tcp.states import CLOSED
+from pystack.tcp.state.states import CLOSED
 
 if TYPE_CHECKING:
     from pystack.sockets.tcp_socket import Socket

@@ -36,8 +36,7 @@ from pystack.sockets.phase import (
     UNCONNECTED,
 )
 from pystack.sockets.sockaddr import Address
-from pystack.tcp import calls
-from pystack.tcp.states import (
+from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
     CLOSING,
@@ -49,6 +48,7 @@ from pystack.tcp.states import (
     SYN_RECEIVED,
     SYN_SENT,
 )
+from pystack.tcp.user import user_calls
 from pystack.wire.address import ANY_V4, ANY_V6, is_loopback, is_multicast, is_v4
 
 if TYPE_CHECKING:
@@ -217,9 +217,9 @@ def _begin(sock: Socket, where: Any) -> None:
             raise  # a part of the connection can't be made
         raise os_error(EADDRNOTAVAIL) from None  # Linux: the connection exists
     if not sock.settings.quick_ack:
-        calls.set_quick_ack(tcb, False)
+        user_calls.set_quick_ack(tcb, False)
     if sock.shut & RCV_SHUTDOWN:  # by a shutdown() that found no connection
-        calls.shutdown_read(tcb)
+        user_calls.shutdown_read(tcb)
     tcb.owner = sock.ear
     sock.tcb = tcb
     sock.local = key[:16]
@@ -270,10 +270,10 @@ def _reset(host: Host, tcb: Tcb) -> bool:
     if state in (CLOSING, LAST_ACK):
         alive = tcb.sndbuf.end_seq + 1 > tcb.snd_nxt  # our FIN, or text before it, is unsent
         if not alive:
-            calls.abandon(tcb, 0)
+            user_calls.abandon(tcb, 0)
     if alive and state != SYN_SENT:
-        calls.abort(tcb)
-    calls.close(tcb)
+        user_calls.abort(tcb)
+    user_calls.close(tcb)
     if state != CLOSED:
         host.mark(tcb)
     return alive
@@ -299,9 +299,9 @@ def shutdown(sock: Socket, how: int) -> None:
     if tcb is None or state == CLOSED:
         raise os_error(ENOTCONN)
     if bits & SEND_SHUTDOWN:
-        calls.shutdown_write(tcb)
+        user_calls.shutdown_write(tcb)
     if bits & RCV_SHUTDOWN:
-        calls.shutdown_read(tcb)
+        user_calls.shutdown_read(tcb)
     sock.host.mark(tcb)
 
 
@@ -321,7 +321,7 @@ def close(sock: Socket) -> None:
         else:
             state = tcb.state
             tcb.owner = None
-            calls.close(tcb)
+            user_calls.close(tcb)
             if state != CLOSED:
                 host.mark(tcb)
     release_port(sock)

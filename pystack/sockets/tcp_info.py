@@ -12,10 +12,10 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS
-from pystack.tcp.accecn import FIRST_CEP
-from pystack.tcp.loss import DUP_THRESH
-from pystack.tcp.options import TIMESTAMPS_SPACE
-from pystack.tcp.states import (
+from pystack.tcp.ecn.accecn import FIRST_CEP
+from pystack.tcp.header.options import TIMESTAMPS_SPACE
+from pystack.tcp.policies.loss_detection import DUP_THRESH
+from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
     CLOSING,

@@ -16,7 +16,7 @@ from pystack.sockets import errors
 from pystack.sockets.constants import AF_INET6, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET
 from pystack.sockets.errors import os_error
 from pystack.sockets.tcp_options import OPTIONS
-from pystack.tcp.states import CLOSED
+from pystack.tcp.state.states import CLOSED
 
 if TYPE_CHECKING:
     from pystack.sockets.tcp_socket import Socket

@@ -24,9 +24,10 @@ from pystack.sockets.tcp_settings import (
     repeats_to_seconds,
     seconds_to_repeats,
 )
-from pystack.tcp import calls, reports
-from pystack.tcp.states import CLOSED, LISTEN
+from pystack.tcp import soft_errors
+from pystack.tcp.state.states import CLOSED, LISTEN
 from pystack.tcp.tcb import UNLIMITED, Tcb
+from pystack.tcp.user import user_calls
 
 if TYPE_CHECKING:
     from pystack.sockets.tcp_socket import Socket
@@ -92,7 +93,7 @@ def within(value: int, low: int, high: int) -> int:
 def _get_error(sock: Socket) -> int:
     code = errors.take(sock)
     if not code and sock.tcb is not None:
-        code = reports.take_soft_error(sock.tcb)
+        code = soft_errors.take_soft_error(sock.tcb)
     return code
 
 
@@ -284,7 +285,7 @@ def _get_mtu(sock: Socket) -> int:
 def _apply_recverr(settings: Settings, tcb: Tcb) -> None:
     settings.apply_ip(tcb)
     if not tcb.recverr:
-        while reports.take_report(tcb) is not None:
+        while soft_errors.take_report(tcb) is not None:
             pass  # switched off: the queue goes
 
 
@@ -303,10 +304,16 @@ _SOCKET: Final = {
     c.SO_REUSEADDR: _flag("reuse_address"),
     c.SO_TYPE: _fixed(c.SOCK_STREAM),
     c.SO_ERROR: Option(_get_error),
-    c.SO_SNDBUF: Option(_get_sndbuf, _set_sndbuf, lambda s, tcb: calls.set_sndbuf(tcb, s.sndbuf)),
-    c.SO_RCVBUF: Option(_get_rcvbuf, _set_rcvbuf, lambda s, tcb: calls.set_rcvbuf(tcb, s.rcvbuf)),
-    c.SO_KEEPALIVE: _flag("keepalive", lambda s, tcb: calls.set_keepalive(tcb, s.keepalive)),
-    c.SO_OOBINLINE: _flag("oob_inline", lambda s, tcb: calls.set_oob_inline(tcb, s.oob_inline)),
+    c.SO_SNDBUF: Option(
+        _get_sndbuf, _set_sndbuf, lambda s, tcb: user_calls.set_sndbuf(tcb, s.sndbuf)
+    ),
+    c.SO_RCVBUF: Option(
+        _get_rcvbuf, _set_rcvbuf, lambda s, tcb: user_calls.set_rcvbuf(tcb, s.rcvbuf)
+    ),
+    c.SO_KEEPALIVE: _flag("keepalive", lambda s, tcb: user_calls.set_keepalive(tcb, s.keepalive)),
+    c.SO_OOBINLINE: _flag(
+        "oob_inline", lambda s, tcb: user_calls.set_oob_inline(tcb, s.oob_inline)
+    ),
     c.SO_LINGER: Option(_get_linger, _set_linger, raw=True),
     c.SO_RCVLOWAT: Option(lambda sock: sock.settings.rcvlowat, _set_rcvlowat),
     c.SO_SNDLOWAT: _fixed(1),
@@ -315,14 +322,14 @@ _SOCKET: Final = {
     c.SO_DOMAIN: Option(lambda sock: sock.family),
     c.SO_MAX_PACING_RATE: Option(
         _get_max_pacing_rate, _set_max_pacing_rate,
-        lambda s, tcb: calls.set_max_pacing_rate(tcb, s.max_pacing_rate), raw=True,
+        lambda s, tcb: user_calls.set_max_pacing_rate(tcb, s.max_pacing_rate), raw=True,
     ),
 }
 
 _TCP: Final = {
-    c.TCP_NODELAY: _flag("nodelay", lambda s, tcb: calls.set_nodelay(tcb, s.nodelay)),
+    c.TCP_NODELAY: _flag("nodelay", lambda s, tcb: user_calls.set_nodelay(tcb, s.nodelay)),
     c.TCP_MAXSEG: Option(_get_max_seg, _set_max_seg),  # counts in the SYN only
-    c.TCP_CORK: _flag("cork", lambda s, tcb: calls.set_cork(tcb, s.cork)),
+    c.TCP_CORK: _flag("cork", lambda s, tcb: user_calls.set_cork(tcb, s.cork)),
     c.TCP_KEEPIDLE: _number(
         "keepalive_time", 1, 32767, lambda sock: sock.host.config.tcp_keepalive_time,
         Settings.apply_keepalive_times,
@@ -337,7 +344,7 @@ _TCP: Final = {
     ),
     c.TCP_SYNCNT: _number(
         "syn_retries", 1, 127, lambda sock: sock.host.config.tcp_syn_retries,
-        lambda s, tcb: calls.set_syn_retries(tcb, s.syn_retries),
+        lambda s, tcb: user_calls.set_syn_retries(tcb, s.syn_retries),
     ),
     c.TCP_LINGER2: Option(
         lambda sock: sock.settings.linger2 or sock.host.config.tcp_fin_timeout, _set_linger2,
@@ -346,11 +353,11 @@ _TCP: Final = {
     c.TCP_DEFER_ACCEPT: Option(_get_defer_accept, _set_defer_accept),
     c.TCP_WINDOW_CLAMP: Option(
         _get_window_clamp, _set_window_clamp,
-        lambda s, tcb: calls.set_window_clamp(tcb, s.window_clamp),
+        lambda s, tcb: user_calls.set_window_clamp(tcb, s.window_clamp),
     ),
     c.TCP_INFO: Option(lambda sock: TcpInfo.of(sock).pack()),
     c.TCP_QUICKACK: Option(
-        _get_quick_ack, _set_quick_ack, lambda s, tcb: calls.set_quick_ack(tcb, s.quick_ack)
+        _get_quick_ack, _set_quick_ack, lambda s, tcb: user_calls.set_quick_ack(tcb, s.quick_ack)
     ),
     c.TCP_CONGESTION: Option(
         _get_congestion, _set_congestion, Settings.apply_congestion, raw=True
@@ -358,7 +365,7 @@ _TCP: Final = {
     c.TCP_VARIANT: Option(_get_variant, _set_variant, Settings.apply_variants, raw=True),
     c.TCP_USER_TIMEOUT: _number(
         "user_timeout", 0, _INT_MAX, _zero,
-        lambda s, tcb: calls.set_user_timeout(tcb, s.user_timeout * 1000),
+        lambda s, tcb: user_calls.set_user_timeout(tcb, s.user_timeout * 1000),
     ),
     c.TCP_NOTSENT_LOWAT: _number(
         "notsent_lowat", -_INT_MAX - 1, _INT_MAX, _zero, Settings.apply_notsent_lowat

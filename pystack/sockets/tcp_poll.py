@@ -23,8 +23,9 @@ from pystack.sockets.constants import (
 )
 from pystack.sockets.errors import os_error
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
-from pystack.tcp import calls, urgent
-from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
+from pystack.tcp.input import urgent
+from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
+from pystack.tcp.user import user_calls
 
 if TYPE_CHECKING:
     from pystack.sockets.tcp_socket import Socket
@@ -52,7 +53,7 @@ def poll(sock: Socket) -> int:
     if state not in (SYN_SENT, SYN_RECEIVED):
         if tcb is not None and _is_readable(sock, tcb):
             bits |= _READABLE
-        if tcb is None or shutdowns & SEND_SHUTDOWN or calls.writable(tcb):
+        if tcb is None or shutdowns & SEND_SHUTDOWN or user_calls.writable(tcb):
             bits |= _WRITABLE
         if tcb is not None and tcb.urgent_byte >= 0:
             bits |= POLLPRI

@@ -31,8 +31,9 @@ from pystack.sockets.constants import (
 from pystack.sockets.errors import os_error
 from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
 from pystack.sockets.sockaddr import Address
-from pystack.tcp import calls, reports, urgent
-from pystack.tcp.states import (
+from pystack.tcp import soft_errors
+from pystack.tcp.input import urgent
+from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
     ESTABLISHED,
@@ -41,6 +42,7 @@ from pystack.tcp.states import (
     SYN_SENT,
     TIME_WAIT,
 )
+from pystack.tcp.user import user_calls
 
 if TYPE_CHECKING:
     from pystack.sockets.tcp_socket import Socket
@@ -64,11 +66,11 @@ def send(sock: Socket, data: Any, flags: int) -> int:
     if type(data) is not bytes and type(data) is not bytearray:
         data = memoryview(data).cast("B")
     if not flags:
-        sent = calls.send(tcb, data)
+        sent = user_calls.send(tcb, data)
     elif flags & MSG_FASTOPEN:
         raise os_error(EOPNOTSUPP)
     else:
-        sent = calls.send(
+        sent = user_calls.send(
             tcb, data,
             more=bool(flags & MSG_MORE), eor=bool(flags & MSG_EOR), oob=bool(flags & MSG_OOB),
         )  # fmt: skip
@@ -94,7 +96,7 @@ def recv(sock: Socket, size: int, flags: int) -> bytes:
     if not flags and size > 0 and tcb is not None and tcb.urgent_byte == urgent.NONE:
         text = tcb.recvbuf.take(size)
         if text:
-            calls.after_read(tcb)
+            user_calls.after_read(tcb)
             if tcb.state != CLOSED:
                 sock.host.mark(tcb)
             return text
@@ -159,7 +161,7 @@ def _hole(tcb: Tcb) -> int:
 def _has_read(sock: Socket, tcb: Tcb) -> None:
     if tcb.urgent_byte != urgent.NONE and tcb.recvbuf.read_seq > tcb.rcv_up:
         urgent.readable_before_mark(tcb, tcb.oob_inline)  # read past the mark: it is gone
-    calls.after_read(tcb)
+    user_calls.after_read(tcb)
     if tcb.state != CLOSED:
         sock.host.mark(tcb)
 
@@ -187,7 +189,7 @@ def take_chunk(sock: Socket) -> bytes | memoryview:
     if tcb.urgent_byte == urgent.NONE:
         chunk = tcb.recvbuf.take_chunk()
         if chunk:
-            calls.after_read(tcb)
+            user_calls.after_read(tcb)
             if tcb.state != CLOSED:
                 sock.host.mark(tcb)
         return chunk
@@ -207,7 +209,7 @@ def skip(sock: Socket) -> int:
     if tcb.urgent_byte == urgent.NONE:
         skipped = tcb.recvbuf.skip()
         if skipped:
-            calls.after_read(tcb)
+            user_calls.after_read(tcb)
             if tcb.state != CLOSED:
                 sock.host.mark(tcb)
         return skipped
@@ -253,7 +255,7 @@ def note_soft_error(sock: Socket) -> None:
     tcb = sock.tcb
     if tcb is not None and tcb.reports and tcb.state != CLOSED:
         error, origin = tcb.reports[-1][:2]
-        if origin != reports.ORIGIN_LOCAL:
+        if origin != soft_errors.ORIGIN_LOCAL:
             sock.error = error
 
 
@@ -265,11 +267,11 @@ def recvmsg(
         text = recv(sock, size, flags)
         return text, [], flags & MSG_OOB if text else 0, None
     tcb = sock.tcb
-    report = reports.take_report(tcb) if tcb is not None else None
+    report = soft_errors.take_report(tcb) if tcb is not None else None
     if tcb is None or report is None:
         raise os_error(EAGAIN)
     sock.error = 0
-    if tcb.reports and tcb.reports[0][1] != reports.ORIGIN_LOCAL:
+    if tcb.reports and tcb.reports[0][1] != soft_errors.ORIGIN_LOCAL:
         sock.error = tcb.reports[0][0]
     item = ancillary(sock.family, report)
     key = tcb.key

@@ -30,9 +30,8 @@ from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_settings import Settings
 from pystack.stack.listener import Listener
-from pystack.tcp import calls
 from pystack.tcp.recording import Observer
-from pystack.tcp.states import (
+from pystack.tcp.state.states import (
     CLOSED,
     EVENT_CLOSED,
     EVENT_SOFT_ERROR,
@@ -43,6 +42,7 @@ from pystack.tcp.states import (
     TIME_WAIT,
 )
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.user import user_calls
 from pystack.wire.address import ends, place
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ _INSIDE: Final = frozenset((
 class Socket:
     """A TCP socket of a `Host`.
 
-    `on_events` is called with EVENT_… bits (of `pystack.tcp.states`) after each batch in which
+    `on_events` is called with EVENT_… bits (of `tcp.state.states`) after each batch in which
     something happened; it may make socket calls. `tcb` is the connection, None before one is
     made, to be read only. `host`, `family`, `type` (SOCK_STREAM) and `closed` say what it is. The
     other attributes belong to this room, and `dir` leaves them out.
@@ -300,7 +300,7 @@ class Socket:
     # -- for the other files of this room -------------------------------------------------------
     @property
     def state(self) -> int:
-        """TCP's state (`pystack.tcp.states`) as far as a socket sees it: CLOSED from TIME_WAIT
+        """TCP's state (`tcp.state.states`) as far as a socket sees it: CLOSED from TIME_WAIT
         on, for which the stack cares without it."""
         if self.listener is not None:
             return LISTEN
@@ -332,7 +332,7 @@ class Socket:
         tcb = self.tcb
         if tcb is not None:
             if events & EVENT_WRITABLE:
-                calls.stop_waiting_to_write(tcb)
+                user_calls.stop_waiting_to_write(tcb)
             if events & EVENT_SOFT_ERROR:
                 tcp_send_recv.note_soft_error(self)
             if events & EVENT_CLOSED and not self.port_locked:

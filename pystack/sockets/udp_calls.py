@@ -25,7 +25,7 @@ from pystack.sockets.tcp_connection_calls import WILDCARDS, check_bindable, is_s
 from pystack.sockets.tcp_send_recv import Ancillary, ancillary
 from pystack.stack.udp import udp_output
 from pystack.stack.udp.endpoints import OVERHEAD
-from pystack.tcp.reports import ORIGIN_LOCAL
+from pystack.tcp.soft_errors import ORIGIN_LOCAL
 from pystack.wire.address import ANY_V4, is_loopback, is_v4
 from pystack.wire.udp import Datagram
 

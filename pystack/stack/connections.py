@@ -25,9 +25,10 @@ from pystack.stack.listener import Listener
 from pystack.stack.owner import Owner
 from pystack.stack.time_wait import TimeWait, TimeWaits
 from pystack.stack.wakeups import Wakeups
-from pystack.tcp import calls, isn, options, timers
-from pystack.tcp.shared import Shared
-from pystack.tcp.states import (
+from pystack.tcp.header import options
+from pystack.tcp.policies import isn
+from pystack.tcp.state.stack_shared import Shared
+from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
     ESTABLISHED,
@@ -37,6 +38,8 @@ from pystack.tcp.states import (
     end,
 )
 from pystack.tcp.tcb import SEND_RST, Tcb
+from pystack.tcp.timing import timers
+from pystack.tcp.user import user_calls
 from pystack.wire.address import is_v4, text
 from pystack.wire.batch import Packet
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
@@ -131,7 +134,7 @@ class ConnectionTable:
         reason = faults.reason_of(tcb, error)
         if not reason:
             return False
-        calls.fail(tcb, ECONNABORTED, reason)
+        user_calls.fail(tcb, ECONNABORTED, reason)
         self.part_failed(reason, error)
         self.mark(tcb)
         return True
@@ -212,7 +215,7 @@ class ConnectionTable:
         if remote in self.addresses.local:
             self.talks_to_itself = True
         offset = isn.timestamp_offset(self.secret, tcb.key)
-        calls.open_active(tcb)
+        user_calls.open_active(tcb)
         try:
             options.prepare(tcb, self.mtu, offset)
         except Exception as error:
@@ -303,7 +306,7 @@ class ConnectionTable:
                     self.forget_half_open(connection)
         while listener.queue:
             tcb = listener.queue.popleft()
-            calls.abort(tcb)
+            user_calls.abort(tcb)
             self.mark(tcb)
 
     # -- the device -----------------------------------------------------------------------------
@@ -338,7 +341,7 @@ class ConnectionTable:
         for connection in list(self.connections.values()):
             if type(connection) is Tcb:
                 connection.pending &= ~SEND_RST
-                calls.abandon(connection, error)
+                user_calls.abandon(connection, error)
                 self.touch(connection)
 
     def next_ident(self, destination: bytes) -> int:

@@ -15,9 +15,9 @@ from pystack.stack import time_wait as waiting
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.listener import Listener
 from pystack.stack.time_wait import TimeWait
-from pystack.tcp import isn
-from pystack.tcp.experiment import ExperimentalOption
-from pystack.tcp.states import CLOSED, LISTEN, SYN_RECEIVED
+from pystack.tcp.policies import isn
+from pystack.tcp.policies.experimental_option import ExperimentalOption
+from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import ANY_V4, ANY_V6, is_unicast_source, is_v4
 from pystack.wire.consts import (

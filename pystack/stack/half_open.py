@@ -11,9 +11,12 @@ from typing import Final
 from pystack.config import Config
 from pystack.printed import printed
 from pystack.stack.listener import Listener
-from pystack.tcp import calls, ecn, emit, options, output, timestamps, window
-from pystack.tcp.experiment import ExperimentalOption
+from pystack.tcp.ecn import ecn
+from pystack.tcp.header import options, timestamps, window
+from pystack.tcp.output import emit, output
+from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.user import user_calls
 from pystack.wire.address import ends, is_v4
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import (
@@ -218,6 +221,6 @@ class HalfOpen:
         window.offer_on_syn(tcb, self.wnd)
         if self.ts_ok:
             timestamps.first(tcb, self.ts_recent, self.first_sent_us)
-        calls.open_passive(tcb)
+        user_calls.open_passive(tcb)
         output.begin_passive(tcb, self.first_sent_us, self.repeats)
         return tcb

@@ -19,16 +19,20 @@ from pystack.stack import demux, ip_input
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.udp.endpoints import UdpTable
-from pystack.tcp import calls, ecn, emit, expiry, timers
-from pystack.tcp.output import output, output_ack
-from pystack.tcp.segment_arrives import segment_arrives
-from pystack.tcp.states import (
+from pystack.tcp.ecn import ecn
+from pystack.tcp.input.segment_arrives import segment_arrives
+from pystack.tcp.output import emit
+from pystack.tcp.output.output import output, output_ack
+from pystack.tcp.state.states import (
     CLOSED,
     EVENT_ACCEPTABLE,
     SYN_SENT,
     TIME_WAIT,
 )
 from pystack.tcp.tcb import ACK_NOW, Tcb
+from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timing import timers
+from pystack.tcp.user import user_calls
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 from pystack.wire.consts import (
     CHECKSUM_COMPLETE,
@@ -238,7 +242,7 @@ class HostCore(ConnectionTable):
                     try:
                         tcb.set_send_sequence(self.next_isn(tcb.key, now_us))
                     except OSError as error:
-                        calls.fail(tcb, ECONNABORTED, str(error.strerror))
+                        user_calls.fail(tcb, ECONNABORTED, str(error.strerror))
             self.opening.clear()
 
     def _send_icmp(self) -> None:
@@ -327,7 +331,7 @@ class HostCore(ConnectionTable):
 
     def _deadline(self, tcb: Tcb, now_us: int) -> None:
         try:
-            expiry.on_time(tcb, now_us)
+            timer_handlers.on_time(tcb, now_us)
         except Exception as error:
             if not self.blames(tcb, error):
                 raise
@@ -360,7 +364,7 @@ class HostCore(ConnectionTable):
             owner.notify(events)
         except Exception:  # an owner must not raise; the others shall not suffer for it
             self.counters.owner_errors += 1
-            calls.abort(tcb)
+            user_calls.abort(tcb)
             self.touch(tcb)
 
     def fail_all(self, error: int) -> None:

@@ -32,9 +32,12 @@ from pystack.ip.icmp import (
     V6_UNREACHABLE,
     IcmpError,
 )
-from pystack.tcp import calls, options, recovery, reports
-from pystack.tcp.states import SYN_RECEIVED, SYN_SENT
+from pystack.tcp import soft_errors
+from pystack.tcp.header import options
+from pystack.tcp.recovery import recovery
+from pystack.tcp.state.states import SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.user import user_calls
 from pystack.wire.seq import unwrap
 
 # errno per code of destination unreachable, as Linux maps them
@@ -81,11 +84,11 @@ def deliver(tcb: Tcb, error: IcmpError) -> None:
     number = errno_of(error)
     if not number:
         return
-    origin = reports.ORIGIN_ICMP if error.version == 4 else reports.ORIGIN_ICMP6
-    reports.report(tcb, number, origin, error.type, error.code, error.mtu, error.offender)
+    origin = soft_errors.ORIGIN_ICMP if error.version == 4 else soft_errors.ORIGIN_ICMP6
+    soft_errors.report(tcb, number, origin, error.type, error.code, error.mtu, error.offender)
     if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and not tcb.passive):
         tcb.shared.counters.attempt_fails += 1
-        calls.abandon(tcb, number)
+        user_calls.abandon(tcb, number)
 
 
 def set_path_mtu(tcb: Tcb, mtu: int, locked: bool, lowered: bool) -> bool:

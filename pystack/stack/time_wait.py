@@ -11,8 +11,8 @@ from typing import Final
 
 from pystack.config import Config
 from pystack.printed import printed
-from pystack.tcp import emit
-from pystack.tcp.options import timestamp, timestamps_option
+from pystack.tcp.header.options import timestamp, timestamps_option
+from pystack.tcp.output import emit
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import ends
 from pystack.wire.batch import TxBatch

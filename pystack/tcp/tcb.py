@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.cc.base import CongestionControl
 from pystack.config import Config
 from pystack.printed import printed
-from pystack.tcp import states
-from pystack.tcp.recvbuf import RecvBuffer
-from pystack.tcp.scoreboard import Scoreboard
-from pystack.tcp.sendbuf import SendBuffer
-from pystack.tcp.shared import Shared
+from pystack.tcp.scoreboard.scoreboard import Scoreboard
+from pystack.tcp.state import states
+from pystack.tcp.state.recvbuf import RecvBuffer
+from pystack.tcp.state.sendbuf import SendBuffer
+from pystack.tcp.state.stack_shared import Shared
 from pystack.wire.address import ends, is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 
 if TYPE_CHECKING:
-    from pystack.tcp.accecn import AccEcn
-    from pystack.tcp.delayed_ack import AckPolicy
-    from pystack.tcp.experiment import ExperimentalOption
-    from pystack.tcp.initial_window import InitialWindow
-    from pystack.tcp.loss import LossDetection
-    from pystack.tcp.nagle import NaglePolicy
-    from pystack.tcp.pacing import Pacing
-    from pystack.tcp.rtt import RttEstimator
+    from pystack.tcp.ecn.accecn import AccEcn
+    from pystack.tcp.policies.experimental_option import ExperimentalOption
+    from pystack.tcp.policies.initial_window import InitialWindow
+    from pystack.tcp.policies.loss_detection import LossDetection
+    from pystack.tcp.policies.nagle import NaglePolicy
+    from pystack.tcp.timing.delayed_ack import AckPolicy
+    from pystack.tcp.timing.pacing import Pacing
+    from pystack.tcp.timing.rtt import RttEstimator
 
 # bits of Tcb.pending: what the one exit (`output`) is to do
 ACK_NOW: Final = 1  # acknowledge, on a data segment if one goes, else bare

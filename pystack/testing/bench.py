@@ -26,7 +26,7 @@ from pystack.sim.waiting import places
 from pystack.sim.world import World
 from pystack.sockets.constants import AF_INET, AF_INET6
 from pystack.sockets.sockaddr import Address, unparse
-from pystack.tcp import states
+from pystack.tcp.state import states
 from pystack.tcp.tcb import Tcb
 from pystack.testing.bounded_runner import BoundedRunner
 from pystack.testing.network import (

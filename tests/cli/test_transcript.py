@@ -8,7 +8,7 @@ import pytest
 
 from pystack.cli.colours import Palette
 from pystack.cli.transcript import WIDE, Transcript
-from pystack.tcp.states import (
+from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
     ESTABLISHED,

@@ -5,8 +5,10 @@ from __future__ import annotations
 CIRCLES: list[frozenset[str]] = [  # of files, and of folders
     frozenset(circle.split())
     for circle in (
-        "tcp.accecn tcp.delayed_ack tcp.nagle tcp.options tcp.pacing tcp.rtt tcp.states tcp.tcb "
-        "tcp.timers tcp.window",
+        "tcp.ecn.accecn tcp.timing.delayed_ack tcp.policies.nagle tcp.header.options "
+        "tcp.timing.pacing tcp.timing.rtt tcp.state.states tcp.tcb tcp.timing.timers "
+        "tcp.header.window",
+        "tcp tcp.ecn tcp.header tcp.policies tcp.state tcp.timing",
         "stack.demux stack.host stack.ip_input stack.udp.udp_input",
         "sockets.sockaddr sockets.errors sockets.host sockets.tcp_info "
         "sockets.tcp_connection_calls "
@@ -112,7 +114,6 @@ PRIVATE: set[str] = {
 
 FOLDERS: set[str] = {
     "pystack/cli",
-    "pystack/tcp",
     "scripts",
     "tests/tcp",
 }
@@ -120,9 +121,9 @@ FOLDERS: set[str] = {
 LONG_FILES: set[str] = {
     "pystack/aio/endpoint/endpoint.py",
     "pystack/aio/handles/stack_socket.py",
-    "pystack/tcp/output.py",
-    "pystack/tcp/recovery.py",
-    "pystack/tcp/scoreboard.py",
+    "pystack/tcp/output/output.py",
+    "pystack/tcp/recovery/recovery.py",
+    "pystack/tcp/scoreboard/scoreboard.py",
     "tests/sockets/test_datagram.py",
     "tests/tcp/test_rfc3168_ecn.py",
     "tests/tcp/test_rfc9768_accecn.py",
@@ -132,10 +133,8 @@ LONG_FILES: set[str] = {
 LONG_FUNCTIONS: set[str] = {
     "pystack/sim/world.py:link",
     "pystack/sockets/tcp_info.py:_of_connection",
-    "pystack/tcp/output.py:_send_new",
+    "pystack/tcp/output/output.py:_send_new",
     "pystack/tcp/tcb.py:__init__",
 }
 
-SAME_NAMES: set[str] = {
-    "shared",
-}
+SAME_NAMES: set[str] = set()

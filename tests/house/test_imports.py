@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": set(),
     "path": {"wire"},
     "cc": set(),
-    "ip": {"wire", "tcp.isn"},
+    "ip": {"wire", "tcp.policies.isn"},
     "tcp": {"wire", "cc.base"},
     "parts": {"wire", "cc.base", "cc.registry", "ip", "tcp"},
     "device": {"wire"},

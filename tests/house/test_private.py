@@ -76,7 +76,7 @@ def test_no_file_uses_a_private_name_of_another() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["def f(x: X) -> None:\n    x._y()", "from pystack.tcp.ack import _step", "A = B._c"],
+    ["def f(x: X) -> None:\n    x._y()", "from pystack.tcp.input.ack import _step", "A = B._c"],
 )
 def test_a_private_name_of_another_is_found(text: str) -> None:
     assert list(private_uses(source_of("tcp/x.py", text)))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from pystack.sockets import Host
-from pystack.tcp.states import NAMES
+from pystack.tcp.state.states import NAMES
 from tests.kit.driver import Driver
 from tests.kit.flow import Flow, pattern
 from tests.kit.variants import Variant

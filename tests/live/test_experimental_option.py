@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 import pystack
-from pystack.tcp.experiment import ExperimentalOption
+from pystack.tcp.policies.experimental_option import ExperimentalOption
 from tests.live.over_tun import OverTun, echo
 
 pytestmark = pytest.mark.live

@@ -18,7 +18,7 @@ from pystack.sockets.constants import (
     TCP_KEEPIDLE,
     TCP_KEEPINTVL,
 )
-from pystack.tcp.states import ESTABLISHED
+from pystack.tcp.state.states import ESTABLISHED
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pystack.cc.reno import Reno
 from pystack.parts.variants import register_variant
 from pystack.sim import World
 from pystack.sim.traffic import Bulk, Sink
-from pystack.tcp.experiment import ExperimentalOption
+from pystack.tcp.policies.experimental_option import ExperimentalOption
 
 OCTETS = 300_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pystack.sim import SimHost, World
 from pystack.sim.link_direction import Line
-from pystack.tcp.states import ESTABLISHED
+from pystack.tcp.state.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import Packet
 from tests.kit.packets.decode import decode

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pystack.tcp import segment_arrives
+from pystack.tcp.input import segment_arrives
 from tests.kit.builds import patches_the_core
 from tests.kit.tcp import Tcp
 from tests.kit.variants import VARIANTS, Variant

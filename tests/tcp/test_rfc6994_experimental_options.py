@@ -6,7 +6,7 @@ import pytest
 
 from pystack.parts.variants import register_variant
 from pystack.sockets import constants as c
-from pystack.tcp.experiment import ExperimentalOption
+from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.wire import consts
 from tests.kit.tcp import Tcp
 

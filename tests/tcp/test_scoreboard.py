@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pystack.tcp.rack import Rack
-from pystack.tcp.run import Run
-from pystack.tcp.scoreboard import Scoreboard
+from pystack.tcp.policies.rack import Rack
+from pystack.tcp.scoreboard.scoreboard import Scoreboard
+from pystack.tcp.scoreboard.sent_range import Run
 
 MSS = 4
 MIN_RTT, SRTT = 8, 20

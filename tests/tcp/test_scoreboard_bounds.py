@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pystack.tcp.scoreboard import Scoreboard
+from pystack.tcp.scoreboard.scoreboard import Scoreboard
 
 MSS = 1460
 

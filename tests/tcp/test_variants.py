@@ -13,13 +13,13 @@ from pystack.cc.base import AckSample, CongestionControl
 from pystack.cc.reno import Reno
 from pystack.config import Config
 from pystack.parts.variants import register_variant
-from pystack.tcp.delayed_ack import AFTER_BATCH, NOW, AckPolicy
-from pystack.tcp.loss import LossDetection
-from pystack.tcp.nagle import NaglePolicy
-from pystack.tcp.pacing import Pacing
-from pystack.tcp.rtt import RttEstimator
-from pystack.tcp.scoreboard import Scoreboard
+from pystack.tcp.policies.loss_detection import LossDetection
+from pystack.tcp.policies.nagle import NaglePolicy
+from pystack.tcp.scoreboard.scoreboard import Scoreboard
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.timing.delayed_ack import AFTER_BATCH, NOW, AckPolicy
+from pystack.tcp.timing.pacing import Pacing
+from pystack.tcp.timing.rtt import RttEstimator
 from tests.kit.tcp import Tcp
 
 

@@ -32,8 +32,8 @@ from pystack.parts import entry_points
 from pystack.printed import printed, several
 from pystack.sockets import Host, Socket, errors
 from pystack.sockets.constants import AF_UNSPEC
-from pystack.tcp import calls
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.user import user_calls
 
 if TYPE_CHECKING:
     import socket
@@ -165,7 +165,7 @@ class Endpoint(DatagramEndpoint):
         for datagrams in list(self._datagrams):
             datagrams._fail(errors.os_error(ECONNABORTED))
         for tcb in self._connections():
-            calls.abort(tcb)
+            user_calls.abort(tcb)
             self.host.mark(tcb)
         for bridge in list(self._bridges):
             bridge.end()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
 from pystack.aio.handles.transport_socket import DatagramTransportSocket
 from pystack.sockets import DatagramSocket
-from pystack.tcp.states import EVENT_CLOSED
+from pystack.tcp.state.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
     from pystack.aio.drive.driver import Driver

@@ -25,8 +25,8 @@ from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_socket import Socket
-from pystack.tcp import states
-from pystack.tcp.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
+from pystack.tcp.state import states
+from pystack.tcp.state.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
 from pystack.wire.address import ends
 
 if TYPE_CHECKING:

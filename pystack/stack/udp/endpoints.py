@@ -16,8 +16,8 @@ from pystack.counters import Counters
 from pystack.ip.ports import overlap
 from pystack.printed import printed
 from pystack.stack.owner import Owner
-from pystack.tcp.isn import keyed_hash
-from pystack.tcp.states import EVENT_SOFT_ERROR, EVENT_WRITABLE
+from pystack.tcp.policies.isn import keyed_hash
+from pystack.tcp.state.states import EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.tcp.tcb import Report
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4, place
 

@@ -14,7 +14,7 @@ from pystack.stack.udp.endpoints import (
     PMTUD_WANT,
     UdpEndpoint,
 )
-from pystack.tcp.reports import ORIGIN_LOCAL
+from pystack.tcp.soft_errors import ORIGIN_LOCAL
 from pystack.wire import udp
 from pystack.wire.address import is_multicast, is_v4
 from pystack.wire.consts import (

@@ -1,0 +1,279 @@
+"""Explicit congestion notification: what two SYNs agree on, the echo of marks, ECT and CWR
+(RFC 3168 §6.1), and DCTCP's exact echo for algorithms that are `scalable` (RFC 8257 §3.2).
+
+Marks on packets and the peer's echo come in here; `recovery` decides what to do about them. What
+is particular to accurate feedback is in `accecn`, whose record a connection then has. Writes `ecn`,
+`ect_ok`, `ecn_echo`, `cwr_due`, `ecn_seen`, `ecn_hold`, `ce_bytes`, `delivered_ce`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pystack.cc.base import ECT_0, ECT_1, CongestionControl
+from pystack.config import Config
+from pystack.tcp.ecn import accecn
+from pystack.tcp.tcb import ACK_NOW, Tcb
+from pystack.tcp.timing import delayed_ack
+from pystack.wire.consts import ACK, AE, CE, CWR, ECE, ECN_FIELD
+from pystack.wire.segment import Segment
+
+# Tcb.ecn: the way in which marks are fed back; in SYN_SENT what was asked for
+OFF: Final = 0
+CLASSIC: Final = 1  # RFC 3168
+ACCURATE: Final = 2  # RFC 9768
+
+_SETUP: Final = ECE | CWR  # both on a SYN: an ECN-setup SYN
+
+# by `tcp_ecn`
+_ASKS: Final = (OFF, CLASSIC, OFF, ACCURATE, CLASSIC, OFF)
+_ANSWERS: Final = (OFF, CLASSIC, CLASSIC, ACCURATE, ACCURATE, ACCURATE)
+
+
+# -- what two SYNs agree on ----------------------------------------------------------------------
+def wanted_by(cc: CongestionControl) -> int:
+    """The mode that an algorithm wants whatever `tcp_ecn` says: one that uses ECT(1) needs to hear
+    of every mark (RFC 9331 §4.1)."""
+    if not cc.wants_ecn:
+        return OFF
+    return ACCURATE if cc.ect == ECT_1 else CLASSIC
+
+
+def syn_flags(tcb: Tcb, with_ack: bool) -> int:
+    """The flags of our SYN, each time that it leaves, or of the SYN,ACK of a simultaneous open.
+
+    A peer that does not answer may not bear them: repeats go without, accurate ECN being asked for
+    twice (RFC 3168 §6.1.1.1, RFC 9768 §3.1.4.1). Then our data is not ECT whatever comes."""
+    if with_ack:
+        acc = tcb.accecn
+        return syn_ack_flags(tcb.ecn, 0 if acc is None else acc.their_syn)
+    if not tcb.retransmits:
+        tcb.ecn = max(_ASKS[tcb.config.tcp_ecn], wanted_by(tcb.cc))
+        tcb.ect_ok = tcb.ecn != OFF
+    elif tcb.config.tcp_ecn_fallback and tcb.retransmits >= tcb.ecn:
+        tcb.ect_ok = False
+    if not tcb.ect_ok:
+        return 0
+    return _SETUP | AE if tcb.ecn == ACCURATE else _SETUP
+
+
+def on_syn_ack(tcb: Tcb, seg: Segment) -> None:
+    """The SYN,ACK that answers our SYN (RFC 3168 §6.1.1, RFC 9768 §3.1.1 and §3.1.2)."""
+    if tcb.ecn == CLASSIC:
+        if seg.flags & _SETUP != ECE:
+            _refuse(tcb)
+    elif tcb.ecn == ACCURATE:
+        code = accecn.ace(seg.flags)
+        if code in (0b000, 0b111):
+            _refuse(tcb)
+        elif code in (0b001, 0b101):
+            tcb.ecn = CLASSIC
+        else:
+            acc = accecn.begin(tcb, passive=False, syn_field=control_ect(tcb))
+            if not accecn.on_syn_ack(acc, tcb, seg):
+                tcb.ect_ok = False
+
+
+def on_syn(tcb: Tcb, seg: Segment) -> None:
+    """The SYN of a simultaneous open: its request answers ours."""
+    code = accecn.ace(seg.flags)
+    if tcb.ecn == ACCURATE and code not in (0b000, accecn.CLASSIC_SETUP):
+        acc = accecn.begin(tcb, passive=True, syn_field=control_ect(tcb))
+        acc.their_syn = seg.tos & ECN_FIELD
+    elif tcb.ecn and asks(seg.flags):
+        tcb.ecn = CLASSIC
+    else:
+        _refuse(tcb)
+
+
+def on_syn_again(tcb: Tcb, seg: Segment) -> None:
+    """The peer's SYN,ACK or SYN once more, numbered as the first. What was agreed on stays, but
+    one that does not agree takes the right to send ECT (RFC 3168 §6.1.1, RFC 9768 §3.1.5)."""
+    acc = tcb.accecn
+    if acc is None:
+        good = seg.flags & _SETUP == ECE if seg.flags & ACK else asks(seg.flags)
+    else:
+        good = accecn.ace(seg.flags) != 0
+        if seg.flags & ACK and tcb.snd_nxt == tcb.iss + 1 and tcb.rcv_nxt == tcb.irs + 1:
+            accecn.on_syn_ack(acc, tcb, seg)
+    if not good:
+        tcb.ect_ok = False
+
+
+def _refuse(tcb: Tcb) -> None:
+    tcb.ecn = OFF
+    tcb.ect_ok = False
+
+
+def asks(flags: int) -> bool:
+    """Whether a SYN asks for ECN as in RFC 3168; accurate ECN's request does so too."""
+    return flags & _SETUP == _SETUP
+
+
+def agrees(mode: int, flags: int) -> bool:
+    """Whether a repeat of the peer's SYN asks as the first one did, for `mode` or more."""
+    return accecn.ace(flags) != 0 if mode == ACCURATE else asks(flags)
+
+
+def answer(config: Config, wanted: int, seg: Segment) -> int:
+    """LISTEN: the mode that a SYN is answered with; `wanted` is what the listener's algorithm
+    wants. A request of RFC 3168 that is ECT itself comes from a network that writes there, or
+    from DCTCP (Linux)."""
+    willing = max(_ANSWERS[config.tcp_ecn], wanted)
+    if willing == ACCURATE and accecn.ace(seg.flags) not in (0b000, accecn.CLASSIC_SETUP):
+        return ACCURATE  # also by what later versions may ask with (RFC 9768 §3.1.3)
+    if not asks(seg.flags):
+        return OFF
+    credible = not seg.tos & ECN_FIELD or seg.flags & AE
+    return CLASSIC if wanted or (willing and credible) else OFF
+
+
+def syn_ack_flags(mode: int, syn_field: int) -> int:
+    """The flags of a SYN,ACK in that mode, the SYN having had the ECN field `syn_field`."""
+    if mode == ACCURATE:
+        return accecn.told(syn_field)
+    return ECE if mode == CLASSIC else 0
+
+
+def first_flags(mode: int) -> int:
+    """The flags of an ACK from who has not established yet."""
+    return accecn.first_flags() if mode == ACCURATE else 0
+
+
+def syn_ack_option(mode: int, config: Config) -> bytes:
+    """The AccECN option of a SYN,ACK in that mode."""
+    return accecn.syn_ack_option() if mode == ACCURATE and config.tcp_ecn_option else b""
+
+
+def take_agreed(tcb: Tcb, mode: int, ect_ok: bool, syn_ack_field: int) -> None:
+    """What a half-open connection's record has agreed on, when it becomes a TCB."""
+    tcb.ecn = mode
+    tcb.ect_ok = ect_ok
+    if mode == ACCURATE:
+        accecn.begin(tcb, passive=True, syn_field=syn_ack_field)
+
+
+def control_ect(tcb: Tcb) -> int:
+    """The ECN field of segments without text: only of a `scalable` algorithm's network, where
+    they must not be dropped sooner than others, ECT (RFC 8257 §3.4, Linux)."""
+    return _ect(tcb) if tcb.cc.scalable else 0
+
+
+def _ect(tcb: Tcb) -> int:
+    """ECT(1) is for who hears of every mark (RFC 9331 §4.1)."""
+    if not tcb.ect_ok:
+        return 0
+    return ECT_0 if tcb.ecn == CLASSIC else tcb.cc.ect
+
+
+# -- what leaves -----------------------------------------------------------------------------------
+def leaving(tcb: Tcb, seq: int, length: int, flags: int) -> int:
+    """A segment with `length` octets of text from `seq` on leaves now: its ECN field, and 4 times
+    its flags of ECN. New text is ECT and has the CWR that is due; repeats, ACKs and probes are
+    not. ECN is on."""
+    new = length > 0 and seq >= tcb.snd_nxt
+    ect = _ect(tcb) if new else control_ect(tcb)
+    acc = tcb.accecn
+    if acc is not None:
+        return ect | accecn.leaving(acc, tcb, length, flags) << 2
+    if tcb.ecn_echo:
+        ect |= ECE << 2
+    if new and tcb.cwr_due:
+        tcb.cwr_due = False
+        ect |= CWR << 2
+    return ect
+
+
+def goes_alone(tcb: Tcb) -> bool:
+    """Whether the ACK that is due must not ride on text: it tells how the SYN,ACK came (RFC 9768
+    §3.2.2.1)."""
+    acc = tcb.accecn
+    return acc is not None and acc.reflect >= 0
+
+
+def window_cut(tcb: Tcb) -> None:
+    """The congestion window was cut, for whatever reason: tell the peer (RFC 3168 §6.1.2)."""
+    if tcb.ecn == CLASSIC:
+        tcb.cwr_due = True
+
+
+def cut_undone(tcb: Tcb) -> None:
+    """The cut was for nothing, and is taken back (Linux: tcp_ecn_withdraw_cwr)."""
+    tcb.cwr_due = False
+
+
+# -- what comes in ---------------------------------------------------------------------------------
+def ack_goes_first(tcb: Tcb, seg: Segment) -> bool:
+    """Whether what has come so far is to be acknowledged before `seg` is looked at, because its
+    mark differs (RFC 8257 §3.2). ECN is on."""
+    if not tcb.cc.scalable or not tcb.ack_scheduled or not seg.length or tcb.ecn != CLASSIC:
+        return False
+    return (seg.tos & ECN_FIELD == CE) != tcb.ecn_echo
+
+
+def arrives(tcb: Tcb, seg: Segment) -> None:
+    """A segment with an acceptable ACK has come. ECN is on."""
+    tcb.ce_bytes = 0
+    acc = tcb.accecn
+    if acc is not None and not accecn.arrives(acc, tcb, seg):
+        tcb.ect_ok = False
+
+
+def on_text(tcb: Tcb, seg: Segment) -> None:
+    """Text in the window came: note its mark, for the ACKs that follow. ECN is on."""
+    field = seg.tos & ECN_FIELD
+    acc = tcb.accecn
+    if acc is not None:
+        accecn.on_text(acc, tcb, seg)
+    elif tcb.cc.scalable:
+        if field and (field == CE) != tcb.ecn_echo:
+            tcb.ecn_echo = field == CE
+            delayed_ack.on_mark(tcb)
+            tcb.pending |= ACK_NOW
+    else:
+        if seg.flags & CWR:
+            tcb.ecn_echo = False
+            tcb.pending |= ACK_NOW  # its sender may have a window of one segment (Linux)
+        if field == CE and not tcb.ecn_echo:
+            tcb.ecn_echo = True
+            delayed_ack.on_mark(tcb)
+    if field:
+        tcb.ecn_seen = True
+    elif tcb.ecn_seen:
+        delayed_ack.on_mark(tcb)  # no longer ECT: it must be a repeat (Linux)
+
+
+def on_delivery(tcb: Tcb, seg: Segment, delivered: int) -> None:
+    """An ACK has shown the arrival of `delivered` octets: how many of them, and how many segments,
+    count as marked. ECN is on."""
+    acc = tcb.accecn
+    if acc is not None:
+        if not acc.decoded:
+            tcb.delivered_ce += accecn.decode(acc, tcb, seg, delivered)
+            tcb.ce_bytes = acc.ce_bytes
+    elif seg.flags & ECE:
+        tcb.ce_bytes = delivered
+        tcb.delivered_ce += -(-delivered // tcb.eff_mss)
+
+
+def is_told_of_marks(tcb: Tcb, seg: Segment) -> bool:
+    """Whether the ACK that was just taken, which need not have shown that anything arrived, tells
+    of marks. ECN is on."""
+    acc = tcb.accecn
+    if acc is None:
+        return seg.flags & ECE != 0
+    if not acc.decoded and accecn.is_newer(tcb, seg):
+        on_delivery(tcb, seg, 0)
+    return acc.marked > 0
+
+
+# -- a window of one segment -----------------------------------------------------------------------
+def hold(tcb: Tcb) -> None:
+    """A mark came while the window was one segment, which cannot be cut: the next one waits for
+    the retransmission timer (RFC 3168 §6.1.2)."""
+    tcb.ecn_hold = True
+
+
+def release(tcb: Tcb) -> None:
+    """The timer expired."""
+    tcb.ecn_hold = False

@@ -1,0 +1,30 @@
+"""The end of the three-way handshake, from whichever side (RFC 9293 §3.5, RFC 5681 §3.1)."""
+
+from __future__ import annotations
+
+from pystack.tcp.input import ack
+from pystack.tcp.recovery import recovery
+from pystack.tcp.state.states import ESTABLISHED, EVENT_ESTABLISHED, FIN_WAIT_1, set_state
+from pystack.tcp.tcb import Tcb
+from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timing import delayed_ack, rtt
+
+
+def become_established(tcb: Tcb, now_us: int) -> None:
+    """Both SYNs are acknowledged: choose the initial window and start the clocks."""
+    set_state(tcb, ESTABLISHED)
+    mss = tcb.eff_mss
+    initial_cwnd = tcb.initial_window.in_bytes(mss, tcb.config)
+    if tcb.retransmits > 1:
+        initial_cwnd = mss  # Linux forgives one lost SYN; RFC 5681 §3.1 none
+    if tcb.retransmits and not tcb.rtt_samples:
+        rtt.fall_back(tcb)
+    recovery.on_established(tcb)
+    tcb.cc.on_established(initial_cwnd, now_us)
+    ack.grow_send_buffer(tcb)
+    delayed_ack.set_up(tcb)
+    if tcb.keepalive:
+        timer_handlers.arm_keepalive(tcb, now_us)
+    tcb.events |= EVENT_ESTABLISHED
+    if tcb.fin_wanted:  # closed while the handshake was on
+        set_state(tcb, FIN_WAIT_1)

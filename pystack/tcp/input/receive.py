@@ -1,0 +1,184 @@
+"""The seventh and eighth steps of SEGMENT ARRIVES: text and FIN (RFC 9293 §3.10.7.4).
+
+Writes `rcv_nxt`, `fin_received`, `fin_at_seq`, `dsack`, `data_segs_in`, `bytes_received`,
+`ooo_segs`, `last_data_us`. Keeps text that came out of order (SHLD-31) and tells what the SACK
+option is to say (RFC 2018, RFC 2883). Never sends; marks.
+"""
+
+from __future__ import annotations
+
+from pystack.tcp.ecn import ecn
+from pystack.tcp.header import window
+from pystack.tcp.input import urgent
+from pystack.tcp.state.states import (
+    CLOSE_WAIT,
+    CLOSING,
+    ESTABLISHED,
+    EVENT_PEER_CLOSED,
+    EVENT_READABLE,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    TIME_WAIT,
+    set_state,
+)
+from pystack.tcp.tcb import ACK_NOW, Tcb
+from pystack.tcp.timing import delayed_ack
+from pystack.wire.consts import DROP_RECEIVE_BUFFER
+from pystack.wire.segment import Segment
+
+
+def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
+    """Text that begins at RCV.NXT and fits the window, nothing being held out of order."""
+    length = seg.length
+    recvbuf = tcb.recvbuf
+    if recvbuf.held + length > recvbuf.bound:
+        _no_memory(tcb)
+        return
+    if tcb.ecn:
+        ecn.on_text(tcb, seg)
+    tcb.data_segs_in += seg.segs
+    tcb.bytes_received += length
+    if tcb.urgent_byte == urgent.NOT_YET:
+        urgent.on_text(tcb, seg, tcb.rcv_nxt)
+    at = seg.text
+    recvbuf.append(bytes(seg.arena[at : at + length]))
+    tcb.events |= EVENT_READABLE
+    tcb.rcv_nxt += length
+    window.grow(tcb, length)
+    delayed_ack.on_text(tcb, seg, now_us)
+    tcb.last_data_us = now_us
+    delayed_ack.schedule(tcb, now_us)
+
+
+def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
+    """Seventh: text numbered from `seq`, of which at least a part lies in the window."""
+    rcv_nxt = tcb.rcv_nxt
+    recvbuf = tcb.recvbuf
+    length = min(seg.length, tcb.rcv_adv - seq)  # beyond the window: cut off
+    if seq == rcv_nxt and length == seg.length and not recvbuf.has_holes:
+        in_order(tcb, seg, now_us)
+        return
+    skip = max(rcv_nxt - seq, 0)
+    if length <= skip:  # nothing new: wholly old, or the window is closed
+        if skip and seg.length:
+            _duplicate(tcb, seq, seq + min(skip, seg.length))
+        tcb.pending |= ACK_NOW
+        return
+    if recvbuf.held + recvbuf.ooo_bytes + length - skip > recvbuf.bound:
+        _no_memory(tcb)
+        return
+    if skip:
+        _note_dsack(tcb, seq, rcv_nxt)
+    if tcb.ecn:
+        ecn.on_text(tcb, seg)
+    tcb.data_segs_in += seg.segs
+    if tcb.urgent_byte == urgent.NOT_YET:
+        urgent.on_text(tcb, seg, seq)
+    text = seg.text_bytes(skip, length - skip)
+    start = seq + skip
+    if start > rcv_nxt:
+        _hold(tcb, start, text)
+        return
+    tcb.bytes_received += len(text)
+    recvbuf.append(text)
+    tcb.events |= EVENT_READABLE
+    if recvbuf.has_holes:
+        left, right = recvbuf.lowest_block()
+        if start + len(text) > left:
+            _note_dsack(tcb, left, min(start + len(text), right))
+        before = recvbuf.held
+        tcb.rcv_nxt = recvbuf.fill(rcv_nxt + len(text))
+        tcb.bytes_received += recvbuf.held - before
+        tcb.pending |= ACK_NOW  # a gap closed or narrowed (RFC 5681 §4.2)
+        if tcb.fin_at_seq and tcb.rcv_nxt >= tcb.fin_at_seq:
+            if tcb.rcv_nxt == tcb.fin_at_seq:
+                on_fin(tcb, tcb.fin_at_seq, now_us)
+                return
+            tcb.fin_at_seq = 0  # text lies where it was (Linux drops such a FIN too)
+            recvbuf.drop_fin()
+    else:
+        tcb.rcv_nxt = rcv_nxt + len(text)
+    window.grow(tcb, len(text))
+    delayed_ack.on_text(tcb, seg, now_us)
+    tcb.last_data_us = now_us
+    if length < seg.length:
+        tcb.pending |= ACK_NOW  # some did not fit: tell the peer how far we are
+    delayed_ack.schedule(tcb, now_us)
+
+
+def _no_memory(tcb: Tcb) -> None:
+    """The whole buffer is taken, which is twice what the window says: rounding windows up gives
+    a peer that sends crumbs a little more each time (Linux: TCPRcvQDrop)."""
+    tcb.shared.counters.dropped[DROP_RECEIVE_BUFFER] += 1
+    tcb.pending |= ACK_NOW
+
+
+def _hold(tcb: Tcb, start: int, text: bytes) -> None:
+    """Text beyond a hole: keep it and answer at once with what is missing."""
+    recvbuf = tcb.recvbuf
+    counters = tcb.shared.counters
+    tcb.ooo_segs += 1
+    counters.ooo_queued += 1
+    before = recvbuf.ooo_bytes
+    again = recvbuf.hold(start, text)
+    if again is not None:
+        _note_dsack(tcb, *again)
+    elif recvbuf.ooo_bytes == before:
+        counters.dropped[DROP_RECEIVE_BUFFER] += 1
+    tcb.pending |= ACK_NOW
+
+
+def _note_dsack(tcb: Tcb, start: int, end: int) -> None:
+    """Octets [start, end) came again: the next ACK reports them, once (RFC 2883 §4)."""
+    if tcb.sack_ok and tcb.config.tcp_dsack:
+        tcb.dsack = (start, end)
+
+
+def _duplicate(tcb: Tcb, start: int, end: int) -> None:
+    _note_dsack(tcb, start, end)
+    delayed_ack.on_duplicate(tcb)
+
+
+def on_old_segment(tcb: Tcb, seq: int, length: int) -> None:
+    """First step: a segment before the window; the ACK that answers it reports its octets, a FIN
+    being one. `length` is SEG.LEN."""
+    if length and seq < tcb.rcv_nxt:
+        _duplicate(tcb, seq, min(seq + length, tcb.rcv_nxt))
+
+
+def on_fin(tcb: Tcb, fin_seq: int, now_us: int) -> None:
+    """Eighth: a FIN numbered `fin_seq`. Ahead of a hole it waits (RFC 9293 §3.10.7.4)."""
+    if fin_seq != tcb.rcv_nxt:
+        if tcb.rcv_nxt < fin_seq < tcb.rcv_adv and not tcb.fin_at_seq:
+            tcb.fin_at_seq = fin_seq
+            tcb.recvbuf.hold_fin(fin_seq)
+            tcb.pending |= ACK_NOW
+        return
+    if tcb.fin_received:
+        return
+    tcb.fin_received = True
+    tcb.rcv_nxt = fin_seq + 1
+    tcb.recvbuf.clear_held()
+    tcb.events |= EVENT_PEER_CLOSED | EVENT_READABLE
+    tcb.pending |= ACK_NOW
+    state = tcb.state
+    if state == ESTABLISHED:
+        set_state(tcb, CLOSE_WAIT)
+    elif state == FIN_WAIT_1:
+        # our FIN being acknowledged, the fifth step has made this FIN_WAIT_2 already
+        set_state(tcb, CLOSING)
+    elif state == FIN_WAIT_2:
+        set_state(tcb, TIME_WAIT)
+
+
+def take_blocks(tcb: Tcb, most: int) -> list[tuple[int, int]]:
+    """The SACK blocks of the ACK being built: D-SACK first, then the newest. Up to `most`."""
+    blocks = tcb.recvbuf.blocks()
+    dsack = tcb.dsack
+    if dsack is None:
+        return blocks[:most]
+    tcb.dsack = None  # reported in one ACK only
+    tcb.shared.counters.dsack_sent += 1
+    around = tcb.recvbuf.block_around(*dsack) if dsack[0] >= tcb.rcv_nxt else None
+    rest = [block for block in blocks if block != around]
+    return [dsack, *([around] if around else []), *rest][:most]

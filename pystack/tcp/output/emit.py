@@ -1,0 +1,172 @@
+"""One segment or run into the transmit batch: the only caller of the builder for connections.
+
+Fills what every segment has: acknowledgment, window, timestamps, SACK blocks; says so to
+`window` and `delayed_ack`. Decides nothing about what is sent.
+"""
+
+from __future__ import annotations
+
+from pystack.tcp.ecn import accecn, ecn
+from pystack.tcp.header import options, window
+from pystack.tcp.input import receive
+from pystack.tcp.policies.experimental_option import OPTIONS_MOST, sack_blocks
+from pystack.tcp.tcb import Tcb
+from pystack.tcp.timing import delayed_ack
+from pystack.wire import codec
+from pystack.wire.address import is_v4
+from pystack.wire.batch import TxBatch
+from pystack.wire.consts import ACK, ECN_FIELD, RST, SYN, URG
+from pystack.wire.segment import Segment
+from pystack.wire.seq import MASK
+
+_DSCP_MASK = 0xFC
+
+
+def sack_space(tcb: Tcb) -> int:
+    """Option octets that the SACK blocks of the next segment with text take."""
+    blocks = len(tcb.recvbuf.blocks()) + (tcb.dsack is not None)
+    if blocks:
+        taken = tcb.option.data_space() if tcb.option is not None else 0
+        blocks = min(blocks, sack_blocks(tcb.ts_ok, taken))
+    return 4 + 8 * blocks if blocks else 0
+
+
+def _option_octets(
+    tcb: Tcb, sacks: bool, seq: int, length: int, flags: int, now_us: int
+) -> bytes:
+    """All options but timestamps: SACK blocks, as far as the experimental option leaves room, then
+    AccECN (which stands before them, as in Linux)."""
+    mine = b""
+    taken = 0
+    option = tcb.option
+    if option is not None and not flags & RST:
+        mine = option.segment_octets(seq - tcb.iss - 1, length, flags, tcb.ts_ok, now_us)
+        taken = max(len(mine), option.data_space()) if length else len(mine)
+    most = sack_blocks(tcb.ts_ok, taken) if sacks else 0
+    if most:
+        mine = options.sack_option(receive.take_blocks(tcb, most)) + mine
+    acc = tcb.accecn
+    if acc is not None:
+        room = OPTIONS_MOST - (options.TIMESTAMPS_SPACE if tcb.ts_ok else 0) - len(mine)
+        mine = accecn.option(acc, tcb, room, now_us) + mine
+    return mine
+
+
+def segment(
+    tcb: Tcb, tx: TxBatch, seq: int, length: int, flags: int, mss: int, now_us: int
+) -> bool:
+    """Put octets [seq, seq + length) with `flags` (ACK is added) into the batch.
+
+    More than `mss` octets leave as one run to be cut by `mss`. False if the batch is full;
+    then nothing has changed.
+    """
+    ts_ok = tcb.ts_ok
+    opts = b""
+    header = tcb_headers(tcb)
+    sacks = tcb.sack_ok and (tcb.dsack is not None or tcb.recvbuf.ooo_bytes > 0)
+    if sacks or tcb.option is not None or tcb.accecn is not None:
+        off = tx.reserve(header + OPTIONS_MOST + length, mss if length > mss else 0)
+        if off < 0:
+            return False
+        opts = _option_octets(tcb, sacks, seq, length, flags, now_us)
+        header += len(opts)
+    else:
+        off = tx.reserve(header + length, mss if length > mss else 0)
+        if off < 0:
+            return False
+    if length:
+        tcb.sndbuf.copy_into(tx.view, off + header, seq, length)
+    urgent = 0
+    if tcb.snd_up > tcb.snd_una and tcb.snd_up > seq:
+        urgent = tcb.snd_up - seq
+        if urgent <= 0xFFFF:
+            flags |= URG
+        else:
+            urgent = 0
+    tos = tcb.tos & _DSCP_MASK
+    if tcb.ecn:
+        bits = ecn.leaving(tcb, seq, length, flags)
+        tos |= bits & ECN_FIELD
+        flags |= bits >> 2
+    gso_size = mss if length > mss else 0
+    tsval = (now_us // 1000 + tcb.ts_offset) & MASK if ts_ok else 0
+    ident = tcb.ident
+    codec.build_tcp(
+        tx.pinned, off, tcb.key, seq & MASK, tcb.rcv_nxt & MASK, flags | ACK,
+        window.select(tcb), urgent, tos, tcb.ttl, ident,
+        tcb.df and not tcb.mtu_locked,
+        ts_ok, tsval, tcb.ts_recent, opts, length, tx.checksum_state,
+    )  # fmt: skip
+    tx.commit(off, header + length, gso_size, tx.checksum_state)
+    if tcb.v4:
+        tcb.ident = ident + (-(-length // mss) if gso_size else 1) & 0xFFFF
+    if tcb.ack_scheduled or tcb.delack_at_us:
+        delayed_ack.on_ack_sent(tcb)
+    return True
+
+
+def tcb_headers(tcb: Tcb) -> int:
+    """IP, TCP and timestamp octets of every segment after the handshake."""
+    return (52 if tcb.ts_ok else 40) if tcb.v4 else (72 if tcb.ts_ok else 60)
+
+
+def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
+    """The SYN, or the SYN,ACK of a simultaneous open. False if the batch is full."""
+    wscale = tcb.rcv_wscale if tcb.config.tcp_window_scaling else -1
+    if with_ack and not tcb.snd_wscale and not tcb.rcv_wscale:
+        wscale = -1
+    tsval = options.now_ts(tcb, now_us)
+    opts = options.syn_options(
+        tcb.adv_mss, tcb.sack_ok, tcb.ts_ok, tsval, tcb.ts_recent if with_ack else 0, wscale,
+        ecn.syn_ack_option(tcb.ecn, tcb.config) if with_ack else b"",
+    )  # fmt: skip
+    if tcb.option is not None:
+        opts = tcb.option.syn_options(with_ack, opts, now_us)
+    wnd = window.initial_window(
+        tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
+    )
+    flags = (SYN | ACK if with_ack else SYN) | ecn.syn_flags(tcb, with_ack)
+    ack = tcb.rcv_nxt & MASK if with_ack else 0
+    df = int(tcb.df and not tcb.mtu_locked)
+    sent = bare(
+        tx, tcb.key, tcb.iss & MASK, ack, flags, wnd, opts, tcb.tos, tcb.ttl, tcb.ident, df,
+        ecn.control_ect(tcb),
+    )  # fmt: skip
+    if sent:
+        tcb.ident = tcb.ident + 1 & 0xFFFF if tcb.v4 else tcb.ident
+        window.offer_on_syn(tcb, wnd)
+    return sent
+
+
+def bare(
+    tx: TxBatch, key: bytes, seq: int, ack: int, flags: int, wnd: int, opts: bytes,
+    tos: int, ttl: int, ident: int, df: int = 1, ect: int = 0,
+) -> bool:  # fmt: skip
+    """A segment without text and without a TCB's help: SYN,ACK, RST, TIME_WAIT's ACK.
+
+    `seq` and `ack` are 32-bit, `wnd` is the header's field, `opts` all options, `ect` IP's ECN
+    field.
+    """
+    length = (40 if is_v4(key) else 60) + len(opts)
+    off = tx.reserve(length)
+    if off < 0:
+        return False
+    codec.build_tcp(
+        tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _DSCP_MASK | ect, ttl, ident, df,
+        0, 0, 0, opts, 0, tx.checksum_state,
+    )  # fmt: skip
+    tx.commit(off, length, 0, tx.checksum_state)
+    return True
+
+
+def reset_for(tx: TxBatch, seg: Segment, ttl: int) -> bool:
+    """The RST that answers `seg`, which no connection takes (RFC 9293 §3.10.7.1). Whether it
+    was sent; never to a RST."""
+    flags = seg.flags
+    if flags & RST:
+        return False
+    key = seg.key
+    if flags & ACK:
+        return bare(tx, key, seg.ack, 0, RST, 0, b"", 0, ttl, 0)
+    ack = (seg.seq + seg.seg_len) & MASK
+    return bare(tx, key, 0, ack, RST | ACK, 0, b"", 0, ttl, 0)

@@ -1,0 +1,73 @@
+"""Other ways to acknowledge than the delayed ACKs of `delayed_ack`. Writes nothing."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pystack.compiling import mypyc_attr
+from pystack.tcp.tcb import Tcb
+from pystack.tcp.timing.delayed_ack import AFTER_BATCH, ATO_MIN_US, NOW, AckPolicy
+
+_SHORTEST_US = 1000  # no timer of an event loop is finer
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Quick(AckPolicy):
+    """Each segment has an ACK of its own, at once."""
+
+    shared: ClassVar[bool] = True
+    __slots__ = ()
+
+    def wait_us(self, tcb: Tcb, now_us: int) -> int:
+        return NOW
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class EveryN(AckPolicy):
+    """One ACK for `n` full segments, or after 40 ms for what is left: also at the start, and for a
+    peer whose window holds fewer than `n` segments (RFC 5681 §4.2 wants one for every second)."""
+
+    shared: ClassVar[bool] = True
+    __slots__ = ("segs",)
+
+    def __init__(self, n: int) -> None:
+        """`n`: segments, from 1 on. Raises ValueError below."""
+        if n < 1:
+            raise ValueError("an ACK is for one segment at least")
+        self.segs = n
+
+    def wait_us(self, tcb: Tcb, now_us: int) -> int:
+        if tcb.rcv_nxt - tcb.last_ack_sent > (self.segs - 1) * tcb.rcv_mss:
+            return NOW
+        return ATO_MIN_US
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class AckRate(AckPolicy):
+    """So many ACKs per round trip and no more, as QUIC's ACK frequency and TACK have it and
+    draft-ietf-tcpm-ack-rate-request lets a sender ask for: the first text that is not acknowledged
+    waits 1/n of SRTT, 1 ms at the least and 40 ms at the most.
+
+    As many per window are sent besides, as the sender may have no room left to wait; the ACKs that
+    Linux would send without delay are not held back; while there is no RTT, every second full
+    segment is acknowledged.
+    """
+
+    shared: ClassVar[bool] = True
+    __slots__ = ("per_rtt",)
+
+    def __init__(self, n: int = 4) -> None:
+        """`n`: ACKs per round trip, from 1 on. Raises ValueError below."""
+        if n < 1:
+            raise ValueError("there is one ACK per round trip at least")
+        self.per_rtt = n
+
+    def wait_us(self, tcb: Tcb, now_us: int) -> int:
+        if tcb.quick_acks:
+            return AFTER_BATCH
+        unacknowledged = tcb.rcv_nxt - tcb.last_ack_sent
+        if not tcb.srtt_us:
+            return NOW if unacknowledged > tcb.rcv_mss else ATO_MIN_US
+        if unacknowledged * self.per_rtt >= tcb.rcv_wnd:
+            return NOW
+        return min(max(tcb.srtt_us // self.per_rtt, _SHORTEST_US), ATO_MIN_US)

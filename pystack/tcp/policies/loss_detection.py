@@ -1,0 +1,128 @@
+"""What of the data in flight is lost: the contract of loss detection, and RFC 6675's and NewReno's.
+
+A detector is told of each ACK, and of its own timer; it judges by what the scoreboard knows and
+marks there. What follows from a loss (cutting the window, what goes next and how fast, undoing it
+all) is `recovery`'s and the same for all. RACK, the default, has a file of its own.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from pystack.compiling import mypyc_attr
+from pystack.tcp.policies.contracts import Part
+from pystack.tcp.scoreboard.scoreboard import Scoreboard
+from pystack.tcp.scoreboard.sent_range import Run
+
+DUP_THRESH: Final = 3
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class LossDetection(Part):
+    """Base of all detectors; one object per connection, open to users' classes.
+
+    `uses_sack`: it judges by SACK blocks. Without (or when the peer knows no SACK) losses are
+    found by counting `dup_thresh` duplicate ACKs, and repaired as in RFC 6582. `uses_tlp`: a
+    silent tail of the data is probed (RFC 8985 §7) before the retransmission timer.
+    """
+
+    uses_sack: ClassVar[bool] = True
+    uses_tlp: ClassVar[bool] = False
+    dup_thresh: ClassVar[int] = DUP_THRESH
+
+    __slots__ = ("look_at_us",)
+
+    def __init__(self) -> None:
+        # when `detect` is to be called without an ACK; 0 for never, 1 ms from now if it has passed
+        self.look_at_us = 0
+
+    def on_ack(self, board: Scoreboard, now_us: int) -> None:
+        """The scoreboard has taken an ACK: `board.newly_delivered`, `board.newest`, …"""
+
+    def detect(self, board: Scoreboard, now_us: int) -> None:
+        """Mark what is lost (`board.mark_lost` and its relatives), after each ACK that leaves
+        something in flight and at `look_at_us`."""
+
+    def extra(self, board: Scoreboard) -> Run | None:
+        """In recovery, with window to spare, nothing lost and nothing new to send: a run to send
+        again all the same, None for none."""
+        return None
+
+    def on_duplicate(self, board: Scoreboard, una: int, snd_nxt: int) -> None:
+        """The peer reports that a repeat was needless (RFC 2883)."""
+
+    def on_recovered(self, board: Scoreboard) -> None:
+        """Recovery is over: all that was outstanding at its start is acknowledged."""
+
+    def on_undone(self, board: Scoreboard) -> None:
+        """Recovery is over, and was for nothing: what was judged lost is on its way again."""
+
+    def on_timeout(self, board: Scoreboard, now_us: int) -> None:
+        """The retransmission timer expired; marks what is lost. Everything, unless overridden."""
+        self.look_at_us = 0
+        board.mark_all_lost()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class NewReno(LossDetection):
+    """RFC 6582: duplicate ACKs alone; SACK blocks are not looked at."""
+
+    uses_sack: ClassVar[bool] = False
+
+    __slots__ = ()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Rfc6675(LossDetection):
+    """RFC 6675: lost is what has three separate blocks, or more than two segments, above it; the
+    head also after three duplicate ACKs, however small what they report."""
+
+    __slots__ = ("_dup_acks", "_head_seq", "_judged", "_rescued")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dup_acks = 0  # DupAcks of §5: they brought news by SACK
+        self._head_seq = 0
+        self._judged = 0  # up to here everything was looked at
+        self._rescued = False
+
+    def on_ack(self, board: Scoreboard, now_us: int) -> None:
+        """Count the duplicate ACKs outside of recovery (§5, before step 1)."""
+        head = board.head()
+        if head is None:
+            return
+        if head.start != self._head_seq:
+            self._head_seq = head.start
+            self._dup_acks = 0
+        if board.newly_sacked:
+            self._dup_acks += 1
+
+    def detect(self, board: Scoreboard, now_us: int) -> None:
+        """IsLost of §4, and step 1 of §5. The bound only moves up, so no number is looked at twice
+        in one recovery."""
+        if not board.in_recovery:
+            self._judged = 0
+            self._rescued = False
+            if self._dup_acks >= self.dup_thresh:
+                board.mark_first_lost(board.mss)
+        if not board.sacked_bytes:
+            return
+        below = board.delivered_from_top((self.dup_thresh - 1) * board.mss, self.dup_thresh)
+        if below > self._judged:
+            board.mark_lost_below(below, self._judged)
+            self._judged = below
+
+    def extra(self, board: Scoreboard) -> Run | None:
+        """NextSeg of §4: rule 3, a hole below the highest block that was not judged lost; rule 4,
+        once in a recovery, the end of what is out, unless it was repeated already."""
+        if board.sacked_bytes:
+            run = board.first_unrepeated(self._judged, board.fack)
+            if run is not None:
+                return run
+        if self._rescued:
+            return None
+        run = board.tail()
+        if run is None or run.copies:
+            return None
+        self._rescued = True
+        return board.cut_tail(board.mss)

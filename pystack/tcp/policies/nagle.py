@@ -1,0 +1,60 @@
+"""Whether a last partial segment waits for an ACK: Nagle's algorithm and its variants.
+
+RFC 9293 §3.7.4 (MUST-17), RFC 896. Asked only where TCP_NODELAY is off and neither TCP_CORK,
+MSG_MORE nor urgent text has decided already. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pystack.compiling import mypyc_attr
+from pystack.tcp.policies.contracts import Part
+from pystack.tcp.tcb import Tcb
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class NaglePolicy(Part):
+    """A subclass says in `holds` whether the partial segment at the end of the text waits."""
+
+    __slots__ = ()
+
+    def holds(self, tcb: Tcb, ahead: int) -> bool:
+        """Whether fewer octets than a full segment, the last ones written, are to wait. `ahead`
+        octets of full segments leave right before them. It is asked again at each ACK; with
+        nothing in flight they wait one RTO at the most."""
+        raise NotImplementedError
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Minshall(NaglePolicy):
+    """Only behind another partial segment that is not acknowledged yet (draft-minshall-nagle,
+    Linux): the tail of a long write need not wait for the ACK of its full segments."""
+
+    shared: ClassVar[bool] = True
+    __slots__ = ()
+
+    def holds(self, tcb: Tcb, ahead: int) -> bool:
+        return tcb.snd_sml > tcb.snd_una and tcb.snd_nxt > tcb.snd_una
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Nagle(NaglePolicy):
+    """While anything is unacknowledged (RFC 896, as RFC 9293 §3.7.4 has it)."""
+
+    shared: ClassVar[bool] = True
+    __slots__ = ()
+
+    def holds(self, tcb: Tcb, ahead: int) -> bool:
+        return tcb.snd_nxt + ahead > tcb.snd_una
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Off(NaglePolicy):
+    """Never, as with TCP_NODELAY."""
+
+    shared: ClassVar[bool] = True
+    __slots__ = ()
+
+    def holds(self, tcb: Tcb, ahead: int) -> bool:
+        return False

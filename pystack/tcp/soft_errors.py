@@ -1,0 +1,50 @@
+"""What a connection tells its user without ending: ICMP, many retransmissions (R1).
+
+Writes `soft_error` and `reports`. RFC 9293 §3.9.1.8 (MUST-47, SHLD-25), as Linux's error
+queue (IP_RECVERR); without that option only `soft_error` is kept, and given as the reason
+should the connection time out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from pystack.tcp.state.states import EVENT_SOFT_ERROR
+from pystack.tcp.tcb import Report, Tcb
+
+ORIGIN_LOCAL: Final = 1  # SO_EE_ORIGIN_LOCAL
+ORIGIN_ICMP: Final = 2
+ORIGIN_ICMP6: Final = 3
+_MOST: Final = 64  # reports kept unread
+
+
+def report(
+    tcb: Tcb, error: int, origin: int, kind: int, code: int, info: int, offender: bytes
+) -> None:
+    """Note a soft error: errno, who says so, ICMP type and code, its information."""
+    if origin != ORIGIN_LOCAL:
+        tcb.soft_error = error  # ours is no error yet: SO_ERROR is not to show it
+    if not tcb.recverr:
+        return
+    if tcb.reports is None:
+        tcb.reports = deque(maxlen=_MOST)
+    tcb.reports.append((error, origin, kind, code, info, offender))
+    tcb.events |= EVENT_SOFT_ERROR
+
+
+def clear(tcb: Tcb) -> None:
+    """What was sent is acknowledged: the soft error is over (Linux)."""
+    tcb.soft_error = 0
+
+
+def take_soft_error(tcb: Tcb) -> int:
+    """The last soft error, forgotten by this call."""
+    error = tcb.soft_error
+    tcb.soft_error = 0
+    return error
+
+
+def take_report(tcb: Tcb) -> Report | None:
+    """The oldest unread report, removed; None when there is none."""
+    return tcb.reports.popleft() if tcb.reports else None

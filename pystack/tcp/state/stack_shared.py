@@ -1,0 +1,56 @@
+"""What all connections of one stack share: counters, bytes held, the challenge-ACK budget.
+
+A TCB points to its stack's `Shared`; nothing here knows a connection.
+"""
+
+from __future__ import annotations
+
+from pystack.cc.base import AckSample
+from pystack.config import Config
+from pystack.counters import Counters
+from pystack.tcp.policies.isn import keyed_hash
+
+
+class Memory:
+    """How many bytes of text all buffers of a stack hold: the one place where it is counted."""
+
+    __slots__ = ("held_bytes",)
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+
+
+class Shared:
+    """One per stack."""
+
+    __slots__ = (
+        "config", "secret", "counters", "memory", "sample", "_challenges_left",
+        "_challenges_until_us",
+    )  # fmt: skip
+
+    def __init__(self, config: Config, secret: bytes) -> None:
+        """`secret` keys what outsiders must not guess."""
+        self.config = config
+        self.secret = secret
+        self.counters = Counters()
+        self.sample = AckSample()  # the one of the ACK being taken
+        self.memory = Memory()
+        self._challenges_left = 0
+        self._challenges_until_us = 0
+
+    def take_challenge(self, now_us: int) -> bool:
+        """Whether the stack may send one more challenge ACK in this second (RFC 5961 §7).
+
+        A limit is taken as a random half to one and a half of itself each second, so that
+        nobody can count what others have drawn (CVE-2016-5696, as Linux).
+        """
+        if now_us >= self._challenges_until_us:
+            self._challenges_until_us = now_us + 1_000_000
+            limit = self.config.tcp_challenge_ack_limit
+            chance = keyed_hash(self.secret, now_us.to_bytes(8, "big"), b"challenges")
+            self._challenges_left = (limit >> 1) + chance % max(limit, 1)
+        if self._challenges_left <= 0:
+            return False
+        self._challenges_left -= 1
+        self.counters.challenge_acks += 1
+        return True

@@ -1,0 +1,174 @@
+"""When to acknowledge (RFC 9293 §3.8.6.3, RFC 5681 §4.2), with Linux's timing unless replaced.
+
+Writes `rcv_mss`, `ato_us`, `quick_acks`, `pingpong`, `ack_scheduled`. How long the ACK of text in
+order may wait is a part that can be replaced (others are in `ack_policies`); what has to be
+acknowledged at once, such as text out of order, is so whatever the policy.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from pystack.compiling import mypyc_attr
+from pystack.tcp.policies.contracts import Part
+from pystack.tcp.tcb import ACK_NOW, ACK_SOON, Tcb
+from pystack.tcp.timing import timers
+from pystack.wire.segment import Segment
+
+ATO_MIN_US: Final = 40_000
+DELACK_MAX_US: Final = 200_000
+MAX_QUICK_ACKS: Final = 16
+LONGEST_US: Final = 499_000  # RFC 9293 MUST-40: less than half a second
+_DEFAULT_MSS: Final = 536
+_MIN_MSS: Final = 88
+
+# what `wait_us` may answer besides a time
+NOW: Final = 0  # before the connection's next segment is handled
+AFTER_BATCH: Final = -1  # with what else has just come (MUST-58), as GRO merges for Linux
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class AckPolicy(Part):
+    """When text that came in order is acknowledged: a subclass says how long that may wait.
+
+    Of the TCB it reads what it needs: `rcv_nxt - last_ack_sent` octets are not acknowledged yet,
+    `rcv_mss` is the peer's segment size, `quick_acks` is how many ACKs Linux would now send
+    without delay (at the start, after idle, after a loss), `srtt_us`, `rcv_wnd`.
+    """
+
+    __slots__ = ()
+
+    def wait_us(self, tcb: Tcb, now_us: int) -> int:
+        """Text was taken and counted in `rcv_nxt`: how long its ACK may wait for more text or for
+        an answer to ride on, in µs, or NOW or AFTER_BATCH. An ACK that waits already is moved
+        forward, never back; 499 ms are the most."""
+        raise NotImplementedError
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Delayed(AckPolicy):
+    """As Linux: after the batch in the first segments and after idle (quick ACKs, up to 16), then
+    at once for more than one full segment (after the batch for a run, as runs that come together
+    are one to Linux), or after 40 ms, which grows with the observed spacing up to 200 ms. A
+    connection that answers requests (`pingpong`) lets its ACKs ride on the answers."""
+
+    shared: ClassVar[bool] = True
+    __slots__ = ()
+
+    def wait_us(self, tcb: Tcb, now_us: int) -> int:
+        unacked = tcb.rcv_nxt - tcb.last_ack_sent
+        if unacked > tcb.rcv_mss:
+            return NOW if unacked <= 2 * tcb.rcv_mss else AFTER_BATCH  # a run: so do others with it
+        if tcb.quick_acks and not tcb.pingpong:
+            return AFTER_BATCH
+        ato_us = tcb.ato_us
+        if ato_us > ATO_MIN_US:
+            most_us = DELACK_MAX_US if tcb.pingpong else 500_000
+            if tcb.srtt_us:
+                most_us = min(most_us, max(tcb.srtt_us, ATO_MIN_US))
+            ato_us = min(ato_us, most_us, DELACK_MAX_US)
+        if tcb.delack_at_us and tcb.delack_at_us <= now_us + (ato_us >> 2):
+            return AFTER_BATCH  # it is about to be due
+        return ato_us
+
+
+def set_up(tcb: Tcb) -> None:
+    """At ESTABLISHED: a cautious first guess of the peer's segment size."""
+    hint = min(tcb.adv_mss, tcb.eff_mss, max(tcb.rcv_wnd >> 1, 1), _DEFAULT_MSS)
+    tcb.rcv_mss = max(hint, _MIN_MSS)
+
+
+def enter_quick_acks(tcb: Tcb) -> None:
+    """The next segments are acknowledged at once: start, long idle, loss seen, duplicates."""
+    quick = tcb.rcv_wnd // (2 * tcb.rcv_mss)
+    quick = min(quick or 2, MAX_QUICK_ACKS)
+    if quick > tcb.quick_acks:
+        tcb.quick_acks = quick
+
+
+def on_duplicate(tcb: Tcb) -> None:
+    """A retransmission of what we have: our ACK may have been lost (Linux: tcp_send_dupack)."""
+    enter_quick_acks(tcb)
+    tcb.pingpong = False
+    tcb.ato_us = ATO_MIN_US
+
+
+def on_mark(tcb: Tcb) -> None:
+    """A congestion mark, whose echo is not to wait (Linux: two quick ACKs)."""
+    tcb.quick_acks = max(tcb.quick_acks, 2)
+    tcb.pingpong = False
+    tcb.ato_us = ATO_MIN_US
+
+
+def on_text(tcb: Tcb, seg: Segment, now_us: int) -> None:
+    """In-order text came: note the peer's segment size and its rhythm."""
+    size = seg.gso_size or seg.length
+    if size >= tcb.rcv_mss:
+        tcb.rcv_mss = min(size, tcb.adv_mss)
+    ato_us = tcb.ato_us
+    if not ato_us:
+        enter_quick_acks(tcb)
+        tcb.ato_us = ATO_MIN_US
+        return
+    gap_us = now_us - tcb.last_data_us
+    if gap_us <= ATO_MIN_US >> 1:
+        tcb.ato_us = (ato_us >> 1) + (ATO_MIN_US >> 1)
+    elif gap_us < ato_us:
+        tcb.ato_us = min((ato_us >> 1) + gap_us, tcb.rto_us)
+    elif gap_us > tcb.rto_us:
+        enter_quick_acks(tcb)  # long idle: the peer has restarted from a small window
+
+
+def schedule(tcb: Tcb, now_us: int) -> None:
+    """In-order text was taken: acknowledge now or later."""
+    tcb.ack_scheduled = True
+    if tcb.recvbuf.ooo_bytes:  # a gap is still there (RFC 5681 §4.2)
+        tcb.pending |= ACK_NOW
+        return
+    wait_us = tcb.ack_policy.wait_us(tcb, now_us)
+    if wait_us == NOW:
+        tcb.pending |= ACK_NOW
+    elif wait_us < 0:
+        tcb.pending |= ACK_SOON
+    else:
+        at_us = now_us + (wait_us if wait_us < LONGEST_US else LONGEST_US)
+        if not tcb.delack_at_us or at_us < tcb.delack_at_us:
+            timers.arm_delack(tcb, at_us)
+
+
+def on_timer(tcb: Tcb) -> None:
+    """The delayed ACK is due: nothing carried it."""
+    timers.arm_delack(tcb, 0)
+    if not tcb.ack_scheduled:
+        return
+    if tcb.pingpong:
+        tcb.pingpong = False
+        tcb.ato_us = ATO_MIN_US
+    else:
+        tcb.ato_us = min(tcb.ato_us << 1, tcb.rto_us)
+    tcb.pending |= ACK_NOW
+
+
+def on_ack_sent(tcb: Tcb) -> None:
+    """A segment with an ACK has left."""
+    if tcb.ack_scheduled:
+        tcb.ack_scheduled = False
+        if tcb.quick_acks:
+            tcb.quick_acks -= 1
+            if not tcb.quick_acks:
+                tcb.ato_us = ATO_MIN_US
+    if tcb.delack_at_us:
+        timers.arm_delack(tcb, 0)
+
+
+def on_data_sent(tcb: Tcb, now_us: int) -> None:
+    """Data left: if it answers what came just before, ACKs will ride on such answers."""
+    if tcb.last_data_us and now_us - tcb.last_data_us < tcb.ato_us:
+        tcb.pingpong = True
+
+
+def set_quick(tcb: Tcb, on: bool) -> None:
+    """TCP_QUICKACK: leave (or enter) the mode in which ACKs wait for answers."""
+    tcb.pingpong = not on
+    if on and tcb.ack_scheduled:
+        tcb.pending |= ACK_NOW
