@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from pystack.aio.devices.impaired import ImpairedDevice
+from pystack.aio.drive.device_driver import follow_link
 from pystack.aio.endpoint.stack import Stack
 from pystack.cli import http_server
 from pystack.cli.device_options import (
@@ -27,6 +28,7 @@ from pystack.cli.event_log import EventLog, Watched
 from pystack.cli.examples import Example, WithExamples
 from pystack.cli.running import Stopped, run, say
 from pystack.cli.small_servers import Chargen, Daytime, Discard, Echo
+from pystack.device.link_state import LinkState
 from pystack.errors import SetupError
 
 PORTS: Final = {"http": 80, "echo": 7, "discard": 9, "daytime": 13, "chargen": 19}
@@ -155,10 +157,15 @@ async def _until_gone(stack: Stack, log: EventLog) -> None:
     """Tell of the link until somebody removes it. Raises SetupError then."""
     name = stack.device.name
     up = True
-    async for state in stack.device.watch():
-        if state.present and state.up != up:
-            up = state.up
-            log.line(f"{name} is {'up again' if up else 'down'}")
+    states: asyncio.Queue[LinkState] = asyncio.Queue()
+    unfollow = follow_link(stack.device, stack.loop, states.put_nowait)
+    try:
+        while (state := await states.get()).present:
+            if state.up != up:
+                up = state.up
+                log.line(f"{name} is {'up again' if up else 'down'}")
+    finally:
+        unfollow()
     raise SetupError(errno.ENODEV, f"{name} was removed", "start again to make it anew")
 
 

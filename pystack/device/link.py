@@ -11,11 +11,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from pyroute2 import AsyncIPRoute, NetlinkError
+from pyroute2.netlink import NLMSG_ERROR
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_NEWLINK
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from pystack.device.addresses import AddressPair, IPAddress
 from pystack.device.link_state import GONE, LinkState
@@ -27,12 +30,13 @@ _logger = logging.getLogger("pyroute2")
 if _logger.level == logging.NOTSET:
     _logger.setLevel(logging.INFO)
 
-_RTMGRP_LINK: Final = 1
 _IFF_UP: Final = 1
 _RTN_LOCAL: Final = 2
 _IFF_LOWER_UP: Final = 1 << 16
 _IFA_F_NODAD: Final = 2
 _ADDR_GEN_MODE_NONE: Final = 1
+
+_marshal: Final = MarshalRtnl()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +68,16 @@ class Netlink:
     Calls raise OSError with what the kernel answered.
     """
 
-    def __init__(self, namespace: int | None, *, groups: int = 0) -> None:
+    def __init__(self, namespace: int | None) -> None:
         """`namespace`: descriptor of another network namespace; None for our own."""
         self._route: Any = None
-        self._groups = groups
-        self._socket = _open_socket() if namespace is None else call_in(namespace, _open_socket)
+        self._socket = netlink_socket(namespace)
 
     async def __aenter__(self) -> Self:
         # not AsyncIPRoute(netns=…): that forks, and makes a namespace that is missing
         self._route = AsyncIPRoute(fileno=self._socket.detach())
         try:
             await self._route.setup_endpoint()
-            if self._groups:
-                await self._route.bind(groups=self._groups)
         except BaseException:
             self.close()
             raise
@@ -172,15 +173,6 @@ class Netlink:
             **({} if pair.version == 4 else {"flags": _IFA_F_NODAD}),
         )
 
-    async def state(self, index: int) -> LinkState:
-        """How the link is now; GONE if there is none of that index."""
-        try:
-            return _state((await self._ask("link", "get", index=index))[0])
-        except OSError as error:
-            if error.errno == errno.ENODEV:
-                return GONE
-            raise
-
     async def counters(self, index: int) -> LinkCounters:
         """The link's counters."""
         link = (await self._ask("link", "get", index=index))[0]
@@ -191,25 +183,6 @@ class Netlink:
             written_packets=int(stats["rx_packets"]),
             written_dropped=int(stats["rx_dropped"]) + int(stats["rx_errors"]),
         )
-
-    async def changes(self, index: int) -> AsyncIterator[LinkState]:
-        """The link's state as told by the kernel. OSError ENOBUFS: some of it was lost."""
-        try:
-            while True:
-                async for message in self._route.get():
-                    if message["index"] != index or message["family"] != socket.AF_UNSPEC:
-                        continue
-                    if message["event"] == "RTM_DELLINK":
-                        yield GONE
-                    elif message["event"] == "RTM_NEWLINK":
-                        yield _state(message)
-        except NetlinkError as error:
-            raise OSError(error.code, os.strerror(error.code)) from None
-
-
-def watching(namespace: int | None) -> Netlink:
-    """A Netlink that hears of links (`changes`); what is asked should go through another."""
-    return Netlink(namespace, groups=_RTMGRP_LINK)
 
 
 async def clash(namespace: int | None, pairs: Iterable[AddressPair]) -> str:
@@ -229,6 +202,30 @@ async def clash(namespace: int | None, pairs: Iterable[AddressPair]) -> str:
             ):
                 return f"{pair.ours.ip} lies in {other.network}, which is {entry.interface}'s"
     return ""
+
+
+def netlink_socket(namespace: int | None) -> socket.socket:
+    """A socket of rtnetlink, in another network namespace when its descriptor is given. Raises
+    OSError."""
+    return _open_socket() if namespace is None else call_in(namespace, _open_socket)
+
+
+def link_states(message: bytes, index: int) -> list[LinkState]:
+    """What a message of rtnetlink says of the link of that index, in its order. Raises OSError for
+    an error that is in it."""
+    states = []
+    for part in _marshal.parse(message):
+        kind = part["header"]["type"]
+        if kind == NLMSG_ERROR:
+            code = -part["error"]
+            if code == errno.ENODEV:
+                states.append(GONE)
+            elif code:
+                raise OSError(code, os.strerror(code))
+        elif kind in (RTM_NEWLINK, RTM_DELLINK) and part["index"] == index:
+            if part["family"] == socket.AF_UNSPEC:
+                states.append(GONE if kind == RTM_DELLINK else _state(part))
+    return states
 
 
 def _open_socket() -> socket.socket:

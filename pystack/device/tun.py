@@ -20,7 +20,7 @@ import fcntl
 import os
 import sys
 import weakref
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +29,9 @@ import pytun
 from pystack import invocation
 from pystack.device.addresses import AddressPair
 from pystack.device.kernel import CLONE_DEVICE, IFNAMSIZ, MAX_MTU, OFFLOADS, TUNSETOFFLOAD
-from pystack.device.link import LinkCounters, Netlink, clash, watching
+from pystack.device.link import LinkCounters, Netlink, clash
 from pystack.device.link_state import LinkState
+from pystack.device.link_watch import LinkWatch
 from pystack.device.netns import call_in, open_namespace
 from pystack.errors import SetupError
 from pystack.invocation import sudo
@@ -52,7 +53,7 @@ class Tun:
     fd: int
     name: str
     index: int  # of the interface, in its namespace
-    mtu: int  # bytes, as set at the opening; `watch` tells of changes
+    mtu: int  # bytes, as set at the opening; `follow_link` tells of changes
     queue_length: int  # packets that wait to be read before the kernel drops
     addresses: tuple[AddressPair, ...]
     offload: bool  # whether each read and write begins with a virtio header (vnet)
@@ -90,31 +91,14 @@ class Tun:
         if namespace is not None:
             os.close(namespace)
 
-    async def watch(self) -> AsyncIterator[LinkState]:
-        """The link's state: first as it is, then after each change; ends when it is gone.
-
-        Leave it by cancelling the task that iterates, or with `contextlib.aclosing`.
-        """
-        last: LinkState | None = None
-        while self.fd >= 0:
-            # both before the first await, as `close` may come meanwhile
-            subscription, questions = watching(self._namespace), Netlink(self._namespace)
-            with contextlib.closing(questions):  # if the first one cannot be entered
-                async with subscription as events, questions as netlink:
-                    state = await netlink.state(self.index)
-                    changes = events.changes(self.index)
-                    while True:
-                        if state != last:
-                            yield state
-                            last = state
-                        if not state.present:
-                            return
-                        try:
-                            state = await anext(changes)
-                        except OSError as error:
-                            if error.errno != errno.ENOBUFS:
-                                raise
-                            break  # too many changes at once: ask anew
+    def follow_link(
+        self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None]
+    ) -> Callable[[], None]:
+        """Call `changed` with the link's state on `loop`: soon, and after each change, until it is
+        gone or what this returns is called. Raises OSError."""
+        if self.fd < 0:
+            raise OSError(errno.ENODEV, f"{self.name} is closed")
+        return LinkWatch(self._namespace, self.index, loop, changed).close
 
     async def counters(self) -> LinkCounters:
         """What passed the device and what was dropped at it. OSError ENODEV when it is gone."""

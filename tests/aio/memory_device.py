@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from errno import EBADFD, EIO
 
 from pystack.device.link_state import LinkState
@@ -37,7 +37,7 @@ class MemoryDevice:
         self._readable: Callable[[], None] | None = None
         self._up = True
         self._present = True
-        self._changed = asyncio.Event()
+        self._changed: Callable[[LinkState], None] | None = None
 
     # -- what a driver asks of it ------------------------------------------------------------------
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
@@ -80,11 +80,19 @@ class MemoryDevice:
             self._loop.call_later(DELAY, self._deliver_first)  # two timers of one time may swap
         return tx.count - first
 
-    async def watch(self) -> AsyncIterator[LinkState]:
-        while True:
-            yield LinkState(self._present, self._up, self.mtu if self._present else 0)
-            self._changed.clear()
-            await self._changed.wait()
+    def follow_link(
+        self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
+    ) -> Callable[[], None]:
+        self._changed = changed
+        self._tell()
+        return self._unfollow
+
+    def _unfollow(self) -> None:
+        self._changed = None
+
+    def _tell(self) -> None:
+        if self._changed is not None:
+            self._changed(LinkState(self._present, self._up, self.mtu if self._present else 0))
 
     async def drops(self) -> dict[str, int]:
         return {"queue_full": 0}
@@ -106,19 +114,19 @@ class MemoryDevice:
         """Take the link down, or up again."""
         self._up = not down
         self._error = EIO if down else 0
-        self._changed.set()
+        self._tell()
         self._call()
 
     def set_mtu(self, mtu: int) -> None:
         """Change the MTU of this end."""
         self.mtu = mtu
-        self._changed.set()
+        self._tell()
 
     def remove(self) -> None:
         """Delete the device under whoever uses it."""
         self._present = False
         self._error = EBADFD
-        self._changed.set()
+        self._tell()
         self._call()
 
 

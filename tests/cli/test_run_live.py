@@ -304,11 +304,12 @@ def test_a_program_that_asks_for_netlinks_messages_gets_them(namespace: Namespac
     code = (
         "import logging; logging.basicConfig(level=logging.DEBUG)\n"
         "logging.getLogger('pyroute2').setLevel(logging.DEBUG)\n"
-        "import asyncio; asyncio.run(asyncio.sleep(0.3))"
+        "import asyncio; asyncio.run(asyncio.sleep(0.1))\n"
+        "logging.getLogger('pyroute2.netlink').debug('a message')"
     )
     with Program("run", "--netns", namespace.path, "--", "python", "-c", code) as program:
         assert program.end() == 0
-        assert "DEBUG:pyroute2" in program.err
+        assert "DEBUG:pyroute2.netlink:a message" in program.err
 
 
 @pytest.mark.parametrize(

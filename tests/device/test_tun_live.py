@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -213,19 +213,24 @@ def test_a_deleted_device_says_ebadfd(namespace: Namespace) -> None:
             assert caught.value.errno == errno.EBADFD
 
 
-async def expect(states: AsyncIterator[LinkState], wanted: LinkState) -> None:
+def followed(tun: Tun) -> asyncio.Queue[LinkState]:
+    """What is told of the link, as it comes."""
+    states: asyncio.Queue[LinkState] = asyncio.Queue()
+    tun.follow_link(asyncio.get_running_loop(), states.put_nowait)
+    return states
+
+
+async def expect(states: asyncio.Queue[LinkState], wanted: LinkState) -> None:
     """Some changes come in several steps: wait for the last one."""
     async with asyncio.timeout(PATIENCE):
-        async for state in states:
-            if state == wanted:
-                return
-    raise AssertionError(f"the watch ended before {wanted}")
+        while await states.get() != wanted:
+            pass
 
 
-def test_watching_tells_of_link_and_mtu_and_ends_with_the_device(namespace: Namespace) -> None:
+def test_a_link_that_is_followed_tells_of_changes_until_it_is_gone(namespace: Namespace) -> None:
     async def scenario() -> None:
         tun = await open_tun(addresses=[V4, V6], netns=namespace.path)
-        states = tun.watch()
+        states = followed(tun)
         await expect(states, LinkState(present=True, up=True, mtu=1500))
         await namespace.arun(["ip", "link", "set", "tun0", "down"])
         await expect(states, LinkState(present=True, up=False, mtu=1500))
@@ -234,20 +239,20 @@ def test_watching_tells_of_link_and_mtu_and_ends_with_the_device(namespace: Name
         (await open_tun("other", addresses=[], netns=namespace.path)).close()
         await namespace.arun(["ip", "link", "delete", "tun0"])
         await expect(states, GONE)
-        assert [state async for state in states] == []
         tun.close()
-        assert [state async for state in tun.watch()] == []
+        with pytest.raises(OSError, match="is closed"):
+            followed(tun)
 
     asyncio.run(scenario())
 
 
-def test_a_watch_that_was_too_slow_asks_anew(namespace: Namespace) -> None:
+def test_who_follows_a_link_too_slowly_asks_anew(namespace: Namespace) -> None:
     changes = "".join(f"link set tun0 mtu {1300 + n % 2}\n" for n in range(3000))
 
     async def scenario() -> None:
         tun = await open_tun(addresses=[V4], netns=namespace.path)
-        states = tun.watch()
-        assert (await anext(states)).mtu == 1500
+        states = followed(tun)
+        assert (await states.get()).mtu == 1500
         # while the loop stands still, more comes than the socket holds
         namespace.run(["ip", "-batch", "-"], input=changes + "link set tun0 mtu 1400\n")
         await expect(states, LinkState(present=True, up=True, mtu=1400))
@@ -257,11 +262,11 @@ def test_a_watch_that_was_too_slow_asks_anew(namespace: Namespace) -> None:
     asyncio.run(scenario())
 
 
-def test_closing_ends_a_watch(namespace: Namespace) -> None:
+def test_closing_is_told_to_who_follows_the_link(namespace: Namespace) -> None:
     async def scenario() -> None:
         tun = await open_tun(addresses=[V4], netns=namespace.path)
-        states = tun.watch()
-        assert (await anext(states)).up
+        states = followed(tun)
+        assert (await states.get()).up
         tun.close()
         await expect(states, GONE)
 

@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from errno import EBADF
 from random import Random
 
 from pystack import arguments
 from pystack.aio.devices.impaired import checked
 from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.device.link_state import LinkState
 from pystack.path.language.build import links
 from pystack.path.language.spec import Impairment
 from pystack.path.link import Stage, kept
@@ -138,11 +137,6 @@ class CableEnd:
             tap(packets, now_us)
         self._hand_over(self.stage.feed_all(packets, now_us), now_us)
         return tx.count - first
-
-    async def watch(self) -> AsyncIterator[LinkState]:
-        """See `PacketDevice.watch`."""
-        yield LinkState(present=True, up=True, mtu=self.mtu)
-        await asyncio.get_running_loop().create_future()  # it never changes
 
     async def drops(self) -> dict[str, int]:
         """See `PacketDevice.drops`."""

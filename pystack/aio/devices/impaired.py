@@ -12,14 +12,21 @@ import asyncio
 import errno
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from pystack import arguments
 from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.aio.drive.device_driver import BATCHES, FEW, SLOTS, TURN_US, PacketDevice
+from pystack.aio.drive.device_driver import (
+    BATCHES,
+    FEW,
+    SLOTS,
+    TURN_US,
+    PacketDevice,
+    follow_link,
+)
 from pystack.errors import EBADFD
 from pystack.path.language.build import links
 from pystack.path.language.parse import parse
@@ -128,8 +135,10 @@ class ImpairedDevice:
         self._arm()
         return tx.count - first
 
-    def watch(self) -> AsyncIterator[LinkState]:
-        return self.device.watch()
+    def follow_link(
+        self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
+    ) -> Callable[[], None]:
+        return follow_link(self.device, loop, changed)
 
     async def drops(self) -> dict[str, int]:
         return {"late_write_failed": self.lost_late, **await self.device.drops()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Self
 
 from pystack.device.link_state import LinkState
@@ -65,8 +65,10 @@ class TunDevice:
             self._fd, tx.pinned, tx.records_pinned, first, tx.count - first, self.offload
         )
 
-    def watch(self) -> AsyncIterator[LinkState]:
-        return self.tun.watch()
+    def follow_link(
+        self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
+    ) -> Callable[[], None]:
+        return self.tun.follow_link(loop, changed)
 
     async def drops(self) -> dict[str, int]:
         counters = await self.tun.counters()

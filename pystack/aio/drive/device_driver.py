@@ -14,9 +14,9 @@ import logging
 import os
 import sys
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from threading import get_ident
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
 from pystack.aio.drive.driver import NO_THREAD, Driver
@@ -41,7 +41,7 @@ class PacketDevice(Protocol):
     """Where packets come from and go to. `TunDevice` is one; tests join two hosts by another."""
 
     name: str
-    mtu: int  # bytes, when the stack starts; `watch` tells of changes
+    mtu: int  # bytes, when the stack starts; `follow_link` may tell of changes
     offload: bool  # it takes and brings runs of up to 64 KB, and partial checksums
 
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
@@ -56,14 +56,34 @@ class PacketDevice(Protocol):
     def write(self, tx: TxBatch, first: int, /) -> int:
         """As `codec.write_batch`: packets from `first` on that were taken, or -errno."""
 
-    def watch(self) -> AsyncIterator[LinkState]:
-        """The state of the link, now and after each change."""
-
     async def drops(self) -> dict[str, int]:
         """Packets lost at the device, by why."""
 
     def close(self) -> None:
         """Gone for good."""
+
+
+@runtime_checkable
+class ReportsLink(Protocol):
+    """A device whose link can change: go down, come up again, get another MTU, be removed. One
+    without this method has a link that is always up."""
+
+    def follow_link(
+        self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
+    ) -> Callable[[], None]:
+        """Call `changed` on `loop` with the state of the link: soon, and after each change, until
+        what this returns is called. Raises OSError."""
+
+
+def follow_link(
+    device: PacketDevice, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None]
+) -> Callable[[], None]:
+    """As `ReportsLink.follow_link`, of any device."""
+    return device.follow_link(loop, changed) if isinstance(device, ReportsLink) else _nothing
+
+
+def _nothing() -> None:
+    """What ends the following of a link that cannot change."""
 
 
 class DeviceDriver(Driver):
@@ -76,7 +96,7 @@ class DeviceDriver(Driver):
     __slots__ = (
         "device", "tap", "lost_link_down", "lost_refused", "_clock", "_rx", "_busy", "_flushing",
         "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_starting", "_has_device",
-        "_watcher",
+        "_unfollow",
     )  # fmt: skip
 
     def __init__(
@@ -102,7 +122,7 @@ class DeviceDriver(Driver):
         self._alarm_at_us = 0
         self._starting: asyncio.Handle | None = None
         self._has_device = False  # until then another loop may
-        self._watcher: asyncio.Task[None] | None = None
+        self._unfollow = _nothing
 
     # -- begin and end ---------------------------------------------------------------------------
     def start(self) -> None:
@@ -117,11 +137,14 @@ class DeviceDriver(Driver):
         self._arm()
 
     def _begin(self) -> None:
-        """In the loop's first turn: one that never runs takes no packets from others, and has no
-        task that nobody ends."""
+        """In the loop's first turn: one that never runs takes no packets from others."""
         self._starting = None
         self._take_device()
-        self._watcher = self.loop.create_task(self._watch(), name=f"pystack {self.device.name}")
+        try:
+            self._unfollow = follow_link(self.device, self.loop, self._on_link)
+        except OSError as error:
+            message = f"{self.device.name} can not be watched"
+            self.loop.call_exception_handler({"message": message, "exception": error})
 
     def stop(self) -> None:
         """End: nothing passes any more, and the device is gone. May be called again."""
@@ -143,17 +166,9 @@ class DeviceDriver(Driver):
             self._alarm.close()
         if self._starting is not None:
             self._starting.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
-            if not self.loop.is_running():  # it may never run again, which is no mistake here
-                self._watcher._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._unfollow()
         if self._has_device:
             self.device.stop()
-
-    async def wait_stopped(self) -> None:
-        """Until nothing of it runs on the loop any more."""
-        if self._watcher is not None:
-            await asyncio.wait([self._watcher])
 
     # -- packets -----------------------------------------------------------------------------------
     def _readable(self) -> None:
@@ -218,7 +233,7 @@ class DeviceDriver(Driver):
         if error in (EBADFD, errno.EBADF):
             self._gone()
             return
-        self.device.stop()  # EIO: down, and the watcher hears when it is up again
+        self.device.stop()  # EIO: down: `_on_link` hears when it is up again
         if error != errno.EIO:
             self.loop.call_later(_TRY_AGAIN, self._start_device)
 
@@ -245,21 +260,15 @@ class DeviceDriver(Driver):
         finally:
             self._busy = False
 
-    async def _watch(self) -> None:
-        """Follow the link: MTU, up after down, gone."""
-        try:
-            async for state in self.device.watch():
-                if not state.present:
-                    self._gone()
-                    return
-                if state.mtu != self.host.mtu:
-                    self.host.set_mtu(state.mtu)
-                if state.up:
-                    self._start_device()
-        except Exception as error:
-            self.loop.call_exception_handler(
-                {"message": f"{self.device.name} can no longer be watched", "exception": error}
-            )
+    def _on_link(self, state: LinkState) -> None:
+        """The link: its MTU, up after down, gone."""
+        if not state.present:
+            self._gone()
+            return
+        if state.mtu != self.host.mtu:
+            self.host.set_mtu(state.mtu)
+        if state.up:
+            self._start_device()
 
     # -- what a socket call has marked, and time -----------------------------------------------
     def _on_dirty(self) -> None:

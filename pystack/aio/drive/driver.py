@@ -76,6 +76,3 @@ class Driver:
     def stop(self) -> None:
         """End: nothing passes any more. May be called again."""
         raise NotImplementedError
-
-    async def wait_stopped(self) -> None:
-        """Until nothing of it runs on the loop any more."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 GRACE: Final = 2.0  # seconds
 NOT_OPEN: Final = "the stack is not open: use `async with`"
 _FIRST_LOOK: Final = 0.001
+_TURNS_TO_TELL: Final = 3
 _LOOK_AGAIN: Final = 0.05
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -121,7 +122,7 @@ class Endpoint(DatagramEndpoint):
             driver.stop()
             self.host.fail_all(ENETDOWN)
             self._stopped()
-        await driver.wait_stopped()
+        await all_told()
 
     async def _all_closed(self, driver: Driver) -> None:
         """Close all there is, with the grace; what is left then is reset."""
@@ -438,6 +439,13 @@ class Endpoint(DatagramEndpoint):
         arguments.function("client_connected_cb", client_connected_cb)
         handlers = streams.Handlers(self._ready().loop, client_connected_cb, limit)
         return await self.create_server(handlers.protocol, host, port, **options)
+
+
+async def all_told() -> None:
+    """Until protocols have heard of their end, and who waits for that, too: `connection_lost` comes
+    in a turn of the loop of its own, that of a protocol above TLS one later."""
+    for _ in range(_TURNS_TO_TELL):
+        await asyncio.sleep(0)
 
 
 def current() -> Endpoint | None:

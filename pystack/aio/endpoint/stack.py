@@ -16,7 +16,7 @@ from pystack.aio.devices import impaired
 from pystack.aio.drive.alarm import monotonic_us
 from pystack.aio.drive.device_driver import DeviceDriver, PacketDevice
 from pystack.aio.drive.driver import NO_THREAD
-from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, configured
+from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, all_told, configured
 from pystack.aio.handles.fd_bridge import NO_READERS
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.loop import bind_hint
@@ -283,7 +283,7 @@ class Stack(Endpoint):
             await self._all_closed(driver)
         finally:
             self._let_go()
-        await driver.wait_stopped()
+        await all_told()
 
     def _let_go(self) -> None:
         """As `leave`, at once, of a loop on which nothing is open, if it is on one."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from pystack.aio.drive.device_driver import PacketDevice
+from pystack.aio.drive.device_driver import PacketDevice, follow_link
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.loop.event_loop import EventLoop
 from pystack.aio.loop.install import ProgramLoop
@@ -87,7 +87,6 @@ class Refuser:
                 self._hint = None
         await self._over.wait()
         driver.let_go()
-        await driver.wait_stopped()
 
     async def _ended_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
@@ -123,8 +122,10 @@ class _UntilBound:
     def _is_bound(self) -> bool:
         return bool(self._host.listeners or self._host.udp.by_port)
 
-    def watch(self) -> AsyncIterator[LinkState]:
-        return self._device.watch()
+    def follow_link(
+        self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
+    ) -> Callable[[], None]:
+        return follow_link(self._device, loop, changed)
 
     async def drops(self) -> dict[str, int]:
         return await self._device.drops()

@@ -355,7 +355,6 @@ def test_a_driver_can_be_used_without_a_stack() -> None:
         for driver in drivers:
             driver.stop()
             driver.stop()
-            await driver.wait_stopped()
 
     run(body)
 
@@ -377,6 +376,5 @@ def test_a_loop_that_has_not_run_leaves_the_device_to_another() -> None:
     ran.run_until_complete(asyncio.sleep(1))
     assert device.reads > 0
     drivers[0].let_go()
-    ran.run_until_complete(drivers[0].wait_stopped())
     for loop in (ran, made):
         loop.close()
