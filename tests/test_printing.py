@@ -37,10 +37,10 @@ aio.loop.name_lookup.Resolver aio.handles.ready_fd.ReadyFd aio.handles.ready_fd.
 aio.loop.refusing.Refuser aio.handles.sendfile.FileSending aio.loop.socket_calls.SockCalls
 aio.loop.socket_calls.Watch aio.loop.connection_calls.StackCalls
 aio.handles.stack_socket.SocketState aio.endpoint.streams.Handlers cc.bbr.MaxOfRounds
-cc.policer.Policer device.link.Netlink testing.bench.Bench testing.bench.RealBench
-testing.bench.VirtualBench testing.bounded_runner.BoundedRunner path.chance.Chance
-path.chance.Correlated path.queues.codel.CodelQueue path.offload.Cutter path.pcap.Capture
-path.language.tokens.Tokens sockets.ear.Ear ip.fragments.Reassembly ip.icmp.Icmp
+cc.policer.Policer device.link.Netlink device.link_watch.LinkWatch testing.bench.Bench
+testing.bench.RealBench testing.bench.VirtualBench testing.bounded_runner.BoundedRunner
+path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue path.offload.Cutter
+path.pcap.Capture path.language.tokens.Tokens sockets.ear.Ear ip.fragments.Reassembly ip.icmp.Icmp
 ip.icmp_limit.IcmpLimit stack.owner.Owner ip.path_mtu.PathMtu ip.ports.Ports
 stack.run_input.RunInput stack.time_wait.TimeWaits stack.udp.endpoints.UdpTable
 stack.wakeups.Wakeups tcp.ecn.accecn.AccEcn tcp.state.recvbuf.RecvBuffer
