@@ -58,7 +58,7 @@ NAMES = {
     "DatagramTransportSocket": FACADE,
     "Cable": "back left right there",
     "CableEnd": "arrival_taps arrived close drops mtu name octets offload other read sent stage "
-    "start stop taps watch write",
+    "start stop taps write",
     "World": "after at capture digest events host hosts lines link look_up nodes now_s now_us "
     "random router run seed watch",
     "SimHost": f"{ENDPOINT} {NODE} address sysctl",
