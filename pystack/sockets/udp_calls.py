@@ -23,9 +23,9 @@ from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_connection_calls import WILDCARDS, check_bindable, is_shared, own_address
 from pystack.sockets.tcp_send_recv import Ancillary, ancillary
-from pystack.stack.udp import udp_output
-from pystack.stack.udp.endpoints import OVERHEAD
 from pystack.tcp.soft_errors import ORIGIN_LOCAL
+from pystack.udp import udp_output
+from pystack.udp.endpoints import OVERHEAD
 from pystack.wire.address import ANY_V4, is_loopback, is_v4
 from pystack.wire.udp import Datagram
 

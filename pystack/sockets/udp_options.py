@@ -12,7 +12,7 @@ from pystack.sockets.errors import os_error
 from pystack.sockets.tcp_option_calls import MOST, as_int, in_its_form
 from pystack.sockets.tcp_options import MIN_RCVBUF, MIN_SNDBUF, doubled, within
 from pystack.sockets.udp_calls import take_error
-from pystack.stack.udp import udp_output
+from pystack.udp import udp_output
 
 if TYPE_CHECKING:
     from pystack.sockets.udp_socket import DatagramSocket

@@ -16,7 +16,7 @@ from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
 from pystack.sockets.ear import Ear
 from pystack.sockets.errors import errno_of, os_error
 from pystack.sockets.sockaddr import Address
-from pystack.stack.udp.endpoints import UdpEndpoint
+from pystack.udp.endpoints import UdpEndpoint
 from pystack.wire.address import place
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _INSIDE: Final = frozenset((
 class DatagramSocket:
     """A UDP socket of a `Host`.
 
-    `on_events` is called with EVENT_… bits (of `tcp.state.states`) after each batch in which
+    `on_events` is called with EVENT_… bits (of `pystack.tcp.state.states`) after each batch in which
     something happened: READABLE, WRITABLE (after EAGAIN there is room again), SOFT_ERROR (an
     error is pending, or in the error queue). It may make socket calls. `udp` is what the stack
     knows of it, to be read only. `host`, `family`, `type` (SOCK_DGRAM), `proto` (IPPROTO_UDP) and

@@ -18,11 +18,9 @@ from pystack.ip.loopback import take_local
 from pystack.stack import demux, ip_input
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
-from pystack.stack.udp.endpoints import UdpTable
-from pystack.tcp.ecn import ecn
+from pystack.tcp.ecn.ecn import ecn
 from pystack.tcp.input.segment_arrives import segment_arrives
-from pystack.tcp.output import emit
-from pystack.tcp.output.output import output, output_ack
+from pystack.tcp.output.output import emit, output, output_ack
 from pystack.tcp.state.states import (
     CLOSED,
     EVENT_ACCEPTABLE,
@@ -33,6 +31,7 @@ from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.tcp.timeouts import timer_handlers
 from pystack.tcp.timing import timers
 from pystack.tcp.user import user_calls
+from pystack.udp.endpoints import UdpTable
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 from pystack.wire.consts import (
     CHECKSUM_COMPLETE,

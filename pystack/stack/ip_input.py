@@ -8,8 +8,8 @@ from pystack.ip.icmp import IcmpError
 from pystack.stack import icmp_errors
 from pystack.stack.demux import is_addressed_well
 from pystack.stack.half_open import HalfOpen
-from pystack.stack.udp import udp_input
 from pystack.tcp.tcb import Tcb
+from pystack.udp import udp_input
 from pystack.wire.batch import RxBatch
 from pystack.wire.consts import (
     CHECKSUM_COMPLETE,

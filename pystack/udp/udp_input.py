@@ -14,9 +14,9 @@ from pystack.ip.icmp import (
 )
 from pystack.stack.demux import is_addressed_well, is_from_somebody
 from pystack.stack.icmp_errors import errno_of, is_too_big
-from pystack.stack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint
 from pystack.tcp.soft_errors import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.tcp.state.states import EVENT_READABLE, EVENT_SOFT_ERROR
+from pystack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint
 from pystack.wire import udp
 from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOCKET_BUFFER
 from pystack.wire.segment import PORTS, Segment

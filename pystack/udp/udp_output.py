@@ -6,7 +6,8 @@ from errno import EAGAIN, EMSGSIZE
 from typing import TYPE_CHECKING, Final
 
 from pystack.ip.fragments import fragment
-from pystack.stack.udp.endpoints import (
+from pystack.tcp.soft_errors import ORIGIN_LOCAL
+from pystack.udp.endpoints import (
     OVERHEAD,
     PMTUD_DO,
     PMTUD_INTERFACE,
@@ -14,7 +15,6 @@ from pystack.stack.udp.endpoints import (
     PMTUD_WANT,
     UdpEndpoint,
 )
-from pystack.tcp.soft_errors import ORIGIN_LOCAL
 from pystack.wire import udp
 from pystack.wire.address import is_multicast, is_v4
 from pystack.wire.consts import (

@@ -1,0 +1,1 @@
+"""UDP: who has which port, what comes, what goes."""
