@@ -1,5 +1,5 @@
-/* Writing headers: IP and TCP before a payload that is already there, and the software cutting
- * of a super-segment. Every number is the caller's. */
+/* Writing headers: IP and TCP before a payload that is already there, the checksum of a packet that
+ * has none yet, and the software cutting of a super-segment. Every number is the caller's. */
 #include "wire.h"
 
 static const uint8_t MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -61,6 +61,27 @@ int build_tcp(uint8_t *arena, uint32_t off, const uint8_t *key, uint32_t seq, ui
         sum = fold((uint64_t)sum + sum16(tcp, n)) ^ 0xffff;
     store16(tcp + 16, sum);
     return (int)(at.upper + header);
+}
+
+void complete_checksum(uint8_t *arena, uint32_t off, uint32_t length)
+{
+    uint8_t *ip = arena + off, *field;
+    struct layout at;
+    uint32_t n, sum;
+
+    if (locate(ip, length, &at) || at.fragment)
+        return;
+    n = at.end - at.upper;
+    if (at.protocol == IPPROTO_TCP && n >= TCP_HEADER)
+        field = ip + at.upper + 16;
+    else if (at.protocol == IPPROTO_UDP && n >= 8)
+        field = ip + at.upper + 6;
+    else
+        return;
+    store16(field, 0);
+    sum = fold((uint64_t)pseudo_sum(ip, &at, n) + sum16(ip + at.upper, n)) ^ 0xffff;
+    /* RFC 768: for UDP, zero would mean that there is none */
+    store16(field, sum == 0 && at.protocol == IPPROTO_UDP ? 0xffff : sum);
 }
 
 int cut(const uint8_t *arena, uint32_t off, uint32_t length, uint32_t gso_size, uint8_t *out,

@@ -43,24 +43,3 @@ int checksum(const uint8_t *arena, uint32_t off, uint32_t length, uint32_t initi
 {
     return (int)fold((uint64_t)initial + sum16(arena + off, length));
 }
-
-void complete_checksum(uint8_t *arena, uint32_t off, uint32_t length)
-{
-    uint8_t *ip = arena + off, *field;
-    struct layout at;
-    uint32_t n, sum;
-
-    if (locate(ip, length, &at) || at.fragment)
-        return;
-    n = at.end - at.upper;
-    if (at.protocol == IPPROTO_TCP && n >= TCP_HEADER)
-        field = ip + at.upper + 16;
-    else if (at.protocol == IPPROTO_UDP && n >= 8)
-        field = ip + at.upper + 6;
-    else
-        return;
-    store16(field, 0);
-    sum = fold((uint64_t)pseudo_sum(ip, &at, n) + sum16(ip + at.upper, n)) ^ 0xffff;
-    /* RFC 768: for UDP, zero would mean that there is none */
-    store16(field, sum == 0 && at.protocol == IPPROTO_UDP ? 0xffff : sum);
-}

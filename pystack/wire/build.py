@@ -1,4 +1,4 @@
-"""Writing headers, and the software cutting of a super-segment: Python twin of csrc/build.c."""
+"""Writing headers and checksums, cutting a super-segment: Python twin of csrc/build.c."""
 
 from __future__ import annotations
 
@@ -74,6 +74,25 @@ def build_tcp(
         total = add(total, sum16(tcp)) ^ 0xFFFF
     tcp[16:18] = total.to_bytes(2, "big")
     return at.upper + header
+
+
+def complete_checksum(arena: Any, off: int, length: int, /) -> None:
+    ip = memoryview(arena)[off : off + length]
+    at = Layout()
+    if locate(ip, at) or at.fragment:
+        return
+    n = at.end - at.upper
+    if at.protocol == consts.IPPROTO_TCP and n >= consts.TCP_HEADER:
+        field = at.upper + 16
+    elif at.protocol == consts.IPPROTO_UDP and n >= 8:
+        field = at.upper + 6
+    else:
+        return
+    ip[field : field + 2] = b"\0\0"
+    total = add(pseudo_sum(ip, at, n), sum16(ip[at.upper : at.end])) ^ 0xFFFF
+    if total == 0 and at.protocol == consts.IPPROTO_UDP:
+        total = 0xFFFF  # RFC 768: zero would mean that there is none
+    ip[field : field + 2] = total.to_bytes(2, "big")
 
 
 def cut(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pystack.wire import consts
-from pystack.wire.layout import Layout, locate
+from pystack.wire.layout import Layout
 
 _CHUNK: Final = 4096  # even
 
@@ -40,22 +39,3 @@ def pseudo_sum(ip: memoryview, at: Layout, length: int) -> int:
 
 def checksum(arena: Any, off: int, length: int, initial: int = 0, /) -> int:
     return add(initial, sum16(memoryview(arena)[off : off + length]))
-
-
-def complete_checksum(arena: Any, off: int, length: int, /) -> None:
-    ip = memoryview(arena)[off : off + length]
-    at = Layout()
-    if locate(ip, at) or at.fragment:
-        return
-    n = at.end - at.upper
-    if at.protocol == consts.IPPROTO_TCP and n >= consts.TCP_HEADER:
-        field = at.upper + 16
-    elif at.protocol == consts.IPPROTO_UDP and n >= 8:
-        field = at.upper + 6
-    else:
-        return
-    ip[field : field + 2] = b"\0\0"
-    total = add(pseudo_sum(ip, at, n), sum16(ip[at.upper : at.end])) ^ 0xFFFF
-    if total == 0 and at.protocol == consts.IPPROTO_UDP:
-        total = 0xFFFF  # RFC 768: zero would mean that there is none
-    ip[field : field + 2] = total.to_bytes(2, "big")

@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Any, Final
 
 from pystack.wire import consts
-from pystack.wire.checksum import complete_checksum
+from pystack.wire.build import complete_checksum
 from pystack.wire.layout import Layout, locate, tcp_header
 from pystack.wire.parse import parse
 

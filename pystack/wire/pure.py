@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pystack.wire.build import build_tcp, cut
-from pystack.wire.checksum import checksum, complete_checksum
+from pystack.wire.build import build_tcp, complete_checksum, cut
+from pystack.wire.checksum import checksum
 from pystack.wire.descriptor import read_batch, write_batch
 from pystack.wire.parse import parse
 
