@@ -26,9 +26,10 @@ FOLDER: Final = ROOT / ".compiled"
 INTERPRETED: Final = {
     "cc": "registry",
     "tcp": "experimental_option",
-    "ip": "fragments icmp icmp_limit path_mtu",
+    "ip": "fragments icmp icmp_limit icmp_messages path_mtu",
     "parts": "entry_points faults variants",
-    "stack": "icmp_errors",
+    "udp": "",
+    "stack": "",
     "sockets": (
         "constants ear errors phase sockaddr tcp_connection_calls tcp_info tcp_option_calls "
         "tcp_options tcp_poll tcp_settings udp_calls udp_options udp_socket"

@@ -22,7 +22,8 @@ from collections import OrderedDict
 from typing import Final
 
 from pystack.config import Config
-from pystack.ip.icmp import ERRONEOUS_FIELD, INCOMPLETE_HEADERS, Icmp
+from pystack.ip.icmp import Icmp
+from pystack.ip.icmp_messages import ERRONEOUS_FIELD, INCOMPLETE_HEADERS
 from pystack.wire import consts
 from pystack.wire.address import V4_PREFIX
 from pystack.wire.ip_headers import (
@@ -35,6 +36,7 @@ from pystack.wire.ip_headers import (
     IpHeaders,
     read,
     set_v4_checksum,
+    version_of,
 )
 
 PER_SOURCE: Final = 4  # one source may hold this part of the memory
@@ -126,8 +128,8 @@ class Reassembly:
                 continue
             self.dropped[consts.DROP_FRAGMENT_LIMIT] += 1
             if oldest.head:
-                version = oldest.head[0] >> 4
-                self.icmp.time_exceeded(oldest.head + oldest.pieces[0], version, now_us)
+                first = oldest.head + oldest.pieces[0]
+                self.icmp.time_exceeded(first, version_of(first), now_us)
 
     # -- one fragment ------------------------------------------------------------------------
 
@@ -195,7 +197,7 @@ class Reassembly:
     def _join(self, head: bytes, pieces: list[bytes], ecn_seen: int) -> bytes | None:
         """The packet that was cut: `head` as the first fragment had it, then all data."""
         start = bytearray(head)
-        version = start[0] >> 4
+        version = version_of(start)
         size = sum(map(len, pieces))
         if version == 4:
             size += len(start)
@@ -325,7 +327,7 @@ def fragment(packet: bytes, mtu: int, ident: int) -> list[bytes]:
     """
     if len(packet) <= mtu:
         return [packet]
-    version = packet[0] >> 4
+    version = version_of(packet)
     if version == 4:
         if mtu < consts.IPV4_MIN_MTU or packet[0] != 0x45 or packet[6] & DF >> 8:
             raise ValueError("IPv4 packet that must not be fragmented, or MTU below 68")

@@ -1,20 +1,43 @@
-"""ICMP and ICMPv6: echo is answered, errors are read, errors are made.
+"""ICMP and ICMPv6: echo is answered, messages are read, errors are made.
 
 RFC 792 and RFC 1122 §3.2.2 for IPv4, RFC 4443 for IPv6, in one code path; sizes of quotes by
-RFC 1812 §4.3.2.3 and RFC 4443 §2.4 (c). What an error means to a connection is not decided
-here: `Icmp.receive` returns it, checked as far as it can be without knowing connections, and
-the host brings it to the one that it quotes. Packets to send are left in `Icmp.out`, each a
-whole IP packet and perhaps larger than the MTU.
+RFC 1812 §4.3.2.3 and RFC 4443 §2.4 (c). `Icmp.receive` reads an error and returns it, checked as
+far as it can be without knowing connections; `icmp_messages` says what it means, `stack.icmp_input`
+finds the connection that it quotes. Packets to send are left in `Icmp.out`, each a whole IP packet
+and perhaps larger than the MTU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 from typing import Final
 
 from pystack.config import Config
 from pystack.ip.icmp_limit import IcmpLimit
+from pystack.ip.icmp_messages import (
+    REASSEMBLY_TIME,
+    UNKNOWN_NEXT_HEADER,
+    V4_ECHO_REPLY,
+    V4_ECHO_REQUEST,
+    V4_FRAGMENTATION_NEEDED,
+    V4_LAST_UNREACHABLE,
+    V4_PARAMETER_PROBLEM,
+    V4_PORT_UNREACHABLE,
+    V4_PROTOCOL_UNREACHABLE,
+    V4_REDIRECT,
+    V4_SOURCE_QUENCH,
+    V4_TIME_EXCEEDED,
+    V4_UNREACHABLE,
+    V6_ECHO_REPLY,
+    V6_ECHO_REQUEST,
+    V6_PACKET_TOO_BIG,
+    V6_PARAMETER_PROBLEM,
+    V6_PORT_UNREACHABLE,
+    V6_REDIRECT,
+    V6_TIME_EXCEEDED,
+    V6_UNREACHABLE,
+    IcmpError,
+)
 from pystack.wire import consts
 from pystack.wire.address import is_multicast, is_unicast_source, is_v4
 from pystack.wire.ip_headers import (
@@ -27,33 +50,6 @@ from pystack.wire.ip_headers import (
     wrap,
 )
 from pystack.wire.segment import Segment
-
-V4_ECHO_REPLY: Final = 0
-V4_UNREACHABLE: Final = 3
-V4_SOURCE_QUENCH: Final = 4
-V4_REDIRECT: Final = 5
-V4_ECHO_REQUEST: Final = 8
-V4_TIME_EXCEEDED: Final = 11
-V4_PARAMETER_PROBLEM: Final = 12
-
-V6_UNREACHABLE: Final = 1
-V6_PACKET_TOO_BIG: Final = 2
-V6_TIME_EXCEEDED: Final = 3
-V6_PARAMETER_PROBLEM: Final = 4
-V6_ECHO_REQUEST: Final = 128
-V6_ECHO_REPLY: Final = 129
-V6_REDIRECT: Final = 137
-
-V4_PROTOCOL_UNREACHABLE: Final = 2  # codes of type 3
-V4_PORT_UNREACHABLE: Final = 3
-V4_FRAGMENTATION_NEEDED: Final = 4
-V4_LAST_UNREACHABLE: Final = 15
-V6_PORT_UNREACHABLE: Final = 4  # code of type 1
-
-ERRONEOUS_FIELD: Final = 0  # codes of ICMPv6's parameter problem
-UNKNOWN_NEXT_HEADER: Final = 1
-INCOMPLETE_HEADERS: Final = 3  # RFC 7112 §5
-REASSEMBLY_TIME: Final = 1  # code of both time exceeded messages
 
 # RFC 1122 §3.2.2: these report errors (or redirect) and are never answered by one.
 V4_ERRORS: Final = frozenset((3, 4, 5, 11, 12))
@@ -68,29 +64,6 @@ V4_ERROR_SIZE: Final = 576  # octets at most, headers included (RFC 1812 §4.3.2
 V6_ERROR_SIZE: Final = consts.IPV6_MIN_MTU
 MESSAGE_HEADER: Final = 8
 INTERNETWORK_CONTROL: Final = 0xC0  # the precedence of errors (RFC 1812 §4.3.2.5)
-
-
-@dataclass(slots=True)
-class IcmpError:
-    """An ICMP error that quotes a packet sent from one of our addresses.
-
-    `mtu` is the next hop's in fragmentation needed and packet too big (0 from routers older
-    than RFC 1191), else 0; `quoted_key` names the flow with our side first, its ports 0 unless
-    the quote is of TCP or UDP; `quoted_seq` is TCP's sequence number as on the wire; `offender`
-    is who sent the message. `quoted_length` is the length that the quoted packet had, and
-    `quoted_upper` what was quoted of it from the transport header on.
-    """
-
-    version: int
-    type: int
-    code: int
-    mtu: int
-    quoted_key: bytes
-    quoted_seq: int
-    quoted_protocol: int
-    offender: bytes
-    quoted_length: int
-    quoted_upper: bytes
 
 
 class Icmp:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from pystack.wire.address import V4_PREFIX
 from pystack.wire.batch import Packet, TxBatch
 from pystack.wire.descriptor import TX_RECORD
+from pystack.wire.ip_headers import destination_of
 
 
 def take_local(tx: TxBatch, local: Container[bytes]) -> list[Packet]:
@@ -17,11 +17,7 @@ def take_local(tx: TxBatch, local: Container[bytes]) -> list[Packet]:
     kept = 0
     for index in range(tx.count):
         start, length, gso_size, checksum_state = TX_RECORD.unpack_from(tx.records, index * size)
-        if arena[start] >> 4 == 4:
-            destination = V4_PREFIX + arena[start + 16 : start + 20]
-        else:
-            destination = bytes(arena[start + 24 : start + 40])
-        if destination in local:
+        if destination_of(arena, start) in local:
             taken.append((bytes(arena[start : start + length]), gso_size, checksum_state))
             continue
         if kept != index:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from pystack.ip.fragments import fragment
-from pystack.ip.icmp import (
+from pystack.ip.icmp_messages import (
     V4_FRAGMENTATION_NEEDED,
     V4_TIME_EXCEEDED,
     V4_UNREACHABLE,
@@ -69,7 +69,7 @@ class Router(Node):
         own = [packet for packet in packets if not self._forward(packet, local, now_us)]
         if own:
             super().arrive(own, now_us)
-        elif self.host.icmp.out:
+        elif self.host.ip.icmp.out:
             self._transmit(now_us)
 
     def arrive_alone(self, packet: Packet, now_us: int) -> None:
@@ -117,7 +117,7 @@ class Router(Node):
         for own in self.host.addresses.all():
             if is_v4(own) == v4:
                 kind, version = (v4_type, 4) if v4 else (v6_type, 6)
-                self.host.icmp.in_transit(buffer, version, kind, code, rest, own, now_us)
+                self.host.ip.icmp.in_transit(buffer, version, kind, code, rest, own, now_us)
                 return
 
 

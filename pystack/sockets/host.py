@@ -26,13 +26,12 @@ _PROTOCOLS: Final = {c.SOCK_STREAM: c.IPPROTO_TCP, c.SOCK_DGRAM: c.IPPROTO_UDP}
 _AVAILABLE: Final = "tcp_available_congestion_control"
 # what the files of `pystack.stack` and this one share, and is nobody else's
 _INSIDE: Final = frozenset((
-    "abandon_all", "acceptable", "blames", "connection_key", "dirty", "forget_half_open",
-    "icmp", "isn", "listen", "looping", "mark", "new_tcb", "next_ident", "next_isn",
-    "note_acceptable", "one_segment", "open", "opening", "part_failed", "path_mtu_changed",
-    "path_mtus", "ports", "reassembly", "receive_packet", "receive_segment", "register",
-    "remove_time_wait", "retire", "rx", "secret", "seg", "segment_for", "send_reset", "shared",
-    "source_for", "take_isn_generator", "take_path_mtu", "talks_to_itself", "tcb_for",
-    "time_waits", "touch", "tx", "udp", "unlisten", "unregister", "wake", "wakeups",
+    "abandon_all", "acceptable", "connection_key", "contain_fault", "dirty", "forget_half_open",
+    "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb", "next_isn",
+    "note_acceptable", "open", "opening", "part_failed", "path_mtu_changed", "ports",
+    "receive_packet", "receive_segment", "register", "remove_time_wait", "retire", "rx", "secret",
+    "seg", "shared", "source_for", "take_acceptable", "take_isn_generator", "take_path_mtu",
+    "tcb_for", "time_waits", "touch", "tx", "udp", "unlisten", "unregister", "wake", "wakeups",
 ))  # fmt: skip
 
 
@@ -46,7 +45,7 @@ class Host(HostCore):
     `set_mtu`), `now_us`, when it was driven last. To be set: `on_dirty`, called when a socket call
     has made something to transmit and nothing was waiting before; `on_part_failed`, called with a
     sentence and an exception when a replaceable part has raised; `trace`, which sees each packet
-    and each change of a state (`pystack.stack.connections.Trace`). `dir` leaves out what else its
+    and each change of a state (`pystack.stack.host_state.Trace`). `dir` leaves out what else its
     files share.
     """
 

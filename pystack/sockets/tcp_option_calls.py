@@ -42,7 +42,7 @@ def set_option(sock: Socket, level: int, name: int, value: Any) -> None:
         try:
             option.effect(settings, tcb)
         except Exception as error:
-            if not sock.host.blames(tcb, error):
+            if not sock.host.contain_fault(tcb, error):
                 raise
             raise errors.taken(sock, ECONNABORTED) from error
         if tcb.state != CLOSED:

@@ -279,7 +279,7 @@ def _get_mtu_discover_v6(sock: Socket) -> int:
 def _get_mtu(sock: Socket) -> int:
     if sock.tcb is None or sock.tcb.state == CLOSED:
         raise os_error(ENOTCONN)
-    return sock.host.path_mtus.mtu(sock.tcb.key[16:32])
+    return sock.host.ip.path_mtus.mtu(sock.tcb.key[16:32])
 
 
 def _apply_recverr(settings: Settings, tcb: Tcb) -> None:

@@ -115,7 +115,7 @@ def send(sock: DatagramSocket, data: Any, flags: int, where: Any) -> int:
         raise os_error(EPIPE)
     if sock.host.udp.failed:
         raise os_error(sock.host.udp.failed)
-    code = udp_output.send(sock.host, udp, Datagram(source, udp.port, remote, port, payload))
+    code = udp_output.send(sock.host.udp, udp, Datagram(source, udp.port, remote, port, payload))
     if code:
         raise os_error(code)
     return len(payload)

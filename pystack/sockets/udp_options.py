@@ -110,7 +110,7 @@ def _or_default(field: str) -> Getter:
 def _get_mtu(sock: DatagramSocket) -> int:
     if not sock.udp.remote:
         raise os_error(ENOTCONN)
-    return udp_output.path_mtu(sock.host, sock.udp, sock.udp.remote)
+    return udp_output.path_mtu(sock.host.udp, sock.udp, sock.udp.remote)
 
 
 def _set_v6only(sock: DatagramSocket, value: int) -> None:

@@ -1,33 +1,21 @@
-"""The connections and listeners of a host: how they come, change hands and go.
-
-One dict leads from a flow key to what stands for the connection: a TCB, a half-open record or a
-TIME_WAIT record. `HostCore` adds packets and time.
-"""
+"""The connections and listeners of a host: how they come, change hands and go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from errno import EADDRINUSE, ECONNABORTED
-from typing import Protocol
 
-from pystack import arguments
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
-from pystack.counters import Counters
-from pystack.ip.addresses import Addresses
-from pystack.ip.path_mtu import PathMtu
-from pystack.ip.ports import Ports
 from pystack.parts import faults, variants
-from pystack.printed import printed, several
 from pystack.stack.half_open import HalfOpen
-from pystack.stack.icmp_errors import set_path_mtu
+from pystack.stack.host_state import HostState
 from pystack.stack.listener import Listener
 from pystack.stack.owner import Owner
-from pystack.stack.time_wait import TimeWait, TimeWaits
-from pystack.stack.wakeups import Wakeups
+from pystack.stack.time_wait import TimeWait
 from pystack.tcp.header import options
 from pystack.tcp.policies import isn
-from pystack.tcp.state.stack_shared import Shared
+from pystack.tcp.recovery import recovery
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -40,97 +28,30 @@ from pystack.tcp.state.states import (
 from pystack.tcp.tcb import SEND_RST, Tcb
 from pystack.tcp.timing import timers
 from pystack.tcp.user import user_calls
-from pystack.wire.address import is_v4, text
-from pystack.wire.batch import Packet
+from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 from pystack.wire.segment import flow_key
 from pystack.wire.seq import MASK
 
 
-class Trace(Protocol):
-    """Who wants to see everything: each packet, each change of state."""
-
-    def packet(self, inbound: bool, packet: Packet, now_us: int) -> None:
-        """A packet came in or goes out; its buffer is valid during the call only."""
-
-    def state(self, key: bytes, old: int, new: int, now_us: int) -> None:
-        """The connection `key` went from state `old` to `new`."""
-
-
 @mypyc_attr(allow_interpreted_subclasses=True)
-class ConnectionTable:
-    """What `HostCore` knows of its connections; see there for the arguments."""
+class ConnectionTable(HostState):
+    """What happens to the connections of a host as a whole; see `HostCore` for the arguments."""
 
     def __init__(
-        self, addresses: Iterable[str], secret: bytes, mtu: int, config: Config | None
-    ) -> None:
-        secret = arguments.secret(secret)
-        if config is not None and not isinstance(config, Config):
-            raise TypeError(arguments.unfit("config", config, "a pystack.Config was expected"))
-        self.config: Config = config if config is not None else Config()
+        self, addresses: Iterable[str], secret: bytes, mtu: int, gso: bool, checksum_offload: bool,
+        config: Config | None,
+    ) -> None:  # fmt: skip
+        super().__init__(addresses, secret, mtu, gso, checksum_offload, config)
         variants.check_settings(self.config)
-        self.shared = Shared(self.config, secret)
-        self.counters: Counters = self.shared.counters
-        self.addresses = Addresses()
-        for own in arguments.texts("addresses", addresses, "10.0.0.1/24"):
-            self.addresses.add(own)
-        self.mtu = arguments.mtu(mtu)
-        self.secret = secret
         self.isn: Callable[[bytes, int], int]
         self.take_isn_generator()
-        self.ports = Ports(self.config, secret)
-        self.connections: dict[bytes, Tcb | HalfOpen | TimeWait] = {}
-        self.listeners: dict[bytes, Listener] = {}  # address and port, 18 bytes
-        self.time_waits = TimeWaits(self.config)
-        self.wakeups = Wakeups()
-        self.path_mtus = PathMtu(self.config, mtu)
-        self.dirty: list[Tcb] = []
-        self.on_dirty: Callable[[], None] | None = None
-        self.on_part_failed: Callable[[str, Exception], None] | None = None
-        self.trace: Trace | None = None
-        self.now_us = 1
-        self.acceptable: list[Listener] = []  # owners to be told after the batch
-        self.opening: list[Tcb] = []  # wait for their ISS, which takes a clock
-        self.talks_to_itself = False  # a connection to one of our own addresses was opened
-        self._ident = isn.keyed_hash(secret, b"", b"ip ident") & 0xFFFF
         self._watch = self._state_changed
 
-    def __repr__(self) -> str:
-        return printed(self, self._words)
-
-    def _words(self) -> str:
-        own = ", ".join(text(address) for address in self.addresses.all()) or "without an address"
-        counters = self.counters
-        return (
-            f"{own}: {several(len(self.connections), 'connection')}"
-            f" ({counters.curr_estab} established), {several(len(self.listeners), 'listener')},"
-            f" {counters.in_packets} packets in, {counters.out_packets} out"
-        )
-
-    # -- what the next transmit is to look at ---------------------------------------------------
-    def note_acceptable(self, listener: Listener) -> None:
-        """Somebody may be accepted: the listener's owner is told after the batch."""
-        if not listener.told:
-            listener.told = True
-            self.acceptable.append(listener)
-
-    def touch(self, tcb: Tcb) -> None:
-        """`tcb` is to be looked at by the next transmit."""
-        if not tcb.dirty:
-            tcb.dirty = True
-            self.dirty.append(tcb)
-
-    def mark(self, tcb: Tcb) -> None:
-        """As `touch`, from a socket call: whoever drives the host is told."""
-        if not tcb.dirty:
-            tcb.dirty = True
-            self.dirty.append(tcb)
-            if len(self.dirty) == 1 and self.on_dirty is not None:
-                self.on_dirty()
-
-    def blames(self, tcb: Tcb, error: Exception) -> bool:
-        """End `tcb` if a replaceable part of it is at fault for `error`, and tell of it; False if
-        it is the core's own."""
+    # -- faults of parts ------------------------------------------------------------------------
+    def contain_fault(self, tcb: Tcb, error: Exception) -> bool:
+        """End `tcb`, and tell why, if a replaceable part of it is at fault for `error`; False if
+        the core is."""
         reason = faults.reason_of(tcb, error)
         if not reason:
             return False
@@ -140,7 +61,7 @@ class ConnectionTable:
         return True
 
     def part_failed(self, reason: str, error: Exception) -> None:
-        """Tell whoever drives the host that a part has raised `error`."""
+        """Count that a part has raised `error`, and call `on_part_failed`."""
         self.counters.part_errors += 1
         if self.on_part_failed is not None:
             self.on_part_failed(reason, error)
@@ -212,14 +133,14 @@ class ConnectionTable:
     def open(self, tcb: Tcb) -> None:
         """OPEN: from CLOSED to SYN_SENT; the SYN leaves with the next transmit."""
         remote = tcb.key[16:32]
-        if remote in self.addresses.local:
-            self.talks_to_itself = True
+        if remote in self.ip.addresses.local:
+            self.has_local_connections = True
         offset = isn.timestamp_offset(self.secret, tcb.key)
         user_calls.open_active(tcb)
         try:
             options.prepare(tcb, self.mtu, offset)
         except Exception as error:
-            if not self.blames(tcb, error):
+            if not self.contain_fault(tcb, error):
                 raise
         self.take_path_mtu(tcb, False)
         self.opening.append(tcb)
@@ -276,7 +197,7 @@ class ConnectionTable:
 
     def source_for(self, remote: bytes) -> bytes:
         """The local address to reach `remote` from. Raises OSError ENETUNREACH."""
-        return self.addresses.source_for(remote)
+        return self.ip.addresses.source_for(remote)
 
     # -- listeners ------------------------------------------------------------------------------
     def listen(self, local: bytes, port: int, backlog: int, owner: Owner) -> Listener:
@@ -313,8 +234,7 @@ class ConnectionTable:
     def set_mtu(self, mtu: int) -> None:
         """The device's MTU has changed; what is in flight is re-cut when it has fallen."""
         lowered = mtu < self.mtu
-        self.mtu = mtu
-        self.path_mtus.device_mtu = mtu
+        self.ip.path_mtus.device_mtu = mtu
         for connection in list(self.connections.values()):
             if type(connection) is Tcb:
                 self.take_path_mtu(connection, lowered)
@@ -328,12 +248,15 @@ class ConnectionTable:
     def take_path_mtu(self, tcb: Tcb, lowered: bool) -> None:
         """Let `tcb` know what is known of its path; `lowered`: that has just fallen."""
         remote = tcb.key[16:32]
-        locked = self.path_mtus.is_locked(remote)
+        locked = self.ip.path_mtus.is_locked(remote)  # routers fragment below it
         try:
-            if set_path_mtu(tcb, self.path_mtus.mtu(remote), locked, lowered):
+            before = tcb.eff_mss
+            options.set_path_mtu(tcb, self.ip.path_mtus.mtu(remote), locked)
+            if lowered and tcb.eff_mss < before and tcb.snd_nxt > tcb.snd_una:
+                recovery.on_path_mtu(tcb)  # what is in flight is cut anew and sent again
                 self.mark(tcb)
         except Exception as error:
-            if not self.blames(tcb, error):
+            if not self.contain_fault(tcb, error):
                 raise
 
     def abandon_all(self, error: int) -> None:
@@ -343,11 +266,6 @@ class ConnectionTable:
                 connection.pending &= ~SEND_RST
                 user_calls.abandon(connection, error)
                 self.touch(connection)
-
-    def next_ident(self, destination: bytes) -> int:
-        """An IPv4 identification for a packet that may be fragmented (RFC 6864 §4.3)."""
-        self._ident = self._ident + 1 & 0xFFFF
-        return self._ident
 
     def next_isn(self, key: bytes, now_us: int) -> int:
         """The ISS of a new connection. Raises OSError ECONNABORTED for a generator that raises."""

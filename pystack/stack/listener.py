@@ -21,7 +21,7 @@ class Listener:
 
     __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept",
                  "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
-                 "half_open", "told", "option", "ecn", "ect")  # fmt: skip
+                 "half_open", "notified", "option", "ecn", "ect")  # fmt: skip
 
     def __init__(
         self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
@@ -45,7 +45,7 @@ class Listener:
         self.ecn = 0  # the ECN that its congestion control wants, whatever `tcp_ecn` says
         self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
         self.option = ""  # name of an experimental option, "" for the stack's
-        self.told = False  # its owner will be told after the batch
+        self.notified = False  # its owner will be, after the batch
 
     def __repr__(self) -> str:
         return printed(

@@ -228,7 +228,7 @@ class RealBench(Bench):
         hosts = []
         for end in (cable.left, cable.right):
             secret = blake2b(f"{seed}/host {end.name}".encode(), digest_size=32).digest()
-            host = StackHost.over(
+            host: StackHost = StackHost.over(
                 end, *own[end.name], sysctl=plan.sysctl, grace=_GRACE_S, secret=secret, names=names
             )
             host.name, host.addresses = end.name, names[end.name]

@@ -8,11 +8,12 @@ from a table of their own.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from errno import EADDRINUSE, EAGAIN
 from typing import Final
 
 from pystack.config import Config
-from pystack.counters import Counters
+from pystack.ip.ip_state import IpState
 from pystack.ip.ports import overlap
 from pystack.printed import printed
 from pystack.stack.owner import Owner
@@ -54,7 +55,7 @@ class UdpEndpoint:
         self.remote = b""
         self.remote_port = 0
         self.owner: Owner | None = owner
-        self.events = 0  # still to be told
+        self.events = 0  # of which the owner is still to be notified
         self.error = 0
         self.queue: deque[Received] = deque()
         self.held = 0  # what `queue` costs
@@ -117,17 +118,24 @@ class UdpEndpoint:
 
 
 class UdpTable:
-    """The endpoints of a host that have a port, and what they have left to be sent."""
+    """The endpoints of a host that have a port, and what they have left to be sent.
 
-    __slots__ = ("config", "failed", "by_port", "out", "touched", "_secret", "_next")
+    `secret` keys the ports; `wake` is called when a socket call has left a datagram to be sent.
+    """
 
-    def __init__(self, config: Config, secret: bytes) -> None:
-        self.config = config
+    __slots__ = ("ip", "config", "counters", "wake", "failed", "by_port", "out", "touched",
+                 "_secret", "_next")  # fmt: skip
+
+    def __init__(self, ip: IpState, secret: bytes, wake: Callable[[], None]) -> None:
+        self.ip = ip
+        self.config = ip.config
+        self.counters = ip.counters
+        self.wake = wake
         self.failed = 0  # the errno of why nothing passes any more
         self.by_port: dict[int, list[UdpEndpoint]] = {}  # the one bound last comes first
         # packet, whose it is, what it costs, whether it is for ourselves
         self.out: deque[tuple[bytes, UdpEndpoint, int, bool]] = deque()
-        self.touched: list[UdpEndpoint] = []  # owners to be told
+        self.touched: list[UdpEndpoint] = []  # owners to be notified
         self._secret = secret
         self._next = 0
 
@@ -205,7 +213,7 @@ class UdpTable:
 
     # -- owners ---------------------------------------------------------------------------------
     def note(self, endpoint: UdpEndpoint, events: int) -> None:
-        """EVENT_… bits to be told to the endpoint's owner after the batch."""
+        """The endpoint's owner is notified of these EVENT_… bits after the batch."""
         if not endpoint.events:
             self.touched.append(endpoint)
         endpoint.events |= events
@@ -217,8 +225,8 @@ class UdpTable:
             endpoint.wants_room = False
             self.note(endpoint, EVENT_WRITABLE)
 
-    def tell_owners(self, counters: Counters) -> None:
-        """Tell what was noted. An owner that raises is counted."""
+    def notify_owners(self) -> None:
+        """Notify owners of what was noted. One that raises is counted."""
         while self.touched:
             touched, self.touched = self.touched, []
             for endpoint in touched:
@@ -228,7 +236,7 @@ class UdpTable:
                 try:
                     endpoint.owner.notify(events)
                 except Exception:
-                    counters.owner_errors += 1
+                    self.counters.owner_errors += 1
 
     def fail(self, error: int) -> None:
         """The device is gone: each endpoint meets `error`, and so does every later send."""

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from errno import EMSGSIZE
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pystack.ip.icmp import (
+from pystack.ip.address_checks import has_valid_source, is_for_host
+from pystack.ip.icmp_messages import (
     V4_PARAMETER_PROBLEM,
     V4_UNREACHABLE,
     V6_PARAMETER_PROBLEM,
     V6_UNREACHABLE,
     IcmpError,
+    errno_of,
+    is_too_big,
 )
-from pystack.stack.demux import is_addressed_well, is_from_somebody
-from pystack.stack.icmp_errors import errno_of, is_too_big
 from pystack.tcp.soft_errors import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.tcp.state.states import EVENT_READABLE, EVENT_SOFT_ERROR
-from pystack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint
+from pystack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint, UdpTable
 from pystack.wire import udp
 from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOCKET_BUFFER
 from pystack.wire.segment import PORTS, Segment
-
-if TYPE_CHECKING:
-    from pystack.stack.host import HostCore
 
 # Codes of destination unreachable that say it will go on being so: only those end the waiting
 # of a connected socket (RFC 1122 §4.1.3.3 leaves it open; Linux's `fatal`).
@@ -30,13 +28,14 @@ _V4_PASSING: Final = frozenset((0, 1, 5, 11, 12))  # net, host, source route, an
 _V6_PASSING: Final = frozenset((0, 2, 3))  # no route, beyond scope, address
 
 
-def packet_arrives(host: HostCore, seg: Segment, now_us: int) -> None:
+def packet_arrives(table: UdpTable, seg: Segment, now_us: int) -> None:
     """A packet of protocol 17: to whoever has the port, or port unreachable (RFC 1122
     §4.1.3.1)."""
-    to_all = seg.local in host.addresses.broadcast
-    if not (is_from_somebody(host, seg) if to_all else is_addressed_well(host, seg)):
+    ip = table.ip
+    to_all = seg.local in ip.addresses.broadcast
+    if not (has_valid_source(ip, seg) if to_all else is_for_host(ip, seg)):
         return
-    counters = host.counters
+    counters = table.counters
     datagram = udp.read(seg)
     if isinstance(datagram, int):
         counters.udp_in_errors += 1
@@ -45,19 +44,19 @@ def packet_arrives(host: HostCore, seg: Segment, now_us: int) -> None:
         return
     flow = (seg.local, datagram.destination_port, datagram.source, datagram.source_port)
     if to_all:
-        for endpoint in host.udp.find_all(*flow):
-            _deliver(host, endpoint, datagram)
+        for endpoint in table.find_all(*flow):
+            _deliver(table, endpoint, datagram)
         return
-    found = host.udp.find(*flow)
+    found = table.find(*flow)
     if found is not None:
-        _deliver(host, found, datagram)
+        _deliver(table, found, datagram)
         return
     counters.udp_no_ports += 1
-    host.icmp.port_unreachable(seg.arena[seg.start : seg.end], seg.version, now_us)
+    ip.icmp.port_unreachable(seg.packet(), seg.version, now_us)
 
 
-def _deliver(host: HostCore, endpoint: UdpEndpoint, datagram: udp.Datagram) -> None:
-    counters = host.counters
+def _deliver(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> None:
+    counters = table.counters
     if endpoint.held > endpoint.rcvbuf:  # so that one at least is taken, whatever its size
         endpoint.drops += 1
         counters.udp_in_errors += 1
@@ -67,41 +66,43 @@ def _deliver(host: HostCore, endpoint: UdpEndpoint, datagram: udp.Datagram) -> N
     counters.udp_in_datagrams += 1
     endpoint.queue.append((datagram.payload, datagram.source, datagram.source_port))
     endpoint.held += len(datagram.payload) + OVERHEAD
-    host.udp.note(endpoint, EVENT_READABLE)
+    table.note(endpoint, EVENT_READABLE)
 
 
-def icmp_error_arrives(host: HostCore, error: IcmpError, now_us: int) -> None:
-    """An error that quotes a datagram of ours, to the endpoint that has sent it.
+def icmp_error_arrives(table: UdpTable, error: IcmpError, now_us: int) -> bool:
+    """An error that quotes a datagram of ours, to the endpoint that has sent it. Whether it has
+    lowered the MTU of the path.
 
-    Without IP_RECVERR only a connected one is told, and of lasting errors alone.
+    Without IP_RECVERR only a connected endpoint gets it, and lasting errors alone.
     """
     key = error.quoted_key
     remote = key[16:32]
     port, remote_port = PORTS.unpack_from(key, 32)
-    endpoint = host.udp.find(key[:16], port, remote, remote_port)
+    endpoint = table.find(key[:16], port, remote, remote_port)
     if endpoint is None:
-        host.counters.dropped[DROP_ICMP_QUOTE] += 1
-        return
+        table.counters.dropped[DROP_ICMP_QUOTE] += 1
+        return False
     v4 = error.version == 4
     number = errno_of(error)
     lasting = _is_lasting(error)
+    lowered = False
     if is_too_big(error):
         mode = endpoint.pmtud(v4)
-        if mode < PMTUD_INTERFACE and host.path_mtus.learn(
+        lowered = mode < PMTUD_INTERFACE and table.ip.path_mtus.learn(
             remote, error.mtu, now_us, error.quoted_length
-        ):
-            host.path_mtu_changed(remote, True)
+        )
         if mode == PMTUD_DONT:
-            return
+            return lowered
         number, lasting = EMSGSIZE, True
     if not number:
-        return
+        return lowered
     origin = ORIGIN_ICMP if v4 else ORIGIN_ICMP6
     report = (number, origin, error.type, error.code, error.mtu, error.offender)
     payload = error.quoted_upper[udp.HEADER.size :]
     if endpoint.report(report, remote, remote_port, payload, v4) or (lasting and endpoint.remote):
         endpoint.error = number
-        host.udp.note(endpoint, EVENT_SOFT_ERROR)
+        table.note(endpoint, EVENT_SOFT_ERROR)
+    return lowered
 
 
 def _is_lasting(error: IcmpError) -> bool:

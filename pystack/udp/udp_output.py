@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from errno import EAGAIN, EMSGSIZE
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pystack.ip.fragments import fragment
 from pystack.tcp.soft_errors import ORIGIN_LOCAL
@@ -14,6 +14,7 @@ from pystack.udp.endpoints import (
     PMTUD_PROBE,
     PMTUD_WANT,
     UdpEndpoint,
+    UdpTable,
 )
 from pystack.wire import udp
 from pystack.wire.address import is_multicast, is_v4
@@ -25,21 +26,18 @@ from pystack.wire.consts import (
     UDP_HEADER,
 )
 
-if TYPE_CHECKING:
-    from pystack.stack.host import HostCore
-
 _NEVER_CUT: Final = frozenset((PMTUD_DO, PMTUD_PROBE, PMTUD_INTERFACE))
 _LARGEST: Final = IPV6_HEADER + 0xFFFF  # what a host may send to itself
 
 
-def send(host: HostCore, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
+def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
     """Leave a datagram to be sent by the next transmit; 0, or the errno of why that is not
     possible: EAGAIN (the send buffer is full: EVENT_WRITABLE follows), EMSGSIZE."""
     remote = datagram.destination
     v4 = is_v4(remote)
     most = udp.MAX_PAYLOAD_V4 if v4 else udp.MAX_PAYLOAD_V6
     size = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER + len(datagram.payload)
-    mtu = path_mtu(host, endpoint, remote)
+    mtu = path_mtu(table, endpoint, remote)
     mode = endpoint.pmtud(v4)
     if len(datagram.payload) > most or (size > mtu and mode in _NEVER_CUT):
         report = (EMSGSIZE, ORIGIN_LOCAL, 0, 0, mtu, b"")
@@ -50,48 +48,50 @@ def send(host: HostCore, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
         return EAGAIN
     df = v4 and (
         mode in (PMTUD_DO, PMTUD_PROBE)
-        or (size <= mtu and mode == PMTUD_WANT and not host.path_mtus.is_locked(remote))
+        or (size <= mtu and mode == PMTUD_WANT and not table.ip.path_mtus.is_locked(remote))
     )
-    ident = 0 if df else host.next_ident(remote)  # nobody cuts it: RFC 6864 §4.1
+    ident = 0 if df else table.ip.next_ident(remote)  # nobody cuts it: RFC 6864 §4.1
     tos = endpoint.tos if v4 else endpoint.tclass
-    packet = udp.build(datagram, tos=tos, ttl=_ttl(host, endpoint, remote), ident=ident, df=df)
-    _leave(host, endpoint, packet, remote, mtu, ident)
-    host.counters.udp_out_datagrams += 1
+    packet = udp.build(datagram, tos=tos, ttl=_ttl(table, endpoint, remote), ident=ident, df=df)
+    _leave(table, endpoint, packet, remote, mtu, ident)
+    table.counters.udp_out_datagrams += 1
     return 0
 
 
-def path_mtu(host: HostCore, endpoint: UdpEndpoint, remote: bytes) -> int:
+def path_mtu(table: UdpTable, endpoint: UdpEndpoint, remote: bytes) -> int:
     """The largest packet for `remote` that need not be cut."""
-    if remote in host.addresses.local:
+    ip = table.ip
+    if remote in ip.addresses.local:
         return _LARGEST
     v4 = is_v4(remote)
-    known = host.path_mtus.mtu(remote) if endpoint.pmtud(v4) < PMTUD_PROBE else host.mtu
+    known = ip.path_mtus.mtu(remote) if endpoint.pmtud(v4) < PMTUD_PROBE else ip.mtu
     return max(known, IPV4_MIN_MTU if v4 else IPV6_MIN_MTU)
 
 
-def _ttl(host: HostCore, endpoint: UdpEndpoint, remote: bytes) -> int:
+def _ttl(table: UdpTable, endpoint: UdpEndpoint, remote: bytes) -> int:
     v4 = is_v4(remote)
     if is_multicast(remote):
         ttl = endpoint.multicast_ttl if v4 else endpoint.multicast_hops
     else:
         ttl = endpoint.ttl if v4 else endpoint.hops
-    return host.config.ip_default_ttl if ttl < 0 else ttl
+    return table.config.ip_default_ttl if ttl < 0 else ttl
 
 
 def _leave(
-    host: HostCore, endpoint: UdpEndpoint, packet: bytes, remote: bytes, mtu: int, ident: int
+    table: UdpTable, endpoint: UdpEndpoint, packet: bytes, remote: bytes, mtu: int, ident: int
 ) -> None:
     """Put a packet, or its fragments, where the next transmit finds them."""
     cost = len(packet) + OVERHEAD
     endpoint.unsent += cost
-    out = host.udp.out
-    if remote in host.addresses.local:
+    out = table.out
+    addresses = table.ip.addresses
+    if remote in addresses.local:
         out.append((packet, endpoint, cost, True))
     else:
-        if remote in host.addresses.broadcast:
+        if remote in addresses.broadcast:
             out.append((packet, endpoint, 0, True))
         pieces = fragment(packet, mtu, ident)
         for piece in pieces[:-1]:
             out.append((piece, endpoint, 0, False))
         out.append((pieces[-1], endpoint, cost, False))
-    host.wake()
+    table.wake()

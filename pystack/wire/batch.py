@@ -151,6 +151,15 @@ class TxBatch:
         self.count = count + 1
         self.used = (off + length + 15) & -16
 
+    def put(self, packet: bytes) -> bool:
+        """Take a finished packet, checksum and all; False if there is no room for it."""
+        off = self.reserve(len(packet))
+        if off < 0:
+            return False
+        self.view[off : off + len(packet)] = packet
+        self.commit(off, len(packet), 0, consts.CHECKSUM_COMPLETE)
+        return True
+
     def _commit_run(self, off: int, length: int, gso_size: int) -> None:
         at = self.used
         pieces = codec.cut(

@@ -108,6 +108,10 @@ class Segment:
             f" wnd {self.wnd}, length {self.length}"
         )
 
+    def packet(self) -> memoryview:
+        """The whole packet, from its IP header to its end."""
+        return self.arena[self.start : self.end]
+
     def text_bytes(self, skip: int, length: int) -> bytes:
         """A copy of `length` payload bytes after the first `skip`."""
         at = self.text + skip

@@ -9,7 +9,6 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
         "tcp.timing.pacing tcp.timing.rtt tcp.state.states tcp.tcb tcp.timing.timers "
         "tcp.header.window",
         "tcp tcp.ecn tcp.header tcp.policies tcp.state tcp.timing",
-        "stack.demux stack.host stack.ip_input stack.udp.udp_input",
         "sockets.sockaddr sockets.errors sockets.host sockets.tcp_info "
         "sockets.tcp_connection_calls "
         "sockets.tcp_option_calls sockets.tcp_options sockets.tcp_poll sockets.tcp_socket "
@@ -22,7 +21,7 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
         "sim.link_direction sim.node",
         "testing.bench testing.network",
         "aio aio.endpoint aio.handles aio.loop",
-        "stack stack.udp",
+        "stack udp",
     )
 ]
 
@@ -34,7 +33,6 @@ WRITERS: set[str] = {
     "Layout.upper",
     "Layout.version",
     "Listener.half_open",
-    "Listener.told",
     "Memory.held_bytes",
     "RecvBuffer.read_seq",
     "Run.app_limited",

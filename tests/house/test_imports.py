@@ -26,11 +26,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "path": {"wire"},
     "cc": set(),
     "ip": {"wire", "tcp.policies.isn"},
+    "udp": {"wire", "ip", "stack.owner", "tcp.policies.isn", "tcp.soft_errors", "tcp.state.states",
+            "tcp.tcb"},
     "tcp": {"wire", "cc.base"},
     "parts": {"wire", "cc.base", "cc.registry", "ip", "tcp"},
     "device": {"wire"},
 }
-MAY_IMPORT["stack"] = MAY_IMPORT["parts"] | {"parts"}
+MAY_IMPORT["stack"] = MAY_IMPORT["parts"] | {"parts", "udp"}
 MAY_IMPORT["sockets"] = MAY_IMPORT["stack"] | {"stack"}
 MAY_IMPORT["aio"] = MAY_IMPORT["sockets"] | {"sockets", "path", "device"}
 MAY_IMPORT["sim"] = (MAY_IMPORT["aio"] | {"aio"}) - {"device"}
@@ -45,7 +47,7 @@ DOORS_OF_ROOMS = {"cc.names": "cc.registry", "cc.register": "cc.registry"}
 ALGORITHMS = {f"cc.{path.stem}" for path in (PACKAGE / "cc").glob("[a-z]*.py")} - {"cc.registry"}
 
 # Time, randomness and I/O come to these rooms as arguments.
-SANS_IO = {"wire", "path", "cc", "ip", "tcp", "parts", "stack", "sockets"}
+SANS_IO = {"wire", "path", "cc", "ip", "tcp", "udp", "parts", "stack", "sockets"}
 OUTSIDE = {
     "asyncio", "fcntl", "multiprocessing", "os", "random", "secrets", "select", "selectors",
     "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time",

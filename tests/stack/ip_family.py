@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pystack.config import Config
 from pystack.ip.fragments import Reassembly
-from pystack.ip.icmp import Icmp, IcmpError
+from pystack.ip.icmp import Icmp
+from pystack.ip.icmp_messages import IcmpError
 from pystack.wire import codec, consts
 from pystack.wire.address import pack
 from pystack.wire.segment import RECORD_SIZE, Segment

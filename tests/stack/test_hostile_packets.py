@@ -105,7 +105,7 @@ def test_connections_among_forged_packets_are_not_touched(seed: int, timestamps:
                 accepted[address[:2]] = sock
         for echo in echoes:
             echo.go_on(accepted)
-        assert near_host.reassembly.memory <= 100_000
+        assert near_host.ip.reassembly.memory <= 100_000
         assert len(near_host.connections) < 100
         return all(echo.done for echo in echoes)
 
@@ -115,7 +115,7 @@ def test_connections_among_forged_packets_are_not_touched(seed: int, timestamps:
     pair.run(lambda: False, within_s=600)
     assert not near_host.connections
     assert near_host.shared.memory.held_bytes == 0
-    assert near_host.reassembly.memory == 0
+    assert near_host.ip.reassembly.memory == 0
     assert near_host.counters.owner_errors == 0
     assert attacker.sent > 1000
     assert attacker.sent / 2 < sum(near_host.counters.dropped) + near_host.counters.challenge_acks
@@ -225,5 +225,5 @@ def test_noise_is_never_an_exception() -> None:
         for buffer, gso_size, checksum_state in host.transmit(now_us):
             decode(bytes(buffer), gso_size, checksum_state)
     assert len(host.connections) <= 8
-    assert host.reassembly.memory <= 4_194_304
+    assert host.ip.reassembly.memory <= 4_194_304
     assert sum(host.counters.dropped) > 1000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pystack.ip.icmp import IcmpError
+from pystack.ip.icmp_messages import IcmpError
 from pystack.wire.address import pack
 from pystack.wire.ip_headers import read
 from tests.kit.packets import encode

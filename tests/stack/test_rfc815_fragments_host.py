@@ -210,11 +210,11 @@ def test_a_flood_of_fragments_leaves_memory_bounded_and_connections_alone(tcp: T
         source = rng.randrange(10, 250)
         forged = packet[:last] + bytes([source]) + packet[last + 1 :]
         tcp.inject(cut(forged, at, at + 8 * rng.randrange(1, 50), True, ident=number))
-        assert tcp.host.reassembly.memory <= 200_000
+        assert tcp.host.ip.reassembly.memory <= 200_000
     for piece in encode.fragments(packet, 400, ident=70_000 & 0xFFFF):
         tcp.inject(piece)
     tcp.play("+0 > . 1:1(0) ack 1401")
     assert sock.recv(2000) == tcp.data(1400)
     tcp.run(61)
-    assert tcp.host.reassembly.memory == 0
+    assert tcp.host.ip.reassembly.memory == 0
     assert tcp.host.counters.as_dict()["dropped_fragment_limit"] > 2000

@@ -16,7 +16,6 @@ from pystack.wire import codec
 from pystack.wire.address import is_v4
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import ACK, ECN_FIELD, RST, SYN, URG
-from pystack.wire.segment import Segment
 from pystack.wire.seq import MASK
 
 _DSCP_MASK = 0xFC
@@ -157,16 +156,3 @@ def bare(
     )  # fmt: skip
     tx.commit(off, length, 0, tx.checksum_state)
     return True
-
-
-def reset_for(tx: TxBatch, seg: Segment, ttl: int) -> bool:
-    """The RST that answers `seg`, which no connection takes (RFC 9293 §3.10.7.1). Whether it
-    was sent; never to a RST."""
-    flags = seg.flags
-    if flags & RST:
-        return False
-    key = seg.key
-    if flags & ACK:
-        return bare(tx, key, seg.ack, 0, RST, 0, b"", 0, ttl, 0)
-    ack = (seg.seq + seg.seg_len) & MASK
-    return bare(tx, key, 0, ack, RST | ACK, 0, b"", 0, ttl, 0)

@@ -1,0 +1,194 @@
+"""PASSIVE OPEN: from a SYN to a listener to a connection that waits to be accepted.
+
+RFC 9293 §3.10.7.2 (LISTEN), and SYN_RECEIVED as long as it is a record of `half_open`, which says
+what to do with a segment; Linux's limits on queues. The listener itself never changes state.
+"""
+
+from __future__ import annotations
+
+from errno import ECONNABORTED
+
+from pystack.parts import faults, variants
+from pystack.stack import half_open as handshaking
+from pystack.stack.connections import ConnectionTable
+from pystack.stack.half_open import HalfOpen
+from pystack.stack.listener import Listener
+from pystack.stack.no_connection import send_reset
+from pystack.tcp.policies import isn
+from pystack.tcp.policies.experimental_option import ExperimentalOption
+from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED
+from pystack.tcp.tcb import Tcb
+from pystack.wire.address import is_v4
+from pystack.wire.consts import (
+    ACK,
+    DROP_ACCEPT_QUEUE_FULL,
+    DROP_NO_ACK,
+    DROP_SYN_QUEUE_FULL,
+    FIN,
+    HAS_EXPERIMENT,
+    RST,
+    SYN,
+)
+from pystack.wire.segment import Segment
+from pystack.wire.seq import MASK
+
+
+# -- LISTEN ---------------------------------------------------------------------------------------
+def in_listen(
+    host: ConnectionTable, listener: Listener, seg: Segment, now_us: int, iss: int | None
+) -> None:
+    """A segment without a connection, to the port of a listener: a SYN begins one, with `iss` if
+    that is given."""
+    flags = seg.flags
+    if flags & RST:
+        return
+    if flags & ACK:
+        send_reset(host, seg)
+    elif not flags & SYN or flags & FIN:
+        host.counters.dropped[DROP_NO_ACK] += 1
+    else:
+        _on_syn(host, listener, seg, now_us, iss)
+
+
+def _on_syn(
+    host: ConnectionTable, listener: Listener, seg: Segment, now_us: int, iss: int | None
+) -> None:
+    """Keep a compact record and answer by a SYN,ACK. Data on the SYN is left for the peer to send
+    again (RFC 4987 §3.6)."""
+    counters = host.counters
+    config = host.config
+    if listener.accept_queue_full:
+        counters.listen_overflows += 1
+        counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
+        return
+    if listener.half_open >= min(max(listener.backlog, 8), config.tcp_max_syn_backlog):
+        counters.listen_drops += 1
+        counters.dropped[DROP_SYN_QUEUE_FULL] += 1
+        return
+    key = seg.key
+    if iss is None:
+        try:
+            iss = host.next_isn(key, now_us)
+        except OSError:
+            return  # `on_part_failed` was called; the peer may try again
+    try:
+        option = _option_for(host, listener, seg, now_us)
+    except OSError as error:
+        host.part_failed(str(error.strerror), error)
+        send_reset(host, seg)
+        return
+    half_open = HalfOpen(
+        listener, seg, config, iss & MASK,
+        isn.timestamp_offset(host.secret, key), host.mtu, option,
+    )  # fmt: skip
+    if not is_v4(key):
+        half_open.ident = isn.keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
+    elif not half_open.df:
+        half_open.ident = host.ip.next_ident(key[16:32])
+    host.register(half_open)
+    listener.half_open += 1
+    half_open.first_sent_us = now_us
+    half_open.next_repeat(config, now_us)
+    host.wakeups.at(half_open, half_open.due_us)
+    if host.trace is not None:
+        host.trace.state(key, LISTEN, SYN_RECEIVED, now_us)
+    _send_syn_ack(host, half_open, now_us)
+
+
+def _option_for(
+    host: ConnectionTable, listener: Listener, seg: Segment, now_us: int
+) -> ExperimentalOption | None:
+    """The experimental option of a connection that begins, which has seen the SYN. Raises OSError
+    for one that can't be made or raises."""
+    name = listener.option or host.config.tcp_experimental_option
+    option: ExperimentalOption | None = variants.make(variants.OPTION, name)
+    if option is not None and seg.options & HAS_EXPERIMENT:
+        try:
+            option.take(seg, now_us)
+        except Exception as error:
+            reason = faults.reason_of_option(option, error)
+            if not reason:
+                raise
+            raise OSError(ECONNABORTED, reason) from error
+    return option
+
+
+def _send_syn_ack(host: ConnectionTable, half_open: HalfOpen, now_us: int) -> bool:
+    """Whether it was sent. An experimental option that raises ends the attempt."""
+    try:
+        return half_open.send_syn_ack(host.tx, host.config, now_us)
+    except Exception as error:
+        reason = faults.reason_of_option(half_open.option, error)
+        if not reason:
+            raise
+        host.part_failed(reason, error)
+    half_open.send_reset(host.tx)
+    host.forget_half_open(half_open)
+    return False
+
+
+# -- SYN_RECEIVED ---------------------------------------------------------------------------------
+def in_syn_received(
+    host: ConnectionTable, half_open: HalfOpen, seg: Segment, now_us: int
+) -> Tcb | None:
+    """A segment of a half-open connection. When it completes the handshake, the TCB that has taken
+    the record's place, which is to take the segment as its first."""
+    answer = half_open.segment_arrives(seg, now_us)
+    if answer == handshaking.COMPLETE:
+        return _tcb_for(host, half_open, seg)
+    if answer == handshaking.SYN_AGAIN:
+        _send_syn_ack(host, half_open, now_us)
+    elif answer == handshaking.ACKNOWLEDGE:
+        if half_open.may_acknowledge(host.config, now_us) and host.shared.take_challenge(now_us):
+            half_open.send_ack(host.tx, now_us)
+    elif answer == handshaking.ANSWER_WITH_RST:
+        send_reset(host, seg)
+    elif answer == handshaking.FORGET:
+        host.counters.attempt_fails += 1
+        host.forget_half_open(half_open)
+    return None
+
+
+def _tcb_for(host: ConnectionTable, half_open: HalfOpen, seg: Segment) -> Tcb | None:
+    """None when there is no room in the accept queue, or a part of it can't be made."""
+    listener = half_open.listener
+    if listener.accept_queue_full:
+        host.counters.listen_overflows += 1
+        if host.config.tcp_abort_on_overflow:
+            send_reset(host, seg)
+            host.forget_half_open(half_open)
+        else:
+            host.counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
+        return None
+    try:
+        tcb = host.tcb_for(half_open)
+    except OSError as error:
+        host.part_failed(str(error.strerror), error)
+        send_reset(host, seg)
+        host.forget_half_open(half_open)
+        return None
+    listener.half_open -= 1
+    return tcb
+
+
+def handshake_complete(host: ConnectionTable, listener: Listener, tcb: Tcb) -> None:
+    """The TCB has taken its first segment: it waits to be accepted, unless that has ended it."""
+    if tcb.state != CLOSED:
+        listener.queue.append(tcb)
+        host.note_acceptable(listener)
+
+
+def half_open_due(host: ConnectionTable, half_open: HalfOpen, now_us: int) -> None:
+    """The SYN,ACK was not answered in time: once more, or give up."""
+    if host.connections.get(half_open.key) is not half_open:
+        return
+    config = host.config
+    if half_open.gives_up(config):
+        host.counters.attempt_fails += 1
+        host.forget_half_open(half_open)
+        return
+    half_open.repeats += 1
+    half_open.next_repeat(config, now_us)
+    host.wakeups.at(half_open, half_open.due_us)
+    if half_open.repeats_aloud() and _send_syn_ack(host, half_open, now_us):
+        host.counters.retrans_segs += 1
