@@ -369,7 +369,7 @@ def test_root_gets_no_packages_for_what_needs_no_kernel(
     assert asked_of_apt(roots_machine) == ""
 
 
-@pytest.mark.parametrize("name", ["behaviour", "pictures", "compiled", "docs"])
+@pytest.mark.parametrize("name", ["behaviour", "calls", "pictures", "compiled", "docs"])
 def test_a_script_that_needs_no_kernel_brings_none_of_its_tools(
     roots_machine: Path, name: str
 ) -> None:

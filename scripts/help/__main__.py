@@ -16,6 +16,7 @@ PROGRAMS: Final = {
     "asyncio-suites": ("scripts.asyncio_suites",),
     "behaviour": ("scripts.behaviours",),
     "bench": ("scripts.benchmarks",),
+    "calls": ("scripts.call_counts",),
     "conformance": ("tests.conformance",),
     "libraries": ("tests.libraries",),
     "pictures": ("scripts.drawings",),

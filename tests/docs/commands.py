@@ -140,6 +140,7 @@ def _parse(script: str, arguments: list[str]) -> None:
     from scripts.asyncio_suites.command import main as asyncio_suites
     from scripts.behaviours.command import main as behaviour
     from scripts.benchmarks.command import main as bench
+    from scripts.call_counts.command import main as calls
     from scripts.drawings.command import main as pictures
     from scripts.side_by_side.command import main as side_by_side
     from tests.conformance.command import arguments as conformance
@@ -154,7 +155,7 @@ def _parse(script: str, arguments: list[str]) -> None:
         return
     commands = {
         "asyncio-suites": asyncio_suites, "behaviour": behaviour, "bench": bench,
-        "pictures": pictures, "side-by-side": side_by_side,
+        "calls": calls, "pictures": pictures, "side-by-side": side_by_side,
     }  # fmt: skip
     if script in commands:
         commands[script].make_context(script, arguments)
