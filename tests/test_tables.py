@@ -15,6 +15,7 @@ from scripts.asyncio_suites import report as suites
 from scripts.asyncio_suites.outcome import Outcome as OfATest
 from scripts.benchmarks import simulation
 from scripts.benchmarks.measurements import MEASUREMENTS
+from scripts.benchmarks.networks import BESIDE, KERNEL, PYSTACK
 from scripts.benchmarks.report import Outcome, table
 from scripts.shown import console
 
@@ -23,18 +24,27 @@ WHERE = {"processor": "A processor with a long name @ 2.00GHz", "processors": 2,
          "kernel": "6.1.0", "python": "3.11.2", "load": 0.1}  # fmt: skip
 
 
-def bench() -> tuple[Table, list[str]]:
+def bench(beside: Path | None = None) -> tuple[Table, list[str]]:
     """The table of scripts/bench with all there is, and its figures."""
     outcomes = []
+    other = KERNEL if beside is None else BESIDE
     for measurement in MEASUREMENTS:
-        outcome = Outcome(measurement)
-        for side in measurement.sides:
+        outcome = Outcome(measurement, other)
+        for side in (PYSTACK, other):
             figures = dict.fromkeys(("cpu_us", "p50_us", "p90_us", "p99_us"), 123456.0)
             outcome.samples[side] = [
                 {"value": value, **figures} for value in (7890123.0, 8901234.0, 9012345.0)
             ]
         outcomes.append(outcome)
-    return table(outcomes, WHERE), ["8,901,234", "123,456", "1.00"]
+    return table(outcomes, WHERE, beside), ["8,901,234", "123,456", "1.00"]
+
+
+def beside() -> tuple[Table, list[str]]:
+    """That of scripts/bench --beside: no figure is held against the kernel's."""
+    made, figures = bench(Path("/a/checkout"))
+    assert made.title == "this checkout beside /a/checkout"
+    assert not any("×" in cell for column in made.columns for cell in column.cells)
+    return made, figures
 
 
 def simulated() -> tuple[Table, list[str]]:
@@ -46,7 +56,7 @@ def simulated() -> tuple[Table, list[str]]:
 
 
 @pytest.mark.parametrize("columns", [20, 80, 200])
-@pytest.mark.parametrize("made", [bench, simulated])
+@pytest.mark.parametrize("made", [bench, beside, simulated])
 def test_no_figure_is_cut(made: object, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -24,6 +24,7 @@ from typing import Any
 
 from scripts.benchmarks.client import WARM_UP, percentiles
 from scripts.benchmarks.ports import MESSAGE, ORIGIN, WEB
+from scripts.tree import use
 
 MB = 1_000_000
 
@@ -186,10 +187,13 @@ def main() -> None:
     parser.add_argument("stack", choices=("pystack", "kernel"))
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("host", help="where to serve, or where the server is")
+    parser.add_argument("--tree", metavar="DIR", help="another checkout, whose pystack it is")
     parser.add_argument("--own", help="a client's own address")
     parser.add_argument("--piece", type=int, default=1 << 16)
     parser.add_argument("--http", default="httptools", choices=("httptools", "h11"))
     arguments = parser.parse_args()
+    if arguments.tree:
+        use(arguments.tree)
     factory = loops(arguments.stack, arguments.own or arguments.host)
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(KINDS[arguments.kind](arguments))

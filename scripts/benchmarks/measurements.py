@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from scripts.benchmarks.networks import KERNEL, PYSTACK, Networks, Way
+from scripts.benchmarks.networks import Networks, Way
 from scripts.benchmarks.ports import WEB
 from scripts.program import PATIENCE
 
@@ -38,7 +38,6 @@ class Measurement:
     target: float | None = None
     is_relative: bool = False  # the target is one for the ratio to the kernel's figure
     more_is_better: bool = True
-    sides: Sequence[str] = (PYSTACK, KERNEL)
     repeats: bool = True
 
     def meets_target(self, value: float) -> bool:

@@ -12,6 +12,7 @@ import fcntl
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from tests.live.namespace import Namespace
 
 PYSTACK = "pystack"
 KERNEL = "kernel"
+BESIDE = "beside"  # pystack as well, of another checkout
 SIOCETHTOOL = 0x8946
 # <linux/ethtool.h>: generic receive offload, segmentation by software and by hardware, checksums
 OFFLOAD_SETTERS = (0x2C, 0x24, 0x1F, 0x17, 0x15)
@@ -34,7 +36,7 @@ class Way:
 
     def host(self, side: str) -> str:
         """The server's address."""
-        if side == PYSTACK:
+        if side != KERNEL:
             return "198.18.0.2" if self.version == 4 else "fd00:198:18::2"
         if self.version == 6:
             return "fd00:198:19::2"
@@ -47,7 +49,10 @@ class Way:
 
 
 class Networks:
-    """The two namespaces. A context manager."""
+    """The two namespaces. A context manager. `beside` is the checkout of that side."""
+
+    def __init__(self, beside: Path | None = None) -> None:
+        self.beside = beside
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -82,10 +87,10 @@ class Networks:
     @contextlib.contextmanager
     def server(self, side: str, way: Way, *options: str) -> Iterator[Program]:
         """The server, ready to be connected to at `way.host(side)`."""
-        arguments = [side, way.host(side), *options]
+        arguments = [_stack(side), way.host(side), *options, *self._tree(side)]
         if not way.offload:
             arguments.append("--no-offload")
-        namespace = self.near if side == PYSTACK else self.far
+        namespace = self.far if side == KERNEL else self.near
         with Program.within(namespace, "scripts.benchmarks.server", arguments) as program:
             program.line()
             yield program
@@ -95,10 +100,11 @@ class Networks:
         """A program of `libraries.py`, ready: a server at `Way().host(side)`, or a client of the
         web server at the other end, which runs beside it."""
         way = Way()
-        namespace = self.near if side == PYSTACK else self.far
+        namespace = self.far if side == KERNEL else self.near
         is_client = kind in ("download", "latency")
         host = way.client(side) if is_client else way.host(side)
-        arguments = [side, kind, host, "--own", way.host(side), *options]
+        own = ["--own", way.host(side), *self._tree(side)]
+        arguments = [_stack(side), kind, host, *own, *options]
         with contextlib.ExitStack() as stack:
             if is_client:
                 origin = Program.within(self.near, "scripts.benchmarks.origin", [])
@@ -107,12 +113,20 @@ class Networks:
             stack.enter_context(program).line()
             yield program
 
+    def _tree(self, side: str) -> list[str]:
+        return ["--tree", str(self.beside)] if side == BESIDE else []
+
     @contextlib.contextmanager
     def client(self, kind: str, host: str, *options: Any) -> Iterator[Program]:
         """A client at work."""
         arguments = [kind, host, *map(str, options)]
         with Program.within(self.near, "scripts.benchmarks.client", arguments) as program:
             yield program
+
+
+def _stack(side: str) -> str:
+    """What a program is told to be on."""
+    return KERNEL if side == KERNEL else PYSTACK
 
 
 def _without_offload(namespace: Namespace, interface: str) -> None:

@@ -14,16 +14,17 @@ from rich import box
 from rich.table import Table
 
 from scripts.benchmarks.measurements import Figures, Measurement
-from scripts.benchmarks.networks import KERNEL, PYSTACK
+from scripts.benchmarks.networks import BESIDE, KERNEL, PYSTACK
 
 _TITLE_WIDTH = 20  # columns, of which longer ones take several lines
 
 
 @dataclass
 class Outcome:
-    """All repeats of one measurement, by side."""
+    """All repeats of one measurement, by side. `other` is what pystack is compared with."""
 
     measurement: Measurement
+    other: str = KERNEL
     samples: dict[str, list[Figures]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
@@ -40,13 +41,15 @@ class Outcome:
 
     @property
     def ratio(self) -> float | None:
-        """pystack's figure in relation to the kernel's."""
-        ours, theirs = self.median(PYSTACK), self.median(KERNEL)
+        """pystack's figure in relation to the other's."""
+        ours, theirs = self.median(PYSTACK), self.median(self.other)
         return ours / theirs if ours is not None and theirs else None
 
     @property
     def met(self) -> bool | None:
         """Whether the target is reached; None when there is none, or no figure."""
+        if self.measurement.is_relative and self.other != KERNEL:
+            return None  # it is one beside the kernel
         value = self.ratio if self.measurement.is_relative else self.median(PYSTACK)
         if value is None or self.measurement.target is None:
             return None
@@ -96,12 +99,18 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
-    """The table that is printed; `where` as `machine` gives it."""
+def table(
+    outcomes: Sequence[Outcome], where: dict[str, Any], beside: Path | None = None
+) -> Table:
+    """The table that is printed; `where` as `machine` gives it. `beside` is the checkout that was
+    measured instead of the kernel's sockets."""
+    other, title = KERNEL, "pystack beside asyncio on the kernel's sockets"
+    if beside is not None:
+        other, title = BESIDE, f"this checkout beside {beside}"
     made = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        title="pystack beside asyncio on the kernel's sockets",
+        title=title,
         title_justify="left",
     )
     made.caption_justify = "left"
@@ -111,7 +120,7 @@ def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
     ).format(**where)
     made.add_column("", min_width=_TITLE_WIDTH)
     made.add_column("", no_wrap=True)
-    for name in ("pystack", "±", "kernel", "±", "ratio", "target"):
+    for name in ("pystack", "±", other, "±", "ratio", "target"):
         made.add_column(name, justify="right", no_wrap=True)
     for outcome in outcomes:
         measurement = outcome.measurement
@@ -120,7 +129,7 @@ def table(outcomes: Sequence[Outcome], where: dict[str, Any]) -> Table:
             measurement.unit,
             *(
                 text
-                for side in (PYSTACK, KERNEL)
+                for side in (PYSTACK, other)
                 for text in (_figure(outcome.median(side)), _percent(outcome.noise(side)))
             ),
             "" if outcome.ratio is None else f"{outcome.ratio:.2f}",
@@ -138,7 +147,7 @@ def _details(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
 
     cpu = "µs/MB" if outcome.measurement.unit == "Gbit/s" else "µs each"
     return [
-        (title, unit, [_figure(outcome.median(side, key)) for side in (PYSTACK, KERNEL)])
+        (title, unit, [_figure(outcome.median(side, key)) for side in (PYSTACK, outcome.other)])
         for title, unit, key in (
             ("p50", "µs", "p50_us"),
             ("p90", "µs", "p90_us"),
@@ -165,7 +174,7 @@ def _percent(value: float | None) -> str:
 
 def _target(outcome: Outcome) -> str:
     target = outcome.measurement.target
-    if target is None:
+    if target is None or (outcome.measurement.is_relative and outcome.other != KERNEL):
         return ""
     sign = "≥" if outcome.measurement.more_is_better else "≤"
     times = " ×" if outcome.measurement.is_relative else ""

@@ -3,7 +3,7 @@
     python -m scripts.benchmarks.server pystack|kernel HOST [--no-offload] [--tracemalloc]
 
 prints "ready", then answers each line on stdin with a line of JSON about its memory, and ends
-with the end of stdin.
+with the end of stdin. `--tree DIR` has it on the pystack of another checkout.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from scripts.benchmarks.ports import ECHO, MESSAGE, ONCE, SINK, SOURCE
+from scripts.tree import use
 
 BLOB = bytes(1 << 18)
 BACKLOG = 1024
@@ -173,8 +174,11 @@ def main() -> None:
     parser.add_argument("host")
     parser.add_argument("--no-offload", action="store_true")
     parser.add_argument("--tracemalloc", action="store_true")
+    parser.add_argument("--tree", metavar="DIR")
     parser.add_argument("--profile", metavar="FILE")
     arguments = parser.parse_args()
+    if arguments.tree:
+        use(arguments.tree)
     if arguments.profile:
         import cProfile
 

@@ -14,10 +14,13 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from rich import box
 from rich.table import Table
+
+from scripts.tree import use
 
 RATE: Final = "100mbit"
 DELAY: Final = "20ms"  # one way
@@ -45,21 +48,33 @@ KINDS: Final = (
 )
 
 
+def beside(kind: Kind) -> str:
+    """By which name the results have `kind` on another checkout."""
+    return f"{kind.name}, beside"
+
+
 def compiled(kind: Kind) -> str:
     """By which name the results have `kind` with the compiled core."""
     return f"{kind.name}, compiled"
 
 
 def measured(
-    kind: Kind, seconds: float, seed: int, environment: Mapping[str, str] = os.environ
+    kind: Kind,
+    seconds: float,
+    seed: int,
+    environment: Mapping[str, str] = os.environ,
+    tree: Path | None = None,
 ) -> Figures:
-    """The figures of one run of `seconds` of virtual time in a new process.
+    """The figures of one run of `seconds` of virtual time in a new process, on the pystack of the
+    checkout `tree` if one is given.
 
     Raises RuntimeError when that fails.
     """
-    argument = json.dumps({"seconds": seconds, "seed": seed, **kind.options})
+    arguments: list[str | Path] = [json.dumps({"seconds": seconds, "seed": seed, **kind.options})]
+    if tree is not None:
+        arguments.append(tree)
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.benchmarks.simulation", argument],
+        [sys.executable, "-m", "scripts.benchmarks.simulation", *arguments],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -94,7 +109,9 @@ def run(seconds: float, seed: int, cc: str, runs: bool = True, loss: float = 0.0
     }
 
 
-def table(results: dict[str, list[Figures]], where: dict[str, Any]) -> Table:
+def table(
+    results: dict[str, list[Figures]], where: dict[str, Any], tree: Path | None = None
+) -> Table:
     """What is printed: medians of all repeats."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     made.title = "Simulated bulk transfer, 100 Mbit/s, 40 ms RTT"
@@ -108,7 +125,8 @@ def table(results: dict[str, list[Figures]], where: dict[str, Any]) -> Table:
     for name in ("segments/s", "per CPU s", "±", "events/s", "peak MB", "Mbit/s"):
         made.add_column(name, justify="right", no_wrap=True)
     for kind in KINDS:
-        for name, title in ((kind.name, kind.title), (compiled(kind), "  the core compiled")):
+        others = ((compiled(kind), "  the core compiled"), (beside(kind), f"  {tree}"))
+        for name, title in ((kind.name, kind.title), *others):
             if samples := results.get(name):
                 made.add_row(title, *_cells(samples))
     return made
@@ -131,4 +149,6 @@ def _cells(samples: list[Figures]) -> list[str]:
 
 
 if __name__ == "__main__":
+    if sys.argv[2:]:
+        use(sys.argv[2])
     print(json.dumps(run(**json.loads(sys.argv[1]))))

@@ -8,14 +8,13 @@ FOLDER is the checkout whose pystack is counted, which needs not be this one.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from scripts.call_counts.places import HOST, NOT_ON_A_HOST, OPERATIONS, STACK
 from scripts.call_counts.steps import Counter, Step
+from scripts.tree import use
 
 if TYPE_CHECKING:
     from scripts.call_counts.link import Link
@@ -106,13 +105,7 @@ async def _counted(doors: Doors, link: Link, counter: Counter) -> Ways:
 
 def main() -> None:
     place, tree = sys.argv[1:]
-    sys.path.insert(0, tree)
-    folder = os.path.dirname(importlib.import_module("pystack").__file__ or "")
-    if os.path.realpath(folder) != os.path.join(os.path.realpath(tree), "pystack"):
-        raise SystemExit(f"{tree} has no pystack")
-    if importlib.import_module("pystack.wire.codec").PURE:
-        raise SystemExit(f"{tree} has no C module yet: run scripts/setup there")
-    counter = Counter(folder)
+    counter = Counter(use(tree))
     if place == HOST:
         ways = on_host(counter)
     else:
