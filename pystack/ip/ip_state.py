@@ -7,9 +7,9 @@ from pystack.counters import Counters
 from pystack.ip.addresses import Addresses
 from pystack.ip.fragments import Reassembly
 from pystack.ip.icmp import Icmp
+from pystack.ip.keyed_hash import keyed_hash
 from pystack.ip.path_mtu import PathMtu
 from pystack.printed import printed
-from pystack.tcp.policies.isn import keyed_hash
 
 
 class IpState:

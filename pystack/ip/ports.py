@@ -10,7 +10,7 @@ from collections.abc import Callable
 from errno import EADDRINUSE, EADDRNOTAVAIL
 
 from pystack.config import Config
-from pystack.tcp.policies.isn import keyed_hash
+from pystack.ip.keyed_hash import keyed_hash
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4
 
 

@@ -12,11 +12,11 @@ from random import Random
 from typing import Final
 
 from pystack import arguments
+from pystack.events import EVENT_CLOSED, EVENT_PEER_CLOSED
 from pystack.printed import printed, several
 from pystack.sim.host import SimHost
 from pystack.sockets import Socket, errors
 from pystack.sockets.constants import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_CONGESTION
-from pystack.tcp.state.states import EVENT_CLOSED, EVENT_PEER_CLOSED
 
 PATTERN: Final = Random("pystack.sim.traffic").randbytes(65536)
 _TWICE: Final = PATTERN + PATTERN  # any 64 KB of the stream, wherever they begin

@@ -1,6 +1,6 @@
 """errno values as OSError, and which of them a call on a socket meets.
 
-A connection that ends leaves its errno in `Tcb.error` (see `tcp.state.states.end`). As Linux's
+A connection that ends leaves its errno in `Tcb.error` (see `tcp.transitions.end`). As Linux's
 `sk_err`, it is given once: to the first call that asks, be it a read, a write, `connect` or
 SO_ERROR. The room reads no clock and does no I/O, so `os.strerror` has a small twin here.
 """

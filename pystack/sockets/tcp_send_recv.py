@@ -10,6 +10,7 @@ from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import (
     AF_INET,
@@ -45,8 +46,9 @@ from pystack.tcp.state.states import (
 from pystack.tcp.user import user_calls
 
 if TYPE_CHECKING:
+    from pystack.ip.reports import Report
     from pystack.sockets.tcp_socket import Socket
-    from pystack.tcp.tcb import Report, Tcb
+    from pystack.tcp.tcb import Tcb
 
 _EXTENDED_ERR: Final = Struct("=IBBBBII")  # struct sock_extended_err (<linux/errqueue.h>)
 _SOCKADDR_IN: Final = Struct("=HH4s8x")
@@ -255,7 +257,7 @@ def note_soft_error(sock: Socket) -> None:
     tcb = sock.tcb
     if tcb is not None and tcb.reports and tcb.state != CLOSED:
         error, origin = tcb.reports[-1][:2]
-        if origin != soft_errors.ORIGIN_LOCAL:
+        if origin != ORIGIN_LOCAL:
             sock.error = error
 
 
@@ -271,7 +273,7 @@ def recvmsg(
     if tcb is None or report is None:
         raise os_error(EAGAIN)
     sock.error = 0
-    if tcb.reports and tcb.reports[0][1] != soft_errors.ORIGIN_LOCAL:
+    if tcb.reports and tcb.reports[0][1] != ORIGIN_LOCAL:
         sock.error = tcb.reports[0][0]
     item = ancillary(sock.family, report)
     key = tcb.key

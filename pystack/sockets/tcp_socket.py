@@ -13,6 +13,7 @@ from errno import EBADF, ENOTCONN
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.compiling import mypyc_attr
+from pystack.events import EVENT_CLOSED, EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.parts import variants
 from pystack.printed import printed
 from pystack.sockets import (
@@ -31,16 +32,7 @@ from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_settings import Settings
 from pystack.stack.listener import Listener
 from pystack.tcp.recording import Observer
-from pystack.tcp.state.states import (
-    CLOSED,
-    EVENT_CLOSED,
-    EVENT_SOFT_ERROR,
-    EVENT_WRITABLE,
-    LISTEN,
-    NAMES,
-    SYN_SENT,
-    TIME_WAIT,
-)
+from pystack.tcp.state.states import CLOSED, LISTEN, NAMES, SYN_SENT, TIME_WAIT
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 from pystack.wire.address import ends, place
@@ -61,7 +53,7 @@ _INSIDE: Final = frozenset((
 class Socket:
     """A TCP socket of a `Host`.
 
-    `on_events` is called with EVENT_… bits (of `tcp.state.states`) after each batch in which
+    `on_events` is called with EVENT_… bits (of `pystack.events`) after each batch in which
     something happened; it may make socket calls. `tcb` is the connection, None before one is
     made, to be read only. `host`, `family`, `type` (SOCK_STREAM) and `closed` say what it is. The
     other attributes belong to this room, and `dir` leaves them out.

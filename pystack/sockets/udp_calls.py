@@ -16,6 +16,7 @@ from errno import (
 )
 from typing import TYPE_CHECKING, Any
 
+from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.sockets import constants as c
 from pystack.sockets import sockaddr
 from pystack.sockets.errors import os_error
@@ -23,7 +24,6 @@ from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_connection_calls import WILDCARDS, check_bindable, is_shared, own_address
 from pystack.sockets.tcp_send_recv import Ancillary, ancillary
-from pystack.tcp.soft_errors import ORIGIN_LOCAL
 from pystack.udp import udp_output
 from pystack.udp.endpoints import OVERHEAD
 from pystack.wire.address import ANY_V4, is_loopback, is_v4

@@ -32,7 +32,7 @@ _INSIDE: Final = frozenset((
 class DatagramSocket:
     """A UDP socket of a `Host`.
 
-    `on_events` is called with EVENT_… bits (of `tcp.state.states`) after each batch in which
+    `on_events` is called with EVENT_… bits (of `pystack.events`) after each batch in which
     something happened: READABLE, WRITABLE (after EAGAIN there is room again), SOFT_ERROR (an
     error is pending, or in the error queue). It may make socket calls. `udp` is what the stack
     knows of it, to be read only. `host`, `family`, `type` (SOCK_DGRAM), `proto` (IPPROTO_UDP) and

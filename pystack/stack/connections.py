@@ -7,6 +7,7 @@ from errno import EADDRINUSE, ECONNABORTED
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
+from pystack.ip.keyed_hash import keyed_hash
 from pystack.parts import faults, variants
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.host_state import HostState
@@ -23,10 +24,10 @@ from pystack.tcp.state.states import (
     LISTEN,
     SYN_RECEIVED,
     TIME_WAIT,
-    end,
 )
 from pystack.tcp.tcb import SEND_RST, Tcb
 from pystack.tcp.timing import timers
+from pystack.tcp.transitions import end
 from pystack.tcp.user import user_calls
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
@@ -93,9 +94,9 @@ class ConnectionTable(HostState):
         cc = variants.make_congestion_control(name, mss, config.tcp_initial_cwnd * mss)
         tcb = Tcb(key, self.shared, cc)
         variants.equip(tcb)
-        tcb.cc.seed = isn.keyed_hash(self.secret, key, b"cc")
+        tcb.cc.seed = keyed_hash(self.secret, key, b"cc")
         tcb.watch = self._watch
-        tcb.ident = isn.keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
+        tcb.ident = keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
         return tcb
 
     def tcb_for(self, half_open: HalfOpen) -> Tcb:

@@ -12,18 +12,14 @@ from errno import ECONNABORTED
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
+from pystack.events import EVENT_ACCEPTABLE
 from pystack.ip.loopback import take_local
 from pystack.stack import not_tcp_input, not_tcp_output, passive_open
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.demux import deliver
 from pystack.stack.half_open import HalfOpen
 from pystack.tcp.output.output import output
-from pystack.tcp.state.states import (
-    CLOSED,
-    EVENT_ACCEPTABLE,
-    SYN_SENT,
-    TIME_WAIT,
-)
+from pystack.tcp.state.states import CLOSED, SYN_SENT, TIME_WAIT
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.timeouts import timer_handlers
 from pystack.tcp.timing import timers

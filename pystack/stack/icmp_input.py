@@ -9,6 +9,7 @@ numbers must be in flight. `ip.icmp` has read the message.
 from __future__ import annotations
 
 from pystack.ip.icmp_messages import IcmpError, errno_of, is_too_big
+from pystack.ip.reports import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
 from pystack.tcp import soft_errors
@@ -61,7 +62,7 @@ def _tell(tcb: Tcb, error: IcmpError) -> None:
     number = errno_of(error)
     if not number:
         return
-    origin = soft_errors.ORIGIN_ICMP if error.version == 4 else soft_errors.ORIGIN_ICMP6
+    origin = ORIGIN_ICMP if error.version == 4 else ORIGIN_ICMP6
     soft_errors.report(tcb, number, origin, error.type, error.code, error.mtu, error.offender)
     if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and not tcb.passive):
         tcb.shared.counters.attempt_fails += 1

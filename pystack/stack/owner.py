@@ -13,4 +13,4 @@ class Owner:
     __slots__ = ()
 
     def notify(self, events: int) -> None:
-        """`events`: EVENT_… bits of `tcp.states`. Must not raise; may make socket calls."""
+        """`events`: EVENT_… bits of `pystack.events`. Must not raise; may make socket calls."""

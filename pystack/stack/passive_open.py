@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from errno import ECONNABORTED
 
+from pystack.ip.keyed_hash import keyed_hash
 from pystack.parts import faults, variants
 from pystack.stack import half_open as handshaking
 from pystack.stack.connections import ConnectionTable
@@ -82,7 +83,7 @@ def _on_syn(
         isn.timestamp_offset(host.secret, key), host.mtu, option,
     )  # fmt: skip
     if not is_v4(key):
-        half_open.ident = isn.keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
+        half_open.ident = keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
     elif not half_open.df:
         half_open.ident = host.ip.next_ident(key[16:32])
     host.register(half_open)

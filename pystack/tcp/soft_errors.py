@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from pystack.tcp.state.states import EVENT_SOFT_ERROR
-from pystack.tcp.tcb import Report, Tcb
+from pystack.events import EVENT_SOFT_ERROR
+from pystack.ip.reports import ORIGIN_LOCAL, Report
+from pystack.tcp.tcb import Tcb
 
-ORIGIN_LOCAL: Final = 1  # SO_EE_ORIGIN_LOCAL
-ORIGIN_ICMP: Final = 2
-ORIGIN_ICMP6: Final = 3
 _MOST: Final = 64  # reports kept unread
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.cc.base import CongestionControl
 from pystack.config import Config
+from pystack.ip.reports import Report
 from pystack.printed import printed
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 from pystack.tcp.state import states
@@ -50,8 +51,6 @@ RETRANSMIT_NOW: Final = 256  # the first lost run goes whatever the window says 
 UNLIMITED: Final = 0xFFFF_FFFF_FFFF_FFFF  # SO_MAX_PACING_RATE's default
 
 ANY_ACK: Final = ACK_NOW | ACK_SOON | CHALLENGE_ACK
-
-Report = tuple[int, int, int, int, int, bytes]  # errno, origin, type, code, info, offender
 
 
 class Tcb:

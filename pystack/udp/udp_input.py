@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EMSGSIZE
 from typing import Final
 
+from pystack.events import EVENT_READABLE, EVENT_SOFT_ERROR
 from pystack.ip.address_checks import has_valid_source, is_for_host
 from pystack.ip.icmp_messages import (
     V4_PARAMETER_PROBLEM,
@@ -15,8 +16,7 @@ from pystack.ip.icmp_messages import (
     errno_of,
     is_too_big,
 )
-from pystack.tcp.soft_errors import ORIGIN_ICMP, ORIGIN_ICMP6
-from pystack.tcp.state.states import EVENT_READABLE, EVENT_SOFT_ERROR
+from pystack.ip.reports import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint, UdpTable
 from pystack.wire import udp
 from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOCKET_BUFFER

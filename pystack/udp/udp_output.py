@@ -6,7 +6,7 @@ from errno import EAGAIN, EMSGSIZE
 from typing import Final
 
 from pystack.ip.fragments import fragment
-from pystack.tcp.soft_errors import ORIGIN_LOCAL
+from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.udp.endpoints import (
     OVERHEAD,
     PMTUD_DO,

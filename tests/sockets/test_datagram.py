@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pystack.events import EVENT_READABLE, EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.sockets import constants as c
 from pystack.sockets.constants import AF_INET, AF_INET6
-from pystack.tcp.state.states import EVENT_READABLE, EVENT_SOFT_ERROR, EVENT_WRITABLE
 from tests.sockets.wire import ADDRESSES, make_wire
 from tests.sockets.world import OurWorld, World, error_of, outcome, polled
 

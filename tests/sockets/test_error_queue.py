@@ -11,10 +11,10 @@ import struct
 
 import pytest
 
+from pystack.events import EVENT_SOFT_ERROR
 from pystack.sockets import Socket
 from pystack.sockets import constants as c
 from pystack.sockets.constants import AF_INET
-from pystack.tcp.state.states import EVENT_SOFT_ERROR
 from pystack.wire.consts import CHECKSUM_COMPLETE
 from tests.sockets.packets import icmp_about
 from tests.sockets.wire import Wire, connected, make_wire

@@ -196,7 +196,7 @@ def test_a_backlog_is_at_most_somaxconn() -> None:
 
 
 def test_the_owner_of_an_accepted_connection_is_told_what_it_missed() -> None:
-    from pystack.tcp.state.states import EVENT_READABLE
+    from pystack.events import EVENT_READABLE
 
     wire = make_wire()
     listener = wire.far.socket()

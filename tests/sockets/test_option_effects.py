@@ -271,7 +271,7 @@ def test_notsent_lowat_keeps_the_unsent_short(family: int) -> None:
 
 
 def test_the_writer_who_was_sent_away_is_told_of_room_once(family: int) -> None:
-    from pystack.tcp.state.states import EVENT_WRITABLE
+    from pystack.events import EVENT_WRITABLE
 
     wire = make_wire()
     client, server = connected(wire, family)

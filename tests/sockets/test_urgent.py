@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pystack.events import EVENT_URGENT
 from pystack.sockets import constants as c
-from pystack.tcp.state.states import EVENT_URGENT
 from tests.sockets.wire import connected, make_wire
 from tests.sockets.world import World, outcome, polled
 

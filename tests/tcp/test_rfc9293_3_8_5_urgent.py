@@ -210,7 +210,7 @@ def test_each_advance_of_the_pointer_is_told_once(tcp: Tcp) -> None:
     if isinstance(sock, socket.socket):
         pytest.skip("the kernel tells by a signal")
     urgent_events = []
-    from pystack.tcp.state.states import EVENT_URGENT
+    from pystack.events import EVENT_URGENT
 
     sock.on_events = lambda events: urgent_events.append(bool(events & EVENT_URGENT))
     tcp.play('+0 < U. 1:4(3) ack 1 urg 20 "abc"\n+0 > . 1:1(0) ack 4')

@@ -12,9 +12,9 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.handles.ready_fd import Ready, ready_fd
+from pystack.events import EVENT_CLOSED
 from pystack.printed import printed
 from pystack.sockets import DatagramSocket, Socket
-from pystack.tcp.state.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
     from pystack.aio.drive.driver import Driver

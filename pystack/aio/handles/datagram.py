@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
 from pystack.aio.handles.transport_socket import DatagramTransportSocket
+from pystack.events import EVENT_CLOSED
 from pystack.sockets import DatagramSocket
-from pystack.tcp.state.states import EVENT_CLOSED
 
 if TYPE_CHECKING:
     from pystack.aio.drive.driver import Driver

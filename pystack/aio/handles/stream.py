@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, Final
 from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
 from pystack.aio.handles.sendfile import FileSending
 from pystack.aio.handles.transport_socket import TransportSocket
+from pystack.events import EVENT_CLOSED, EVENT_WRITABLE
 from pystack.sockets import errors, sockaddr
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_socket import Socket
 from pystack.tcp.state import states
-from pystack.tcp.state.states import CLOSED, EVENT_CLOSED, EVENT_WRITABLE
+from pystack.tcp.state.states import CLOSED
 from pystack.wire.address import ends
 
 if TYPE_CHECKING:

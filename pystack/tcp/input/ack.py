@@ -5,23 +5,16 @@ Writes `snd_una`, `snd_wnd`, `snd_wl1`, `snd_wl2`, `max_snd_wnd`, `bytes_acked`,
 
 from __future__ import annotations
 
+from pystack.events import EVENT_WRITABLE
 from pystack.tcp import recording, soft_errors
 from pystack.tcp.ecn import ecn
 from pystack.tcp.header import options
 from pystack.tcp.recovery import recovery, tlp
-from pystack.tcp.state.states import (
-    CLOSING,
-    EVENT_WRITABLE,
-    FIN_WAIT_1,
-    FIN_WAIT_2,
-    LAST_ACK,
-    TIME_WAIT,
-    end,
-    set_state,
-)
+from pystack.tcp.state.states import CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, TIME_WAIT
 from pystack.tcp.tcb import CHALLENGE_ACK, Tcb
 from pystack.tcp.timeouts import timer_handlers
 from pystack.tcp.timing import rtt, timers
+from pystack.tcp.transitions import end, set_state
 from pystack.wire.consts import DROP_BAD_ACK, DROP_OLD_ACK, FIN, HAS_TIMESTAMPS, SYN
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pystack.events import EVENT_ESTABLISHED
 from pystack.tcp.input import ack
 from pystack.tcp.recovery import recovery
-from pystack.tcp.state.states import ESTABLISHED, EVENT_ESTABLISHED, FIN_WAIT_1, set_state
+from pystack.tcp.state.states import ESTABLISHED, FIN_WAIT_1
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.timeouts import timer_handlers
 from pystack.tcp.timing import delayed_ack, rtt
+from pystack.tcp.transitions import set_state
 
 
 def become_established(tcb: Tcb, now_us: int) -> None:

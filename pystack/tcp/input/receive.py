@@ -7,6 +7,7 @@ option is to say (RFC 2018, RFC 2883). Never sends; marks.
 
 from __future__ import annotations
 
+from pystack.events import EVENT_PEER_CLOSED, EVENT_READABLE
 from pystack.tcp.ecn import ecn
 from pystack.tcp.header import window
 from pystack.tcp.input import urgent
@@ -14,15 +15,13 @@ from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSING,
     ESTABLISHED,
-    EVENT_PEER_CLOSED,
-    EVENT_READABLE,
     FIN_WAIT_1,
     FIN_WAIT_2,
     TIME_WAIT,
-    set_state,
 )
 from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.tcp.timing import delayed_ack
+from pystack.tcp.transitions import set_state
 from pystack.wire.consts import DROP_RECEIVE_BUFFER
 from pystack.wire.segment import Segment
 

@@ -23,9 +23,9 @@ from pystack.tcp.state.states import (
     SYN_RECEIVED,
     SYN_SENT,
     TIME_WAIT,
-    end,
 )
 from pystack.tcp.tcb import ACK_NOW, CHALLENGE_ACK, Tcb
+from pystack.tcp.transitions import end
 from pystack.wire.consts import (
     ACK,
     AE,

@@ -8,8 +8,9 @@ from typing import Final
 from pystack.tcp.ecn import ecn
 from pystack.tcp.header import options, timestamps
 from pystack.tcp.input import ack, handshake
-from pystack.tcp.state.states import SYN_RECEIVED, end, set_state
+from pystack.tcp.state.states import SYN_RECEIVED
 from pystack.tcp.tcb import ACK_NOW, SEND_SYN, Tcb
+from pystack.tcp.transitions import end, set_state
 from pystack.wire.consts import (
     ACK,
     DROP_BAD_ACK,

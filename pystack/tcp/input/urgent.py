@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pystack.tcp.state.states import EVENT_URGENT
+from pystack.events import EVENT_URGENT
 from pystack.tcp.tcb import Tcb
 from pystack.wire.segment import Segment
 

@@ -7,17 +7,10 @@ are made can be replaced, per stack.
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 from pystack.compiling import mypyc_attr
+from pystack.ip.keyed_hash import keyed_hash
 from pystack.tcp.policies.contracts import Part
 from pystack.wire.seq import MASK
-
-
-def keyed_hash(secret: bytes, key: bytes, purpose: bytes) -> int:
-    """64 bits from `key` that nobody without `secret` can compute. `purpose`: up to 16 bytes."""
-    digest = blake2b(key, digest_size=8, key=secret, person=purpose).digest()
-    return int.from_bytes(digest, "big")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pystack.cc.base import AckSample
 from pystack.config import Config
 from pystack.counters import Counters
-from pystack.tcp.policies.isn import keyed_hash
+from pystack.ip.keyed_hash import keyed_hash
 
 
 class Memory:

@@ -1,16 +1,8 @@
-"""The states of RFC 9293 §3.3.2 and the one place where a connection changes them.
-
-Writes `state` and `error`. CLOSED and LISTEN have no TCB (see `stack.listener`); a TCB that
-reaches CLOSED, or TIME_WAIT, is on its way out: the stack removes it after the batch and
-keeps a compact record for TIME_WAIT.
-"""
+"""The states of RFC 9293 §3.3.2, and the arrows between them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from pystack.tcp.tcb import Tcb
+from typing import Final
 
 CLOSED: Final = 0
 LISTEN: Final = 1
@@ -43,32 +35,3 @@ TRANSITIONS: Final = {
     LAST_ACK: frozenset({CLOSED}),
     TIME_WAIT: frozenset({CLOSED}),
 }
-
-# What the owner of a connection is told: bits of Tcb.events
-EVENT_ESTABLISHED: Final = 1
-EVENT_READABLE: Final = 2
-EVENT_WRITABLE: Final = 4
-EVENT_PEER_CLOSED: Final = 8  # the peer's FIN is in order: end of stream
-EVENT_CLOSED: Final = 16  # gone; Tcb.error says how (0: both sides closed)
-EVENT_URGENT: Final = 32
-EVENT_SOFT_ERROR: Final = 64  # a report for the error queue
-EVENT_ACCEPTABLE: Final = 128  # on a listener: somebody may be accepted
-
-
-def set_state(tcb: Tcb, new: int) -> None:
-    """Move to `new`. An arrow that the RFC does not have is a programming error."""
-    old = tcb.state
-    assert new in TRANSITIONS[old], f"{NAMES[old]} -> {NAMES[new]}"
-    tcb.state = new
-    if tcb.watch is not None:
-        tcb.watch(tcb, old, new)
-
-
-def end(tcb: Tcb, error: int) -> None:
-    """To CLOSED at once. `error` is the errno that pending and later calls get, 0 for none."""
-    if tcb.state == CLOSED:
-        return
-    if error and not tcb.error:
-        tcb.error = error
-    set_state(tcb, CLOSED)
-    tcb.events |= EVENT_CLOSED

@@ -9,18 +9,14 @@ from __future__ import annotations
 from errno import ETIMEDOUT
 from typing import Final
 
+from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.tcp import recording, soft_errors
 from pystack.tcp.ecn import ecn
 from pystack.tcp.recovery import recovery, tlp
-from pystack.tcp.state.states import (
-    ESTABLISHED,
-    FIN_WAIT_2,
-    SYN_RECEIVED,
-    SYN_SENT,
-    end,
-)
+from pystack.tcp.state.states import ESTABLISHED, FIN_WAIT_2, SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import KEEPALIVE_PROBE, SEND_RST, SEND_SYN, WINDOW_PROBE, Tcb
 from pystack.tcp.timing import delayed_ack, rtt, timers
+from pystack.tcp.transitions import end
 
 _ORPHAN_RETRIES: Final = 8
 
@@ -76,7 +72,7 @@ def _on_rto(tcb: Tcb, now_us: int) -> None:
         _on_syn_rto(tcb, now_us)
         return
     if tcb.retransmits == tcb.config.tcp_retries1:
-        soft_errors.report(tcb, ETIMEDOUT, soft_errors.ORIGIN_LOCAL, 0, 0, tcb.retransmits, b"")
+        soft_errors.report(tcb, ETIMEDOUT, ORIGIN_LOCAL, 0, 0, tcb.retransmits, b"")
     if tcb.retransmits:
         # a window shrunk to zero is no dead peer: count from its last answer (SHLD-17)
         since_us = tcb.retrans_since_us

@@ -20,11 +20,10 @@ from pystack.tcp.state.states import (
     SYN_RECEIVED,
     SYN_SENT,
     TIME_WAIT,
-    end,
-    set_state,
 )
 from pystack.tcp.tcb import ARM, SEND_RST, SEND_SYN, WINDOW_UPDATE, Tcb
 from pystack.tcp.timing import delayed_ack, timers
+from pystack.tcp.transitions import end, set_state
 
 Buffer = bytes | bytearray | memoryview
 
