@@ -142,6 +142,6 @@ if __name__ == "__main__":
         build()
     else:
         sys.path.insert(0, str(ROOT))
-        from scripts import ending
+        from scripts.programs import ending
 
         sys.exit(ending.run("compiled", "build_tools.core", "become"))

@@ -117,7 +117,7 @@ def place(tmp_path: Path) -> Place:
 
 
 # -- Ctrl-C ---------------------------------------------------------------------------------------
-@pytest.mark.parametrize("moment", ["click", "scripts.until_ended", "pystack.errors"])
+@pytest.mark.parametrize("moment", ["click", "scripts.programs.until_ended", "pystack.errors"])
 @pytest.mark.parametrize("name", MODULES)
 def test_ctrl_c_while_a_program_is_imported(place: Place, name: str, moment: str) -> None:
     assert place.end_of(MODULES[name], moment=moment) == (130, f"{name}: interrupted\n")
@@ -189,7 +189,7 @@ def main():
 def of_ours(place: Place, text: str) -> list[str]:
     """The command of a program with that text."""
     (place.folder / "program.py").write_text(text)
-    start = "import sys; from scripts import ending; sys.exit(ending.run('it', 'program'))"
+    start = "import sys; from scripts.programs import ending; sys.exit(ending.run('it', 'program'))"
     return [sys.executable, "-c", start]
 
 

@@ -171,7 +171,7 @@ def test_with_pystack_pure_a_wheel_for_every_machine_is_built(
     assert fresh.pip("install", "--no-deps", wheel).returncode == 0
     assert fresh.pip("install", "dpkt").returncode == 0
     assert fresh.codec() == "twins"
-    done = run(fresh.python, ROOT / "scripts/wheel_works.py", "Python", cwd=fresh.home)
+    done = run(fresh.python, ROOT / "scripts/packaging/wheel_works.py", "Python", cwd=fresh.home)
     assert done.returncode == 0, done.stderr
     done = run(fresh.python, "-c", NO_DEVICE, cwd=fresh.home)
     assert done.stdout == "python-pytun is not installed: pip install python-pytun\n"

@@ -17,7 +17,7 @@ from scripts.benchmarks import simulation
 from scripts.benchmarks.measurements import MEASUREMENTS
 from scripts.benchmarks.networks import BESIDE, KERNEL, PYSTACK
 from scripts.benchmarks.report import Outcome, table
-from scripts.shown import console
+from scripts.programs.tables import console
 
 ROOT = Path(__file__).resolve().parent.parent
 WHERE = {"processor": "A processor with a long name @ 2.00GHz", "processors": 2,

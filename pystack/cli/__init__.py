@@ -1,5 +1,7 @@
-"""The doors: the `pystack` command with `serve`, `nc`, `demo` and `doctor`.
+"""What does the `pystack` command do?
 
-Needs the extra `cli` (click, aiohttp). `main` is the entry point; `commands` says what there is;
-each command has a file of its name, the rest is what they rest on.
+`main` is the entry point, `commands` the list of the commands. Each command has a file of its name
+(`serve`, `run`, `nc`, `demo`, `doctor`). `calling` has what all of them begin and end with,
+`terminal` the standard streams, `report` what is told of connections, `services` what is served;
+`private_network` and `child` are the other side of `demo`. Needs the extra `cli` (click, aiohttp).
 """

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from pystack.cli import private_network
-from pystack.cli.blocking import Blocking
+from pystack.cli.terminal.call_thread import Blocking
 
 
 class Child:

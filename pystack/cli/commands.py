@@ -8,10 +8,10 @@ import sys
 import click
 
 from pystack import __version__
+from pystack.cli.calling.examples import Example
+from pystack.cli.calling.failures import Commands
 from pystack.cli.demo import demo
 from pystack.cli.doctor import doctor
-from pystack.cli.examples import Example
-from pystack.cli.failures import Commands
 from pystack.cli.nc import nc
 from pystack.cli.run import run
 from pystack.cli.serve import serve

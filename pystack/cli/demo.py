@@ -23,16 +23,18 @@ import click
 
 from pystack.aio.drive.alarm import monotonic_us
 from pystack.aio.endpoint.stack import Stack
-from pystack.cli import colours, http_server, private_network
+from pystack.cli import private_network
+from pystack.cli.calling.device_options import ADDR6, DeviceOptions, open_stack
+from pystack.cli.calling.examples import Example, WithExamples
+from pystack.cli.calling.failures import Failure, Interrupted
+from pystack.cli.calling.number import Number
+from pystack.cli.calling.until_stopped import Stopped, run, say
 from pystack.cli.child import Child
-from pystack.cli.connection_facts import hostport
-from pystack.cli.device_options import ADDR6, DeviceOptions, open_stack
-from pystack.cli.examples import Example, WithExamples
-from pystack.cli.failures import Failure, Interrupted
-from pystack.cli.number import Number
-from pystack.cli.running import Stopped, run, say
-from pystack.cli.terminal import columns
-from pystack.cli.transcript import WIDE, Transcript
+from pystack.cli.report.connection_facts import hostport
+from pystack.cli.report.transcript import WIDE, Transcript
+from pystack.cli.services import http_server
+from pystack.cli.terminal import colours
+from pystack.cli.terminal.width import columns
 from pystack.errors import SetupError
 from pystack.tcp.state.states import CLOSED, LISTEN
 

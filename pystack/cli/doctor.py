@@ -11,11 +11,11 @@ from typing import Final
 
 import click
 
-from pystack.cli import colours
-from pystack.cli.device_options import DeviceOptions, address_options
-from pystack.cli.examples import Example, WithExamples
-from pystack.cli.running import say
-from pystack.cli.terminal import columns
+from pystack.cli.calling.device_options import DeviceOptions, address_options
+from pystack.cli.calling.examples import Example, WithExamples
+from pystack.cli.calling.until_stopped import say
+from pystack.cli.terminal import colours
+from pystack.cli.terminal.width import columns
 from pystack.device.probe import Check, run_checks
 
 _COLUMNS: Final = 100

@@ -12,14 +12,19 @@ from typing import Final
 import click
 
 from pystack.aio.endpoint.stack import Stack
-from pystack.cli.blocking import Blocking, write_all
-from pystack.cli.connection_facts import bytes_out, hostport, negotiated
-from pystack.cli.device_options import DeviceOptions, device_options, open_stack, own_addresses
-from pystack.cli.examples import Example, WithExamples
-from pystack.cli.failures import Failure, sentence
-from pystack.cli.number import Number
-from pystack.cli.output import STDOUT, warn
-from pystack.cli.running import Stopped, run
+from pystack.cli.calling.device_options import (
+    DeviceOptions,
+    device_options,
+    open_stack,
+    own_addresses,
+)
+from pystack.cli.calling.examples import Example, WithExamples
+from pystack.cli.calling.failures import Failure, sentence
+from pystack.cli.calling.number import Number
+from pystack.cli.calling.until_stopped import Stopped, run
+from pystack.cli.report.connection_facts import bytes_out, hostport, negotiated
+from pystack.cli.terminal.call_thread import Blocking, write_all
+from pystack.cli.terminal.output import STDOUT, warn
 from pystack.sockets.tcp_info import STATES
 from pystack.tcp.state.states import CLOSED, TIME_WAIT
 

@@ -25,10 +25,10 @@ from pystack import invocation
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.loop.install import end, installed
 from pystack.aio.loop.refusing import refusing
-from pystack.cli.device_options import DeviceOptions, device_options, open_alone
-from pystack.cli.examples import Example, WithExamples
-from pystack.cli.failures import Failure, Incomplete
-from pystack.cli.output import warn
+from pystack.cli.calling.device_options import DeviceOptions, device_options, open_alone
+from pystack.cli.calling.examples import Example, WithExamples
+from pystack.cli.calling.failures import Failure, Incomplete
+from pystack.cli.terminal.output import warn
 from pystack.wire import address
 
 _NO_LOOP: Final = (

@@ -16,18 +16,18 @@ import click
 from pystack.aio.devices.impaired import ImpairedDevice
 from pystack.aio.drive.device_driver import follow_link
 from pystack.aio.endpoint.stack import Stack
-from pystack.cli import http_server
-from pystack.cli.device_options import (
+from pystack.cli.calling.device_options import (
     DeviceOptions,
     device_options,
     in_words,
     open_stack,
     own_addresses,
 )
-from pystack.cli.event_log import EventLog, Watched
-from pystack.cli.examples import Example, WithExamples
-from pystack.cli.running import Stopped, run, say
-from pystack.cli.small_servers import Chargen, Daytime, Discard, Echo
+from pystack.cli.calling.examples import Example, WithExamples
+from pystack.cli.calling.until_stopped import Stopped, run, say
+from pystack.cli.report.event_log import EventLog, Watched
+from pystack.cli.services import http_server
+from pystack.cli.services.small_servers import Chargen, Daytime, Discard, Echo
 from pystack.device.link_state import LinkState
 from pystack.errors import SetupError
 

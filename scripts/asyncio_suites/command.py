@@ -13,12 +13,12 @@ from pathlib import Path
 
 import click
 
-from pystack.cli.failures import Failure
+from pystack.cli.calling.failures import Failure
 from scripts.asyncio_suites import anyio_suite, children, report, skips
 from scripts.asyncio_suites.cpython_tests import are_here, name_of, tests_of
 from scripts.asyncio_suites.outcome import Outcome, count
 from scripts.asyncio_suites.running import Running
-from scripts.shown import write
+from scripts.programs.tables import write
 from tests.live.namespace import missing_rights
 
 NAME = "asyncio-suites"

@@ -18,7 +18,7 @@ from scripts.behaviours.pool import Experiment, results
 from scripts.behaviours.report import document, summary
 from scripts.behaviours.verdict import Law
 from scripts.behaviours.whole_run import digest as digest_of_a_run
-from scripts.shown import write
+from scripts.programs.tables import write
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "evidence" / "behaviour.md"
 SECTIONS = {"laws": (responses, reordering, fairness), "goodput": ()}

@@ -10,7 +10,7 @@ from rich.table import Table
 from scripts.behaviours import grid
 from scripts.behaviours.flow import Outcome
 from scripts.behaviours.verdict import Law
-from scripts.shown import console
+from scripts.programs.tables import console
 from tests.kit.versions import line, versions
 
 

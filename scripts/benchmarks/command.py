@@ -11,13 +11,13 @@ import click
 from rich.console import Console
 
 from build_tools import core
-from pystack.cli.failures import Failure
-from pystack.cli.number import Number
+from pystack.cli.calling.failures import Failure
+from pystack.cli.calling.number import Number
 from scripts.benchmarks import simulation
 from scripts.benchmarks.measurements import MEASUREMENTS, Effort, Measurement
 from scripts.benchmarks.networks import BESIDE, KERNEL, PYSTACK, Networks
 from scripts.benchmarks.report import Outcome, machine, table
-from scripts.shown import console, write
+from scripts.programs.tables import console, write
 from tests.live.namespace import missing_rights
 
 NAMES = [measurement.name for measurement in MEASUREMENTS]

@@ -12,7 +12,7 @@ from functools import partial
 
 from scripts.benchmarks.networks import Networks, Way
 from scripts.benchmarks.ports import WEB
-from scripts.program import PATIENCE
+from scripts.programs.child_program import PATIENCE
 
 Figures = dict[str, float]  # "value", and what else came of it
 

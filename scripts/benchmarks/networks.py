@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from scripts.program import Program
+from scripts.programs.child_program import Program
 from tests.live.namespace import Namespace
 
 PYSTACK = "pystack"

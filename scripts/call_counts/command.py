@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from pystack.cli.failures import Failure
+from pystack.cli.calling.failures import Failure
 from scripts.call_counts import figures, report
 from scripts.call_counts.places import HOST, NOT_ON_A_HOST, OPERATIONS, PLACES, RUN
-from scripts.shown import console, write
+from scripts.programs.tables import console, write
 
 NAMES = [operation.name for operation in OPERATIONS]
 

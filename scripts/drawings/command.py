@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from pystack.cli.failures import Failure
+from pystack.cli.calling.failures import Failure
 from scripts.drawings import ladder, window
 from scripts.drawings.theme import THEMES
-from scripts.shown import write
+from scripts.programs.tables import write
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 RECORDED = FOLDER / "demo.txt"

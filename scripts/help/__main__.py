@@ -22,7 +22,7 @@ PROGRAMS: Final = {
     "pictures": ("scripts.drawings",),
     "side-by-side": ("scripts.side_by_side",),
     "pystack": ("pystack",),
-    **{f"pystack-{name}": ("pystack", name) for name in ("serve", "run", "demo", "nc", "doctor")},
+    **{f"commands/{name}": ("pystack", name) for name in ("serve", "run", "demo", "nc", "doctor")},
     "run": ("pystack", "serve"),
 }
 

@@ -12,10 +12,10 @@ import click
 from rich.console import Console
 
 from pystack.cc import registry
-from pystack.cli.failures import Failure
-from pystack.cli.number import Number
+from pystack.cli.calling.failures import Failure
+from pystack.cli.calling.number import Number
 from scripts.benchmarks.report import machine
-from scripts.shown import write
+from scripts.programs.tables import write
 from scripts.side_by_side.experiments import Alone, Effort, Together
 from scripts.side_by_side.networks import Networks, Path
 from scripts.side_by_side.report import page, show

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from scripts.benchmarks.networks import KERNEL, PYSTACK
-from scripts.program import PATIENCE, Program
+from scripts.programs.child_program import PATIENCE, Program
 from scripts.side_by_side.places import FAR, FAR_NETWORK, NEAR, NEAR_NETWORK, OURS, SLOT_MS
 from tests.live.namespace import Namespace
 

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from scripts.benchmarks.networks import KERNEL, PYSTACK
-from scripts.shown import console
+from scripts.programs.tables import console
 from scripts.side_by_side.experiments import RATIO, SETTLING, SHARE, Alone, Effort, Together
 from tests.kit.versions import line, versions
 

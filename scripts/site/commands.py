@@ -61,7 +61,7 @@ def _texts(text: str) -> Iterator[str]:
 
 
 def _examples(command: click.Command) -> Iterator[str]:
-    from pystack.cli.examples import WithExamples, lines
+    from pystack.cli.calling.examples import WithExamples, lines
 
     if isinstance(command, WithExamples) and command.examples:
         yield "Example:"

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from pystack.cli import device_options
+from pystack.cli.calling import device_options
 from pystack.cli.commands import pystack
 from tests.cli.program import PYSTACK
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.program import PATIENCE
 
-CODE = "import sys; from pystack.cli import colours; print(colours.wanted(sys.stdout))"
+CODE = "import sys; from pystack.cli.terminal import colours; print(colours.wanted(sys.stdout))"
 BARE = {name: value for name, value in os.environ.items()
         if name not in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM")}  # fmt: skip
 

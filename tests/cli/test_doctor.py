@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from pystack.cli.colours import Palette
 from pystack.cli.doctor import table
+from pystack.cli.terminal.colours import Palette
 from pystack.device.probe import Check
 from tests.cli.program import PYSTACK
 from tests.live.namespace import Namespace

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pystack.cli.connection_facts import facts, lines
-from pystack.cli.event_log import LINES_AT_ONCE, LINES_PER_SECOND, EventLog, Watched
-from pystack.cli.small_servers import Discard
+from pystack.cli.report.connection_facts import facts, lines
+from pystack.cli.report.event_log import LINES_AT_ONCE, LINES_PER_SECOND, EventLog, Watched
+from pystack.cli.services.small_servers import Discard
 from pystack.sockets.tcp_info import OPT_SACK, OPT_TIMESTAMPS, OPT_WSCALE, TcpInfo
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pystack.cli.small_servers import PATTERN, Chargen, Daytime, Discard, Echo, daytime
+from pystack.cli.services.small_servers import PATTERN, Chargen, Daytime, Discard, Echo, daytime
 
 
 class Transport(asyncio.Transport):

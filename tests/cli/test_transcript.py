@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pystack.cli.colours import Palette
-from pystack.cli.transcript import WIDE, Transcript
+from pystack.cli.report.transcript import WIDE, Transcript
+from pystack.cli.terminal.colours import Palette
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,

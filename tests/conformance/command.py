@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.pytest_run import run_pytest
-from scripts.shown import write
+from scripts.programs.pytest_run import run_pytest
+from scripts.programs.tables import write
 from tests.conformance import document, table
 from tests.kit.versions import without_versions
 

@@ -111,8 +111,6 @@ PRIVATE: set[str] = {
 }
 
 FOLDERS: set[str] = {
-    "pystack/cli",
-    "scripts",
     "tests/tcp",
 }
 

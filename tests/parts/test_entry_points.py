@@ -11,7 +11,7 @@ import pytest
 
 from pystack.aio.endpoint.stack import Stack
 from pystack.cc import registry
-from pystack.cli.device_options import congestion_control, setting
+from pystack.cli.calling.device_options import congestion_control, setting
 from pystack.errors import SetupError
 from pystack.parts import entry_points, variants
 from pystack.sim.vloop import VirtualLoop

@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.pytest_run import run_pytest
-from scripts.shown import write
+from scripts.programs.pytest_run import run_pytest
+from scripts.programs.tables import write
 from tests.libraries.table import cells, document
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from scripts.benchmarks.ports import WEB
-from scripts.program import Program
+from scripts.programs.child_program import Program
 from tests.live.namespace import Namespace
 from tests.surroundings import PATIENCE
 

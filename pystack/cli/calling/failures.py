@@ -16,8 +16,8 @@ from typing import IO, Any, Final, NoReturn
 import click
 
 from pystack import invocation
-from pystack.cli.examples import WithExamples
-from pystack.cli.output import STDOUT, warn
+from pystack.cli.calling.examples import WithExamples
+from pystack.cli.terminal.output import STDOUT, warn
 from pystack.device.linux import check_linux
 from pystack.errors import SetupError
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from pystack.aio import EventLoop
-from pystack.cli.failures import Incomplete
-from pystack.cli.output import write
+from pystack.cli.calling.failures import Incomplete
+from pystack.cli.terminal.output import write
 
 SIGNALS: Final = tuple(  # Windows has two of them
     signal.Signals[name]

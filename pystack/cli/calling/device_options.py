@@ -16,8 +16,8 @@ import click
 
 from pystack.aio.devices.impaired import ImpairedDevice, parsed
 from pystack.aio.endpoint.stack import Stack
-from pystack.cli.failures import Incomplete, sentence
-from pystack.cli.number import Number
+from pystack.cli.calling.failures import Incomplete, sentence
+from pystack.cli.calling.number import Number
 from pystack.config import Config
 from pystack.device.addresses import AddressPair, interface
 from pystack.errors import SetupError

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from pystack.cli.connection_facts import bytes_out, bytes_taken, hostport, negotiated
+from pystack.cli.report.connection_facts import bytes_out, bytes_taken, hostport, negotiated
 
 LINES_AT_ONCE: Final = 40
 LINES_PER_SECOND: Final = 10

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from pystack.cli.colours import Palette
+from pystack.cli.terminal.colours import Palette
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import click
 
-from pystack.cli.failures import sentence
-from pystack.cli.output import to_stdout, warn
+from pystack.cli.calling.failures import sentence
+from pystack.cli.terminal.output import to_stdout, warn
 
 USED_WRONGLY: Final = 2
 NOBODY_READS: Final = 128 + signal.SIGPIPE

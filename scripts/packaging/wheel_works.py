@@ -1,4 +1,4 @@
-"""Shows that the pystack which is installed works: `python scripts/wheel_works.py C|Python`.
+"""Shows that the installed pystack works: `python scripts/packaging/wheel_works.py C|Python`.
 
 1 MB go from one stack to another, through a bad cable. It imports nothing of the checkout that it
 lies in. The argument is the codec that the wheel is expected to bring.
@@ -42,7 +42,7 @@ async def main() -> None:
 
 if __name__ == "__main__":
     home = Path(pystack.__file__).resolve()
-    if Path(__file__).resolve().parent.parent in home.parents:
+    if Path(__file__).resolve().parents[2] in home.parents:
         raise SystemExit(f"{home} is the checkout's, and not installed")
     used = "Python" if codec.PURE else "C"
     if sys.argv[1:] != [used]:

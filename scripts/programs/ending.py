@@ -36,7 +36,7 @@ def run(name: str, module: str, attribute: str = "main") -> int:
             signal.signal(signal.SIGINT, at_once)
         from importlib import import_module
 
-        from scripts.until_ended import status_of
+        from scripts.programs.until_ended import status_of
 
         program = getattr(import_module(module), attribute)
         status = status_of(name, program)

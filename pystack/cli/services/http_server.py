@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import HttpVersion11, web
 
-from pystack.cli.connection_facts import facts, lines
+from pystack.cli.report.connection_facts import facts, lines
 
 FILES: Final = "/files"
 _FOLDER: Final = web.AppKey("folder", str)

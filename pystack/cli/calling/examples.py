@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from pystack import invocation
-from pystack.cli.output import to_stdout
+from pystack.cli.terminal.output import to_stdout
 
 _INDENT: Final = "  "
 _FURTHER: Final = "      "
