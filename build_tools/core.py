@@ -31,8 +31,8 @@ INTERPRETED: Final = {
     "udp": "",
     "stack": "",
     "sockets": (
-        "constants ear errors phase sockaddr tcp_connection_calls tcp_info tcp_option_calls "
-        "tcp_options tcp_poll tcp_settings udp_calls udp_options udp_socket"
+        "binding constants error_queue options sockaddr tcp_connection_calls "
+        "tcp_info tcp_options tcp_poll tcp_settings udp_calls udp_options udp_socket udp_state"
     ),
     "sim": "digest host link_spec router topology vloop waiting world",
     "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show udp",

@@ -40,13 +40,13 @@ aio.handles.stack_socket.SocketState aio.endpoint.streams.Handlers cc.bbr.MaxOfR
 cc.policer.Policer device.link.Netlink device.link_watch.LinkWatch testing.bench.Bench
 testing.bench.RealBench testing.bench.VirtualBench testing.bounded_runner.BoundedRunner
 path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue path.offload.Cutter
-path.pcap.Capture path.language.tokens.Tokens sockets.ear.Ear ip.fragments.Reassembly ip.icmp.Icmp
-ip.icmp_limit.IcmpLimit stack.owner.Owner ip.path_mtu.PathMtu ip.ports.Ports
-stack.run_input.RunInput stack.time_wait.TimeWaits udp.endpoints.UdpTable stack.wakeups.Wakeups
-tcp.ecn.accecn.AccEcn tcp.state.recvbuf.RecvBuffer tcp.scoreboard.sent_range.Run
-tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer
-tcp.scoreboard.send_order.Sendings tcp.state.stack_shared.Memory tcp.state.stack_shared.Shared
-wire.layout.Layout wire.show.Notation
+path.pcap.Capture path.language.tokens.Tokens sockets.options.OptionTable
+sockets.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
+stack.owner.Owner ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput
+stack.time_wait.TimeWaits udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.ecn.accecn.AccEcn
+tcp.state.recvbuf.RecvBuffer tcp.scoreboard.sent_range.Run tcp.scoreboard.scoreboard.Scoreboard
+tcp.state.sendbuf.SendBuffer tcp.scoreboard.send_order.Sendings tcp.state.stack_shared.Memory
+tcp.state.stack_shared.Shared wire.layout.Layout wire.show.Notation
 """.split()  # noqa: SIM905 (a list of them would be a page)
 
 

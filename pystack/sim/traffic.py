@@ -15,7 +15,7 @@ from pystack import arguments
 from pystack.events import EVENT_CLOSED, EVENT_PEER_CLOSED
 from pystack.printed import printed, several
 from pystack.sim.host import SimHost
-from pystack.sockets import Socket, errors
+from pystack.sockets import Socket, tcp_errors
 from pystack.sockets.constants import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_CONGESTION
 
 PATTERN: Final = Random("pystack.sim.traffic").randbytes(65536)
@@ -111,7 +111,7 @@ class Flow:
             at += size
 
     def _end(self) -> None:
-        self.error = errors.take(self.socket)
+        self.error = tcp_errors.take(self.socket)
         self.ended_us = self.host.now_us
         self.socket.close()
 

@@ -13,9 +13,9 @@ from typing import Final, Literal, overload
 from pystack import arguments
 from pystack.cc import registry
 from pystack.compiling import mypyc_attr
+from pystack.errors import os_error
 from pystack.parts import variants
 from pystack.sockets import constants as c
-from pystack.sockets.errors import os_error
 from pystack.sockets.tcp_settings import Settings
 from pystack.sockets.tcp_socket import Socket
 from pystack.sockets.udp_socket import DatagramSocket

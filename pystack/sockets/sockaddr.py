@@ -9,8 +9,8 @@ from __future__ import annotations
 from errno import EAFNOSUPPORT, EINVAL
 from typing import Any, Final
 
+from pystack.errors import os_error
 from pystack.sockets.constants import AF_INET
-from pystack.sockets.errors import os_error
 from pystack.wire import address
 from pystack.wire.address import ANY_V4, ANY_V6, BROADCAST_V4, is_v4
 

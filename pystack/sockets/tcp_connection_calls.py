@@ -1,9 +1,4 @@
-"""From bind to close: which state of which socket takes which call, as Linux has it.
-
-Two states are kept apart, as in Linux: TCP's own, and how far `connect` has been told
-(`Socket.phase`): a connection that was refused has ended long before `connect` is called again
-and hears of it.
-"""
+"""From bind to close: which state of which socket takes which call, as Linux has it."""
 
 from __future__ import annotations
 
@@ -21,21 +16,22 @@ from errno import (
     ENETUNREACH,
     ENOTCONN,
 )
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
+from pystack.errors import os_error
 from pystack.ip.ports import overlap
-from pystack.sockets import errors, sockaddr
-from pystack.sockets.constants import AF_INET6, SHUT_RD, SHUT_RDWR
-from pystack.sockets.errors import os_error
-from pystack.sockets.phase import (
+from pystack.sockets import binding, sockaddr, tcp_errors
+from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, shutdown_bits
+from pystack.sockets.sockaddr import Address
+from pystack.sockets.tcp_state import (
     CONNECTED,
     CONNECTING,
     DISCONNECTING,
-    RCV_SHUTDOWN,
-    SEND_SHUTDOWN,
     UNCONNECTED,
+    TcpSocketState,
+    peer_of,
 )
-from pystack.sockets.sockaddr import Address
+from pystack.stack.host import HostCore
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -48,45 +44,27 @@ from pystack.tcp.state.states import (
     SYN_RECEIVED,
     SYN_SENT,
 )
+from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
-from pystack.wire.address import ANY_V4, ANY_V6, is_loopback, is_multicast, is_v4
+from pystack.wire.address import is_multicast, is_v4
 
-if TYPE_CHECKING:
-    from pystack.sockets.host import Host
-    from pystack.sockets.tcp_socket import Socket
-    from pystack.tcp.tcb import Tcb
-
-WILDCARDS = frozenset((ANY_V4, ANY_V6))
+Sock = TypeVar("Sock", bound=TcpSocketState)
 
 
 # -- bind and listen ----------------------------------------------------------------------------
-def bind(sock: Socket, where: Any) -> None:
+def bind(sock: TcpSocketState, where: Any) -> None:
     """See `Socket.bind`."""
     local, port = sockaddr.parse(sock.family, where)
     if not is_v4(local) and is_multicast(local):
         raise os_error(EINVAL)
-    check_bindable(sock.host, sock.family, local, sock.settings.v6only)
+    binding.check_bindable(sock.host, sock.family, local, sock.settings.v6only)
     if sock.state != CLOSED or sock.reserved is not None:
         raise os_error(EINVAL)
     _reserve(sock, local, port)
-    sock.address_locked = local not in WILDCARDS
-    sock.port_locked = port != 0
+    sock.lock_names(local not in binding.WILDCARDS, port != 0)
 
 
-def check_bindable(host: Host, family: int, local: bytes, v6only: bool) -> None:
-    """Raise what `bind` raises for an address: EINVAL, EADDRNOTAVAIL."""
-    if family == AF_INET6 and v6only and is_v4(local):
-        raise os_error(EINVAL)
-    if local not in host.addresses.local and local not in WILDCARDS and not is_shared(host, local):
-        raise os_error(EADDRNOTAVAIL)
-
-
-def is_shared(host: Host, local: bytes) -> bool:
-    """Whether it is one of many hosts. Linux lets one bind to it, of which TCP can make nothing."""
-    return is_multicast(local) or local in host.addresses.broadcast
-
-
-def _reserve(sock: Socket, local: bytes, port: int) -> None:
+def _reserve(sock: TcpSocketState, local: bytes, port: int) -> None:
     settings = sock.settings
     v6only = settings.v6only
     if port and _somebody_listens(sock.host, local, port, v6only):
@@ -97,14 +75,14 @@ def _reserve(sock: Socket, local: bytes, port: int) -> None:
     sock.port = port
 
 
-def _somebody_listens(host: Host, local: bytes, port: int, v6only: bool) -> bool:
+def _somebody_listens(host: HostCore, local: bytes, port: int, v6only: bool) -> bool:
     return any(
         listener.port == port and overlap(listener.local, listener.v6only, local, v6only)
         for listener in host.listeners.values()
     )
 
 
-def release_port(sock: Socket) -> None:
+def release_port(sock: TcpSocketState) -> None:
     """The port may be taken by others; `getsockname` still shows it, as in Linux."""
     if sock.reserved is not None:
         local, port, reuse, v6only = sock.reserved
@@ -112,7 +90,7 @@ def release_port(sock: Socket) -> None:
         sock.reserved = None
 
 
-def listen(sock: Socket, backlog: int) -> None:
+def listen(sock: TcpSocketState, backlog: int) -> None:
     """See `Socket.listen`."""
     host = sock.host
     if sock.phase != UNCONNECTED or sock.state not in (CLOSED, LISTEN):
@@ -128,7 +106,7 @@ def listen(sock: Socket, backlog: int) -> None:
         _reserve(sock, sock.local, 0)
     elif _somebody_listens(host, sock.local, sock.port, settings.v6only):
         raise os_error(EADDRINUSE)
-    listener = host.listen(sock.local, sock.port, backlog, sock.ear)
+    listener = host.listen(sock.local, sock.port, backlog, sock)
     try:
         settings.apply_to_listener(listener, host.config)
     except OSError:  # a part can't be made
@@ -138,7 +116,7 @@ def listen(sock: Socket, backlog: int) -> None:
     sock.listener = listener
 
 
-def accept(sock: Socket) -> tuple[Socket, Address]:
+def accept(sock: Sock) -> tuple[Sock, Address]:
     """See `Socket.accept`."""
     listener = sock.listener
     if listener is None:
@@ -150,19 +128,14 @@ def accept(sock: Socket) -> tuple[Socket, Address]:
     if not settings.is_inheritable:
         settings = dataclasses.replace(settings, defer_accept=0)
     child = type(sock)(sock.host, sock.family, settings)
-    child.tcb = tcb
-    child.phase = CONNECTED
-    key = tcb.key
-    child.local = key[:16]
-    child.port = key[32] << 8 | key[33]
-    tcb.owner = child.ear
+    _take_connection(child, tcb, CONNECTED)
     if tcb.events:
-        sock.host.mark(tcb)  # what happened while nobody owned it is told after all
-    return child, sockaddr.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
+        sock.host.mark(tcb)  # it has had no owner: the child is notified of what happened
+    return child, sockaddr.unparse(sock.family, *peer_of(tcb))
 
 
 # -- connect --------------------------------------------------------------------------------------
-def connect(sock: Socket, where: Any) -> None:
+def connect(sock: TcpSocketState, where: Any) -> None:
     """See `Socket.connect`."""
     if where is None:
         disconnect(sock)
@@ -178,37 +151,26 @@ def connect(sock: Socket, where: Any) -> None:
         if sock.state != CLOSED:
             raise os_error(EISCONN)
         _begin(sock, where)
-        sock.phase = CONNECTING
         code = EINPROGRESS
     state = sock.state
     if state in (SYN_SENT, SYN_RECEIVED):
         raise os_error(code)
     if state == CLOSED:
-        why = errors.taken(sock, ECONNABORTED)
+        why = tcp_errors.take_os_error(sock, ECONNABORTED)
         disconnect(sock)
         sock.phase = UNCONNECTED
         raise why
     sock.phase = CONNECTED
 
 
-def _begin(sock: Socket, where: Any) -> None:
+def _begin(sock: TcpSocketState, where: Any) -> None:
     """Make the connection; its SYN leaves with the next transmit."""
     host = sock.host
     remote, port = sockaddr.parse(sock.family, where)
-    if remote in WILDCARDS:
-        remote = own_address(host, sock.local, remote)
-    if (
-        is_multicast(remote)
-        or remote in host.addresses.broadcast
-        or (is_loopback(remote) and remote not in host.addresses.local)
-        or (sock.family == AF_INET6 and sock.settings.v6only and is_v4(remote))
-    ):
-        raise os_error(ENETUNREACH)
-    local = sock.local
-    if local in WILDCARDS or is_shared(sock.host, local):
-        local = host.source_for(remote)
-    elif is_v4(local) != is_v4(remote):
-        raise os_error(ENETUNREACH)
+    remote = binding.destination(host, sock.local, remote, sock.settings.v6only)
+    if binding.is_shared(host, remote):
+        raise os_error(ENETUNREACH)  # MUST-46
+    local = binding.source(host, sock.local, remote)
     key = host.connection_key(remote, port, local, sock.port if sock.reserved else 0)
     try:
         tcb = host.new_tcb(key, sock.apply_settings)
@@ -220,27 +182,23 @@ def _begin(sock: Socket, where: Any) -> None:
         user_calls.set_quick_ack(tcb, False)
     if sock.shut & RCV_SHUTDOWN:  # by a shutdown() that found no connection
         user_calls.shutdown_read(tcb)
-    tcb.owner = sock.ear
-    sock.tcb = tcb
-    sock.local = key[:16]
-    sock.port = key[32] << 8 | key[33]
-    sock.error = 0
-    sock.error_taken = False
+    _take_connection(sock, tcb, CONNECTING)
+    tcp_errors.expect_connection(sock)
     host.open(tcb)
 
 
-def own_address(host: Host, local: bytes, wildcard: bytes) -> bytes:
-    """Connecting to any address is connecting to oneself, at `local` if that is one."""
-    if local not in WILDCARDS:
-        return local
-    for own in host.addresses.all():
-        if is_v4(own) == is_v4(wildcard):
-            return own
-    raise os_error(ENETUNREACH)
+def _take_connection(sock: TcpSocketState, tcb: Tcb, phase: int) -> None:
+    """`tcb` is the socket's connection from now on, and gives it its name."""
+    sock.phase = phase
+    tcb.owner = sock
+    sock.tcb = tcb
+    key = tcb.key
+    sock.local = key[:16]
+    sock.port = key[32] << 8 | key[33]
 
 
 # -- the ways out ---------------------------------------------------------------------------------
-def disconnect(sock: Socket) -> None:
+def disconnect(sock: TcpSocketState) -> None:
     """Back to a socket as new, but for its options and what `bind` chose (Linux:
     tcp_disconnect). A peer gets a RST, and the socket ECONNRESET."""
     host = sock.host
@@ -252,17 +210,16 @@ def disconnect(sock: Socket) -> None:
         host.unlisten(sock.listener)
         sock.listener = None
     if tcb is not None:
-        sock.error = errors.pending(sock)  # nobody has been told yet: it stays
+        tcp_errors.keep_from_connection(sock)
         sock.tcb = None
-        sock.error_taken = False
         if _reset(host, tcb):
-            sock.error = ECONNRESET
-    sock.shut = 0
+            tcp_errors.set_pending(sock, ECONNRESET)
+    sock.undo_shutdown()
     if not sock.address_locked:
         sock.local = sockaddr.any_address(sock.family)
 
 
-def _reset(host: Host, tcb: Tcb) -> bool:
+def _reset(host: HostCore, tcb: Tcb) -> bool:
     """End a connection at once, with a RST where Linux sends one; whether it was still on."""
     state = tcb.state
     tcb.owner = None
@@ -279,11 +236,9 @@ def _reset(host: Host, tcb: Tcb) -> bool:
     return alive
 
 
-def shutdown(sock: Socket, how: int) -> None:
+def shutdown(sock: TcpSocketState, how: int) -> None:
     """See `Socket.shutdown`."""
-    if not SHUT_RD <= how <= SHUT_RDWR:
-        raise os_error(EINVAL)
-    bits = how + 1
+    bits = shutdown_bits(how)
     state = sock.state
     if sock.phase == CONNECTING:
         over = state in (SYN_SENT, SYN_RECEIVED, CLOSED)
@@ -294,7 +249,7 @@ def shutdown(sock: Socket, how: int) -> None:
         return
     if state == LISTEN:
         return
-    sock.shut |= bits
+    sock.add_shutdown(bits)
     tcb = sock.tcb
     if tcb is None or state == CLOSED:
         raise os_error(ENOTCONN)
@@ -305,10 +260,8 @@ def shutdown(sock: Socket, how: int) -> None:
     sock.host.mark(tcb)
 
 
-def close(sock: Socket) -> None:
+def close(sock: TcpSocketState) -> None:
     """See `Socket.close`."""
-    sock.closed = True
-    sock.on_events = None
     host = sock.host
     if sock.listener is not None:
         host.unlisten(sock.listener)

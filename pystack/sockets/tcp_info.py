@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS
+from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp.ecn.accecn import FIRST_CEP
 from pystack.tcp.header.options import TIMESTAMPS_SPACE
 from pystack.tcp.policies.loss_detection import DUP_THRESH
@@ -28,10 +29,7 @@ from pystack.tcp.state.states import (
     SYN_SENT,
     TIME_WAIT,
 )
-
-if TYPE_CHECKING:
-    from pystack.sockets.tcp_socket import Socket
-    from pystack.tcp.tcb import Tcb
+from pystack.tcp.tcb import Tcb
 
 # Linux's numbers of the states (`<netinet/tcp.h>`)
 STATES: Final = {
@@ -130,7 +128,7 @@ class TcpInfo:
     tcpi_accecn_opt_seen: int = 0
 
     @classmethod
-    def of(cls, sock: Socket) -> TcpInfo:
+    def of(cls, sock: TcpSocketState) -> TcpInfo:
         """The present state of a socket's connection."""
         listener = sock.listener
         if listener is not None:

@@ -1,22 +1,31 @@
-"""Every socket option: how it is read, which values it takes, what it does to a connection.
+"""Every option of a TCP socket: how it is read, which values it takes, how a connection takes it.
 
-A table, not a ladder: (level, name) -> Option. Bounds, rounding and what is reported back are
-Linux's, checked against a kernel by the tests.
+Bounds, rounding and what is reported back are Linux's, checked against a kernel by the tests.
+Setting copies the socket's `Settings`, which accepted connections may share.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from errno import EINVAL, ENOTCONN
-from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from errno import ECONNABORTED, EINVAL, ENOTCONN
+from typing import Any, Final
 
+from pystack.errors import os_error
 from pystack.parts import variants
 from pystack.sockets import constants as c
-from pystack.sockets import errors
-from pystack.sockets.errors import os_error
+from pystack.sockets import options, tcp_errors
+from pystack.sockets.options import (
+    INT_MAX,
+    LINGER,
+    MIN_RCVBUF,
+    UNSIGNED,
+    Option,
+    OptionTable,
+    flag,
+    within,
+)
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_settings import (
     FIN_TIMEOUT_MAX,
@@ -24,125 +33,111 @@ from pystack.sockets.tcp_settings import (
     repeats_to_seconds,
     seconds_to_repeats,
 )
+from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp import soft_errors
+from pystack.tcp.recording import Observer
 from pystack.tcp.state.states import CLOSED, LISTEN
 from pystack.tcp.tcb import UNLIMITED, Tcb
 from pystack.tcp.user import user_calls
 
-if TYPE_CHECKING:
-    from pystack.sockets.tcp_socket import Socket
-
-_INT_MAX: Final = 0x7FFF_FFFF
-_UNSIGNED: Final = 0xFFFF_FFFF
-MIN_SNDBUF: Final = 4608  # two of the smallest packets with Linux's bookkeeping
-MIN_RCVBUF: Final = 2304
 _MIN_CLAMP: Final = MIN_RCVBUF // 2
 _MSS_DEFAULT: Final = 536
 _ECN_MASK: Final = 3
-_LINGER: Final = Struct("=ii")
 _CONGESTION_SIZE: Final = 16  # TCP_CA_NAME_MAX, the final NUL included
 
-Setter = Callable[["Socket", Settings, Any], None]
+TcpOption = Option[TcpSocketState, Settings]
 Effect = Callable[[Settings, Tcb], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """`set` checks a value and puts it into the settings, `effect` brings a changed setting to
-    a connection that exists; `raw` options take and give bytes."""
+class TcpOptions(OptionTable[TcpSocketState, Settings]):
+    """The table of TCP: what is set is brought to the connection or the listener, if there is
+    one."""
 
-    get: Callable[[Socket], int | bytes]
-    set: Setter | None = None
-    effect: Effect | None = None
-    raw: bool = False
+    __slots__ = ()
+
+    def set(self, sock: TcpSocketState, level: int, name: int, value: Any) -> None:
+        """See `BaseSocket.setsockopt`."""
+        settings = dataclasses.replace(sock.settings)
+        option = self.put(sock, settings, level, name, value)
+        sock.settings = settings
+        tcb = sock.tcb
+        if tcb is not None and option.effect is not None:
+            try:
+                option.effect(settings, tcb)
+            except Exception as error:
+                if not sock.host.contain_fault(tcb, error):
+                    raise
+                raise tcp_errors.take_os_error(sock, ECONNABORTED) from error
+            if tcb.state != CLOSED:
+                sock.host.mark(tcb)
+        if sock.listener is not None:
+            settings.apply_to_listener(sock.listener, sock.host.config)
+
+
+def set_recorder(sock: TcpSocketState, recorder: Callable[[Tcb], Observer] | None) -> None:
+    """See `Socket.attach_recorder`."""
+    sock.settings = dataclasses.replace(sock.settings, recorder=recorder)
+    if sock.tcb is not None:
+        sock.settings.apply_recorder(sock.tcb)
+    if sock.listener is not None:
+        for tcb in sock.listener.queue:  # have their settings already
+            sock.settings.apply_recorder(tcb)
 
 
 # -- kinds of options -----------------------------------------------------------------------------
-def _flag(field: str, effect: Effect | None = None) -> Option:
-    """Any number but 0 is on."""
-
-    def set_flag(sock: Socket, settings: Settings, value: int) -> None:
-        setattr(settings, field, value != 0)
-
-    return Option(lambda sock: int(getattr(sock.settings, field)), set_flag, effect)
+def _flag(field: str, effect: Effect) -> TcpOption:
+    return Option(*flag(field), effect)
 
 
 def _number(
-    field: str, low: int, high: int, default: Callable[[Socket], int], effect: Effect | None
-) -> Option:
+    field: str, low: int, high: int, default: Callable[[TcpSocketState], int], effect: Effect
+) -> TcpOption:
     """`low` to `high`, else EINVAL; `default` is reported while it was not set."""
-
-    def set_number(sock: Socket, settings: Settings, value: int) -> None:
-        setattr(settings, field, within(value, low, high))
-
-    return Option(lambda sock: getattr(sock.settings, field) or default(sock), set_number, effect)
-
-
-def _fixed(value: int) -> Option:
-    return Option(lambda sock: value)
-
-
-def within(value: int, low: int, high: int) -> int:
-    """`value`, or EINVAL when it is outside of the bounds."""
-    if not low <= value <= high:
-        raise os_error(EINVAL)
-    return value
+    get, set_number = options.number(field, low, high)
+    return Option(lambda sock, settings: get(sock, settings) or default(sock), set_number, effect)
 
 
 # -- SOL_SOCKET -----------------------------------------------------------------------------------
-def _get_error(sock: Socket) -> int:
-    code = errors.take(sock)
+def _get_error(sock: TcpSocketState, settings: Settings) -> int:
+    code = tcp_errors.take(sock)
     if not code and sock.tcb is not None:
         code = soft_errors.take_soft_error(sock.tcb)
     return code
 
 
-def doubled(value: int, most: int, least: int) -> int:
-    """Linux doubles for its own bookkeeping, and takes a negative number for a huge one."""
-    return max(2 * min(value & _UNSIGNED, most, _INT_MAX // 2), least)
-
-
-def _set_sndbuf(sock: Socket, settings: Settings, value: int) -> None:
-    settings.sndbuf = doubled(value, sock.host.config.wmem_max, MIN_SNDBUF)
-
-
-def _get_sndbuf(sock: Socket) -> int:
+def _get_sndbuf(sock: TcpSocketState, settings: Settings) -> int:
     if sock.tcb is not None:
         return sock.tcb.sndbuf.limit
-    return sock.settings.sndbuf or sock.host.config.tcp_wmem[1]
+    return settings.sndbuf or sock.host.config.tcp_wmem[1]
 
 
-def _set_rcvbuf(sock: Socket, settings: Settings, value: int) -> None:
-    settings.rcvbuf = doubled(value, sock.host.config.rmem_max, MIN_RCVBUF)
-
-
-def _get_rcvbuf(sock: Socket) -> int:
+def _get_rcvbuf(sock: TcpSocketState, settings: Settings) -> int:
     if sock.tcb is not None:
         return sock.tcb.recvbuf.limit
-    return sock.settings.rcvbuf or sock.host.config.tcp_rmem[1]
+    return settings.rcvbuf or sock.host.config.tcp_rmem[1]
 
 
-def _set_rcvlowat(sock: Socket, settings: Settings, value: int) -> None:
+def _set_rcvlowat(sock: TcpSocketState, settings: Settings, value: int) -> None:
     if value < 0:
-        value = _INT_MAX
+        value = INT_MAX
     most = (settings.rcvbuf or sock.host.config.tcp_rmem[2]) >> 1
     settings.rcvlowat = max(min(value, most), 1)
 
 
-def _set_linger(sock: Socket, settings: Settings, value: bytes) -> None:
-    if len(value) < _LINGER.size:
+def _set_linger(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
+    if len(value) < LINGER.size:
         raise os_error(EINVAL)
-    on, seconds = _LINGER.unpack_from(value)
+    on, seconds = LINGER.unpack_from(value)
     settings.linger = on != 0
     if on:
         settings.linger_time = seconds
 
 
-def _get_linger(sock: Socket) -> bytes:
-    return _LINGER.pack(sock.settings.linger, sock.settings.linger_time)
+def _get_linger(sock: TcpSocketState, settings: Settings) -> bytes:
+    return LINGER.pack(settings.linger, settings.linger_time)
 
 
-def _set_max_pacing_rate(sock: Socket, settings: Settings, value: bytes) -> None:
+def _set_max_pacing_rate(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
     """Linux: an unsigned int, all ones for no bound, or an unsigned long."""
     if len(value) < 4:
         raise os_error(EINVAL)
@@ -150,61 +145,61 @@ def _set_max_pacing_rate(sock: Socket, settings: Settings, value: bytes) -> None
         settings.max_pacing_rate = int.from_bytes(value[:8], sys.byteorder)
     else:
         rate = int.from_bytes(value[:4], sys.byteorder)
-        settings.max_pacing_rate = UNLIMITED if rate == _UNSIGNED else rate
+        settings.max_pacing_rate = UNLIMITED if rate == UNSIGNED else rate
 
 
-def _get_max_pacing_rate(sock: Socket) -> bytes:
-    return sock.settings.max_pacing_rate.to_bytes(8, sys.byteorder)
+def _get_max_pacing_rate(sock: TcpSocketState, settings: Settings) -> bytes:
+    return settings.max_pacing_rate.to_bytes(8, sys.byteorder)
 
 
 # -- IPPROTO_TCP ----------------------------------------------------------------------------------
-def _set_max_seg(sock: Socket, settings: Settings, value: int) -> None:
+def _set_max_seg(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.max_seg = within(value, 88, 32767) if value else 0
 
 
-def _get_max_seg(sock: Socket) -> int:
+def _get_max_seg(sock: TcpSocketState, settings: Settings) -> int:
     tcb = sock.tcb
-    if sock.state in (CLOSED, LISTEN) and sock.settings.max_seg:
-        return sock.settings.max_seg
+    if sock.state in (CLOSED, LISTEN) and settings.max_seg:
+        return settings.max_seg
     return _MSS_DEFAULT if tcb is None else tcb.eff_mss
 
 
-def _set_linger2(sock: Socket, settings: Settings, value: int) -> None:
+def _set_linger2(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.linger2 = -1 if value < 0 else min(value, FIN_TIMEOUT_MAX)
 
 
-def _set_defer_accept(sock: Socket, settings: Settings, value: int) -> None:
+def _set_defer_accept(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.defer_accept = seconds_to_repeats(value, sock.host.config)
 
 
-def _get_defer_accept(sock: Socket) -> int:
-    return repeats_to_seconds(sock.settings.defer_accept, sock.host.config)
+def _get_defer_accept(sock: TcpSocketState, settings: Settings) -> int:
+    return repeats_to_seconds(settings.defer_accept, sock.host.config)
 
 
-def _set_window_clamp(sock: Socket, settings: Settings, value: int) -> None:
+def _set_window_clamp(sock: TcpSocketState, settings: Settings, value: int) -> None:
     if not value and sock.state != CLOSED:
         raise os_error(EINVAL)
     settings.window_clamp = max(value, _MIN_CLAMP) if value else 0
 
 
-def _get_window_clamp(sock: Socket) -> int:
+def _get_window_clamp(sock: TcpSocketState, settings: Settings) -> int:
     tcb = sock.tcb
     if tcb is None:
-        return sock.settings.window_clamp
+        return settings.window_clamp
     return tcb.window_clamp or tcb.recvbuf.limit >> 1
 
 
-def _set_quick_ack(sock: Socket, settings: Settings, value: int) -> None:
+def _set_quick_ack(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.quick_ack = value != 0
 
 
-def _get_quick_ack(sock: Socket) -> int:
+def _get_quick_ack(sock: TcpSocketState, settings: Settings) -> int:
     if sock.tcb is not None:
         return int(not sock.tcb.pingpong)
-    return int(sock.settings.quick_ack or sock.state == LISTEN)
+    return int(settings.quick_ack or sock.state == LISTEN)
 
 
-def _set_congestion(sock: Socket, settings: Settings, value: bytes) -> None:
+def _set_congestion(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
     if not value:
         raise os_error(EINVAL)
     name = value[: _CONGESTION_SIZE - 1].split(b"\0")[0].decode("latin-1")
@@ -212,15 +207,15 @@ def _set_congestion(sock: Socket, settings: Settings, value: bytes) -> None:
     settings.congestion = name
 
 
-def _get_congestion(sock: Socket) -> bytes:
+def _get_congestion(sock: TcpSocketState, settings: Settings) -> bytes:
     if sock.tcb is not None:
         name = sock.tcb.cc.name
     else:
-        name = sock.settings.congestion or sock.host.config.tcp_congestion_control
+        name = settings.congestion or sock.host.config.tcp_congestion_control
     return name.encode("latin-1").ljust(_CONGESTION_SIZE, b"\0")
 
 
-def _set_variant(sock: Socket, settings: Settings, value: bytes) -> None:
+def _set_variant(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
     chosen = dict(settings.variants)
     for kind, name in variants.parse(value.split(b"\0")[0].decode("latin-1")):
         variants.check_for_socket(kind)
@@ -231,8 +226,8 @@ def _set_variant(sock: Socket, settings: Settings, value: bytes) -> None:
     settings.variants = tuple(chosen.items())
 
 
-def _get_variant(sock: Socket) -> bytes:
-    settings = sock.settings
+def _get_variant(sock: TcpSocketState, settings: Settings) -> bytes:
+    settings = settings
     chosen = dict(settings.variants)
     if settings.congestion:
         chosen[variants.CONGESTION_CONTROL] = settings.congestion
@@ -241,42 +236,27 @@ def _get_variant(sock: Socket) -> bytes:
 
 
 # -- IPPROTO_IP and IPPROTO_IPV6 ------------------------------------------------------------------
-def _set_tos(sock: Socket, settings: Settings, value: int) -> None:
+def _set_tos(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.tos = value & 0xFF & ~_ECN_MASK  # the ECN bits are TCP's own
 
 
-def _set_tclass(sock: Socket, settings: Settings, value: int) -> None:
-    settings.tclass = max(within(value, -1, 255), 0) & ~_ECN_MASK
+def _set_tclass(sock: TcpSocketState, settings: Settings, value: int) -> None:
+    options.set_tclass(sock, settings, value)
+    settings.tclass &= ~_ECN_MASK
 
 
-def _set_ttl(sock: Socket, settings: Settings, value: int) -> None:
-    settings.ttl = -1 if value == -1 else within(value, 1, 255)
-
-
-def _set_hops(sock: Socket, settings: Settings, value: int) -> None:
-    settings.hops = within(value, -1, 255)
-
-
-def _set_mtu_discover(sock: Socket, settings: Settings, value: int) -> None:
-    settings.mtu_discover = within(value, c.IP_PMTUDISC_DONT, c.IP_PMTUDISC_OMIT)
-
-
-def _get_mtu_discover(sock: Socket) -> int:
-    if sock.settings.mtu_discover >= 0:
-        return sock.settings.mtu_discover
+def _get_mtu_discover(sock: TcpSocketState, settings: Settings) -> int:
+    if settings.mtu_discover >= 0:
+        return settings.mtu_discover
     return c.IP_PMTUDISC_DONT if sock.host.config.ip_no_pmtu_disc else c.IP_PMTUDISC_WANT
 
 
-def _set_mtu_discover_v6(sock: Socket, settings: Settings, value: int) -> None:
-    settings.mtu_discover_v6 = within(value, c.IP_PMTUDISC_DONT, c.IP_PMTUDISC_OMIT)
-
-
-def _get_mtu_discover_v6(sock: Socket) -> int:
-    mode = sock.settings.mtu_discover_v6
+def _get_mtu_discover_v6(sock: TcpSocketState, settings: Settings) -> int:
+    mode = settings.mtu_discover_v6
     return mode if mode >= 0 else c.IP_PMTUDISC_WANT
 
 
-def _get_mtu(sock: Socket) -> int:
+def _get_mtu(sock: TcpSocketState, settings: Settings) -> int:
     if sock.tcb is None or sock.tcb.state == CLOSED:
         raise os_error(ENOTCONN)
     return sock.host.ip.path_mtus.mtu(sock.tcb.key[16:32])
@@ -289,44 +269,36 @@ def _apply_recverr(settings: Settings, tcb: Tcb) -> None:
             pass  # switched off: the queue goes
 
 
-def _set_v6only(sock: Socket, settings: Settings, value: int) -> None:
-    if sock.reserved is not None or sock.tcb is not None:
-        raise os_error(EINVAL)
-    settings.v6only = value != 0
-
-
 # -- the table ------------------------------------------------------------------------------------
-def _zero(sock: Socket) -> int:
+def _zero(sock: TcpSocketState) -> int:
     return 0
 
 
-_SOCKET: Final = {
-    c.SO_REUSEADDR: _flag("reuse_address"),
-    c.SO_TYPE: _fixed(c.SOCK_STREAM),
+_SOCKET: Final[dict[int, TcpOption]] = {
+    **options.socket_options(c.SOCK_STREAM, c.IPPROTO_TCP),
     c.SO_ERROR: Option(_get_error),
     c.SO_SNDBUF: Option(
-        _get_sndbuf, _set_sndbuf, lambda s, tcb: user_calls.set_sndbuf(tcb, s.sndbuf)
+        _get_sndbuf, options.set_sndbuf, lambda s, tcb: user_calls.set_sndbuf(tcb, s.sndbuf)
     ),
     c.SO_RCVBUF: Option(
-        _get_rcvbuf, _set_rcvbuf, lambda s, tcb: user_calls.set_rcvbuf(tcb, s.rcvbuf)
+        _get_rcvbuf, options.set_rcvbuf, lambda s, tcb: user_calls.set_rcvbuf(tcb, s.rcvbuf)
     ),
     c.SO_KEEPALIVE: _flag("keepalive", lambda s, tcb: user_calls.set_keepalive(tcb, s.keepalive)),
     c.SO_OOBINLINE: _flag(
         "oob_inline", lambda s, tcb: user_calls.set_oob_inline(tcb, s.oob_inline)
     ),
     c.SO_LINGER: Option(_get_linger, _set_linger, raw=True),
-    c.SO_RCVLOWAT: Option(lambda sock: sock.settings.rcvlowat, _set_rcvlowat),
-    c.SO_SNDLOWAT: _fixed(1),
-    c.SO_ACCEPTCONN: Option(lambda sock: int(sock.state == LISTEN)),
-    c.SO_PROTOCOL: _fixed(c.IPPROTO_TCP),
-    c.SO_DOMAIN: Option(lambda sock: sock.family),
+    c.SO_RCVLOWAT: Option(lambda sock, settings: settings.rcvlowat, _set_rcvlowat),
+    c.SO_ACCEPTCONN: Option(lambda sock, settings: int(sock.state == LISTEN)),
     c.SO_MAX_PACING_RATE: Option(
-        _get_max_pacing_rate, _set_max_pacing_rate,
-        lambda s, tcb: user_calls.set_max_pacing_rate(tcb, s.max_pacing_rate), raw=True,
+        _get_max_pacing_rate,
+        _set_max_pacing_rate,
+        lambda s, tcb: user_calls.set_max_pacing_rate(tcb, s.max_pacing_rate),
+        raw=True,
     ),
 }
 
-_TCP: Final = {
+_TCP: Final[dict[int, TcpOption]] = {
     c.TCP_NODELAY: _flag("nodelay", lambda s, tcb: user_calls.set_nodelay(tcb, s.nodelay)),
     c.TCP_MAXSEG: Option(_get_max_seg, _set_max_seg),  # counts in the SYN only
     c.TCP_CORK: _flag("cork", lambda s, tcb: user_calls.set_cork(tcb, s.cork)),
@@ -347,7 +319,7 @@ _TCP: Final = {
         lambda s, tcb: user_calls.set_syn_retries(tcb, s.syn_retries),
     ),
     c.TCP_LINGER2: Option(
-        lambda sock: sock.settings.linger2 or sock.host.config.tcp_fin_timeout, _set_linger2,
+        lambda sock, settings: settings.linger2 or sock.host.config.tcp_fin_timeout, _set_linger2,
         Settings.apply_linger2,
     ),
     c.TCP_DEFER_ACCEPT: Option(_get_defer_accept, _set_defer_accept),
@@ -355,7 +327,7 @@ _TCP: Final = {
         _get_window_clamp, _set_window_clamp,
         lambda s, tcb: user_calls.set_window_clamp(tcb, s.window_clamp),
     ),
-    c.TCP_INFO: Option(lambda sock: TcpInfo.of(sock).pack()),
+    c.TCP_INFO: Option(lambda sock, settings: TcpInfo.of(sock).pack()),
     c.TCP_QUICKACK: Option(
         _get_quick_ack, _set_quick_ack, lambda s, tcb: user_calls.set_quick_ack(tcb, s.quick_ack)
     ),
@@ -364,39 +336,34 @@ _TCP: Final = {
     ),
     c.TCP_VARIANT: Option(_get_variant, _set_variant, Settings.apply_variants, raw=True),
     c.TCP_USER_TIMEOUT: _number(
-        "user_timeout", 0, _INT_MAX, _zero,
+        "user_timeout", 0, INT_MAX, _zero,
         lambda s, tcb: user_calls.set_user_timeout(tcb, s.user_timeout * 1000),
     ),
     c.TCP_NOTSENT_LOWAT: _number(
-        "notsent_lowat", -_INT_MAX - 1, _INT_MAX, _zero, Settings.apply_notsent_lowat
+        "notsent_lowat", -INT_MAX - 1, INT_MAX, _zero, Settings.apply_notsent_lowat
     ),
 }  # fmt: skip
 
-_IP: Final = {
-    c.IP_TOS: Option(lambda sock: sock.settings.tos, _set_tos, Settings.apply_ip),
-    c.IP_TTL: Option(
-        lambda sock: sock.settings.ttl_of(sock.host.config, True), _set_ttl, Settings.apply_ip
-    ),
-    c.IP_MTU_DISCOVER: Option(_get_mtu_discover, _set_mtu_discover, Settings.apply_ip),
+_IP: Final[dict[int, TcpOption]] = {
+    c.IP_TOS: Option(lambda sock, settings: settings.tos, _set_tos, Settings.apply_ip),
+    c.IP_TTL: Option(*options.TTL, Settings.apply_ip),
+    c.IP_MTU_DISCOVER: Option(_get_mtu_discover, options.MTU_DISCOVER[1], Settings.apply_ip),
     c.IP_RECVERR: _flag("recverr", _apply_recverr),
     c.IP_MTU: Option(_get_mtu),
 }
 
-_IPV6: Final = {
-    c.IPV6_UNICAST_HOPS: Option(
-        lambda sock: sock.settings.ttl_of(sock.host.config, False), _set_hops, Settings.apply_ip
+_IPV6: Final[dict[int, TcpOption]] = {
+    c.IPV6_UNICAST_HOPS: Option(*options.HOPS, Settings.apply_ip),
+    c.IPV6_MTU_DISCOVER: Option(
+        _get_mtu_discover_v6, options.MTU_DISCOVER_V6[1], Settings.apply_ip
     ),
-    c.IPV6_MTU_DISCOVER: Option(_get_mtu_discover_v6, _set_mtu_discover_v6, Settings.apply_ip),
     c.IPV6_MTU: Option(_get_mtu),
     c.IPV6_RECVERR: _flag("recverr_v6", _apply_recverr),
-    c.IPV6_V6ONLY: Option(lambda sock: int(sock.settings.v6only), _set_v6only),
-    c.IPV6_TCLASS: Option(lambda sock: sock.settings.tclass, _set_tclass, Settings.apply_ip),
+    c.IPV6_V6ONLY: Option(*options.V6ONLY),
+    c.IPV6_TCLASS: Option(lambda sock, settings: settings.tclass, _set_tclass, Settings.apply_ip),
 }
 
-OPTIONS: Final[dict[tuple[int, int], Option]] = {
-    (level, name): option
-    for level, table in (
-        (c.SOL_SOCKET, _SOCKET), (c.IPPROTO_TCP, _TCP), (c.IPPROTO_IP, _IP), (c.IPPROTO_IPV6, _IPV6)
-    )
-    for name, option in table.items()
-}  # fmt: skip
+TABLE: Final = TcpOptions(
+    lambda sock: sock.settings,
+    {c.SOL_SOCKET: _SOCKET, c.IPPROTO_TCP: _TCP, c.IPPROTO_IP: _IP, c.IPPROTO_IPV6: _IPV6},
+)

@@ -3,66 +3,53 @@
 from __future__ import annotations
 
 from errno import EINVAL, ENOTTY
-from typing import TYPE_CHECKING
 
-from pystack.sockets import errors
+from pystack.errors import os_error
+from pystack.sockets import tcp_errors
+from pystack.sockets.base import READABLE, SEND_SHUTDOWN, WRITABLE, poll_bits
 from pystack.sockets.constants import (
     POLLERR,
     POLLHUP,
-    POLLIN,
     POLLNVAL,
-    POLLOUT,
     POLLPRI,
-    POLLRDHUP,
-    POLLRDNORM,
-    POLLWRNORM,
     SIOCATMARK,
     SIOCINQ,
     SIOCOUTQ,
     SIOCOUTQNSD,
 )
-from pystack.sockets.errors import os_error
-from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
+from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
+from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 
-if TYPE_CHECKING:
-    from pystack.sockets.tcp_socket import Socket
-    from pystack.tcp.tcb import Tcb
 
-_READABLE = POLLIN | POLLRDNORM
-_WRITABLE = POLLOUT | POLLWRNORM
-
-
-def poll(sock: Socket) -> int:
+def poll(sock: TcpSocketState) -> int:
     """See `Socket.poll`."""
     if sock.closed:
         return POLLNVAL
     listener = sock.listener
     if listener is not None:
-        return _READABLE if listener.queue else 0
-    bits = 0
+        return READABLE if listener.queue else 0
     state = sock.state
     shutdowns = sock.shutdowns
     tcb = sock.tcb
-    if shutdowns == RCV_SHUTDOWN | SEND_SHUTDOWN or state == CLOSED:
+    bits = poll_bits(shutdowns)
+    if state == CLOSED:
         bits |= POLLHUP
-    if shutdowns & RCV_SHUTDOWN:
-        bits |= _READABLE | POLLRDHUP
     if state not in (SYN_SENT, SYN_RECEIVED):
         if tcb is not None and _is_readable(sock, tcb):
-            bits |= _READABLE
+            bits |= READABLE
         if tcb is None or shutdowns & SEND_SHUTDOWN or user_calls.writable(tcb):
-            bits |= _WRITABLE
+            bits |= WRITABLE
         if tcb is not None and tcb.urgent_byte >= 0:
             bits |= POLLPRI
-    if errors.pending(sock) or (tcb is not None and tcb.reports):
+    if tcp_errors.pending(sock) or (tcb is not None and tcb.reports):
         bits |= POLLERR
     return bits
 
 
-def _is_readable(sock: Socket, tcb: Tcb) -> bool:
+def _is_readable(sock: TcpSocketState, tcb: Tcb) -> bool:
     held = tcb.recvbuf.held
     wanted = sock.settings.rcvlowat
     if urgent.at_mark(tcb) and not tcb.oob_inline:
@@ -72,7 +59,7 @@ def _is_readable(sock: Socket, tcb: Tcb) -> bool:
     return held > 0 and tcb.rcv_adv - tcb.rcv_nxt <= tcb.rcv_mss  # no more would fit
 
 
-def ioctl(sock: Socket, request: int) -> int:
+def ioctl(sock: TcpSocketState, request: int) -> int:
     """See `Socket.ioctl`."""
     if request not in (SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK):
         raise os_error(ENOTTY)

@@ -1,4 +1,4 @@
-"""Sending and receiving, out-of-band octets and the error queue.
+"""Sending and receiving, with the out-of-band octet.
 
 The order in which a read meets text, end of stream, error and shutdown is Linux's
 (`tcp_recvmsg_locked`), as is that of a write (`tcp_sendmsg_locked`).
@@ -7,20 +7,12 @@ The order in which a read meets text, end of stream, error and shutdown is Linux
 from __future__ import annotations
 
 from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
-from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pystack.ip.reports import ORIGIN_LOCAL
-from pystack.sockets import errors, sockaddr
+from pystack.errors import os_error
+from pystack.sockets import tcp_errors
+from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, size_to_read
 from pystack.sockets.constants import (
-    AF_INET,
-    AF_INET6,
-    AF_UNSPEC,
-    IP_RECVERR,
-    IPPROTO_IP,
-    IPPROTO_IPV6,
-    IPV6_RECVERR,
-    MSG_CTRUNC,
     MSG_EOR,
     MSG_ERRQUEUE,
     MSG_FASTOPEN,
@@ -29,10 +21,9 @@ from pystack.sockets.constants import (
     MSG_PEEK,
     MSG_TRUNC,
 )
-from pystack.sockets.errors import os_error
-from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
+from pystack.sockets.error_queue import Ancillary
 from pystack.sockets.sockaddr import Address
-from pystack.tcp import soft_errors
+from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
@@ -43,24 +34,14 @@ from pystack.tcp.state.states import (
     SYN_SENT,
     TIME_WAIT,
 )
+from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 
-if TYPE_CHECKING:
-    from pystack.ip.reports import Report
-    from pystack.sockets.tcp_socket import Socket
-    from pystack.tcp.tcb import Tcb
-
-_EXTENDED_ERR: Final = Struct("=IBBBBII")  # struct sock_extended_err (<linux/errqueue.h>)
-_SOCKADDR_IN: Final = Struct("=HH4s8x")
-_SOCKADDR_IN6: Final = Struct("=HHI16sI")
-_CMSG_HEADER: Final = 16
 _MAY_SEND: Final = (ESTABLISHED, CLOSE_WAIT)
-
-Ancillary = tuple[int, int, bytes]  # level, type, data
 
 
 # -- sending ------------------------------------------------------------------------------------
-def send(sock: Socket, data: Any, flags: int) -> int:
+def send(sock: TcpSocketState, data: Any, flags: int) -> int:
     """See `Socket.send`."""
     tcb = sock.tcb
     if tcb is None or tcb.state not in _MAY_SEND or sock.shut & SEND_SHUTDOWN or sock.error:
@@ -83,16 +64,16 @@ def send(sock: Socket, data: Any, flags: int) -> int:
     return sent
 
 
-def _why_not(sock: Socket, flags: int) -> OSError:
+def _why_not(sock: TcpSocketState, flags: int) -> OSError:
     if flags & MSG_FASTOPEN:
         return os_error(EOPNOTSUPP)
     if sock.state in (SYN_SENT, SYN_RECEIVED):
-        return errors.taken(sock, EAGAIN)
-    return errors.taken(sock, EPIPE)
+        return tcp_errors.take_os_error(sock, EAGAIN)
+    return tcp_errors.take_os_error(sock, EPIPE)
 
 
 # -- receiving ----------------------------------------------------------------------------------
-def recv(sock: Socket, size: int, flags: int) -> bytes:
+def recv(sock: TcpSocketState, size: int, flags: int) -> bytes:
     """See `Socket.recv`."""
     tcb = sock.tcb
     if not flags and size > 0 and tcb is not None and tcb.urgent_byte == urgent.NONE:
@@ -105,7 +86,7 @@ def recv(sock: Socket, size: int, flags: int) -> bytes:
     if size < 0:
         raise ValueError("negative size in recv")
     if flags & MSG_ERRQUEUE:
-        return recvmsg(sock, size, 0, flags)[0]
+        return tcp_errors.take_report(sock, size, 0)[0]
     if flags & MSG_OOB:
         return _recv_oob(sock, size, flags)
     if not size:
@@ -122,20 +103,16 @@ def recv(sock: Socket, size: int, flags: int) -> bytes:
     return bytes(size) if flags & MSG_TRUNC else text
 
 
-def recv_into(sock: Socket, buffer: Any, nbytes: int, flags: int) -> int:
+def recv_into(sock: TcpSocketState, buffer: Any, nbytes: int, flags: int) -> int:
     """See `Socket.recv_into`."""
     with memoryview(buffer).cast("B") as view:
-        if nbytes < 0:
-            raise ValueError("negative size in recv_into")
-        if nbytes > len(view):
-            raise ValueError("buffer too small for the requested bytes")
-        text = recv(sock, nbytes or len(view), flags)
+        text = recv(sock, size_to_read(view, nbytes, "recv_into"), flags)
         if not flags & MSG_TRUNC:
             view[: len(text)] = text
     return len(text)
 
 
-def _ready(sock: Socket, tcb: Tcb, flags: int) -> int:
+def _ready(sock: TcpSocketState, tcb: Tcb, flags: int) -> int:
     """How many octets one call may read now. An urgent octet that is next and out of band is
     stepped over; a peek leaves it where it is."""
     held = tcb.recvbuf.held
@@ -160,7 +137,7 @@ def _hole(tcb: Tcb) -> int:
     )
 
 
-def _has_read(sock: Socket, tcb: Tcb) -> None:
+def _has_read(sock: TcpSocketState, tcb: Tcb) -> None:
     if tcb.urgent_byte != urgent.NONE and tcb.recvbuf.read_seq > tcb.rcv_up:
         urgent.readable_before_mark(tcb, tcb.oob_inline)  # read past the mark: it is gone
     user_calls.after_read(tcb)
@@ -168,7 +145,7 @@ def _has_read(sock: Socket, tcb: Tcb) -> None:
         sock.host.mark(tcb)
 
 
-def _meet_end(sock: Socket) -> None:
+def _meet_end(sock: TcpSocketState) -> None:
     """Nothing to read: return at the end of the stream, else raise why."""
     tcb = sock.tcb
     state = sock.state
@@ -176,14 +153,24 @@ def _meet_end(sock: Socket) -> None:
         raise os_error(ENOTCONN)
     if tcb is not None and tcb.fin_received:
         return  # before any error, as in Linux: all that the peer wanted to say has come
-    if errors.pending(sock):
-        raise errors.taken(sock, 0)
+    if tcp_errors.pending(sock):
+        raise tcp_errors.take_os_error(sock, 0)
     if sock.shutdowns & RCV_SHUTDOWN:
         return
     raise os_error(ENOTCONN if state == CLOSED else EAGAIN)
 
 
-def take_chunk(sock: Socket) -> bytes | memoryview:
+def recvmsg(
+    sock: TcpSocketState, size: int, ancillary_size: int, flags: int
+) -> tuple[bytes, list[Ancillary], int, Address | None]:
+    """See `Socket.recvmsg`."""
+    if flags & MSG_ERRQUEUE:
+        return tcp_errors.take_report(sock, size, ancillary_size)
+    text = recv(sock, size, flags)
+    return text, [], flags & MSG_OOB if text else 0, None
+
+
+def take_chunk(sock: TcpSocketState) -> bytes | memoryview:
     """See `Socket.take_chunk`."""
     tcb = sock.tcb
     if tcb is None:
@@ -203,7 +190,7 @@ def take_chunk(sock: Socket) -> bytes | memoryview:
     return chunk
 
 
-def skip(sock: Socket) -> int:
+def skip(sock: TcpSocketState) -> int:
     """See `Socket.skip`."""
     tcb = sock.tcb
     if tcb is None:
@@ -221,7 +208,7 @@ def skip(sock: Socket) -> int:
     return skipped
 
 
-def at_eof(sock: Socket) -> bool:
+def at_eof(sock: TcpSocketState) -> bool:
     """See `Socket.at_eof`."""
     tcb = sock.tcb
     if tcb is not None:
@@ -229,11 +216,11 @@ def at_eof(sock: Socket) -> bool:
             return False
         if tcb.fin_received:
             return True
-    return bool(sock.shutdowns & RCV_SHUTDOWN) and not errors.pending(sock)
+    return bool(sock.shutdowns & RCV_SHUTDOWN) and not tcp_errors.pending(sock)
 
 
 # -- out of band ----------------------------------------------------------------------------------
-def _recv_oob(sock: Socket, size: int, flags: int) -> bytes:
+def _recv_oob(sock: TcpSocketState, size: int, flags: int) -> bytes:
     tcb = sock.tcb
     if sock.state == LISTEN:
         raise os_error(ENOTCONN)
@@ -248,47 +235,3 @@ def _recv_oob(sock: Socket, size: int, flags: int) -> bytes:
     if ended or sock.shutdowns & RCV_SHUTDOWN:
         return b""
     raise os_error(EAGAIN)
-
-
-# -- the error queue ------------------------------------------------------------------------------
-def note_soft_error(sock: Socket) -> None:
-    """A report has come. One from the network is the next call's error too, as Linux has it
-    with IP_RECVERR; one from ourselves (R1: many retransmissions) is in the queue only."""
-    tcb = sock.tcb
-    if tcb is not None and tcb.reports and tcb.state != CLOSED:
-        error, origin = tcb.reports[-1][:2]
-        if origin != ORIGIN_LOCAL:
-            sock.error = error
-
-
-def recvmsg(
-    sock: Socket, size: int, ancillary_size: int, flags: int
-) -> tuple[bytes, list[Ancillary], int, Address | None]:
-    """See `Socket.recvmsg`."""
-    if not flags & MSG_ERRQUEUE:
-        text = recv(sock, size, flags)
-        return text, [], flags & MSG_OOB if text else 0, None
-    tcb = sock.tcb
-    report = soft_errors.take_report(tcb) if tcb is not None else None
-    if tcb is None or report is None:
-        raise os_error(EAGAIN)
-    sock.error = 0
-    if tcb.reports and tcb.reports[0][1] != ORIGIN_LOCAL:
-        sock.error = tcb.reports[0][0]
-    item = ancillary(sock.family, report)
-    key = tcb.key
-    peer = sockaddr.unparse(sock.family, key[16:32], key[34] << 8 | key[35])
-    if ancillary_size < _CMSG_HEADER + len(item[2]):
-        return b"", [], MSG_ERRQUEUE | MSG_CTRUNC, peer
-    return b"", [item], MSG_ERRQUEUE, peer
-
-
-def ancillary(family: int, report: Report) -> Ancillary:
-    """Level, type and data of the control message: what happened and who says so."""
-    error, origin, kind, code, info, offender = report
-    head = _EXTENDED_ERR.pack(error, origin, kind, code, 0, info, 0)
-    if family == AF_INET:
-        shown = _SOCKADDR_IN.pack(AF_INET if offender else AF_UNSPEC, 0, offender[12:])
-        return IPPROTO_IP, IP_RECVERR, head + shown
-    shown = _SOCKADDR_IN6.pack(AF_INET6 if offender else AF_UNSPEC, 0, 0, offender, 0)
-    return IPPROTO_IPV6, IPV6_RECVERR, head + shown

@@ -1,125 +1,51 @@
 """`Socket`: the BSD calls, non-blocking, as Linux answers them. A socket is made by `Host.socket`.
 
-What is here is the object and its doors; what a call does is in `lifecycle` (bind to close),
-`transfer` (send and receive), `readiness` (poll, ioctl) and `options`. No call waits and none
-takes a time: what needs a clock happens at the host's next `transmit`. A call that cannot be
-done raises OSError with Linux's errno, on a closed socket EBADF.
+What a call does is in `tcp_connection_calls` (bind to close), `tcp_send_recv`, `tcp_poll` (with
+ioctl) and `tcp_options`; what they act on is `tcp_state`. No call waits and none takes a time:
+what needs a clock happens at the host's next `transmit`. A call that cannot be done raises OSError
+with Linux's errno, on a closed socket EBADF.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EBADF, ENOTCONN
-from typing import TYPE_CHECKING, Any, Final
+from errno import EBADF
+from typing import Any, Final
 
 from pystack.compiling import mypyc_attr
+from pystack.errors import os_error
 from pystack.events import EVENT_CLOSED, EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.parts import variants
-from pystack.printed import printed
 from pystack.sockets import (
-    sockaddr,
     tcp_connection_calls,
-    tcp_option_calls,
+    tcp_errors,
+    tcp_options,
     tcp_poll,
     tcp_send_recv,
 )
 from pystack.sockets.constants import SOCK_STREAM
-from pystack.sockets.ear import Ear
-from pystack.sockets.errors import errno_of, os_error
-from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN, UNCONNECTED
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_info import TcpInfo
-from pystack.sockets.tcp_settings import Settings
-from pystack.stack.listener import Listener
+from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp.recording import Observer
-from pystack.tcp.state.states import CLOSED, LISTEN, NAMES, SYN_SENT, TIME_WAIT
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
-from pystack.wire.address import ends, place
-
-if TYPE_CHECKING:
-    from pystack.sockets.host import Host
-
-
-# what the files of this room share, and is nobody else's
-_INSIDE: Final = frozenset((
-    "address_locked", "apply_settings", "check", "ear", "error", "error_taken", "happened",
-    "listener", "local", "phase", "port", "port_locked", "reserved", "settings", "shut",
-    "shutdowns",
-))  # fmt: skip
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Socket:
+class Socket(TcpSocketState):
     """A TCP socket of a `Host`.
 
-    `on_events` is called with EVENT_… bits (of `pystack.events`) after each batch in which
-    something happened; it may make socket calls. `tcb` is the connection, None before one is
+    `on_events` is called with EVENT_… bits (of `pystack.events`) after each batch in
+    which something happened; it may make socket calls. `tcb` is the connection, None before one is
     made, to be read only. `host`, `family`, `type` (SOCK_STREAM) and `closed` say what it is. The
     other attributes belong to this room, and `dir` leaves them out.
     """
 
-    __slots__ = (
-        "host", "family", "settings", "on_events", "ear", "tcb", "listener", "phase", "shut",
-        "error", "error_taken", "local", "port", "address_locked", "port_locked", "reserved",
-        "closed",
-    )  # fmt: skip
+    __slots__ = ()
 
     type: Final = SOCK_STREAM
-    host: Host
-    family: int
-    settings: Settings
-    on_events: Callable[[int], None] | None
-    ear: Ear
-    tcb: Tcb | None
-    listener: Listener | None
-    phase: int
-    shut: int
-    error: int  # Linux: sk_err, apart from that of `tcb`
-    error_taken: bool  # somebody has been given tcb.error
-    local: bytes  # what getsockname shows
-    port: int
-    address_locked: bool  # chosen by bind(), not by us
-    port_locked: bool
-    reserved: tuple[bytes, int, bool, bool] | None  # what `ports` keeps for us
-    closed: bool
-
-    def __init__(self, host: Host, family: int, settings: Settings) -> None:
-        self.host = host
-        self.family = family
-        self.settings = settings
-        self.on_events = None
-        self.ear = Ear(self)
-        self.tcb = None
-        self.listener = None
-        self.phase = UNCONNECTED
-        self.shut = 0
-        self.error = 0
-        self.error_taken = False
-        self.local = sockaddr.any_address(family)
-        self.port = 0
-        self.address_locked = False
-        self.port_locked = False
-        self.reserved = None
-        self.closed = False
-
-    def __dir__(self) -> list[str]:
-        """Without what belongs to this room."""
-        return [name for name in object.__dir__(self) if name not in _INSIDE]
-
-    def __repr__(self) -> str:
-        return printed(self, self._words)
-
-    def _words(self) -> str:
-        tcb, listener = self.tcb, self.listener
-        state = "closed" if self.closed else NAMES[self.state]
-        ours = place(self.local, self.port)
-        if listener is not None:
-            return f"{state} {ours} backlog {listener.backlog}, waiting {len(listener.queue)}"
-        if tcb is None:
-            return state if self.closed and not self.port else f"{state} {ours}"
-        way = ends(tcb.key, "<-" if tcb.passive else "->")
-        return f"{state} {way} unsent {tcb.unsent}, unread {tcb.recvbuf.held}"
+    option_table = tcp_options.TABLE
 
     # -- from closed to closed ------------------------------------------------------------------
     def bind(self, address: Any) -> None:
@@ -159,10 +85,6 @@ class Socket:
         self.check()
         tcp_connection_calls.connect(self, address)
 
-    def connect_ex(self, address: Any) -> int:
-        """As `connect`, but the errno is returned, 0 for none."""
-        return errno_of(self.connect, address)
-
     def shutdown(self, how: int) -> None:
         """SHUT_WR: FIN follows what was written. SHUT_RD: readers get the end of the stream
         when nothing is left to read. While connecting, and on a listener (SHUT_RD): dissolves.
@@ -176,7 +98,7 @@ class Socket:
         """Release the socket. What was written is still delivered, followed by FIN; with text
         left unread, and with SO_LINGER of 0 s, the peer gets a RST (RFC 9293 SHLD-3, RFC 2525
         §2.17). A longer SO_LINGER is nothing to wait for here: closing goes on by itself."""
-        if not self.closed:
+        if self.begin_close():
             tcp_connection_calls.close(self)
 
     # -- text -----------------------------------------------------------------------------------
@@ -245,32 +167,7 @@ class Socket:
         self.check()
         return tcp_poll.ioctl(self, request)
 
-    # -- names and options ----------------------------------------------------------------------
-    def getsockname(self) -> Address:
-        """The local address and port."""
-        self.check()
-        return sockaddr.unparse(self.family, self.local, self.port)
-
-    def getpeername(self) -> Address:
-        """The peer's address and port. Raises ENOTCONN without a connection."""
-        self.check()
-        if self.tcb is None or self.state in (CLOSED, SYN_SENT):
-            raise os_error(ENOTCONN)
-        return sockaddr.unparse(self.family, *_peer(self.tcb))
-
-    def setsockopt(self, level: int, option: int, value: Any) -> None:
-        """Set an option: an int, or the bytes of its C form; see `option_table` for all of them.
-        Raises ENOPROTOOPT for an unknown one, EINVAL for a value that it does not take."""
-        self.check()
-        tcp_option_calls.set_option(self, level, option, value)
-
-    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
-        """An option as an int, or with `size` up to that many bytes of its C form.
-        Raises ENOPROTOOPT for an unknown option; for an unknown level EOPNOTSUPP, or, as Linux
-        on an AF_INET6 socket, ENOPROTOOPT."""
-        self.check()
-        return tcp_option_calls.get_option(self, level, option, size)
-
+    # -- what is known, and who watches ---------------------------------------------------------
     def tcp_info(self) -> TcpInfo:
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""
         self.check()
@@ -280,7 +177,7 @@ class Socket:
         """Have the connection, the one to be made, or those a listener takes, watched by what
         `recorder` makes for each (see `pystack.tcp.recording`); None: no longer."""
         self.check()
-        tcp_option_calls.set_recorder(self, recorder)
+        tcp_options.set_recorder(self, recorder)
 
     def variant(self, kind: str) -> Any:
         """The connection's part of that kind, a key of `stack.variants.KINDS`: an object that its
@@ -289,50 +186,16 @@ class Socket:
         self.check()
         return variants.of(self.tcb, kind)
 
-    # -- for the other files of this room -------------------------------------------------------
-    @property
-    def state(self) -> int:
-        """TCP's state (`tcp.state.states`) as far as a socket sees it: CLOSED from TIME_WAIT
-        on, for which the stack cares without it."""
-        if self.listener is not None:
-            return LISTEN
-        if self.tcb is None or self.tcb.state == TIME_WAIT:
-            return CLOSED
-        return self.tcb.state
-
-    @property
-    def shutdowns(self) -> int:
-        """RCV_SHUTDOWN and SEND_SHUTDOWN, by us or the peer; both once a connection has ended."""
-        tcb = self.tcb
-        if tcb is None:
-            return self.shut
-        if tcb.state in (CLOSED, TIME_WAIT):
-            return RCV_SHUTDOWN | SEND_SHUTDOWN
-        return self.shut | RCV_SHUTDOWN if tcb.fin_received else self.shut
-
-    def check(self) -> None:
-        """Raise EBADF if the socket is closed."""
-        if self.closed:
-            raise os_error(EBADF)
-
-    def apply_settings(self, tcb: Tcb) -> None:
-        """Give a new connection the options as they are now."""
-        self.settings.apply(tcb)
-
-    def happened(self, events: int) -> None:
-        """The stack tells of EVENT_… bits."""
+    # -- events ---------------------------------------------------------------------------------
+    def notify(self, events: int) -> None:
+        """The stack tells of EVENT_… bits; the user's `on_events` is called."""
         tcb = self.tcb
         if tcb is not None:
             if events & EVENT_WRITABLE:
                 user_calls.stop_waiting_to_write(tcb)
             if events & EVENT_SOFT_ERROR:
-                tcp_send_recv.note_soft_error(self)
+                tcp_errors.on_soft_error(self)
             if events & EVENT_CLOSED and not self.port_locked:
                 tcp_connection_calls.release_port(self)
         if self.on_events is not None:
             self.on_events(events)
-
-
-def _peer(tcb: Tcb) -> tuple[bytes, int]:
-    key = tcb.key
-    return key[16:32], key[34] << 8 | key[35]

@@ -8,53 +8,45 @@ from errno import (
     EDESTADDRREQ,
     EINVAL,
     EMSGSIZE,
-    ENETUNREACH,
     ENOTCONN,
     ENOTTY,
     EOPNOTSUPP,
     EPIPE,
 )
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from pystack.ip.reports import ORIGIN_LOCAL
+from pystack.errors import os_error
+from pystack.sockets import binding, error_queue, sockaddr
 from pystack.sockets import constants as c
-from pystack.sockets import sockaddr
-from pystack.sockets.errors import os_error
-from pystack.sockets.phase import RCV_SHUTDOWN, SEND_SHUTDOWN
+from pystack.sockets.base import READABLE, SEND_SHUTDOWN, WRITABLE, poll_bits, shutdown_bits
+from pystack.sockets.error_queue import Ancillary, Message
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp_connection_calls import WILDCARDS, check_bindable, is_shared, own_address
-from pystack.sockets.tcp_send_recv import Ancillary, ancillary
+from pystack.sockets.udp_state import UdpSocketState
 from pystack.udp import udp_output
 from pystack.udp.endpoints import OVERHEAD
-from pystack.wire.address import ANY_V4, is_loopback, is_v4
 from pystack.wire.udp import Datagram
 
-if TYPE_CHECKING:
-    from pystack.sockets.udp_socket import DatagramSocket
-
-_CMSG_HEADER = 16
-_LARGEST = 0xFFFF  # octets of a payload that are looked at at all
+_LARGEST: Final = 0xFFFF  # bytes of a payload that are looked at at all
 
 
 # -- names ----------------------------------------------------------------------------------------
-def bind(sock: DatagramSocket, where: Any) -> None:
+def bind(sock: UdpSocketState, where: Any) -> None:
     """See `DatagramSocket.bind`."""
     local, port = sockaddr.parse(sock.family, where)
-    check_bindable(sock.host, sock.family, local, sock.udp.v6only)
+    binding.check_bindable(sock.host, sock.family, local, sock.udp.v6only)
     if sock.udp.port:
         raise os_error(EINVAL)
     sock.host.udp.bind(sock.udp, local, port)
-    sock.address_locked = local not in WILDCARDS
-    sock.port_locked = port != 0
+    sock.lock_names(local not in binding.WILDCARDS, port != 0)
 
 
-def _take_port(sock: DatagramSocket) -> None:
+def _take_port(sock: UdpSocketState) -> None:
     """A call needs a port, and `bind` has chosen none."""
     if not sock.udp.port:
         sock.host.udp.bind(sock.udp, sock.udp.local, 0)
 
 
-def connect(sock: DatagramSocket, where: Any) -> None:
+def connect(sock: UdpSocketState, where: Any) -> None:
     """See `DatagramSocket.connect`."""
     udp = sock.udp
     if where is None:
@@ -67,32 +59,22 @@ def connect(sock: DatagramSocket, where: Any) -> None:
     remote, port = sockaddr.parse(sock.family, where)
     _take_port(sock)
     source, remote = _ends(sock, remote)
-    if udp.local in WILDCARDS:
+    if udp.local in binding.WILDCARDS:
         udp.local = source
     udp.remote, udp.remote_port = remote, port
 
 
-def _ends(sock: DatagramSocket, remote: bytes) -> tuple[bytes, bytes]:
+def _ends(sock: UdpSocketState, remote: bytes) -> tuple[bytes, bytes]:
     """From where to where a datagram to `remote` goes."""
-    host, local = sock.host, sock.udp.local
-    if remote in WILDCARDS:
-        remote = own_address(host, local, remote)
-    v4 = is_v4(remote)
-    if (is_loopback(remote) and remote not in host.addresses.local) or (v4 and sock.udp.v6only):
-        raise os_error(ENETUNREACH)
-    if remote in host.addresses.broadcast and not sock.udp.broadcast:
+    host, udp = sock.host, sock.udp
+    remote = binding.destination(host, udp.local, remote, udp.v6only)
+    if remote in host.addresses.broadcast and not udp.broadcast:
         raise os_error(EACCES)
-    if local in WILDCARDS or is_shared(host, local):
-        if local == ANY_V4 and not v4:
-            raise os_error(ENETUNREACH)
-        return host.source_for(remote), remote
-    if is_v4(local) != v4:
-        raise os_error(ENETUNREACH)
-    return local, remote
+    return binding.source(host, udp.local, remote), remote
 
 
 # -- sending --------------------------------------------------------------------------------------
-def send(sock: DatagramSocket, data: Any, flags: int, where: Any) -> int:
+def send(sock: UdpSocketState, data: Any, flags: int, where: Any) -> int:
     """See `DatagramSocket.sendto`; without `where` to the peer."""
     payload = data if type(data) is bytes else bytes(memoryview(data))
     udp = sock.udp
@@ -123,13 +105,13 @@ def send(sock: DatagramSocket, data: Any, flags: int, where: Any) -> int:
 
 # -- receiving ------------------------------------------------------------------------------------
 def recvmsg(
-    sock: DatagramSocket, size: int, ancillary_size: int, flags: int
+    sock: UdpSocketState, size: int, ancillary_size: int, flags: int
 ) -> tuple[bytes, list[Ancillary], int, Address]:
     """See `DatagramSocket.recvmsg`."""
     if size < 0:
         raise ValueError("negative size in recv")
     if flags & c.MSG_ERRQUEUE:
-        return _next_report(sock, size, ancillary_size)
+        return _take_report(sock, size, ancillary_size)
     udp = sock.udp
     _raise_pending(sock)
     if not udp.queue:
@@ -145,58 +127,45 @@ def recvmsg(
     return payload[:size], [], truncated, where
 
 
-def _next_report(
-    sock: DatagramSocket, size: int, ancillary_size: int
-) -> tuple[bytes, list[Ancillary], int, Address]:
+def _take_report(sock: UdpSocketState, size: int, ancillary_size: int) -> Message:
     udp = sock.udp
     if not udp.reports:
         raise os_error(EAGAIN)
     report, remote, port, payload = udp.reports.popleft()
-    if udp.reports and udp.reports[0][0][1] != ORIGIN_LOCAL:
-        udp.error = udp.reports[0][0][0]
-    elif report[1] != ORIGIN_LOCAL:
-        udp.error = 0
-    item = ancillary(sock.family, report)
-    flags = c.MSG_ERRQUEUE | (c.MSG_TRUNC if len(payload) > size else 0)
-    where = sockaddr.unparse(sock.family, remote, port)
-    if ancillary_size < _CMSG_HEADER + len(item[2]):
-        return payload[:size], [], flags | c.MSG_CTRUNC, where
-    return payload[:size], [item], flags, where
+    left = udp.reports[0][0] if udp.reports else None
+    udp.error = error_queue.error_after(report, left, udp.error)
+    return error_queue.message(sock.family, report, (remote, port), payload, size, ancillary_size)
 
 
-def _raise_pending(sock: DatagramSocket) -> None:
+def _raise_pending(sock: UdpSocketState) -> None:
     code = take_error(sock)
     if code:
         raise os_error(code)
 
 
-def take_error(sock: DatagramSocket) -> int:
+def take_error(sock: UdpSocketState) -> int:
     """The pending errno, which is thereby forgotten; 0 for none."""
     code, sock.udp.error = sock.udp.error, 0
     return code
 
 
 # -- readiness and the end ------------------------------------------------------------------------
-def poll(sock: DatagramSocket) -> int:
+def poll(sock: UdpSocketState) -> int:
     """See `DatagramSocket.poll`."""
     if sock.closed:
         return c.POLLNVAL
     udp = sock.udp
-    bits = 0
+    bits = poll_bits(sock.shut)
     if udp.error or udp.reports:
         bits |= c.POLLERR
-    if sock.shut & RCV_SHUTDOWN:
-        bits |= c.POLLIN | c.POLLRDNORM | c.POLLRDHUP
-    if sock.shut == RCV_SHUTDOWN | SEND_SHUTDOWN:
-        bits |= c.POLLHUP
     if udp.queue:
-        bits |= c.POLLIN | c.POLLRDNORM
+        bits |= READABLE
     if 2 * udp.unsent < udp.sndbuf:
-        bits |= c.POLLOUT | c.POLLWRNORM
+        bits |= WRITABLE
     return bits
 
 
-def ioctl(sock: DatagramSocket, request: int) -> int:
+def ioctl(sock: UdpSocketState, request: int) -> int:
     """See `DatagramSocket.ioctl`."""
     if request == c.SIOCOUTQ:
         return sock.udp.unsent
@@ -205,19 +174,15 @@ def ioctl(sock: DatagramSocket, request: int) -> int:
     raise os_error(ENOTTY)
 
 
-def shutdown(sock: DatagramSocket, how: int) -> None:
+def shutdown(sock: UdpSocketState, how: int) -> None:
     """See `DatagramSocket.shutdown`."""
-    if not c.SHUT_RD <= how <= c.SHUT_RDWR:
-        raise os_error(EINVAL)
-    sock.shut |= how + 1
+    sock.add_shutdown(shutdown_bits(how))
     if not sock.udp.remote:
         raise os_error(ENOTCONN)
 
 
-def close(sock: DatagramSocket) -> None:
+def close(sock: UdpSocketState) -> None:
     """See `DatagramSocket.close`."""
-    sock.closed = True
-    sock.on_events = None
     udp = sock.udp
     udp.owner = None
     sock.host.udp.release(udp)

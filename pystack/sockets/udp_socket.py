@@ -1,35 +1,21 @@
 """`DatagramSocket`: UDP's BSD calls, non-blocking, as Linux answers them; made by `Host.socket`.
 
-What a call does is in `datagram_calls`, options are in `datagram_options`. Groups of multicast
-can't be joined: a datagram may be sent to one (with a TTL of 1), and none is received.
+What a call does is in `udp_calls`, options are in `udp_options`. Groups of multicast can't be
+joined: a datagram may be sent to one (with a TTL of 1), and none is received.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from errno import EBADF, ENOTCONN
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pystack.printed import printed
-from pystack.sockets import sockaddr, udp_calls, udp_options
+from pystack.sockets import udp_calls, udp_options
+from pystack.sockets.base import size_to_read
 from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
-from pystack.sockets.ear import Ear
-from pystack.sockets.errors import errno_of, os_error
 from pystack.sockets.sockaddr import Address
-from pystack.udp.endpoints import UdpEndpoint
-from pystack.wire.address import place
-
-if TYPE_CHECKING:
-    from pystack.sockets.host import Host
+from pystack.sockets.udp_state import UdpSocketState
 
 
-# what the files of this room share, and is nobody else's
-_INSIDE: Final = frozenset((
-    "address_locked", "check", "happened", "port_locked", "shut",
-))  # fmt: skip
-
-
-class DatagramSocket:
+class DatagramSocket(UdpSocketState):
     """A UDP socket of a `Host`.
 
     `on_events` is called with EVENT_… bits (of `pystack.events`) after each batch in which
@@ -37,48 +23,15 @@ class DatagramSocket:
     error is pending, or in the error queue). It may make socket calls. `udp` is what the stack
     knows of it, to be read only. `host`, `family`, `type` (SOCK_DGRAM), `proto` (IPPROTO_UDP) and
     `closed` say what it is. The other attributes belong to this room, and `dir` leaves them out.
+
+    Every call raises OSError EBADF once the socket is closed, but `poll` and `close`.
     """
 
-    __slots__ = (
-        "host", "family", "udp", "on_events", "shut", "address_locked", "port_locked", "closed",
-    )  # fmt: skip
+    __slots__ = ()
 
     type: Final = SOCK_DGRAM
     proto: Final = IPPROTO_UDP
-    host: Host
-    family: int
-    udp: UdpEndpoint
-    on_events: Callable[[int], None] | None
-    shut: int
-    address_locked: bool  # chosen by bind(), not by us
-    port_locked: bool
-    closed: bool
-
-    def __init__(self, host: Host, family: int) -> None:
-        self.host = host
-        self.family = family
-        self.udp = UdpEndpoint(sockaddr.any_address(family), Ear(self), host.config)
-        self.on_events = None
-        self.shut = 0
-        self.address_locked = False
-        self.port_locked = False
-        self.closed = False
-
-    def __dir__(self) -> list[str]:
-        """Without what belongs to this room."""
-        return [name for name in object.__dir__(self) if name not in _INSIDE]
-
-    def __repr__(self) -> str:
-        return printed(self, self._words)
-
-    def _words(self) -> str:
-        udp = self.udp
-        names = place(udp.local, udp.port)
-        if udp.remote:
-            names = f"{names} -> {place(udp.remote, udp.remote_port)}"
-        if self.closed:
-            return f"closed {names}" if udp.port else "closed"
-        return f"{names} unread {len(udp.queue)}, drops {udp.drops}"
+    option_table = udp_options.TABLE
 
     # -- names ----------------------------------------------------------------------------------
     def bind(self, address: Any) -> None:
@@ -99,22 +52,6 @@ class DatagramSocket:
         """
         self.check()
         udp_calls.connect(self, address)
-
-    def connect_ex(self, address: Any) -> int:
-        """As `connect`, but the errno is returned, 0 for none."""
-        return errno_of(self.connect, address)
-
-    def getsockname(self) -> Address:
-        """The local address and port."""
-        self.check()
-        return sockaddr.unparse(self.family, self.udp.local, self.udp.port)
-
-    def getpeername(self) -> Address:
-        """The peer's address and port. Raises ENOTCONN without one."""
-        self.check()
-        if not self.udp.remote_port:
-            raise os_error(ENOTCONN)
-        return sockaddr.unparse(self.family, self.udp.remote, self.udp.remote_port)
 
     # -- datagrams ------------------------------------------------------------------------------
     def send(self, data: Any, flags: int = 0) -> int:
@@ -157,11 +94,7 @@ class DatagramSocket:
         """As `recvfrom`, into a writable buffer: how many octets (with MSG_TRUNC, how many there
         were) and the sender."""
         with memoryview(buffer).cast("B") as view:
-            if nbytes < 0:
-                raise ValueError("negative size in recvfrom_into")
-            if nbytes > len(view):
-                raise ValueError("buffer too small for the requested bytes")
-            size = nbytes or len(view)
+            size = size_to_read(view, nbytes, "recvfrom_into")
             data, where = self.recvfrom(size, flags)
             taken = min(len(data), size)
             view[:taken] = data[:taken]
@@ -178,7 +111,7 @@ class DatagramSocket:
         self.check()
         return udp_calls.recvmsg(self, size, ancillary_size, flags)
 
-    # -- readiness and options ------------------------------------------------------------------
+    # -- readiness ------------------------------------------------------------------------------
     def poll(self) -> int:
         """POLL… bits that are set now, as Linux's poll gives them for POLLIN to POLLRDHUP."""
         return udp_calls.poll(self)
@@ -194,18 +127,6 @@ class DatagramSocket:
         """Datagrams that found no room in the receive buffer."""
         return self.udp.drops
 
-    def setsockopt(self, level: int, option: int, value: Any) -> None:
-        """Set an option: an int, or the bytes of its C form; see `datagram_options`. Raises
-        ENOPROTOOPT for an unknown one, EINVAL for a value that it does not take."""
-        self.check()
-        udp_options.set_option(self, level, option, value)
-
-    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
-        """An option as an int, or with `size` up to that many bytes of its C form. Raises as
-        `Socket.getsockopt`."""
-        self.check()
-        return udp_options.get_option(self, level, option, size)
-
     # -- the end --------------------------------------------------------------------------------
     def shutdown(self, how: int) -> None:
         """SHUT_WR: `send` raises EPIPE from now on. SHUT_RD changes what `poll` says, as in
@@ -215,15 +136,5 @@ class DatagramSocket:
 
     def close(self) -> None:
         """Release the socket. What was sent still goes; what was not read is lost."""
-        if not self.closed:
+        if self.begin_close():
             udp_calls.close(self)
-
-    def check(self) -> None:
-        """Raise EBADF if the socket is closed."""
-        if self.closed:
-            raise os_error(EBADF)
-
-    def happened(self, events: int) -> None:
-        """The stack tells of EVENT_… bits."""
-        if self.on_events is not None:
-            self.on_events(events)

@@ -1,6 +1,7 @@
 """For mkdocstrings: what `dir` leaves out of a class is left out of the reference too.
 
-Modules whose files share more of a class than its users may use name that in `_INSIDE`.
+Modules whose files share more of a class than its users may use name that in `_INSIDE`; it counts
+for the classes that come from theirs, too.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ class LeftOut(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Called when all of the package is known."""
         for module in _modules(pkg):
-            names = _inside(module)
             for each in [one for one in module.classes.values() if not one.is_alias]:
                 for name in _EVERYBODYS & set(each.members):
                     each.del_member(name)
-                for where in (each, *each.mro()) if names else ():
+                line = (each, *each.mro())
+                names = set().union(*(_inside(one.module) for one in line))
+                for where in line if names else ():
                     for name in names & set(where.members):
                         where.del_member(name)  # what is private by mark is shown by aliases
 

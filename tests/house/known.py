@@ -9,10 +9,6 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
         "tcp.timing.pacing tcp.timing.rtt tcp.state.states tcp.tcb tcp.timing.timers "
         "tcp.header.window",
         "tcp tcp.ecn tcp.header tcp.policies tcp.state tcp.timing",
-        "sockets.sockaddr sockets.errors sockets.host sockets.tcp_info "
-        "sockets.tcp_connection_calls "
-        "sockets.tcp_option_calls sockets.tcp_options sockets.tcp_poll sockets.tcp_socket "
-        "sockets.tcp_send_recv sockets.udp_calls sockets.udp_options sockets.udp_socket",
         "aio.endpoint.datagram_endpoint aio.endpoint.endpoint aio.handles.base "
         "aio.handles.datagram aio.handles.fd_bridge aio.handles.sendfile aio.handles.server "
         "aio.handles.stack_socket aio.handles.stream",
@@ -58,9 +54,6 @@ WRITERS: set[str] = {
     "Segment.seq",
     "Segment.text",
     "SendBuffer.limit",
-    "Socket.error",
-    "Socket.error_taken",
-    "Socket.on_events",
     "Tcb.dirty",
     "Tcb.ident",
     "Tcb.option",
@@ -73,16 +66,10 @@ WRITERS: set[str] = {
     "UdpEndpoint.local",
     "UdpEndpoint.unsent",
     "UdpEndpoint.wants_room",
-    "child.local",
-    "child.phase",
-    "child.port",
     "endpoint.error",
     "events.now_us",
     "host.name",
-    "self._socket.on_events",
     "self.octets",
-    "self.socket.on_events",
-    "socket.on_events",
     "what.wake_at_us",
 }
 

@@ -8,8 +8,11 @@ from tests.house.known import WRITERS
 from tests.house.source import source_of, sources
 from tests.house.writers import writers
 
-# Bit sets that any file may add to, and counts, which go up where the thing happens.
-SHARED = {("tcp.tcb.Tcb", "pending"), ("tcp.tcb.Tcb", "events")}
+# Bit sets that any file may add to, what a socket's user sets, and counts, which go up where the
+# thing happens.
+SHARED = {
+    ("tcp.tcb.Tcb", "pending"), ("tcp.tcb.Tcb", "events"), ("sockets.base.BaseSocket", "on_events"),
+}  # fmt: skip
 COUNTS = "counters.Counters"
 
 

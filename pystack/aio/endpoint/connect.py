@@ -10,9 +10,10 @@ from errno import ECONNABORTED, EINVAL
 from functools import partial
 from typing import TypeVar
 
+from pystack import errors
 from pystack.aio.endpoint.listen import bind_first
 from pystack.aio.endpoint.resolve import Target, joined
-from pystack.sockets import Host, Socket, errors
+from pystack.sockets import Host, Socket
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
 
 T = TypeVar("T")

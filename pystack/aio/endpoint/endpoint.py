@@ -13,7 +13,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pystack import arguments
+from pystack import arguments, errors
 from pystack.aio.drive.driver import NO_THREAD, Driver
 from pystack.aio.endpoint import streams
 from pystack.aio.endpoint.connect import connected, first_connected
@@ -30,7 +30,7 @@ from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.parts import entry_points
 from pystack.printed import printed, several
-from pystack.sockets import Host, Socket, errors
+from pystack.sockets import Host, Socket
 from pystack.sockets.constants import AF_UNSPEC
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls

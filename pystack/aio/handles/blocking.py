@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from errno import ECONNABORTED
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack import errors
 from pystack.aio import numbers
 from pystack.aio.handles.stack_socket import StackSocket
-from pystack.sockets import errors
 
 if TYPE_CHECKING:
     from pystack.aio.endpoint.endpoint import Endpoint

@@ -14,11 +14,11 @@ from functools import wraps
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from pystack import errors
 from pystack.aio import numbers
 from pystack.aio.handles import blocking
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.loop.routing import Choice, address_of
-from pystack.sockets import errors
 from pystack.wire.address import ANY_V4, ANY_V6
 
 if TYPE_CHECKING:

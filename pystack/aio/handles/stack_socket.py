@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable
 from errno import EBADF, ENETDOWN, EOPNOTSUPP
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
+from pystack import errors
 from pystack.aio import numbers
 from pystack.aio.handles.ready_fd import Ready, ready_in_place_of
 from pystack.printed import printed
-from pystack.sockets import Socket, errors
+from pystack.sockets import Socket
 from pystack.sockets.constants import SOCK_NONBLOCK, SOCK_TYPE_MASK
 from pystack.sockets.tcp_info import TcpInfo
 

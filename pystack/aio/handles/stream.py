@@ -18,11 +18,12 @@ from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack import errors
 from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
 from pystack.aio.handles.sendfile import FileSending
 from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.events import EVENT_CLOSED, EVENT_WRITABLE
-from pystack.sockets import errors, sockaddr
+from pystack.sockets import sockaddr, tcp_errors
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_socket import Socket
@@ -170,8 +171,8 @@ class Transport(SocketTransport):
         tcb = socket.tcb
         assert tcb is not None
         if tcb.state == CLOSED and not (tcb.recvbuf.held and self._paused):
-            if errors.pending(socket):
-                self._fatal_error(errors.taken(socket, 0))
+            if tcp_errors.pending(socket):
+                self._fatal_error(tcp_errors.take_os_error(socket, 0))
 
     def _read(self) -> None:
         socket = self._socket

@@ -1,0 +1,58 @@
+"""Which addresses a socket may be bound to, and between which two addresses it talks then."""
+
+from __future__ import annotations
+
+from errno import EADDRNOTAVAIL, EINVAL, ENETUNREACH
+from typing import Final
+
+from pystack.errors import os_error
+from pystack.sockets.constants import AF_INET6
+from pystack.stack.host import HostCore
+from pystack.wire.address import ANY_V4, ANY_V6, is_loopback, is_multicast, is_v4
+
+WILDCARDS: Final = frozenset((ANY_V4, ANY_V6))
+
+
+def check_bindable(host: HostCore, family: int, local: bytes, v6only: bool) -> None:
+    """Raise what `bind` raises for an address: EINVAL, EADDRNOTAVAIL."""
+    if family == AF_INET6 and v6only and is_v4(local):
+        raise os_error(EINVAL)
+    if local not in host.addresses.local and local not in WILDCARDS and not is_shared(host, local):
+        raise os_error(EADDRNOTAVAIL)
+
+
+def is_shared(host: HostCore, local: bytes) -> bool:
+    """Whether an address stands for many hosts: multicast, broadcast. Linux lets a socket bind to
+    one; what it sends has another source."""
+    return is_multicast(local) or local in host.addresses.broadcast
+
+
+def destination(host: HostCore, local: bytes, remote: bytes, v6only: bool) -> bytes:
+    """Where what is sent to `remote` goes: to an address of our own for a wildcard, at `local` if
+    that is one. Raises ENETUNREACH where no such packet may go."""
+    if remote in WILDCARDS:
+        remote = _own_address(host, local, remote)
+    if (is_loopback(remote) and remote not in host.addresses.local) or (v6only and is_v4(remote)):
+        raise os_error(ENETUNREACH)
+    return remote
+
+
+def _own_address(host: HostCore, local: bytes, wildcard: bytes) -> bytes:
+    if local not in WILDCARDS:
+        return local
+    for own in host.addresses.all():
+        if is_v4(own) == is_v4(wildcard):
+            return own
+    raise os_error(ENETUNREACH)
+
+
+def source(host: HostCore, local: bytes, remote: bytes) -> bytes:
+    """The address that packets to `remote` come from, when the socket is bound to `local`. Raises
+    ENETUNREACH without one of the same version."""
+    if local in WILDCARDS or is_shared(host, local):
+        if local == ANY_V4 and not is_v4(remote):
+            raise os_error(ENETUNREACH)
+        return host.source_for(remote)
+    if is_v4(local) != is_v4(remote):
+        raise os_error(ENETUNREACH)
+    return local

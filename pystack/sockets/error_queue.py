@@ -1,0 +1,67 @@
+"""The error queue of a socket (IP_RECVERR): its entries as `recvmsg` gives them."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from pystack.ip.reports import ORIGIN_LOCAL, Report
+from pystack.sockets import sockaddr
+from pystack.sockets.constants import (
+    AF_INET,
+    AF_INET6,
+    AF_UNSPEC,
+    IP_RECVERR,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    IPV6_RECVERR,
+    MSG_CTRUNC,
+    MSG_ERRQUEUE,
+    MSG_TRUNC,
+)
+from pystack.sockets.sockaddr import Address
+
+_EXTENDED_ERR: Final = Struct("=IBBBBII")  # struct sock_extended_err (<linux/errqueue.h>)
+_SOCKADDR_IN: Final = Struct("=HH4s8x")
+_SOCKADDR_IN6: Final = Struct("=HHI16sI")
+_CMSG_HEADER: Final = 16  # bytes
+
+Ancillary = tuple[int, int, bytes]  # level, type, data
+Message = tuple[bytes, list[Ancillary], int, Address]  # as recvmsg returns it
+
+
+def error_after(taken: Report, left: Report | None, error: int) -> int:
+    """The pending errno when `taken` has been read and `left` is next: a report from the network
+    is the next call's error too, one of our own is not (Linux: sock_dequeue_err_skb)."""
+    if left is not None and left[1] != ORIGIN_LOCAL:
+        return left[0]
+    return 0 if taken[1] != ORIGIN_LOCAL else error
+
+
+def message(
+    family: int,
+    report: Report,
+    remote: tuple[bytes, int],
+    payload: bytes,
+    size: int,
+    ancillary_size: int,
+) -> Message:
+    """What `recvmsg` returns for an entry: the octets it is about, as many as fit `size`, the
+    report if it fits `ancillary_size`, flags and where the octets were to go."""
+    item = _ancillary(family, report)
+    flags = MSG_ERRQUEUE | (MSG_TRUNC if len(payload) > size else 0)
+    where = sockaddr.unparse(family, *remote)
+    if ancillary_size < _CMSG_HEADER + len(item[2]):
+        return payload[:size], [], flags | MSG_CTRUNC, where
+    return payload[:size], [item], flags, where
+
+
+def _ancillary(family: int, report: Report) -> Ancillary:
+    """Level, type and data of the control message: what happened and who reports it."""
+    error, origin, kind, code, info, offender = report
+    head = _EXTENDED_ERR.pack(error, origin, kind, code, 0, info, 0)
+    if family == AF_INET:
+        shown = _SOCKADDR_IN.pack(AF_INET if offender else AF_UNSPEC, 0, offender[12:])
+        return IPPROTO_IP, IP_RECVERR, head + shown
+    shown = _SOCKADDR_IN6.pack(AF_INET6 if offender else AF_UNSPEC, 0, 0, offender, 0)
+    return IPPROTO_IPV6, IPV6_RECVERR, head + shown

@@ -1,0 +1,45 @@
+"""What is kept of a UDP socket; the calls act on it, and `DatagramSocket` is on top of them."""
+
+from __future__ import annotations
+
+from pystack.sockets import sockaddr
+from pystack.sockets.base import BaseSocket
+from pystack.stack.host import HostCore
+from pystack.udp.endpoints import UdpEndpoint
+from pystack.wire.address import place
+
+
+class UdpSocketState(BaseSocket):
+    """The variables of a UDP socket: nearly all of them are its end in the stack, `udp`."""
+
+    __slots__ = ("udp",)
+
+    udp: UdpEndpoint
+
+    def __init__(self, host: HostCore, family: int) -> None:
+        super().__init__(host, family)
+        self.udp = UdpEndpoint(sockaddr.any_address(family), self, host.config)
+
+    def _words(self) -> str:
+        udp = self.udp
+        names = place(udp.local, udp.port)
+        if udp.remote:
+            names = f"{names} -> {place(udp.remote, udp.remote_port)}"
+        if self.closed:
+            return f"closed {names}" if udp.port else "closed"
+        return f"{names} unread {len(udp.queue)}, drops {udp.drops}"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it has a port, so that IPV6_V6ONLY can no longer change."""
+        return self.udp.port != 0
+
+    def own_name(self) -> tuple[bytes, int]:
+        """The local address and port."""
+        return self.udp.local, self.udp.port
+
+    def peer_name(self) -> tuple[bytes, int] | None:
+        """The peer's address and port; None without one, or for port 0, as in Linux."""
+        if not self.udp.remote_port:
+            return None
+        return self.udp.remote, self.udp.remote_port
