@@ -98,7 +98,6 @@ PRIVATE: set[str] = {
 }
 
 FOLDERS: set[str] = {
-    "tests/tcp",
 }
 
 LONG_FILES: set[str] = {
@@ -108,8 +107,8 @@ LONG_FILES: set[str] = {
     "pystack/tcp/recovery/recovery.py",
     "pystack/tcp/scoreboard/scoreboard.py",
     "tests/sockets/test_datagram.py",
-    "tests/tcp/test_rfc3168_ecn.py",
-    "tests/tcp/test_rfc9768_accecn.py",
+    "tests/tcp/ecn/test_rfc3168_ecn.py",
+    "tests/tcp/ecn/test_rfc9768_accecn.py",
     "tests/testing/test_pytest_plugin.py",
 }
 
