@@ -1,4 +1,4 @@
-"""What goes wrong before a stack runs, told in one line that says what to do; and errno values.
+"""Errors: a stack that can't run, a part that raises, and errno values with their texts.
 
 The errors that a stack raises have the numbers of the system that it runs on, as Python's own
 have: those are what `except ConnectionRefusedError` and a look at `errno` go by. Their texts are
@@ -64,6 +64,23 @@ class SetupError(OSError):
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.hint}"
+
+
+class PartError(Exception):
+    """A replaceable part of a connection has raised `__cause__`.
+
+    `kind` is what it is called ("congestion control"), `name` what it was asked for by.
+    """
+
+    def __init__(self, kind: str, name: str, part: object = None) -> None:
+        super().__init__(kind, name)
+        self.kind = kind
+        self.name = name
+        self.part = part
+
+    def __str__(self) -> str:
+        cause = self.__cause__
+        return f"{self.kind} {self.name!r} raised {type(cause).__name__}: {cause}"
 
 
 def os_error(code: int) -> OSError:

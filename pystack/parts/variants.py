@@ -19,6 +19,7 @@ from pystack import arguments
 from pystack.cc import registry
 from pystack.cc.base import CongestionControl
 from pystack.config import Config
+from pystack.parts.guard import guarded
 from pystack.tcp.header import options
 from pystack.tcp.policies import (
     ack_policies,
@@ -228,12 +229,11 @@ def _find(kind: str, name: str) -> tuple[Factory, tuple[int, ...]]:
 
 def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> Any:
     """What `factory` makes. Raises OSError EINVAL with what it has raised, or for what is none."""
-    words = KINDS[kind].words
+    words, base = KINDS[kind].words, KINDS[kind].base
     try:
-        part = factory(*given)
+        part = guarded(words, base, factory, given)
     except Exception as error:
         raise OSError(EINVAL, f"{words} {name!r} can't be made: {error}") from error
-    base = KINDS[kind].base
     if not isinstance(part, base) and not (part is None and name == NONE):
         raise OSError(EINVAL, f"{words} {name!r} can't be made: {part!r} is no {base.__name__}")
     return part

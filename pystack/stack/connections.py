@@ -65,7 +65,7 @@ class ConnectionTable(HostState):
         """Count that a part has raised `error`, and call `on_part_failed`."""
         self.counters.part_errors += 1
         if self.on_part_failed is not None:
-            self.on_part_failed(reason, error)
+            self.on_part_failed(reason, faults.cause_of(error))
 
     def _state_changed(self, tcb: Tcb, old: int, new: int) -> None:
         if new == ESTABLISHED:

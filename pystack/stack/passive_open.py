@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from errno import ECONNABORTED
 
+from pystack.errors import PartError
 from pystack.ip.keyed_hash import keyed_hash
-from pystack.parts import faults, variants
+from pystack.parts import variants
 from pystack.stack import half_open as handshaking
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
@@ -106,11 +107,8 @@ def _option_for(
     if option is not None and seg.options & HAS_EXPERIMENT:
         try:
             option.take(seg, now_us)
-        except Exception as error:
-            reason = faults.reason_of_option(option, error)
-            if not reason:
-                raise
-            raise OSError(ECONNABORTED, reason) from error
+        except PartError as error:
+            raise OSError(ECONNABORTED, str(error)) from error
     return option
 
 
@@ -118,11 +116,8 @@ def _send_syn_ack(host: ConnectionTable, half_open: HalfOpen, now_us: int) -> bo
     """Whether it was sent. An experimental option that raises ends the attempt."""
     try:
         return half_open.send_syn_ack(host.tx, host.config, now_us)
-    except Exception as error:
-        reason = faults.reason_of_option(half_open.option, error)
-        if not reason:
-            raise
-        host.part_failed(reason, error)
+    except PartError as error:
+        host.part_failed(str(error), error)
     half_open.send_reset(host.tx)
     host.forget_half_open(half_open)
     return False

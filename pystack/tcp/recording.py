@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from pystack.errors import PartError
 from pystack.tcp.tcb import Tcb
 
 # what has just happened, and all that followed from it
@@ -33,5 +34,8 @@ def attach(tcb: Tcb, observer: Observer | None) -> None:
 
 
 def note(tcb: Tcb, event: int, now_us: int) -> None:
-    """Tell the observer, which there is."""
-    tcb.recorder.note(tcb, event, now_us)
+    """Tell the observer, which there is. Raises PartError for one that raises."""
+    try:
+        tcb.recorder.note(tcb, event, now_us)
+    except Exception as error:
+        raise PartError("recorder", tcb.recorder.name) from error

@@ -165,9 +165,9 @@ def test_a_later_registration_takes_the_place_of_an_earlier_one() -> None:
         pass
 
     pystack.register_variant("ack_policy", "twice", Shared)
-    assert type(variants.make("ack_policy", "twice")) is Shared
+    assert isinstance(variants.make("ack_policy", "twice"), Shared)
     pystack.register_variant("ack_policy", "twice", Other)
-    assert type(variants.make("ack_policy", "twice")) is Other
+    assert isinstance(variants.make("ack_policy", "twice"), Other)
 
 
 def test_a_part_is_each_connections_own_unless_its_class_says_otherwise() -> None:

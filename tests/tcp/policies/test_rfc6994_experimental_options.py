@@ -450,7 +450,7 @@ def test_an_option_that_has_seen_the_syn_stays(tcp: Tcp) -> None:
     )
     listener.setsockopt(c.IPPROTO_TCP, c.TCP_VARIANT, b"option=other")
     tcp.play("+0 < . 1:1(0) ack 1\n+0 quiet")
-    assert type(listener.accept()[0].variant("option")) is Everywhere
+    assert isinstance(listener.accept()[0].variant("option"), Everywhere)
 
 
 # -- what raises ----------------------------------------------------------------------------------
