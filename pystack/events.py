@@ -1,8 +1,8 @@
-"""What the owner of a connection, a listener or a UDP endpoint is told: bits of `events`."""
+"""What the owner of a connection, a listener or a UDP endpoint is notified of: bits of `events`."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 EVENT_ESTABLISHED: Final = 1
 EVENT_READABLE: Final = 2
@@ -12,3 +12,10 @@ EVENT_CLOSED: Final = 16  # gone; `error` says how (0: both sides closed)
 EVENT_URGENT: Final = 32
 EVENT_SOFT_ERROR: Final = 64  # a report for the error queue
 EVENT_ACCEPTABLE: Final = 128  # on a listener: a connection may be accepted
+
+
+class Owner(Protocol):
+    """Owns a TCB, a listener or a UDP endpoint: a socket. Notified once per batch, after it."""
+
+    def notify(self, events: int) -> None:
+        """`events`: EVENT_… bits. Must not raise; may make socket calls."""

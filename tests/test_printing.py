@@ -42,11 +42,11 @@ testing.bench.RealBench testing.bench.VirtualBench testing.bounded_runner.Bounde
 path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue path.offload.Cutter
 path.pcap.Capture path.language.tokens.Tokens sockets.options.OptionTable
 sockets.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
-stack.owner.Owner ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput
-stack.time_wait.TimeWaits udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.ecn.accecn.AccEcn
-tcp.state.recvbuf.RecvBuffer tcp.scoreboard.sent_range.Run tcp.scoreboard.scoreboard.Scoreboard
-tcp.state.sendbuf.SendBuffer tcp.scoreboard.send_order.Sendings tcp.state.stack_shared.Memory
-tcp.state.stack_shared.Shared wire.layout.Layout wire.show.Notation
+ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput stack.time_wait.TimeWaits
+udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.ecn.accecn.AccEcn tcp.state.recvbuf.RecvBuffer
+tcp.scoreboard.sent_range.Run tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer
+tcp.scoreboard.send_order.Sendings tcp.state.stack_shared.Memory tcp.state.stack_shared.Shared
+wire.layout.Layout wire.show.Notation
 """.split()  # noqa: SIM905 (a list of them would be a page)
 
 

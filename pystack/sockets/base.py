@@ -28,7 +28,6 @@ from pystack.sockets.constants import (
 from pystack.sockets.options import OptionTable
 from pystack.sockets.sockaddr import Address
 from pystack.stack.host import HostCore
-from pystack.stack.owner import Owner
 
 # bits of `shut` (Linux: `sk_shutdown`)
 RCV_SHUTDOWN: Final = 1
@@ -46,7 +45,7 @@ _INSIDE: Final = frozenset((
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class BaseSocket(Owner):
+class BaseSocket:
     """A socket of either kind; the stack notifies it of events as the owner of what it has there.
 
     `shut` holds RCV_SHUTDOWN and SEND_SHUTDOWN. `address_locked` and `port_locked`: `bind` has

@@ -7,12 +7,12 @@ from errno import EADDRINUSE, ECONNABORTED
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
+from pystack.events import Owner
 from pystack.ip.keyed_hash import keyed_hash
 from pystack.parts import faults, variants
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.host_state import HostState
 from pystack.stack.listener import Listener
-from pystack.stack.owner import Owner
 from pystack.stack.time_wait import TimeWait
 from pystack.tcp.header import options
 from pystack.tcp.policies import isn

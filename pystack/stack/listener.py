@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 from pystack.config import Config
+from pystack.events import Owner
 from pystack.printed import printed
-from pystack.stack.owner import Owner
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import place
 

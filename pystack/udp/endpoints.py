@@ -13,13 +13,12 @@ from errno import EADDRINUSE, EAGAIN
 from typing import Final
 
 from pystack.config import Config
-from pystack.events import EVENT_SOFT_ERROR, EVENT_WRITABLE
+from pystack.events import EVENT_SOFT_ERROR, EVENT_WRITABLE, Owner
 from pystack.ip.ip_state import IpState
 from pystack.ip.keyed_hash import keyed_hash
 from pystack.ip.ports import overlap
 from pystack.ip.reports import Report
 from pystack.printed import printed
-from pystack.stack.owner import Owner
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4, place
 
 # Linux's IP_PMTUDISC_…: what becomes of a datagram that is larger than the path's MTU

@@ -17,7 +17,6 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
         "sim.link_direction sim.node",
         "testing.bench testing.network",
         "aio aio.endpoint aio.handles aio.loop",
-        "stack udp",
     )
 ]
 
