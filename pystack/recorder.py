@@ -201,8 +201,8 @@ class _Watch:
         self.number = number
         self.recovery = tcb.recovery
         self.lost = tcb.scoreboard.lost
-        self.spurious = tcb.bytes_spurious
-        self.undos = tcb.undos
+        self.spurious = tcb.stats.bytes_spurious
+        self.undos = tcb.stats.undos
         self.delivery_rate = 0
         self.skipped = recorder.every - 1  # the first row is kept
 
@@ -224,7 +224,7 @@ class _Watch:
             (
                 now_us, self.number, event, cc.cwnd, cc.ssthresh, tcb.pipe, tcb.srtt_us,
                 tcb.rto_us, tcb.pacing_rate, self.delivery_rate, tcb.bytes_sent,
-                tcb.bytes_acked, self.lost, tcb.bytes_retrans, self.spurious,
+                tcb.bytes_acked, self.lost, tcb.stats.bytes_retrans, self.spurious,
             )
         )  # fmt: skip
 
@@ -235,11 +235,11 @@ class _Watch:
         if lost != self.lost:
             self.lost = lost
             event = LOST
-        if tcb.bytes_spurious != self.spurious:
-            self.spurious = tcb.bytes_spurious
+        if tcb.stats.bytes_spurious != self.spurious:
+            self.spurious = tcb.stats.bytes_spurious
             event |= SPURIOUS
-        if tcb.undos != self.undos:
-            self.undos = tcb.undos
+        if tcb.stats.undos != self.undos:
+            self.undos = tcb.stats.undos
             event |= UNDO
         recovery = tcb.recovery
         if recovery != self.recovery:

@@ -125,6 +125,15 @@ class CongestionControl:
         words = f"{self.name!r} cwnd {self.cwnd}, ssthresh {ssthresh}, mss {self.mss}"
         return f"{words}, pacing_rate {self.pacing_rate}" if self.pacing_rate else words
 
+    def set_seed(self, seed: int) -> None:
+        """64 bits that differ between connections, given before anything else."""
+        self.seed = seed
+
+    def take_over_from(self, before: CongestionControl) -> None:
+        """The connection goes on with this one, made with the window of the one `before`."""
+        self.ssthresh = before.ssthresh
+        self.seed = before.seed
+
     def on_established(self, initial_cwnd: int, now_us: int) -> None:
         """The handshake is complete; the window data starts with, in bytes."""
         self.cwnd = initial_cwnd

@@ -23,18 +23,19 @@ from pystack.parts.guard import guarded
 from pystack.tcp.header import options
 from pystack.tcp.policies import (
     ack_policies,
+    contracts,
     experimental_option,
     initial_window,
     isn,
     loss_detection,
     nagle,
     rack,
+    rtt_estimators,
 )
-from pystack.tcp.policies.contracts import Part
+from pystack.tcp.policies.part import Part
 from pystack.tcp.recovery import recovery  # fmt: skip
 from pystack.tcp.state.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.timing import delayed_ack, pacing, rtt
 
 Factory = Callable[..., Any]
 
@@ -63,17 +64,17 @@ class Kind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind("ack_policy", "ACK policy", "tcp_ack_policy", "ack_policy", delayed_ack.AckPolicy,
+        Kind("ack_policy", "ACK policy", "tcp_ack_policy", "ack_policy", contracts.AckPolicy,
              "wait_us"),
         Kind("rtt_estimator", "RTT estimator", "tcp_rtt_estimator", "rtt_estimator",
-             rtt.RttEstimator, "on_sample"),
+             contracts.RttEstimator, "on_sample"),
         Kind("nagle_policy", "Nagle policy", "tcp_nagle_policy", "nagle_policy",
-             nagle.NaglePolicy, "holds"),
+             contracts.NaglePolicy, "holds"),
         Kind("initial_window", "initial window", "tcp_initial_window", "initial_window",
-             initial_window.InitialWindow, "in_bytes"),
+             contracts.InitialWindow, "in_bytes"),
         Kind(LOSS_RECOVERY, "loss recovery", "tcp_loss_recovery", "loss",
-             loss_detection.LossDetection),
-        Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", pacing.Pacing),
+             contracts.LossDetection),
+        Kind("pacing", "pacing", "tcp_pacing_policy", "pacing", contracts.Pacing),
         Kind(OPTION, "experimental option", "tcp_experimental_option", "option",
              experimental_option.ExperimentalOption),
         Kind(ISN, "ISN generator", "tcp_isn", "", isn.IsnGenerator, "initial_sequence"),
@@ -84,13 +85,13 @@ KINDS: Final = {
 
 _factories: Final[dict[str, dict[str, Factory]]] = {
     "ack_policy": {
-        "delayed": delayed_ack.Delayed,
+        "delayed": ack_policies.Delayed,
         "quick": ack_policies.Quick,
         "every-n": ack_policies.EveryN,
         "ack-rate": ack_policies.AckRate,
         "ack-rate-n": ack_policies.AckRate,
     },
-    "rtt_estimator": {"linux": rtt.Linux, "rfc6298": rtt.Rfc6298},
+    "rtt_estimator": {"linux": rtt_estimators.Linux, "rfc6298": rtt_estimators.Rfc6298},
     "nagle_policy": {"minshall": nagle.Minshall, "nagle": nagle.Nagle, "off": nagle.Off},
     "initial_window": {
         "linux": initial_window.Linux,
@@ -101,7 +102,7 @@ _factories: Final[dict[str, dict[str, Factory]]] = {
     LOSS_RECOVERY: {
         "rack": rack.Rack, "rfc6675": loss_detection.Rfc6675, "newreno": loss_detection.NewReno,
     },
-    "pacing": {"fq": pacing.Pacing},
+    "pacing": {"fq": contracts.Pacing},
     OPTION: {NONE: type(None)},
     ISN: {"rfc6528": isn.Rfc6528},
 }

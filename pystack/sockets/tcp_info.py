@@ -13,9 +13,9 @@ from typing import Final
 
 from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS
 from pystack.sockets.tcp_state import TcpSocketState
-from pystack.tcp.ecn.accecn import FIRST_CEP
 from pystack.tcp.header.options import TIMESTAMPS_SPACE
-from pystack.tcp.policies.loss_detection import DUP_THRESH
+from pystack.tcp.policies.contracts import DUP_THRESH
+from pystack.tcp.state.records import FIRST_CEP
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -189,8 +189,8 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_options=(OPT_TIMESTAMPS if tcb.ts_ok else 0)
         | (OPT_SACK if tcb.sack_ok else 0)
         | (OPT_WSCALE if tcb.snd_wscale or tcb.rcv_wscale else 0)
-        | (OPT_ECN if tcb.ecn and synchronised else 0)
-        | (OPT_ECN_SEEN if tcb.ecn_seen else 0),
+        | (OPT_ECN if tcb.ecn is not None and synchronised else 0)
+        | (OPT_ECN_SEEN if tcb.ecn is not None and tcb.ecn.ect_seen else 0),
         tcpi_snd_wscale=tcb.snd_wscale,
         tcpi_rcv_wscale=tcb.rcv_wscale,
         tcpi_rto=tcb.rto_us,
@@ -200,7 +200,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_unacked=segments(tcb.flight),
         tcpi_sacked=segments(board.sacked_bytes + tcb.dup_bytes),  # without SACK: duplicate ACKs
         # as Linux, what was repeated since counts still (and once more in tcpi_retrans)
-        tcpi_lost=segments(board.lost_bytes + board.repeated_bytes - board.doubled_bytes),
+        tcpi_lost=segments(board.lost_bytes + board.repeated_bytes - board.duplicate_bytes),
         tcpi_retrans=segments(board.repeated_bytes),
         tcpi_last_data_sent=ms_since(tcb.last_sent_us),
         tcpi_last_data_recv=ms_since(tcb.last_data_us),
@@ -213,8 +213,8 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         ),
         tcpi_snd_cwnd=cc.cwnd // mss,
         tcpi_advmss=tcb.adv_mss - (TIMESTAMPS_SPACE if tcb.ts_ok and synchronised else 0),
-        tcpi_rcv_space=tcb.space_bytes,
-        tcpi_total_retrans=tcb.total_retrans,
+        tcpi_rcv_space=tcb.rcv_space.most if tcb.rcv_space is not None else 0,
+        tcpi_total_retrans=tcb.stats.total_retrans,
         tcpi_pacing_rate=tcb.pacing_rate or NO_PACING,
         tcpi_max_pacing_rate=tcb.max_pacing_rate,
         tcpi_bytes_acked=tcb.bytes_acked,
@@ -226,14 +226,14 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_data_segs_in=tcb.data_segs_in,
         tcpi_data_segs_out=tcb.data_segs_out,
         tcpi_bytes_sent=tcb.bytes_sent,
-        tcpi_bytes_retrans=tcb.bytes_retrans,
+        tcpi_bytes_retrans=tcb.stats.bytes_retrans,
         tcpi_delivered=segments(board.delivered),
-        tcpi_delivered_ce=tcb.delivered_ce,
+        tcpi_delivered_ce=tcb.ecn.delivered_ce if tcb.ecn is not None else 0,
         tcpi_delivery_rate=tcb.delivery_rate,
         tcpi_delivery_rate_app_limited=int(tcb.delivery_app_limited),
-        tcpi_dsack_dups=tcb.dsack_dups,
+        tcpi_dsack_dups=tcb.stats.dsack_dups,
         tcpi_reord_seen=int(board.reordering_seen),
-        tcpi_rcv_ooopack=tcb.ooo_segs,
+        tcpi_rcv_ooopack=tcb.stats.ooo_segs,
         tcpi_snd_wnd=tcb.snd_wnd,
         tcpi_rcv_wnd=max(tcb.rcv_adv - tcb.rcv_nxt, 0),
         **_accurate_ecn(tcb),

@@ -37,7 +37,8 @@ from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp import soft_errors
 from pystack.tcp.recording import Observer
 from pystack.tcp.state.states import CLOSED, LISTEN
-from pystack.tcp.tcb import UNLIMITED, Tcb
+from pystack.tcp.state.variables import UNLIMITED
+from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 
 _MIN_CLAMP: Final = MIN_RCVBUF // 2
@@ -264,7 +265,7 @@ def _get_mtu(sock: TcpSocketState, settings: Settings) -> int:
 
 def _apply_recverr(settings: Settings, tcb: Tcb) -> None:
     settings.apply_ip(tcb)
-    if not tcb.recverr:
+    if not tcb.user.recverr:
         while soft_errors.take_report(tcb) is not None:
             pass  # switched off: the queue goes
 

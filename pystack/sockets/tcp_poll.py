@@ -52,7 +52,7 @@ def poll(sock: TcpSocketState) -> int:
 def _is_readable(sock: TcpSocketState, tcb: Tcb) -> bool:
     held = tcb.recvbuf.held
     wanted = sock.settings.rcvlowat
-    if urgent.at_mark(tcb) and not tcb.oob_inline:
+    if urgent.at_mark(tcb) and not tcb.user.oob_inline:
         wanted += 1  # the urgent octet is no part of the stream
     if held >= wanted:
         return True
@@ -82,7 +82,7 @@ def ioctl(sock: TcpSocketState, request: int) -> int:
 def _unread(tcb: Tcb) -> int:
     """Octets up to the urgent mark, or all."""
     held = tcb.recvbuf.held
-    if tcb.oob_inline or tcb.urgent_byte == urgent.NONE:
+    if tcb.user.oob_inline or tcb.urgent_byte == urgent.NONE:
         return held
     before = tcb.rcv_up - tcb.recvbuf.read_seq
     return before if 0 <= before < held else held

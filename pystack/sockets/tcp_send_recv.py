@@ -119,7 +119,7 @@ def _ready(sock: TcpSocketState, tcb: Tcb, flags: int) -> int:
     if tcb.urgent_byte == urgent.NONE:
         return held
     if not flags & MSG_PEEK:
-        ready = urgent.readable_before_mark(tcb, tcb.oob_inline)
+        ready = urgent.readable_before_mark(tcb, tcb.user.oob_inline)
         if tcb.recvbuf.held < held:
             _has_read(sock, tcb)
         return ready
@@ -131,7 +131,7 @@ def _hole(tcb: Tcb) -> int:
     """1 when the next octet is the urgent one and not part of the stream."""
     return int(
         tcb.urgent_byte != urgent.NONE
-        and not tcb.oob_inline
+        and not tcb.user.oob_inline
         and tcb.recvbuf.held > 0
         and tcb.rcv_up == tcb.recvbuf.read_seq
     )
@@ -139,7 +139,7 @@ def _hole(tcb: Tcb) -> int:
 
 def _has_read(sock: TcpSocketState, tcb: Tcb) -> None:
     if tcb.urgent_byte != urgent.NONE and tcb.recvbuf.read_seq > tcb.rcv_up:
-        urgent.readable_before_mark(tcb, tcb.oob_inline)  # read past the mark: it is gone
+        urgent.readable_before_mark(tcb, tcb.user.oob_inline)  # read past the mark: it is gone
     user_calls.after_read(tcb)
     if tcb.state != CLOSED:
         sock.host.mark(tcb)
@@ -224,7 +224,7 @@ def _recv_oob(sock: TcpSocketState, size: int, flags: int) -> bytes:
     tcb = sock.tcb
     if sock.state == LISTEN:
         raise os_error(ENOTCONN)
-    if tcb is None or tcb.oob_inline or tcb.urgent_byte in (urgent.NONE, urgent.WAS_READ):
+    if tcb is None or tcb.user.oob_inline or tcb.urgent_byte in (urgent.NONE, urgent.WAS_READ):
         raise os_error(EINVAL)
     ended = tcb.state in (CLOSED, TIME_WAIT)
     if ended and not tcb.fin_received:

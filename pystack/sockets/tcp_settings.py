@@ -15,7 +15,8 @@ from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
 from pystack.stack.listener import Listener
 from pystack.tcp import recording
 from pystack.tcp.ecn import ecn
-from pystack.tcp.tcb import UNLIMITED, Tcb
+from pystack.tcp.state.variables import UNLIMITED
+from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4
@@ -148,7 +149,7 @@ class Settings:
         df = self.dont_fragment(v4)
         if df >= 0:
             user_calls.set_ip(tcb, df=df)
-        if self.recverr or self.recverr_v6 or tcb.recverr:
+        if self.recverr or self.recverr_v6 or tcb.user.recverr:
             user_calls.set_recverr(tcb, self.recverr if v4 else self.recverr_v6)
 
     def dont_fragment(self, v4: bool) -> int:

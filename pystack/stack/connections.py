@@ -92,11 +92,11 @@ class ConnectionTable(HostState):
         mss = DEFAULT_MSS_IPV4 if is_v4(key) else DEFAULT_MSS_IPV6
         name = config.tcp_congestion_control
         cc = variants.make_congestion_control(name, mss, config.tcp_initial_cwnd * mss)
-        tcb = Tcb(key, self.shared, cc)
+        cc.set_seed(keyed_hash(self.secret, key, b"cc"))
+        ident = keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if is_v4(key) else 0xFFFFF)
+        tcb = Tcb(key, self.shared, cc, ident)
         variants.equip(tcb)
-        tcb.cc.seed = keyed_hash(self.secret, key, b"cc")
         tcb.watch = self._watch
-        tcb.ident = keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if tcb.v4 else 0xFFFFF)
         return tcb
 
     def tcb_for(self, half_open: HalfOpen) -> Tcb:

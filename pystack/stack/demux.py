@@ -39,7 +39,7 @@ def deliver(host: ConnectionTable, seg: Segment, now_us: int) -> None:
         _without_tcb(host, tcb, seg, now_us)
         return
     try:
-        if tcb.pending & ACK_NOW or (tcb.ecn and ecn.ack_goes_first(tcb, seg)):
+        if tcb.pending & ACK_NOW or (tcb.ecn is not None and ecn.ack_goes_first(tcb, tcb.ecn, seg)):
             output_ack(tcb, host.tx, now_us)
         if segment_arrives(tcb, seg, now_us):
             send_reset(host, seg)

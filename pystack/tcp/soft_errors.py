@@ -23,7 +23,7 @@ def report(
     """Note a soft error: errno, who says so, ICMP type and code, its information."""
     if origin != ORIGIN_LOCAL:
         tcb.soft_error = error  # ours is no error yet: SO_ERROR is not to show it
-    if not tcb.recverr:
+    if not tcb.user.recverr:
         return
     if tcb.reports is None:
         tcb.reports = deque(maxlen=_MOST)

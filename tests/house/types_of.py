@@ -95,6 +95,8 @@ class Types:
                     known.attributes[item.target.id] = (item.annotation, module)
                 elif isinstance(item, ast.Assign) and _is_named(item.targets, "__slots__"):
                     known.slots |= set(_strings(item.value))
+                    if "__annotations__" in ast.unparse(item.value):  # each declared variable
+                        known.slots |= set(known.attributes)
                 elif isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     if item.returns is not None:
                         known.results[item.name] = (item.returns, module)

@@ -15,16 +15,19 @@ from pystack.compiling import is_compiled
 from pystack.sockets import Host, Socket
 from pystack.sockets import constants as c
 from pystack.tcp import recording
+from pystack.tcp.policies.contracts import (
+    AckPolicy,
+    InitialWindow,
+    NaglePolicy,
+    Pacing,
+    RttEstimator,
+)
 from pystack.tcp.policies.experimental_option import ExperimentalOption
-from pystack.tcp.policies.initial_window import InitialWindow
 from pystack.tcp.policies.isn import IsnGenerator
 from pystack.tcp.policies.loss_detection import Rfc6675
-from pystack.tcp.policies.nagle import NaglePolicy
 from pystack.tcp.policies.rack import Rack
+from pystack.tcp.policies.rtt_estimators import Linux
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.timing.delayed_ack import AckPolicy
-from pystack.tcp.timing.pacing import Pacing
-from pystack.tcp.timing.rtt import Linux, RttEstimator
 from pystack.wire.consts import CHECKSUM_COMPLETE
 from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp

@@ -10,9 +10,9 @@ import pytest
 import pystack
 from pystack.config import Config
 from pystack.parts import variants
+from pystack.tcp.policies.contracts import NOW, AckPolicy
 from pystack.tcp.policies.isn import IsnGenerator
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.timing.delayed_ack import NOW, AckPolicy
 from tests.kit.builds import reads_docstrings
 from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.tcp.header import options
+from pystack.tcp.state.records import FIRST_CEP, NOT_TOLD, AccEcn
 from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.wire.consts import (
     CE,
@@ -31,8 +32,7 @@ ACE_SHIFT: Final = 6  # the three flags are neighbours: AE, CWR, ECE
 ACE: Final = 7
 CLASSIC_SETUP: Final = 0b011  # on a SYN: RFC 3168's request
 
-FIRST_CEP: Final = 5
-_MANGLED: Final = -1
+_NONSENSE: Final = -1  # no ECN field, told by a code that means none
 # The ECN field that a SYN or a SYN,ACK arrived with, as its answer tells it (RFC 9768 §3.1.1)
 _TOLD: Final = (0b010, 0b011, 0b100, 0b110)
 _HEARD: Final = {ace: field for field, ace in enumerate(_TOLD)}
@@ -51,48 +51,6 @@ _COMPRESSED: Final = 4  # more packets than this per ACK on average: ACKs are me
 _BEACONS: Final = 3  # with tcp_ecn_option 1: options per round trip at the least
 
 
-class AccEcn:
-    """What a connection with accurate feedback keeps. `rcv_…` is what we have seen and tell,
-    `snd_…` what the peer has told; `cep` counts packets, `ceb`, `e0b` and `e1b` octets of text."""
-
-    __slots__ = (
-        "rcv_cep", "rcv_ceb", "rcv_e0b", "rcv_e1b", "rcv_field", "unsent", "reflect",
-        "snd_cep", "snd_ceb", "snd_e0b", "snd_e1b", "ce_bytes", "guessed", "marked",
-        "decoded", "ewma", "first", "passive", "syn_field", "their_syn",
-        "seen", "sends", "distrust", "demand", "said_us", "full",
-    )  # fmt: skip
-
-    def __init__(self, passive: bool, syn_field: int) -> None:
-        """`passive`: the peer's first pure ACK tells how our SYN,ACK arrived. `syn_field` is the
-        ECN field that our SYN or SYN,ACK had."""
-        self.rcv_cep = FIRST_CEP
-        self.rcv_ceb = 0
-        self.rcv_e0b = 1
-        self.rcv_e1b = 1
-        self.rcv_field = 0  # of the last text that was ECT
-        self.unsent = 0  # marks since our last segment
-        self.reflect = _MANGLED  # the SYN,ACK's field, for the pure ACK that answers it; else -1
-        self.snd_cep = FIRST_CEP
-        self.snd_ceb = 0
-        self.snd_e0b = 1
-        self.snd_e1b = 1
-        self.ce_bytes = 0  # told by the present ACK
-        self.guessed = 0  # of all such, by the packets alone, since the last option
-        self.marked = 0  # packets, by the present ACK
-        self.decoded = False  # whether the present ACK was
-        self.ewma = 0
-        self.first = True  # no segment after the peer's SYN has come
-        self.passive = passive
-        self.syn_field = syn_field
-        self.their_syn = 0  # the ECN field of the peer's, when both opened at the same time
-        self.seen = False  # the peer's option has come
-        self.sends = False  # we put ours on our segments
-        self.distrust = False  # the peer's option was tampered with
-        self.demand = 0  # so many ACKs more have the option, with tcp_ecn_option 1
-        self.said_us = 0
-        self.full = b""  # the option as it stands, while no counter moves
-
-
 # -- the handshake ---------------------------------------------------------------------------------
 def ace(flags: int) -> int:
     """The three flags of a segment as a number."""
@@ -109,9 +67,10 @@ def first_flags() -> int:
     return FIRST_CEP << ACE_SHIFT
 
 
-def begin(tcb: Tcb, *, passive: bool, syn_field: int) -> AccEcn:
-    """Both sides have agreed on it."""
+def begin(tcb: Tcb, *, passive: bool, syn_field: int, their_syn: int = 0) -> AccEcn:
+    """Both sides have agreed on it; for the arguments see the record."""
     acc = tcb.accecn = AccEcn(passive, syn_field)
+    acc.their_syn = their_syn
     return acc
 
 
@@ -123,7 +82,7 @@ def on_syn_ack(acc: AccEcn, tcb: Tcb, seg: Segment) -> bool:
     if field == CE and acc.rcv_cep == FIRST_CEP:
         acc.rcv_cep += 1  # once, however many come (§3.2.2.2)
     _take_option(acc, tcb, seg)
-    return _credible(acc.syn_field, _HEARD.get(ace(seg.flags), _MANGLED))
+    return _credible(acc.syn_field, _HEARD.get(ace(seg.flags), _NONSENSE))
 
 
 def _credible(sent: int, arrived: int) -> bool:
@@ -142,7 +101,7 @@ def leaving(acc: AccEcn, tcb: Tcb, length: int, flags: int) -> int:
     acc.unsent = 0
     field = acc.reflect
     if field >= 0:
-        acc.reflect = _MANGLED
+        acc.reflect = NOT_TOLD
         bare = not length and not flags & (FIN | RST) and not tcb.recvbuf.ooo_bytes
         if bare and tcb.rcv_nxt == tcb.irs + 1:
             return told(field)

@@ -2,8 +2,8 @@
 (RFC 3168 §6.1), and DCTCP's exact echo for algorithms that are `scalable` (RFC 8257 §3.2).
 
 Marks on packets and the peer's echo come in here; `recovery` decides what to do about them. What
-is particular to accurate feedback is in `accecn`, whose record a connection then has. Writes `ecn`,
-`ect_ok`, `ecn_echo`, `cwr_due`, `ecn_seen`, `ecn_hold`, `ce_bytes`, `delivered_ce`.
+is particular to accurate feedback is in `accecn`, whose record a connection then has. Writes `ecn`
+and that record, `ce_bytes`, `stopped_until_rto`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Final
 from pystack.cc.base import ECT_0, ECT_1, CongestionControl
 from pystack.config import Config
 from pystack.tcp.ecn import accecn
+from pystack.tcp.state.records import Ecn
 from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.tcp.timing import delayed_ack
 from pystack.wire.consts import ACK, AE, CE, CWR, ECE, ECN_FIELD
 from pystack.wire.segment import Segment
 
-# Tcb.ecn: the way in which marks are fed back; in SYN_SENT what was asked for
+# Ecn.mode: the way in which marks are fed back; in SYN_SENT what was asked for
 OFF: Final = 0
 CLASSIC: Final = 1  # RFC 3168
 ACCURATE: Final = 2  # RFC 9768
@@ -28,6 +29,11 @@ _SETUP: Final = ECE | CWR  # both on a SYN: an ECN-setup SYN
 # by `tcp_ecn`
 _ASKS: Final = (OFF, CLASSIC, OFF, ACCURATE, CLASSIC, OFF)
 _ANSWERS: Final = (OFF, CLASSIC, CLASSIC, ACCURATE, ACCURATE, ACCURATE)
+
+
+def mode_of(tcb: Tcb) -> int:
+    """OFF, CLASSIC or ACCURATE."""
+    return OFF if tcb.ecn is None else tcb.ecn.mode
 
 
 # -- what two SYNs agree on ----------------------------------------------------------------------
@@ -46,44 +52,53 @@ def syn_flags(tcb: Tcb, with_ack: bool) -> int:
     twice (RFC 3168 §6.1.1.1, RFC 9768 §3.1.4.1). Then our data is not ECT whatever comes."""
     if with_ack:
         acc = tcb.accecn
-        return syn_ack_flags(tcb.ecn, 0 if acc is None else acc.their_syn)
+        return syn_ack_flags(mode_of(tcb), 0 if acc is None else acc.their_syn)
     if not tcb.retransmits:
-        tcb.ecn = max(_ASKS[tcb.config.tcp_ecn], wanted_by(tcb.cc))
-        tcb.ect_ok = tcb.ecn != OFF
-    elif tcb.config.tcp_ecn_fallback and tcb.retransmits >= tcb.ecn:
-        tcb.ect_ok = False
-    if not tcb.ect_ok:
+        mode = max(_ASKS[tcb.config.tcp_ecn], wanted_by(tcb.cc))
+        tcb.ecn = Ecn(mode, True) if mode else None
+    ecn = tcb.ecn
+    if ecn is None:
         return 0
-    return _SETUP | AE if tcb.ecn == ACCURATE else _SETUP
+    if tcb.retransmits >= ecn.mode and tcb.config.tcp_ecn_fallback:
+        ecn.ect_ok = False
+    if not ecn.ect_ok:
+        return 0
+    return _SETUP | AE if ecn.mode == ACCURATE else _SETUP
 
 
 def on_syn_ack(tcb: Tcb, seg: Segment) -> None:
     """The SYN,ACK that answers our SYN (RFC 3168 §6.1.1, RFC 9768 §3.1.1 and §3.1.2)."""
-    if tcb.ecn == CLASSIC:
+    ecn = tcb.ecn
+    if ecn is None:
+        return
+    if ecn.mode == CLASSIC:
         if seg.flags & _SETUP != ECE:
-            _refuse(tcb)
-    elif tcb.ecn == ACCURATE:
-        code = accecn.ace(seg.flags)
-        if code in (0b000, 0b111):
-            _refuse(tcb)
-        elif code in (0b001, 0b101):
-            tcb.ecn = CLASSIC
-        else:
-            acc = accecn.begin(tcb, passive=False, syn_field=control_ect(tcb))
-            if not accecn.on_syn_ack(acc, tcb, seg):
-                tcb.ect_ok = False
+            tcb.ecn = None
+        return
+    code = accecn.ace(seg.flags)
+    if code in (0b000, 0b111):
+        tcb.ecn = None
+    elif code in (0b001, 0b101):
+        ecn.mode = CLASSIC
+    else:
+        acc = accecn.begin(tcb, passive=False, syn_field=control_ect(tcb))
+        if not accecn.on_syn_ack(acc, tcb, seg):
+            ecn.ect_ok = False
 
 
 def on_syn(tcb: Tcb, seg: Segment) -> None:
     """The SYN of a simultaneous open: its request answers ours."""
-    code = accecn.ace(seg.flags)
-    if tcb.ecn == ACCURATE and code not in (0b000, accecn.CLASSIC_SETUP):
-        acc = accecn.begin(tcb, passive=True, syn_field=control_ect(tcb))
-        acc.their_syn = seg.tos & ECN_FIELD
-    elif tcb.ecn and asks(seg.flags):
-        tcb.ecn = CLASSIC
+    ecn = tcb.ecn
+    if ecn is None:
+        return
+    if ecn.mode == ACCURATE and accecn.ace(seg.flags) not in (0b000, accecn.CLASSIC_SETUP):
+        accecn.begin(
+            tcb, passive=True, syn_field=control_ect(tcb), their_syn=seg.tos & ECN_FIELD
+        )
+    elif asks(seg.flags):
+        ecn.mode = CLASSIC
     else:
-        _refuse(tcb)
+        tcb.ecn = None
 
 
 def on_syn_again(tcb: Tcb, seg: Segment) -> None:
@@ -96,13 +111,8 @@ def on_syn_again(tcb: Tcb, seg: Segment) -> None:
         good = accecn.ace(seg.flags) != 0
         if seg.flags & ACK and tcb.snd_nxt == tcb.iss + 1 and tcb.rcv_nxt == tcb.irs + 1:
             accecn.on_syn_ack(acc, tcb, seg)
-    if not good:
-        tcb.ect_ok = False
-
-
-def _refuse(tcb: Tcb) -> None:
-    tcb.ecn = OFF
-    tcb.ect_ok = False
+    if not good and tcb.ecn is not None:
+        tcb.ecn.ect_ok = False
 
 
 def asks(flags: int) -> bool:
@@ -147,8 +157,7 @@ def syn_ack_option(mode: int, config: Config) -> bytes:
 
 def take_agreed(tcb: Tcb, mode: int, ect_ok: bool, syn_ack_field: int) -> None:
     """What a half-open connection's record has agreed on, when it becomes a TCB."""
-    tcb.ecn = mode
-    tcb.ect_ok = ect_ok
+    tcb.ecn = Ecn(mode, ect_ok) if mode else None
     if mode == ACCURATE:
         accecn.begin(tcb, passive=True, syn_field=syn_ack_field)
 
@@ -161,25 +170,26 @@ def control_ect(tcb: Tcb) -> int:
 
 def _ect(tcb: Tcb) -> int:
     """ECT(1) is for who hears of every mark (RFC 9331 §4.1)."""
-    if not tcb.ect_ok:
+    ecn = tcb.ecn
+    if ecn is None or not ecn.ect_ok:
         return 0
-    return ECT_0 if tcb.ecn == CLASSIC else tcb.cc.ect
+    return ECT_0 if ecn.mode == CLASSIC else tcb.cc.ect
 
 
 # -- what leaves -----------------------------------------------------------------------------------
-def leaving(tcb: Tcb, seq: int, length: int, flags: int) -> int:
+def leaving(tcb: Tcb, ecn: Ecn, seq: int, length: int, flags: int) -> int:
     """A segment with `length` octets of text from `seq` on leaves now: its ECN field, and 4 times
     its flags of ECN. New text is ECT and has the CWR that is due; repeats, ACKs and probes are
-    not. ECN is on."""
+    not."""
     new = length > 0 and seq >= tcb.snd_nxt
     ect = _ect(tcb) if new else control_ect(tcb)
     acc = tcb.accecn
     if acc is not None:
         return ect | accecn.leaving(acc, tcb, length, flags) << 2
-    if tcb.ecn_echo:
+    if ecn.echo:
         ect |= ECE << 2
-    if new and tcb.cwr_due:
-        tcb.cwr_due = False
+    if new and ecn.cwr_due:
+        ecn.cwr_due = False
         ect |= CWR << 2
     return ect
 
@@ -193,87 +203,89 @@ def goes_alone(tcb: Tcb) -> bool:
 
 def window_cut(tcb: Tcb) -> None:
     """The congestion window was cut, for whatever reason: tell the peer (RFC 3168 §6.1.2)."""
-    if tcb.ecn == CLASSIC:
-        tcb.cwr_due = True
+    ecn = tcb.ecn
+    if ecn is not None and ecn.mode == CLASSIC:
+        ecn.cwr_due = True
 
 
 def cut_undone(tcb: Tcb) -> None:
     """The cut was for nothing, and is taken back (Linux: tcp_ecn_withdraw_cwr)."""
-    tcb.cwr_due = False
+    if tcb.ecn is not None:
+        tcb.ecn.cwr_due = False
 
 
 # -- what comes in ---------------------------------------------------------------------------------
-def ack_goes_first(tcb: Tcb, seg: Segment) -> bool:
+def ack_goes_first(tcb: Tcb, ecn: Ecn, seg: Segment) -> bool:
     """Whether what has come so far is to be acknowledged before `seg` is looked at, because its
-    mark differs (RFC 8257 §3.2). ECN is on."""
-    if not tcb.cc.scalable or not tcb.ack_scheduled or not seg.length or tcb.ecn != CLASSIC:
+    mark differs (RFC 8257 §3.2)."""
+    if not tcb.cc.scalable or not tcb.ack_scheduled or not seg.length or ecn.mode != CLASSIC:
         return False
-    return (seg.tos & ECN_FIELD == CE) != tcb.ecn_echo
+    return (seg.tos & ECN_FIELD == CE) != ecn.echo
 
 
-def arrives(tcb: Tcb, seg: Segment) -> None:
-    """A segment with an acceptable ACK has come. ECN is on."""
+def arrives(tcb: Tcb, ecn: Ecn, seg: Segment) -> None:
+    """A segment with an acceptable ACK has come."""
     tcb.ce_bytes = 0
     acc = tcb.accecn
     if acc is not None and not accecn.arrives(acc, tcb, seg):
-        tcb.ect_ok = False
+        ecn.ect_ok = False
 
 
-def on_text(tcb: Tcb, seg: Segment) -> None:
-    """Text in the window came: note its mark, for the ACKs that follow. ECN is on."""
+def on_text(tcb: Tcb, ecn: Ecn, seg: Segment) -> None:
+    """Text in the window came: note its mark, for the ACKs that follow."""
     field = seg.tos & ECN_FIELD
     acc = tcb.accecn
     if acc is not None:
         accecn.on_text(acc, tcb, seg)
     elif tcb.cc.scalable:
-        if field and (field == CE) != tcb.ecn_echo:
-            tcb.ecn_echo = field == CE
+        if field and (field == CE) != ecn.echo:
+            ecn.echo = field == CE
             delayed_ack.on_mark(tcb)
             tcb.pending |= ACK_NOW
     else:
         if seg.flags & CWR:
-            tcb.ecn_echo = False
+            ecn.echo = False
             tcb.pending |= ACK_NOW  # its sender may have a window of one segment (Linux)
-        if field == CE and not tcb.ecn_echo:
-            tcb.ecn_echo = True
+        if field == CE and not ecn.echo:
+            ecn.echo = True
             delayed_ack.on_mark(tcb)
     if field:
-        tcb.ecn_seen = True
-    elif tcb.ecn_seen:
+        ecn.ect_seen = True
+    elif ecn.ect_seen:
         delayed_ack.on_mark(tcb)  # no longer ECT: it must be a repeat (Linux)
 
 
-def on_delivery(tcb: Tcb, seg: Segment, delivered: int) -> None:
+def on_delivery(tcb: Tcb, ecn: Ecn, seg: Segment, delivered: int) -> None:
     """An ACK has shown the arrival of `delivered` octets: how many of them, and how many segments,
-    count as marked. ECN is on."""
+    count as marked."""
     acc = tcb.accecn
     if acc is not None:
         if not acc.decoded:
-            tcb.delivered_ce += accecn.decode(acc, tcb, seg, delivered)
+            ecn.delivered_ce += accecn.decode(acc, tcb, seg, delivered)
             tcb.ce_bytes = acc.ce_bytes
     elif seg.flags & ECE:
         tcb.ce_bytes = delivered
-        tcb.delivered_ce += -(-delivered // tcb.eff_mss)
+        ecn.delivered_ce += -(-delivered // tcb.eff_mss)
 
 
-def is_told_of_marks(tcb: Tcb, seg: Segment) -> bool:
+def is_told_of_marks(tcb: Tcb, ecn: Ecn, seg: Segment) -> bool:
     """Whether the ACK that was just taken, which need not have shown that anything arrived, tells
-    of marks. ECN is on."""
+    of marks."""
     acc = tcb.accecn
     if acc is None:
         return seg.flags & ECE != 0
     if not acc.decoded and accecn.is_newer(tcb, seg):
-        on_delivery(tcb, seg, 0)
+        on_delivery(tcb, ecn, seg, 0)
     return acc.marked > 0
 
 
 # -- a window of one segment -----------------------------------------------------------------------
-def hold(tcb: Tcb) -> None:
+def stop_until_rto(tcb: Tcb) -> None:
     """A mark came while the window was one segment, which cannot be cut: the next one waits for
     the retransmission timer (RFC 3168 §6.1.2)."""
-    tcb.ecn_hold = True
+    tcb.stopped_until_rto = True
 
 
-def release(tcb: Tcb) -> None:
-    """The timer expired."""
-    tcb.ecn_hold = False
+def resume(tcb: Tcb) -> None:
+    """The timer has expired."""
+    tcb.stopped_until_rto = False

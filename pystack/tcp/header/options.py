@@ -89,8 +89,8 @@ def prepare(tcb: Tcb, mtu: int, ts_offset: int) -> None:
     """Before our SYN: what we shall offer. `mtu` is the device's."""
     config = tcb.config
     v4 = tcb.v4
-    tcb.adv_mss = announced_mss(mtu, v4, tcb.max_seg, config.tcp_min_snd_mss)
-    clamp = window.full_space(tcb) if tcb.rcvbuf_locked else tcb.window_clamp
+    tcb.adv_mss = announced_mss(mtu, v4, tcb.user.max_seg, config.tcp_min_snd_mss)
+    clamp = window.full_space(tcb) if tcb.user.rcvbuf_locked else tcb.window_clamp
     tcb.rcv_wscale = receive_wscale(config, clamp)
     tcb.ts_ok = config.tcp_timestamps != 0
     tcb.sack_ok = config.tcp_sack != 0
@@ -140,8 +140,8 @@ def set_path_mtu(tcb: Tcb, path_mtu: int, locked: bool) -> None:
 def set_eff_mss(tcb: Tcb) -> None:
     """Eff.snd.MSS of RFC 9293 §3.7.1, less the options that every data segment carries."""
     mss = tcb.snd_mss
-    if tcb.max_seg:
-        mss = min(mss, tcb.max_seg)
+    if tcb.user.max_seg:
+        mss = min(mss, tcb.user.max_seg)
     if tcb.path_mtu:
         mss = min(mss, tcb.path_mtu - headers(tcb.v4))
     mss = min(max(mss, tcb.config.tcp_min_snd_mss), MAX_RUN)

@@ -1,6 +1,6 @@
 """The window we offer (RFC 9293 §3.8.6, §3.8.6.2.2) and how the receive buffer grows.
 
-Writes `rcv_wnd`, `rcv_adv`, `rcv_ssthresh`, `last_ack_sent` and the `space_…` measurements. The
+Writes `rcv_wnd`, `rcv_adv`, `rcv_ssthresh`, `last_ack_sent` and `rcv_space`. The
 promised right edge never moves left (SHLD-14); small openings are not offered (MUST-39). The
 choices are Linux's: half of the buffer is window, and buffers grow with what the user reads per
 round trip (dynamic right-sizing).
@@ -8,6 +8,7 @@ round trip (dynamic right-sizing).
 
 from __future__ import annotations
 
+from pystack.tcp.state.records import ReceiveSpace
 from pystack.tcp.tcb import Tcb
 
 _MAX_UNSCALED = 65535
@@ -110,21 +111,22 @@ def update_is_worth_it(tcb: Tcb) -> bool:
 
 def measure_read(tcb: Tcb, now_us: int) -> None:
     """Once per round trip: let the buffer hold twice what the user took in it."""
-    if not tcb.space_at_us:
-        tcb.space_at_us = now_us
-        tcb.space_seq = tcb.recvbuf.read_seq
+    read_seq = tcb.recvbuf.read_seq
+    space = tcb.rcv_space
+    if space is None:
+        tcb.rcv_space = ReceiveSpace(now_us, read_seq)
         return
-    elapsed_us = now_us - tcb.space_at_us
+    elapsed_us = now_us - space.at_us
     if elapsed_us < max(tcb.srtt_us, 1000):
         return
-    copied = tcb.recvbuf.read_seq - tcb.space_seq
-    if copied > tcb.space_bytes:
-        grown = tcb.space_bytes and copied * (copied - tcb.space_bytes) // tcb.space_bytes
-        tcb.space_bytes = copied
-        if tcb.config.tcp_moderate_rcvbuf and not tcb.rcvbuf_locked:
+    copied = read_seq - space.seq
+    if copied > space.most:
+        grown = space.most and copied * (copied - space.most) // space.most
+        space.most = copied
+        if tcb.config.tcp_moderate_rcvbuf and not tcb.user.rcvbuf_locked:
             wanted = 2 * copied + 16 * tcb.adv_mss + 2 * min(grown, copied)
             limit = min(2 * wanted, tcb.config.tcp_rmem[2])
             if limit > tcb.recvbuf.limit:
                 tcb.recvbuf.set_limit(limit)
-    tcb.space_seq = tcb.recvbuf.read_seq
-    tcb.space_at_us = now_us
+    space.seq = read_seq
+    space.at_us = now_us

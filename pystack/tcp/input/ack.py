@@ -37,8 +37,9 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         if tcb.soft_error and tcb.snd_nxt > una:
             soft_errors.clear(tcb)
     wnd = seg.wnd << tcb.snd_wscale
-    if tcb.ecn:
-        ecn.arrives(tcb, seg)
+    marks = tcb.ecn
+    if marks is not None:
+        ecn.arrives(tcb, marks, seg)
     flight = tcb.snd_nxt - una
     if ack > una:
         _new_ack(tcb, seg, ack, now_us)
@@ -55,9 +56,14 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         and not seg.flags & (SYN | FIN)
     ):
         recovery.on_dup_ack(tcb, now_us)
-    elif tcb.tlp_end and ack == una and wnd == tcb.snd_wnd and not (seg.length or seg.n_sack):
+    elif (
+        tcb.tail_probe is not None
+        and ack == una
+        and wnd == tcb.snd_wnd
+        and not (seg.length or seg.n_sack)
+    ):
         tlp.on_dup_ack(tcb)
-    if tcb.ecn and ecn.is_told_of_marks(tcb, seg):
+    if marks is not None and ecn.is_told_of_marks(tcb, marks, seg):
         recovery.on_mark(tcb, flight, now_us)
     if flight and tcb.recorder is not None:
         recording.note(tcb, recording.ACKED, now_us)
@@ -138,7 +144,7 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
         grow_send_buffer(tcb)
         if tcb.want_write and has_room(tcb):
             tcb.events |= EVENT_WRITABLE
-    if ack == tcb.snd_nxt and not tcb.ecn_hold:
+    if ack == tcb.snd_nxt and not tcb.stopped_until_rto:
         timers.arm_rto(tcb, 0)
     else:  # RFC 6298 §5.3; as Linux, at every partial ACK too
         timers.arm_rto(tcb, now_us + tcb.rto_us)
@@ -191,7 +197,7 @@ def grow_send_buffer(tcb: Tcb) -> None:
     cwnd = tcb.cc.cwnd
     wanted = 2 * max(cwnd, 10 * tcb.eff_mss)
     if wanted > tcb.sndbuf.limit:
-        tcb.sndbuf.limit = max(tcb.sndbuf.limit, min(wanted, tcb.config.tcp_wmem[2]))
+        tcb.sndbuf.set_limit(max(tcb.sndbuf.limit, min(wanted, tcb.config.tcp_wmem[2])))
 
 
 def _fin_acked(tcb: Tcb, now_us: int) -> None:

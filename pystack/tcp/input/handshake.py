@@ -25,7 +25,7 @@ def become_established(tcb: Tcb, now_us: int) -> None:
     tcb.cc.on_established(initial_cwnd, now_us)
     ack.grow_send_buffer(tcb)
     delayed_ack.set_up(tcb)
-    if tcb.keepalive:
+    if tcb.user.keepalive:
         timer_handlers.arm_keepalive(tcb, now_us)
     tcb.events |= EVENT_ESTABLISHED
     if tcb.fin_wanted:  # closed while the handshake was on

@@ -33,8 +33,8 @@ def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
     if recvbuf.held + length > recvbuf.bound:
         _no_memory(tcb)
         return
-    if tcb.ecn:
-        ecn.on_text(tcb, seg)
+    if tcb.ecn is not None:
+        ecn.on_text(tcb, tcb.ecn, seg)
     tcb.data_segs_in += seg.segs
     tcb.bytes_received += length
     if tcb.urgent_byte == urgent.NOT_YET:
@@ -68,8 +68,8 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
         return
     if skip:
         _note_dsack(tcb, seq, rcv_nxt)
-    if tcb.ecn:
-        ecn.on_text(tcb, seg)
+    if tcb.ecn is not None:
+        ecn.on_text(tcb, tcb.ecn, seg)
     tcb.data_segs_in += seg.segs
     if tcb.urgent_byte == urgent.NOT_YET:
         urgent.on_text(tcb, seg, seq)
@@ -116,7 +116,7 @@ def _hold(tcb: Tcb, start: int, text: bytes) -> None:
     """Text beyond a hole: keep it and answer at once with what is missing."""
     recvbuf = tcb.recvbuf
     counters = tcb.shared.counters
-    tcb.ooo_segs += 1
+    tcb.stats.ooo_segs += 1
     counters.ooo_queued += 1
     before = recvbuf.ooo_bytes
     again = recvbuf.hold(start, text)

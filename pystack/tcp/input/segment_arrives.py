@@ -162,7 +162,7 @@ def _answer_unacceptable(tcb: Tcb, seg: Segment, seq: int) -> None:
     """An ACK in answer; for an empty segment its rate is limited, against ACK loops."""
     if seg.flags & SYN:
         tcb.pending |= CHALLENGE_ACK  # RFC 5961 §4.2: whatever its number
-        if tcb.ecn and seq == tcb.irs:
+        if tcb.ecn is not None and seq == tcb.irs:
             ecn.on_syn_again(tcb, seg)
     elif seg.length or seg.flags & FIN:
         receive.on_old_segment(tcb, seq, seg.seg_len)
@@ -206,7 +206,7 @@ def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
     """Fourth: a SYN here is answered by a challenge ACK (RFC 5961 §4.2). In SYN_RECEIVED it is
     the peer's repeat, or the SYN,ACK of a simultaneous open, whose ACK counts (§3.5)."""
     if tcb.state == SYN_RECEIVED and seq == tcb.irs:
-        if tcb.ecn:
+        if tcb.ecn is not None:
             ecn.on_syn_again(tcb, seg)
         if seg.flags & ACK and seg.ack == tcb.snd_nxt & MASK:
             ack.syn_acked(tcb, seg, tcb.last_seg_us)
@@ -242,7 +242,7 @@ def _seventh_text_eighth_fin(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> i
     length = seg.length
     if length and state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
         if seq + length > tcb.rcv_nxt and (
-            tcb.orphan or (tcb.read_shut and state != ESTABLISHED)
+            tcb.orphan or (tcb.user.read_shut and state != ESTABLISHED)
         ):
             # nobody will ever read it (SHLD-3, Linux: TCPAbortOnData)
             tcb.shared.counters.dropped[DROP_AFTER_CLOSE] += 1

@@ -27,7 +27,7 @@ def on_urgent(tcb: Tcb, seg: Segment, seq: int) -> None:
     if tcb.urgent_byte != NONE and at_seq <= tcb.rcv_up:
         return
     recvbuf = tcb.recvbuf
-    if tcb.urgent_byte != NONE and tcb.rcv_up == recvbuf.read_seq and not tcb.oob_inline:
+    if tcb.urgent_byte != NONE and tcb.rcv_up == recvbuf.read_seq and not tcb.user.oob_inline:
         recvbuf.take(1)  # its place in the stream goes with it (Linux)
     tcb.rcv_up = at_seq
     tcb.urgent_byte = NOT_YET

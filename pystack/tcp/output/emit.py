@@ -83,8 +83,8 @@ def segment(
         else:
             urgent = 0
     tos = tcb.tos & _DSCP_MASK
-    if tcb.ecn:
-        bits = ecn.leaving(tcb, seq, length, flags)
+    if tcb.ecn is not None:
+        bits = ecn.leaving(tcb, tcb.ecn, seq, length, flags)
         tos |= bits & ECN_FIELD
         flags |= bits >> 2
     gso_size = mss if length > mss else 0
@@ -117,7 +117,7 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     tsval = options.now_ts(tcb, now_us)
     opts = options.syn_options(
         tcb.adv_mss, tcb.sack_ok, tcb.ts_ok, tsval, tcb.ts_recent if with_ack else 0, wscale,
-        ecn.syn_ack_option(tcb.ecn, tcb.config) if with_ack else b"",
+        ecn.syn_ack_option(ecn.mode_of(tcb), tcb.config) if with_ack else b"",
     )  # fmt: skip
     if tcb.option is not None:
         opts = tcb.option.syn_options(with_ack, opts, now_us)

@@ -51,7 +51,7 @@ def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         measure_read(tcb, now_us)
     if pending & (SEND_RST | SEND_SYN | ARM) or tcb.state < ESTABLISHED:
         return _output_rare(tcb, tx, now_us)
-    if tcb.state == TIME_WAIT or tcb.ecn_hold:
+    if tcb.state == TIME_WAIT or tcb.stopped_until_rto:
         return _output_acks(tcb, tx, now_us)
     unsent = tcb.sndbuf.end_seq + tcb.fin_wanted > tcb.snd_nxt
     if unsent or tcb.scoreboard.lost_bytes or tcb.recovery or pending & PROBE_TAIL:
@@ -70,7 +70,7 @@ def _output_text(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
     if tcb.release_us > now_us and not (tcb.pending & RETRANSMIT_NOW and tcb.recovery == LOSS):
         if pacing.holds(tcb, now_us):
             return True
-    if board.lost_bytes and not tcb.frto_hold:
+    if board.lost_bytes and not (tcb.recovery == LOSS and tcb.undo.new_data_first):
         if not _resend(tcb, tx, now_us):
             return False
         if tcb.release_us > now_us and pacing.holds(tcb, now_us):
@@ -82,7 +82,7 @@ def _output_text(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
             tlp.schedule(tcb, now_us)
         if not full:
             return False
-    if tcb.frto_hold and tcb.snd_nxt == tcb.recover:
+    if tcb.recovery == LOSS and tcb.undo.new_data_first and tcb.snd_nxt == tcb.recover:
         undo.frto_failed(tcb)  # the windows have let nothing new go: repeats do (Linux)
         return _resend(tcb, tx, now_us)
     if tcb.recovery == FAST and tcb.by_sack and not board.lost_bytes:
@@ -133,7 +133,7 @@ def _send_syn(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         run = board.first_lost(1)
         if run is not None:
             board.resent(run, 1, now_us)
-        tcb.total_retrans += 1
+        tcb.stats.total_retrans += 1
         tcb.shared.counters.retrans_segs += 1
     tcb.segs_out += 1
     timers.arm_rto(tcb, timer_handlers.next_rto_at(tcb, now_us))
@@ -146,7 +146,7 @@ def begin_passive(tcb: Tcb, sent_us: int, repeats: int) -> None:
     tcb.opened_us = sent_us
     tcb.scoreboard.sent(tcb.iss, tcb.snd_nxt, sent_us, repeats)
     if repeats:
-        tcb.total_retrans = repeats
+        tcb.stats.total_retrans = repeats
         for _ in range(repeats):
             recovery.note_retransmit(tcb, sent_us)
 
@@ -257,8 +257,8 @@ def _resend_run(tcb: Tcb, tx: TxBatch, run: Run, length: int, mss: int, now_us: 
         return False
     segs = -(-text // mss) or 1
     tcb.segs_out += segs
-    tcb.total_retrans += segs
-    tcb.bytes_retrans += text
+    tcb.stats.total_retrans += segs
+    tcb.stats.bytes_retrans += text
     tcb.bytes_sent += text
     tcb.shared.counters.retrans_segs += segs
     tcb.last_sent_us = now_us
@@ -266,8 +266,8 @@ def _resend_run(tcb: Tcb, tx: TxBatch, run: Run, length: int, mss: int, now_us: 
     tcb.last_sent_us = now_us
     tcb.scoreboard.resent(run, length, now_us, tcb.pipe)
     undo.on_repeat(tcb, length, now_us)
-    if tcb.prr_on:
-        prr.on_sent(tcb, length)
+    if tcb.prr is not None:
+        prr.on_sent(tcb.prr, length)
     pacing.on_sent(tcb, length, now_us)
     if tcb.recorder is not None:
         recording.note(tcb, recording.RETRANSMITTED, now_us)
@@ -297,7 +297,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     mss = _bounded_mss(tcb, mss)
     una = tcb.snd_una
     if nxt == una:
-        if tcb.ecn and tcb.pending & ACK_NOW and ecn.goes_alone(tcb):
+        if tcb.ecn is not None and tcb.pending & ACK_NOW and ecn.goes_alone(tcb):
             if not _empty(tcb, tx, nxt, now_us):
                 return False
             tcb.pending &= ~ANY_ACK
@@ -368,7 +368,7 @@ def _hold_small(tcb: Tcb, text_end: int, ahead: int) -> bool:
     """Whether a last partial segment waits: corked, more was announced, or by the Nagle policy."""
     if tcb.snd_up > tcb.snd_una:
         return False
-    if tcb.frto_hold:
+    if tcb.recovery == LOSS and tcb.undo.new_data_first:
         return False  # new text of any length tells whether the timeout was spurious (Linux)
     if tcb.cork or tcb.push_seq < text_end:
         return True
@@ -386,8 +386,8 @@ def _sent(tcb: Tcb, start: int, end: int, text: int, mss: int, now_us: int) -> N
         tcb.bytes_sent += text
         delayed_ack.on_data_sent(tcb, now_us)
         pacing.on_sent(tcb, text, now_us)
-        if tcb.prr_on:
-            prr.on_sent(tcb, text)
+        if tcb.prr is not None:
+            prr.on_sent(tcb.prr, text)
     tcb.last_sent_us = now_us
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     if not tcb.rto_at_us:

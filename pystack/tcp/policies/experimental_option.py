@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from pystack.tcp.policies.contracts import Part
+from pystack.tcp.policies.part import Part
 from pystack.wire.consts import FIN, OPT_EOL, OPT_EXPERIMENT_1, OPT_EXPERIMENT_2, OPT_NOP, SYN
 from pystack.wire.segment import Segment
 

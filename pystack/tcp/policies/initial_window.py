@@ -10,18 +10,7 @@ from typing import ClassVar
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
-from pystack.tcp.policies.contracts import Part
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class InitialWindow(Part):
-    """A subclass gives the window in `in_bytes`."""
-
-    __slots__ = ()
-
-    def in_bytes(self, mss: int, config: Config) -> int:
-        """The window in bytes for segments of `mss` octets of text."""
-        raise NotImplementedError
+from pystack.tcp.policies.contracts import InitialWindow
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

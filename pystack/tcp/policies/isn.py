@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pystack.compiling import mypyc_attr
 from pystack.ip.keyed_hash import keyed_hash
-from pystack.tcp.policies.contracts import Part
+from pystack.tcp.policies.part import Part
 from pystack.wire.seq import MASK
 
 

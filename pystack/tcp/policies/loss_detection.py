@@ -7,60 +7,12 @@ all) is `recovery`'s and the same for all. RACK, the default, has a file of its 
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from pystack.compiling import mypyc_attr
-from pystack.tcp.policies.contracts import Part
+from pystack.tcp.policies.contracts import LossDetection
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 from pystack.tcp.scoreboard.sent_range import Run
-
-DUP_THRESH: Final = 3
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class LossDetection(Part):
-    """Base of all detectors; one object per connection, open to users' classes.
-
-    `uses_sack`: it judges by SACK blocks. Without (or when the peer knows no SACK) losses are
-    found by counting `dup_thresh` duplicate ACKs, and repaired as in RFC 6582. `uses_tlp`: a
-    silent tail of the data is probed (RFC 8985 §7) before the retransmission timer.
-    """
-
-    uses_sack: ClassVar[bool] = True
-    uses_tlp: ClassVar[bool] = False
-    dup_thresh: ClassVar[int] = DUP_THRESH
-
-    __slots__ = ("look_at_us",)
-
-    def __init__(self) -> None:
-        # when `detect` is to be called without an ACK; 0 for never, 1 ms from now if it has passed
-        self.look_at_us = 0
-
-    def on_ack(self, board: Scoreboard, now_us: int) -> None:
-        """The scoreboard has taken an ACK: `board.newly_delivered`, `board.newest`, …"""
-
-    def detect(self, board: Scoreboard, now_us: int) -> None:
-        """Mark what is lost (`board.mark_lost` and its relatives), after each ACK that leaves
-        something in flight and at `look_at_us`."""
-
-    def extra(self, board: Scoreboard) -> Run | None:
-        """In recovery, with window to spare, nothing lost and nothing new to send: a run to send
-        again all the same, None for none."""
-        return None
-
-    def on_duplicate(self, board: Scoreboard, una: int, snd_nxt: int) -> None:
-        """The peer reports that a repeat was needless (RFC 2883)."""
-
-    def on_recovered(self, board: Scoreboard) -> None:
-        """Recovery is over: all that was outstanding at its start is acknowledged."""
-
-    def on_undone(self, board: Scoreboard) -> None:
-        """Recovery is over, and was for nothing: what was judged lost is on its way again."""
-
-    def on_timeout(self, board: Scoreboard, now_us: int) -> None:
-        """The retransmission timer expired; marks what is lost. Everything, unless overridden."""
-        self.look_at_us = 0
-        board.mark_all_lost()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -9,21 +9,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pystack.compiling import mypyc_attr
-from pystack.tcp.policies.contracts import Part
-from pystack.tcp.tcb import Tcb
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class NaglePolicy(Part):
-    """A subclass says in `holds` whether the partial segment at the end of the text waits."""
-
-    __slots__ = ()
-
-    def holds(self, tcb: Tcb, ahead: int) -> bool:
-        """Whether fewer octets than a full segment, the last ones written, are to wait. `ahead`
-        octets of full segments leave right before them. It is asked again at each ACK; with
-        nothing in flight they wait one RTO at the most."""
-        raise NotImplementedError
+from pystack.tcp.policies.contracts import NaglePolicy
+from pystack.tcp.state.variables import TcbVariables
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -34,7 +21,7 @@ class Minshall(NaglePolicy):
     shared: ClassVar[bool] = True
     __slots__ = ()
 
-    def holds(self, tcb: Tcb, ahead: int) -> bool:
+    def holds(self, tcb: TcbVariables, ahead: int) -> bool:
         return tcb.snd_sml > tcb.snd_una and tcb.snd_nxt > tcb.snd_una
 
 
@@ -45,7 +32,7 @@ class Nagle(NaglePolicy):
     shared: ClassVar[bool] = True
     __slots__ = ()
 
-    def holds(self, tcb: Tcb, ahead: int) -> bool:
+    def holds(self, tcb: TcbVariables, ahead: int) -> bool:
         return tcb.snd_nxt + ahead > tcb.snd_una
 
 
@@ -56,5 +43,5 @@ class Off(NaglePolicy):
     shared: ClassVar[bool] = True
     __slots__ = ()
 
-    def holds(self, tcb: Tcb, ahead: int) -> bool:
+    def holds(self, tcb: TcbVariables, ahead: int) -> bool:
         return False

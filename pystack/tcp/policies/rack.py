@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from pystack.compiling import mypyc_attr
-from pystack.tcp.policies.loss_detection import LossDetection
+from pystack.tcp.policies.contracts import LossDetection
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 
 KEPT_RECOVERIES: Final = 16  # a widened window is kept so long (§6.2, step 4)

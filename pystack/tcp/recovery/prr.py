@@ -1,62 +1,62 @@
 """Proportional rate reduction: how much may leave during recovery (RFC 9937).
 
-Writes `prr_…`. The flight is led down to ssthresh in proportion to what is delivered; when losses
-have made it smaller than that, it is built up again as data is delivered, a segment faster while
-SND.UNA moves without new losses.
+The flight is led down to ssthresh in proportion to what is delivered. When losses have made it
+smaller than that, it is built up again as data is delivered, a segment faster while SND.UNA moves
+without new losses. Writes `prr` and its record.
 """
 
 from __future__ import annotations
 
+from pystack.tcp.state.records import Prr
 from pystack.tcp.tcb import Tcb
 
 
 def begin(tcb: Tcb) -> None:
-    """The window was just cut (§6.1); `output` asks for `prr_allow` from now on."""
-    tcb.prr_on = tcb.cc.uses_prr
-    tcb.prr_delivered = 0
-    tcb.prr_out = 0
-    tcb.prr_allow = 0
+    """The window was just cut (§6.1); `output` asks for `allow` from now on, unless the congestion
+    control leads by itself."""
+    if not tcb.cc.uses_prr:
+        tcb.prr = None
+        return
     board = tcb.scoreboard
     # RecoverFS: in flight, with what the ACK that began it has delivered
-    tcb.prr_flight = tcb.snd_nxt - tcb.snd_una - board.sacked_bytes + board.newly_delivered
+    tcb.prr = Prr(tcb.snd_nxt - tcb.snd_una - board.sacked_bytes + board.newly_delivered)
 
 
 def end(tcb: Tcb) -> None:
     """Recovery is over: cwnd alone counts again."""
-    tcb.prr_on = False
-    tcb.prr_allow = 0
+    tcb.prr = None
 
 
-def on_ack(tcb: Tcb, delivered: int, safe: bool) -> None:
+def on_ack(tcb: Tcb, prr: Prr, delivered: int, safe: bool) -> None:
     """`delivered` bytes were newly so (§6.2); `safe`: SND.UNA has moved and nothing more was
     lost."""
     ssthresh = tcb.cc.ssthresh
     pipe = tcb.pipe
     mss = tcb.eff_mss
-    total = tcb.prr_delivered + delivered
-    tcb.prr_delivered = total
+    total = prr.delivered + delivered
+    prr.delivered = total
     if pipe > ssthresh:
-        allow = -(-total * ssthresh // max(tcb.prr_flight, 1)) - tcb.prr_out
+        allow = -(-total * ssthresh // max(prr.flight, 1)) - prr.out
     else:
-        allow = max(total - tcb.prr_out, delivered)
+        allow = max(total - prr.out, delivered)
         if safe:
             allow += mss
         allow = min(allow, ssthresh - pipe)
-    if not tcb.prr_out:
+    if not prr.out:
         allow = max(allow, mss)  # the first repeat is never held back
-    tcb.prr_allow = max(allow, 0)
+    prr.allow = max(allow, 0)
 
 
-def on_lost(tcb: Tcb, length: int) -> None:
+def on_lost(tcb: Tcb, prr: Prr, length: int) -> None:
     """So many bytes were found lost without an ACK. What the last ACK has let into the network
     stays (cwnd of §6.2), and that much of it is free."""
-    if tcb.prr_out:
-        tcb.prr_allow += length
+    if prr.out:
+        prr.allow += length
     else:
-        on_ack(tcb, 0, False)
+        on_ack(tcb, prr, 0, False)
 
 
-def on_sent(tcb: Tcb, length: int) -> None:
+def on_sent(prr: Prr, length: int) -> None:
     """So many bytes have left, repeats or not."""
-    tcb.prr_out += length
-    tcb.prr_allow = max(tcb.prr_allow - length, 0)
+    prr.out += length
+    prr.allow = max(prr.allow - length, 0)

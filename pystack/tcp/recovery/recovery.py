@@ -71,23 +71,23 @@ def on_ack(
     if acked:
         tcb.retransmits = 0
         tcb.retrans_since_us = 0
-    if tcb.ecn:
-        ecn.on_delivery(tcb, seg, board.newly_delivered)
+    if tcb.ecn is not None:
+        ecn.on_delivery(tcb, tcb.ecn, seg, board.newly_delivered)
     if tcb.by_sack:
         _note_facts(tcb)
         if board.repeat_acked and tcb.ts_ok:
             board.echoed_us = options.echoed_us(tcb, seg, now_us)
         tcb.loss.on_ack(board, now_us)
-        if tcb.tlp_end and duplicate and tlp.came_twice(tcb, seg):
+        if tcb.tail_probe is not None and duplicate and tlp.came_twice(tcb, tcb.tail_probe, seg):
             pass  # a probe is no sign of reordering (Linux)
         elif duplicate:
             tcb.loss.on_duplicate(board, tcb.snd_una, tcb.snd_nxt)
-        if tcb.tlp_end and tlp.lost_one(tcb):
+        if tcb.tail_probe is not None and tlp.lost_one(tcb, tcb.tail_probe):
             _cut_once(tcb, flight, now_us)
     recovery = tcb.recovery
     if recovery == LOSS:
         _in_loss(tcb, seg, acked, duplicate, now_us)
-    elif recovery != OPEN or (duplicate and tcb.undo_seq >= 0):
+    elif recovery != OPEN or (duplicate and tcb.undo.seq >= 0):
         _in_recovery(tcb, seg, acked, duplicate, now_us)
     if not tcb.by_sack:
         _after_ack_by_count(tcb, recovery, acked)
@@ -97,8 +97,8 @@ def on_ack(
             timers.arm_rto(tcb, now_us + max(tcb.srtt_us >> 1, 10_000))
     else:
         timers.arm_rack(tcb, 0)
-    if tcb.prr_on:
-        prr.on_ack(tcb, board.newly_delivered, acked > 0 and board.lost == lost_before)
+    if tcb.prr is not None:
+        prr.on_ack(tcb, tcb.prr, board.newly_delivered, acked > 0 and board.lost == lost_before)
     if not board.lost_bytes:
         tcb.pending &= ~RETRANSMIT_NOW
     _tell(tcb, recovery, acked, flight, prior_pipe, board.lost - lost_before, now_us)
@@ -226,7 +226,7 @@ def on_mark(tcb: Tcb, flight: int, now_us: int) -> None:
     if tcb.recovery != OPEN:
         return
     if cc.cwnd <= tcb.eff_mss:
-        ecn.hold(tcb)
+        ecn.stop_until_rto(tcb)
         ecn.window_cut(tcb)  # or the echo would never end
         timers.arm_rto(tcb, now_us + tcb.rto_us)
     else:
@@ -237,12 +237,13 @@ def on_mark(tcb: Tcb, flight: int, now_us: int) -> None:
         cc.on_ecn(_flight_to_cut(tcb, flight), now_us)
         ecn.window_cut(tcb)
         prr.begin(tcb)
-        prr.on_ack(tcb, tcb.scoreboard.newly_delivered, True)
+        if tcb.prr is not None:
+            prr.on_ack(tcb, tcb.prr, tcb.scoreboard.newly_delivered, True)
 
 
 def _in_recovery(tcb: Tcb, seg: Segment, acked: int, duplicate: bool, now_us: int) -> None:
     """In FAST or CWR, or soon after: is it over, or was it spurious?"""
-    if tcb.undo_seq >= 0 and (acked or duplicate) and tcb.recovery != CWR:
+    if tcb.undo.seq >= 0 and (acked or duplicate) and tcb.recovery != CWR:
         over = tcb.snd_una >= tcb.recover
         if undo.is_proven(tcb, seg, acked) and (over or not tcb.scoreboard.repeated_bytes):
             _undo(tcb, now_us)
@@ -295,7 +296,7 @@ def _in_loss(tcb: Tcb, seg: Segment, acked: int, duplicate: bool, now_us: int) -
         _undo(tcb, now_us)
         return
     recovered = tcb.snd_una >= tcb.recover
-    if tcb.frto:
+    if tcb.undo.frto:
         verdict = undo.frto_verdict(tcb, acked, recovered)
         if verdict == undo.SPURIOUS:
             _undo(tcb, now_us)
@@ -394,8 +395,8 @@ def on_rack_timer(tcb: Tcb, now_us: int) -> None:
     lost_before = board.lost
     pipe = tcb.pipe
     _look_for_losses(tcb, tcb.snd_nxt - tcb.snd_una, lost_before, now_us)
-    if tcb.prr_on:
-        prr.on_lost(tcb, pipe - tcb.pipe)
+    if tcb.prr is not None:
+        prr.on_lost(tcb, tcb.prr, pipe - tcb.pipe)
 
 
 def on_rto(tcb: Tcb, now_us: int) -> None:
@@ -468,6 +469,7 @@ def on_path_mtu(tcb: Tcb) -> None:
 def allowance(tcb: Tcb) -> int:
     """How many bytes may leave now by congestion control: cwnd - pipe, or what proportional rate
     reduction grants."""
-    if tcb.prr_on:
-        return tcb.prr_allow
+    prr_now = tcb.prr
+    if prr_now is not None:
+        return prr_now.allow
     return tcb.cc.cwnd - tcb.pipe

@@ -1,7 +1,7 @@
 """Tail loss probes (RFC 8985 §7): when nothing comes back for two round trips, send one segment,
 so that a loss at the end is found by SACK and not by the retransmission timer.
 
-Writes `tlp_…`. `output` sends what is marked by PROBE_TAIL.
+Writes `tail_probe`, its record and `tlp_rtt_samples`. `output` sends what is marked by PROBE_TAIL.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.cc.base import CWR, OPEN
+from pystack.tcp.state.records import TailProbe
 from pystack.tcp.tcb import PROBE_TAIL, Tcb
 from pystack.tcp.timing import timers
 from pystack.wire.segment import Segment
@@ -25,7 +26,7 @@ def schedule(tcb: Tcb, now_us: int) -> None:
     if (
         not tcb.by_sack
         or not tcb.loss.uses_tlp
-        or tcb.tlp_end
+        or tcb.tail_probe is not None
         or (recovery != OPEN and recovery != CWR)
         or tcb.snd_una >= tcb.snd_nxt
         or tcb.scoreboard.sacked_bytes
@@ -61,7 +62,7 @@ def is_wanted(tcb: Tcb) -> bool:
     recovery = tcb.recovery
     return (
         tcb.snd_una < tcb.snd_nxt
-        and not tcb.tlp_end
+        and tcb.tail_probe is None
         and recovery in (OPEN, CWR)
         and not tcb.scoreboard.sacked_bytes
     )
@@ -69,42 +70,42 @@ def is_wanted(tcb: Tcb) -> bool:
 
 def sent(tcb: Tcb, repeat: bool) -> None:
     """The probe has left: new data, or the last segment again."""
-    tcb.tlp_end = tcb.snd_nxt
-    tcb.tlp_repeat = repeat
+    tcb.tail_probe = TailProbe(tcb.snd_nxt, repeat)
     tcb.tlp_rtt_samples = tcb.rtt_samples  # the next one wants a new measurement (§7.3)
 
 
-def lost_one(tcb: Tcb) -> bool:
+def lost_one(tcb: Tcb, probe: TailProbe) -> bool:
     """An ACK has come, with no D-SACK for the probe: whether the probe has repaired a loss, which
     counts as any loss (§7.4.2)."""
     una = tcb.snd_una
-    end = tcb.tlp_end
+    end = probe.end_seq
     if una < end:
         return False
-    if not tcb.tlp_repeat:
-        tcb.tlp_end = 0
+    if not probe.is_retransmission:
+        tcb.tail_probe = None
         return False
     if una > end:
-        tcb.tlp_end = 0
+        tcb.tail_probe = None
         return True
     return False
 
 
-def came_twice(tcb: Tcb, seg: Segment) -> bool:
+def came_twice(tcb: Tcb, probe: TailProbe, seg: Segment) -> bool:
     """Whether the D-SACK that `seg` begins with is for the probe: nothing was lost then."""
-    if not tcb.tlp_repeat or (seg.sack_blocks()[0][1] - tcb.tlp_end) & MASK:
+    if not probe.is_retransmission or (seg.sack_blocks()[0][1] - probe.end_seq) & MASK:
         return False
-    if tcb.snd_una >= tcb.tlp_end:
-        tcb.tlp_end = 0
+    if tcb.snd_una >= probe.end_seq:
+        tcb.tail_probe = None
     return True
 
 
 def on_dup_ack(tcb: Tcb) -> None:
     """An ACK that tells nothing else, from a peer that knows no D-SACK: for the second copy."""
-    if tcb.tlp_repeat and tcb.snd_una >= tcb.tlp_end:
-        tcb.tlp_end = 0
+    probe = tcb.tail_probe
+    if probe is not None and probe.is_retransmission and tcb.snd_una >= probe.end_seq:
+        tcb.tail_probe = None
 
 
 def forget(tcb: Tcb) -> None:
     """The retransmission timer took over, or recovery did."""
-    tcb.tlp_end = 0
+    tcb.tail_probe = None

@@ -25,7 +25,7 @@ _LEAST_MSS: Final = 48
 
 class Scoreboard:
     """All runs in order of number. `lost_bytes` are judged lost and not resent since,
-    `sacked_bytes` delivered beyond a hole, `doubled_bytes` on their way twice; `delivered` and
+    `sacked_bytes` delivered beyond a hole, `duplicate_bytes` on their way twice; `delivered` and
     `lost` are totals of the connection.
 
     The facts for who judges losses: `mss`, `srtt_us`, `min_rtt_us`, `in_recovery` (set by
@@ -36,7 +36,8 @@ class Scoreboard:
 
     __slots__ = (
         "_runs", "_starts", "_first", "_lost_starts", "_last_us", "_last_end", "sendings",
-        "lost_bytes", "sacked_bytes", "repeated_bytes", "doubled_bytes", "fack", "reordering_seen",
+        "lost_bytes", "sacked_bytes", "repeated_bytes", "duplicate_bytes", "fack",
+        "reordering_seen",
         # totals and marks of delivery
         "delivered", "delivered_us", "first_sent_us", "app_limited_until", "lost",
         # what the present ACK tells
@@ -58,7 +59,7 @@ class Scoreboard:
         self.lost_bytes = 0
         self.sacked_bytes = 0
         self.repeated_bytes = 0  # on their way, and sent more than once
-        self.doubled_bytes = 0
+        self.duplicate_bytes = 0
         self.fack = 0
         self.reordering_seen = False
         self.delivered = 0
@@ -144,7 +145,7 @@ class Scoreboard:
                 self.repeated_bytes += length
             if not run.doubled:
                 run.doubled = True
-                self.doubled_bytes += length
+                self.duplicate_bytes += length
         run.copies += 1
         run.sent_us = now_us
         self._stamp(run, now_us, pipe)
@@ -205,7 +206,7 @@ class Scoreboard:
                 elif run.copies:
                     self.repeated_bytes -= end - start
                     if run.doubled:
-                        self.doubled_bytes -= end - start
+                        self.duplicate_bytes -= end - start
             if not whole:
                 run.start = ack
                 self._starts[first] = ack
@@ -302,7 +303,7 @@ class Scoreboard:
         """At most one copy of a run is on its way from now on."""
         if run.doubled:
             run.doubled = False
-            self.doubled_bytes -= run.end - run.start
+            self.duplicate_bytes -= run.end - run.start
 
     def _deliver(self, run: Run, start: int, end: int) -> None:
         """Numbers [start, end) of `run` are delivered, for the first time."""
@@ -454,7 +455,7 @@ class Scoreboard:
                     self.repeated_bytes += length
             elif run.copies and not run.sacked and not run.doubled:
                 run.doubled = True
-                self.doubled_bytes += length
+                self.duplicate_bytes += length
             if not run.sacked:
                 out.append((run.sent_us, run.start, run.end))
         out.sort()
@@ -559,7 +560,7 @@ class Scoreboard:
         self.lost_bytes = 0
         self.sacked_bytes = 0
         self.repeated_bytes = 0
-        self.doubled_bytes = 0
+        self.duplicate_bytes = 0
 
     # -- the list --------------------------------------------------------------------------------
     def _index(self, seq: int) -> int:

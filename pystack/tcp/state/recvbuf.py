@@ -2,19 +2,16 @@
 
 In-order text is a queue of the very bytes objects that the user will get. Text beyond a hole
 is held, cut so that no octet is held twice, until the hole is filled; bytes are bounded by the
-window, holes by `max_holes`. Empty, it holds nothing. No other file writes its variables,
-except `read_seq` at set-up.
+window, holes by `max_holes`. Empty, it holds nothing. No other file writes its variables.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from pystack.tcp.state.stack_shared import Memory
-
+from pystack.tcp.state.stack_shared import Memory
 
 _MANY: Final = 32  # so many chunks are kept as they came
 _CRUMB: Final = 512  # behind them texts under this are gathered
@@ -51,6 +48,10 @@ class RecvBuffer:
         self.limit = limit
         self.bound = max(self.bound, limit)
 
+    def rebase(self, read_seq: int) -> None:
+        """Set-up: the number of the first octet."""
+        self.read_seq = read_seq
+
     # -- in order ---------------------------------------------------------------------------
     def append(self, text: bytes) -> None:
         """Add text that continues the stream."""
@@ -65,7 +66,7 @@ class RecvBuffer:
         else:
             chunks.append(text)
         self.held += length
-        self.memory.held_bytes += length
+        self.memory.receive_bytes += length
 
     def take_chunk(self) -> bytes | memoryview:
         """Remove and return the first chunk, as it came or gathered from small ones; b"" when
@@ -76,7 +77,7 @@ class RecvBuffer:
         length = len(chunk)
         self.held -= length
         self.read_seq += length
-        self.memory.held_bytes -= length
+        self.memory.receive_bytes -= length
         return bytes(chunk) if isinstance(chunk, bytearray) else chunk
 
     def skip(self) -> int:
@@ -85,7 +86,7 @@ class RecvBuffer:
         self._chunks.clear()
         self.held = 0
         self.read_seq += length
-        self.memory.held_bytes -= length
+        self.memory.receive_bytes -= length
         return length
 
     def take(self, length: int) -> bytes:
@@ -112,7 +113,7 @@ class RecvBuffer:
         taken = b"".join(parts)
         self.held -= len(taken)
         self.read_seq += len(taken)
-        self.memory.held_bytes -= len(taken)
+        self.memory.receive_bytes -= len(taken)
         return taken
 
     def peek(self, length: int, skip: int = 0) -> bytes:
@@ -140,12 +141,12 @@ class RecvBuffer:
         """A FIN beyond a hole: it counts as one octet, in the blocks too (as in Linux)."""
         self._note_block(seq, seq + 1)
         self.ooo_bytes += 1
-        self.memory.held_bytes += 1
+        self.memory.receive_bytes += 1
 
     def drop_fin(self) -> None:
         """The peer has sent text where its FIN was: only text counts."""
         self.ooo_bytes -= 1
-        self.memory.held_bytes -= 1
+        self.memory.receive_bytes -= 1
 
     def hold(self, start: int, text: bytes) -> tuple[int, int] | None:
         """Keep what is new of `text`, numbered from `start`, beyond a hole.
@@ -191,7 +192,7 @@ class RecvBuffer:
         self._starts.insert(index, start)
         self._texts.insert(index, text)
         self.ooo_bytes += len(text)
-        self.memory.held_bytes += len(text)
+        self.memory.receive_bytes += len(text)
 
     def _touches(self, start: int, end: int) -> bool:
         return any(left <= end and right >= start for left, right in self._recent)
@@ -215,7 +216,7 @@ class RecvBuffer:
             text = texts[count]
             end = starts[count] + len(text)
             self.ooo_bytes -= len(text)
-            self.memory.held_bytes -= len(text)
+            self.memory.receive_bytes -= len(text)
             if end > rcv_nxt:
                 self.append(text if starts[count] == rcv_nxt else text[rcv_nxt - end :])
                 rcv_nxt = end
@@ -249,7 +250,7 @@ class RecvBuffer:
     def clear(self) -> None:
         """Let go of all memory."""
         self._chunks.clear()
-        self.memory.held_bytes -= self.held
+        self.memory.receive_bytes -= self.held
         self.held = 0
         self.clear_held()
 
@@ -258,5 +259,5 @@ class RecvBuffer:
         self._starts.clear()
         self._texts.clear()
         self._recent.clear()
-        self.memory.held_bytes -= self.ooo_bytes
+        self.memory.receive_bytes -= self.ooo_bytes
         self.ooo_bytes = 0

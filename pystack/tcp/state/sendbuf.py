@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from pystack.tcp.state.stack_shared import Memory
+from pystack.tcp.state.stack_shared import Memory
 
 SMALL: Final = 8192  # writes under this are gathered
 
@@ -19,7 +18,7 @@ SMALL: Final = 8192  # writes under this are gathered
 class SendBuffer:
     """Octets [start_seq, end_seq): `start_seq` follows SND.UNA, `end_seq` is the next to write.
 
-    `limit` is SO_SNDBUF in bytes of text (`calls` and `ack` set it), `memory` the stack's count.
+    `limit` is SO_SNDBUF in bytes of text (see `set_limit`), `memory` the stack's count.
     """
 
     __slots__ = ("start_seq", "end_seq", "limit", "memory", "_chunks", "_starts", "_first", "eor")
@@ -37,6 +36,10 @@ class SendBuffer:
     def __len__(self) -> int:
         return self.end_seq - self.start_seq
 
+    def set_limit(self, limit: int) -> None:
+        """SO_SNDBUF, or what autotuning makes of it."""
+        self.limit = limit
+
     def rebase(self, start_seq: int) -> None:
         """Give the first octet the number `start_seq`, when the ISS becomes known."""
         shift = start_seq - self.start_seq
@@ -49,7 +52,7 @@ class SendBuffer:
     def append(self, data: bytes | bytearray | memoryview, length: int) -> None:
         """Add the first `length` octets of `data`. Immutable whole `bytes` are not copied."""
         chunks = self._chunks
-        self.memory.held_bytes += length
+        self.memory.send_bytes += length
         if length < SMALL and chunks and self._first < len(chunks):
             last = chunks[-1]
             if type(last) is bytearray and len(last) < SMALL:
@@ -108,7 +111,7 @@ class SendBuffer:
         """Forget all octets below `seq` (acknowledged)."""
         if seq <= self.start_seq:
             return
-        self.memory.held_bytes -= seq - self.start_seq
+        self.memory.send_bytes -= seq - self.start_seq
         self.start_seq = seq
         chunks = self._chunks
         starts = self._starts
@@ -138,6 +141,6 @@ class SendBuffer:
         self._chunks.clear()
         self._starts.clear()
         self._first = 0
-        self.memory.held_bytes -= self.end_seq - self.start_seq
+        self.memory.send_bytes -= self.end_seq - self.start_seq
         self.start_seq = self.end_seq
         self.eor = None

@@ -12,12 +12,19 @@ from pystack.ip.keyed_hash import keyed_hash
 
 
 class Memory:
-    """How many bytes of text all buffers of a stack hold: the one place where it is counted."""
+    """How many bytes of payload all buffers of a stack hold: the one place where it is counted.
+    `state.sendbuf` and `state.recvbuf` write one variable each."""
 
-    __slots__ = ("held_bytes",)
+    __slots__ = ("receive_bytes", "send_bytes")
 
     def __init__(self) -> None:
-        self.held_bytes = 0
+        self.receive_bytes = 0
+        self.send_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Both together."""
+        return self.receive_bytes + self.send_bytes
 
 
 class Shared:

@@ -64,8 +64,8 @@ def _give_up(tcb: Tcb) -> None:
 
 def _on_rto(tcb: Tcb, now_us: int) -> None:
     timers.arm_rto(tcb, 0)
-    if tcb.ecn_hold:
-        ecn.release(tcb)
+    if tcb.stopped_until_rto:
+        ecn.resume(tcb)
         if tcb.snd_nxt == tcb.snd_una:
             return
     if tcb.state in (SYN_SENT, SYN_RECEIVED):
@@ -110,7 +110,7 @@ def _on_syn_rto(tcb: Tcb, now_us: int) -> None:
     TCP_USER_TIMEOUT."""
     config = tcb.config
     linear = config.tcp_syn_linear_timeouts if tcb.state == SYN_SENT else 0
-    retries = tcb.syn_retries if tcb.state == SYN_SENT else config.tcp_synack_retries
+    retries = tcb.user.syn_retries if tcb.state == SYN_SENT else config.tcp_synack_retries
     patience_us = tcb.user_timeout_us or ((2 << retries) - 1) * config.tcp_rto_initial_ms * 1000
     if tcb.retransmits >= retries + linear or now_us - tcb.opened_us >= patience_us:
         tcb.shared.counters.attempt_fails += 1
@@ -177,9 +177,9 @@ def window_opened(tcb: Tcb, now_us: int) -> None:
 # -- keep-alive (RFC 9293 §3.8.4) ----------------------------------------------------------------
 def arm_keepalive(tcb: Tcb, now_us: int) -> None:
     """Start the idle clock, or stop it, by the socket's settings."""
-    if tcb.keepalive and tcb.state >= ESTABLISHED:
+    if tcb.user.keepalive and tcb.state >= ESTABLISHED:
         idle_us = now_us - max(tcb.last_data_us, tcb.last_ack_us)
-        wait_us = max(tcb.keepalive_time_us - idle_us, 1)
+        wait_us = max(tcb.user.keepalive_time_us - idle_us, 1)
         timers.arm_keepalive(tcb, now_us + wait_us)
     else:
         timers.arm_keepalive(tcb, 0)
@@ -187,27 +187,27 @@ def arm_keepalive(tcb: Tcb, now_us: int) -> None:
 
 def _on_keepalive(tcb: Tcb, now_us: int) -> None:
     timers.arm_keepalive(tcb, 0)
-    if not tcb.keepalive:
+    if not tcb.user.keepalive:
         return
     if tcb.snd_nxt > tcb.snd_una or tcb.sndbuf.end_seq > tcb.snd_nxt:
         # MUST-26: only when idle; retransmission and persist look after the rest
-        timers.arm_keepalive(tcb, now_us + tcb.keepalive_time_us)
+        timers.arm_keepalive(tcb, now_us + tcb.user.keepalive_time_us)
         return
     idle_us = now_us - max(tcb.last_data_us, tcb.last_ack_us)
-    if idle_us < tcb.keepalive_time_us:
-        timers.arm_keepalive(tcb, now_us + tcb.keepalive_time_us - idle_us)
+    if idle_us < tcb.user.keepalive_time_us:
+        timers.arm_keepalive(tcb, now_us + tcb.user.keepalive_time_us - idle_us)
         return
     if tcb.user_timeout_us:
         dead = tcb.probes_out > 0 and idle_us >= tcb.user_timeout_us
     else:
-        dead = tcb.probes_out >= tcb.keepalive_probes
+        dead = tcb.probes_out >= tcb.user.keepalive_probes
     if dead:
         tcb.pending |= SEND_RST
         _give_up(tcb)
         return
     tcb.probes_out += 1
     tcb.pending |= KEEPALIVE_PROBE
-    timers.arm_keepalive(tcb, now_us + tcb.keepalive_intvl_us)
+    timers.arm_keepalive(tcb, now_us + tcb.user.keepalive_intvl_us)
 
 
 # -- FIN_WAIT_2 -----------------------------------------------------------------------------------
@@ -215,11 +215,11 @@ def entered_fin_wait_2(tcb: Tcb, now_us: int) -> None:
     """Our FIN is acknowledged. If nobody reads any more, the peer's FIN is not awaited for ever."""
     if not tcb.orphan:
         return
-    if tcb.linger2_us < 0:
+    if tcb.user.linger2_us < 0:
         tcb.pending |= SEND_RST
         end(tcb, 0)
         return
-    timers.arm_fin_wait_2(tcb, now_us + tcb.linger2_us)
+    timers.arm_fin_wait_2(tcb, now_us + tcb.user.linger2_us)
 
 
 def arm_orphan(tcb: Tcb, now_us: int) -> None:

@@ -7,70 +7,18 @@ acknowledged at once, such as text out of order, is so whatever the policy.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
-from pystack.compiling import mypyc_attr
-from pystack.tcp.policies.contracts import Part
+from pystack.tcp.policies.ack_policies import ATO_MIN_US
+from pystack.tcp.policies.contracts import NOW
 from pystack.tcp.tcb import ACK_NOW, ACK_SOON, Tcb
 from pystack.tcp.timing import timers
 from pystack.wire.segment import Segment
 
-ATO_MIN_US: Final = 40_000
-DELACK_MAX_US: Final = 200_000
 MAX_QUICK_ACKS: Final = 16
 LONGEST_US: Final = 499_000  # RFC 9293 MUST-40: less than half a second
 _DEFAULT_MSS: Final = 536
 _MIN_MSS: Final = 88
-
-# what `wait_us` may answer besides a time
-NOW: Final = 0  # before the connection's next segment is handled
-AFTER_BATCH: Final = -1  # with what else has just come (MUST-58), as GRO merges for Linux
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class AckPolicy(Part):
-    """When text that came in order is acknowledged: a subclass says how long that may wait.
-
-    Of the TCB it reads what it needs: `rcv_nxt - last_ack_sent` octets are not acknowledged yet,
-    `rcv_mss` is the peer's segment size, `quick_acks` is how many ACKs Linux would now send
-    without delay (at the start, after idle, after a loss), `srtt_us`, `rcv_wnd`.
-    """
-
-    __slots__ = ()
-
-    def wait_us(self, tcb: Tcb, now_us: int) -> int:
-        """Text was taken and counted in `rcv_nxt`: how long its ACK may wait for more text or for
-        an answer to ride on, in µs, or NOW or AFTER_BATCH. An ACK that waits already is moved
-        forward, never back; 499 ms are the most."""
-        raise NotImplementedError
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Delayed(AckPolicy):
-    """As Linux: after the batch in the first segments and after idle (quick ACKs, up to 16), then
-    at once for more than one full segment (after the batch for a run, as runs that come together
-    are one to Linux), or after 40 ms, which grows with the observed spacing up to 200 ms. A
-    connection that answers requests (`pingpong`) lets its ACKs ride on the answers."""
-
-    shared: ClassVar[bool] = True
-    __slots__ = ()
-
-    def wait_us(self, tcb: Tcb, now_us: int) -> int:
-        unacked = tcb.rcv_nxt - tcb.last_ack_sent
-        if unacked > tcb.rcv_mss:
-            return NOW if unacked <= 2 * tcb.rcv_mss else AFTER_BATCH  # a run: so do others with it
-        if tcb.quick_acks and not tcb.pingpong:
-            return AFTER_BATCH
-        ato_us = tcb.ato_us
-        if ato_us > ATO_MIN_US:
-            most_us = DELACK_MAX_US if tcb.pingpong else 500_000
-            if tcb.srtt_us:
-                most_us = min(most_us, max(tcb.srtt_us, ATO_MIN_US))
-            ato_us = min(ato_us, most_us, DELACK_MAX_US)
-        if tcb.delack_at_us and tcb.delack_at_us <= now_us + (ato_us >> 2):
-            return AFTER_BATCH  # it is about to be due
-        return ato_us
-
 
 def set_up(tcb: Tcb) -> None:
     """At ESTABLISHED: a cautious first guess of the peer's segment size."""

@@ -7,52 +7,14 @@ when SO_MAX_PACING_RATE bounds it, or with `tcp_pacing`. Timers come late by up 
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
-from pystack.cc.base import CongestionControl
-from pystack.compiling import mypyc_attr
-from pystack.config import Config
-from pystack.tcp.policies.contracts import Part
-from pystack.tcp.tcb import UNLIMITED, Tcb
+from pystack.tcp.state.variables import UNLIMITED
+from pystack.tcp.tcb import Tcb
 from pystack.tcp.timing import timers
 
-CREDIT_US: Final = 1000
 _FREE_SEGS: Final = 10
 _MAX_RUN: Final = 65535
-_RUN_SHIFT: Final = 10  # Linux's sk_pacing_shift: about a millisecond's worth
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Pacing(Part):
-    """Linux's: bytes leave at the rate, with up to a millisecond of credit. Stateless, one for
-    all connections of a stack; open to users' classes."""
-
-    shared: ClassVar[bool] = True
-
-    __slots__ = ()
-
-    def rate(self, cc: CongestionControl, srtt_us: int, config: Config) -> int:
-        """Bytes/s for a congestion control that sets none itself: twice cwnd per round trip in
-        slow start, a fifth above it else. 0 while there is no SRTT."""
-        if not srtt_us:
-            return 0
-        slow_start = 2 * cc.cwnd < cc.ssthresh
-        percent = config.tcp_pacing_ss_ratio if slow_start else config.tcp_pacing_ca_ratio
-        return cc.cwnd * percent * 10_000 // srtt_us
-
-    def release_us(self, release_us: int, length: int, rate: int, now_us: int) -> int:
-        """When the next run may leave, after `length` bytes that left now; `release_us` was when
-        these might have."""
-        return max(release_us, now_us - CREDIT_US) + length * 1_000_000 // rate
-
-    def run_bytes(self, rate: int, mss: int, min_rtt_us: int, config: Config) -> int:
-        """How long a run may be: about a millisecond's worth at the rate, more on short paths
-        (Linux: tcp_tso_autosize)."""
-        length = rate >> _RUN_SHIFT
-        shift = min_rtt_us >> config.tcp_tso_rtt_log if config.tcp_tso_rtt_log else 32
-        if shift < 17:
-            length += _MAX_RUN >> shift
-        return max(min(length, _MAX_RUN), config.tcp_min_tso_segs * mss)
 
 
 def update(tcb: Tcb) -> None:

@@ -113,7 +113,7 @@ def shutdown_write(tcb: Tcb) -> None:
 def shutdown_read(tcb: Tcb) -> None:
     """Nothing more will be read. As Linux: text that still comes is taken until our FIN has left,
     then answered by a RST."""
-    tcb.read_shut = True
+    tcb.user.read_shut = True
 
 
 def close(tcb: Tcb) -> None:
@@ -171,13 +171,13 @@ def set_cork(tcb: Tcb, on: bool) -> None:
 
 def set_max_seg(tcb: Tcb, mss: int) -> None:
     """TCP_MAXSEG: caps what is announced and what is sent."""
-    tcb.max_seg = mss
+    tcb.user.max_seg = mss
     options.set_eff_mss(tcb)
 
 
 def set_keepalive(tcb: Tcb, on: bool) -> None:
     """SO_KEEPALIVE."""
-    tcb.keepalive = on
+    tcb.user.keepalive = on
     tcb.pending |= ARM
 
 
@@ -186,11 +186,11 @@ def set_keepalive_times(
 ) -> None:
     """TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT."""
     if time_us is not None:
-        tcb.keepalive_time_us = time_us
+        tcb.user.keepalive_time_us = time_us
     if intvl_us is not None:
-        tcb.keepalive_intvl_us = intvl_us
+        tcb.user.keepalive_intvl_us = intvl_us
     if probes is not None:
-        tcb.keepalive_probes = probes
+        tcb.user.keepalive_probes = probes
     tcb.pending |= ARM
 
 
@@ -201,12 +201,12 @@ def set_user_timeout(tcb: Tcb, timeout_us: int) -> None:
 
 def set_syn_retries(tcb: Tcb, count: int) -> None:
     """TCP_SYNCNT."""
-    tcb.syn_retries = count
+    tcb.user.syn_retries = count
 
 
 def set_linger2(tcb: Tcb, timeout_us: int) -> None:
     """TCP_LINGER2; negative: no FIN_WAIT_2 for an orphan at all."""
-    tcb.linger2_us = timeout_us
+    tcb.user.linger2_us = timeout_us
 
 
 def set_quick_ack(tcb: Tcb, on: bool) -> None:
@@ -231,12 +231,12 @@ def set_notsent_lowat(tcb: Tcb, lowat: int) -> None:
 
 def set_oob_inline(tcb: Tcb, on: bool) -> None:
     """SO_OOBINLINE."""
-    tcb.oob_inline = on
+    tcb.user.oob_inline = on
 
 
 def set_recverr(tcb: Tcb, on: bool) -> None:
     """IP_RECVERR: queue soft errors for MSG_ERRQUEUE (RFC 9293 SHLD-20: or not)."""
-    tcb.recverr = on
+    tcb.user.recverr = on
 
 
 def set_ip(
@@ -253,19 +253,18 @@ def set_ip(
 
 def set_sndbuf(tcb: Tcb, limit: int) -> None:
     """SO_SNDBUF, already doubled; ends autotuning."""
-    tcb.sndbuf.limit = limit
+    tcb.sndbuf.set_limit(limit)
     tcb.sndbuf_locked = True
 
 
 def set_rcvbuf(tcb: Tcb, limit: int) -> None:
     """SO_RCVBUF, already doubled; ends autotuning."""
     tcb.recvbuf.set_limit(limit)
-    tcb.rcvbuf_locked = True
+    tcb.user.rcvbuf_locked = True
     tcb.pending |= WINDOW_UPDATE
 
 
 def set_congestion(tcb: Tcb, cc: CongestionControl) -> None:
     """TCP_CONGESTION: `cc`, made with the present cwnd, goes on in place of the one before."""
-    cc.ssthresh = tcb.cc.ssthresh
-    cc.seed = tcb.cc.seed
+    cc.take_over_from(tcb.cc)
     tcb.cc = cc

@@ -13,13 +13,17 @@ from pystack.cc.base import AckSample, CongestionControl
 from pystack.cc.reno import Reno
 from pystack.config import Config
 from pystack.parts.variants import register_variant
-from pystack.tcp.policies.loss_detection import LossDetection
-from pystack.tcp.policies.nagle import NaglePolicy
+from pystack.tcp.policies.contracts import (
+    AFTER_BATCH,
+    NOW,
+    AckPolicy,
+    LossDetection,
+    NaglePolicy,
+    Pacing,
+    RttEstimator,
+)
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.timing.delayed_ack import AFTER_BATCH, NOW, AckPolicy
-from pystack.tcp.timing.pacing import Pacing
-from pystack.tcp.timing.rtt import RttEstimator
 from tests.kit.tcp import Tcp
 
 
