@@ -43,10 +43,13 @@ path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue path.offl
 path.pcap.Capture path.language.tokens.Tokens sockets.options.OptionTable
 sockets.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
 ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput stack.time_wait.TimeWaits
-udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.ecn.accecn.AccEcn tcp.state.recvbuf.RecvBuffer
+udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.state.records.AccEcn tcp.state.recvbuf.RecvBuffer
 tcp.scoreboard.sent_range.Run tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer
 tcp.scoreboard.send_order.Sendings tcp.state.stack_shared.Memory tcp.state.stack_shared.Shared
-wire.layout.Layout wire.show.Notation
+tcp.state.records.Ecn tcp.state.records.Prr tcp.state.records.ReceiveSpace
+tcp.state.records.Statistics tcp.state.records.TailProbe tcp.state.records.Undo
+tcp.state.records.UserSettings tcp.state.variables.TcbVariables wire.layout.Layout
+wire.show.Notation
 """.split()  # noqa: SIM905 (a list of them would be a page)
 
 

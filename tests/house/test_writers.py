@@ -11,7 +11,8 @@ from tests.house.writers import writers
 # Bit sets that any file may add to, what a socket's user sets, and counts, which go up where the
 # thing happens.
 SHARED = {
-    ("tcp.tcb.Tcb", "pending"), ("tcp.tcb.Tcb", "events"), ("sockets.base.BaseSocket", "on_events"),
+    ("state.variables.TcbVariables", "pending"), ("state.variables.TcbVariables", "events"),
+    ("sockets.base.BaseSocket", "on_events"),
 }  # fmt: skip
 COUNTS = "counters.Counters"
 

@@ -122,7 +122,7 @@ def test_what_is_no_part_is_refused_and_the_class_named_that_is_wanted(
 
 
 def test_a_part_of_another_kind_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"nagle\.NaglePolicy was expected"):
+    with pytest.raises(TypeError, match=r"contracts\.NaglePolicy was expected"):
         pystack.register_variant("nagle_policy", "mine", AtOnce)
     with pytest.raises(TypeError, match=r"cc\.base\.CongestionControl was expected"):
         pystack.register_variant("congestion_control", "mine", AtOnce)

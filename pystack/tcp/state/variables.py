@@ -223,14 +223,11 @@ class TcbVariables:
         self.shared = shared
         self.config = config
         self.owner = None
-        self.dirty = False
         self.wake_at_us = self.pending = self.events = 0
         self.state = states.CLOSED
-        self.error = 0
+        self.error = self.push_seq = self.snd_up = 0
         self.failure = ""
-        self.passive = self.fin_wanted = self.orphan = False
-        self.push_seq = self.snd_up = 0
-        self.want_write = False
+        self.dirty = self.passive = self.fin_wanted = self.orphan = self.want_write = False
         self.cc = cc
         self.user = UserSettings(config)
         self.nodelay = self.cork = self.sndbuf_locked = False
@@ -248,11 +245,10 @@ class TcbVariables:
         self.max_snd_wnd = self.bytes_acked = self.last_ack_us = 0
         self.ident = ident
         self.last_challenge_us = self.cwnd_most = self.cwnd_seq = 0
-        self.cwnd_limited = False
         self.segs_in = self.last_seg_us = self.rcv_tos = 0
         self.ts_recent = self.ts_recent_us = 0
         self.recvbuf = RecvBuffer(config.tcp_rmem[1], config.tcp_max_ooo_holes, shared.memory)
-        self.fin_received = False
+        self.cwnd_limited = self.fin_received = False
         self.fin_at_seq = self.data_segs_in = self.bytes_received = self.last_data_us = 0
         self.urgent_byte = -1
         self.dsack = None
@@ -260,10 +256,9 @@ class TcbVariables:
         self.rcv_space = None
         self.ecn = None
         self.accecn = None
-        self.ce_bytes = 0
         self.stopped_until_rto = False
         self.rcv_mss = 536
-        self.ato_us = self.quick_acks = 0
+        self.ce_bytes = self.ato_us = self.quick_acks = 0
         self.pingpong = self.ack_scheduled = False
         self.srtt_us = self.rttvar_us = self.rtt_samples = self.backoff = 0
         self.rto_us = config.tcp_rto_initial_ms * 1000
