@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EADDRNOTAVAIL, EINVAL, ENETUNREACH
+from errno import EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENETUNREACH
 from typing import Final
 
 from pystack.errors import os_error
@@ -28,30 +28,34 @@ def is_shared(host: HostCore, local: bytes) -> bool:
 
 
 def destination(host: HostCore, local: bytes, remote: bytes, v6only: bool) -> bytes:
-    """Where what is sent to `remote` goes: to an address of our own for a wildcard, at `local` if
-    that is one. Raises ENETUNREACH where no such packet may go."""
+    """Where what is sent to `remote` goes; for a wildcard to an own address, at `local` if that is
+    one of this version.
+
+    Raises ENETUNREACH where no such packet may go; EAFNOSUPPORT, as Linux does, for IPv6 from a
+    socket that is bound to IPv4, if only to its wildcard "::ffff:0.0.0.0".
+    """
     if remote in WILDCARDS:
-        remote = _own_address(host, local, remote)
+        remote = _own_address(host, local, is_v4(remote) or is_v4(local))
+    elif is_v4(local) and not is_v4(remote):
+        raise os_error(EAFNOSUPPORT)
     if (is_loopback(remote) and remote not in host.addresses.local) or (v6only and is_v4(remote)):
         raise os_error(ENETUNREACH)
     return remote
 
 
-def _own_address(host: HostCore, local: bytes, wildcard: bytes) -> bytes:
-    if local not in WILDCARDS:
+def _own_address(host: HostCore, local: bytes, v4: bool) -> bytes:
+    if local not in WILDCARDS and is_v4(local) == v4:
         return local
     for own in host.addresses.all():
-        if is_v4(own) == is_v4(wildcard):
+        if is_v4(own) == v4:
             return own
     raise os_error(ENETUNREACH)
 
 
 def source(host: HostCore, local: bytes, remote: bytes) -> bytes:
-    """The address that packets to `remote` come from, when the socket is bound to `local`. Raises
-    ENETUNREACH without one of the same version."""
+    """The address that packets to `remote` (see `destination`) come from, when the socket is bound
+    to `local`. Raises ENETUNREACH for IPv4 from a socket that is bound to IPv6."""
     if local in WILDCARDS or is_shared(host, local):
-        if local == ANY_V4 and not is_v4(remote):
-            raise os_error(ENETUNREACH)
         return host.source_for(remote)
     if is_v4(local) != is_v4(remote):
         raise os_error(ENETUNREACH)
