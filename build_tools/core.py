@@ -34,7 +34,7 @@ INTERPRETED: Final = {
         "binding constants error_queue options sockaddr tcp_connection_calls "
         "tcp_info tcp_options tcp_poll tcp_settings udp_calls udp_options udp_socket udp_state"
     ),
-    "sim": "digest host link_spec router topology vloop waiting world",
+    "sim": "digest host link_spec router task_places topology virtual_selector vloop world",
     "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show udp",
 }
 ALSO: Final = ("pystack/path/offload.py",)

@@ -49,7 +49,7 @@ tcp.scoreboard.send_order.Sendings tcp.state.stack_shared.Memory tcp.state.stack
 tcp.state.records.Ecn tcp.state.records.Prr tcp.state.records.ReceiveSpace
 tcp.state.records.Statistics tcp.state.records.TailProbe tcp.state.records.Undo
 tcp.state.records.UserSettings tcp.state.variables.TcbVariables wire.layout.Layout
-wire.show.Notation
+wire.show.Notation sim.link_direction.LinkEnd sim.virtual_selector.VirtualSelector
 """.split()  # noqa: SIM905 (a list of them would be a page)
 
 
@@ -208,7 +208,7 @@ def test_what_waits_for_a_handshake_and_what_has_closed() -> None:
     one_line(flow, "<Bulk of a: sent 1000, received 0, over, <Socket closed 10.0.0.1:")
     one_line(sink, "<Sink of b: received 1000 on 1 connection, <Socket LISTEN [::]:80 ")
     one_line(there, "a>b: sent ", "arrived ")
-    one_line(a, "<SimHost a at 10.0.0.1, fd00::1: 1 connection, 0 listeners, 1 line>")
+    one_line(a, "<SimHost a at 10.0.0.1, fd00::1: 1 connection, 0 listeners, 1 link>")
     a.stop()
     one_line(a, "<SimHost a at 10.0.0.1, fd00::1, off: ")
 
@@ -219,8 +219,8 @@ def test_worlds_and_what_is_in_them() -> None:
     a, router = world.host("a"), world.router("r")
     there, _ = world.link(a, router, there=Link(Delay(5), Loss(0.5, world.random("loss"))))
     one_line(world, "1 host, 1 router, 1 link>")
-    assert repr(router) == "<Router r at 10.0.0.2, fd00::2: 1 line, nothing forwarded>"
-    assert repr(there) == "<StageLine a>r: nothing yet>"
+    assert repr(router) == "<Router r at 10.0.0.2, fd00::2: 1 link, nothing forwarded>"
+    assert repr(there) == "<StageLinkDirection a>r: nothing yet>"
     delay = "<Delay delay_us 5, jitter_us 0, reorder False>"
     loss = "<Loss rate 0.5, ecn False, lost 0, marked 0>"
     assert repr(there.stage) == f"<Link {delay}, {loss}>"  # type: ignore[attr-defined]

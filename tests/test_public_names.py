@@ -36,7 +36,7 @@ FACADE = (
     "family fileno getpeername getsockname getsockopt gettimeout ioctl proto setblocking "
     "setsockopt settimeout type"
 )
-NODE = "addresses after_us host lines name now_us stop unsent up"
+NODE = "addresses after_us host directions name now_us stop unsent up"
 LINE = "arrival_taps arrived back counts far mtu name near octets sent taps too_large"
 FLOW = (
     "began_us close ended_us error go_on happened host on_received over received sent socket "
@@ -59,12 +59,12 @@ NAMES = {
     "Cable": "back left right there",
     "CableEnd": "arrival_taps arrived close drops mtu name octets offload other read sent stage "
     "start stop taps write",
-    "World": "after at capture digest events host hosts lines link look_up nodes now_s now_us "
+    "World": "after at capture digest events host hosts directions link look_up nodes now_s now_us "
     "random router run seed watch",
     "SimHost": f"{ENDPOINT} {NODE} address sysctl",
     "Router": f"{NODE} expired forwarded routes too_big unroutable",
-    "StageLine": f"{LINE} stage uncut",
-    "RunLine": f"{LINE} delay_us dropped in_bytes in_runs limit loss lost rate_bps",
+    "StageLinkDirection": f"{LINE} stage uncut",
+    "GsoLinkDirection": f"{LINE} delay_us dropped in_bytes in_runs limit loss lost rate_bps",
     "Sink": "close flows host received socket",
     "Bulk": f"{FLOW} octets",
     "Network": "client link now_s pcap run seed server world",

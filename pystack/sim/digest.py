@@ -1,4 +1,4 @@
-"""One number for a whole run: what passed on each line, and when."""
+"""One number for a whole run: what passed in each direction of each link, and when."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 from pystack.path.offload import completed
 from pystack.printed import printed, several
-from pystack.sim.link_direction import Line
+from pystack.sim.link_direction import LinkDirection
 from pystack.wire.batch import Packet
 
 
 class Digest:
-    """SHA-256 over every packet that was sent into a line or came out of it, with its time.
+    """SHA-256 over every packet that was sent in a direction of a link or arrived, with its time.
 
-    Each line has two sums of its own, for what enters and what leaves, and the digest is that of
-    all of them in the order of the lines: so what counts is what each end of a line could see.
+    Each direction has two sums, of what was sent and of what arrived. The digest is that of all
+    sums in the order in which the links were made: what counts is what each end of a link could
+    see.
     """
 
     def __init__(self) -> None:
@@ -23,22 +24,22 @@ class Digest:
 
     def __repr__(self) -> str:
         return printed(
-            self, lambda: f"{self.hexdigest()[:16]} of {several(len(self._sums), 'line')}"
+            self, lambda: f"{self.hexdigest()[:16]} of {several(len(self._sums), 'direction')}"
         )
 
-    def watch(self, line: Line) -> None:
-        """Include a line from now on."""
+    def watch(self, direction: LinkDirection) -> None:
+        """Include a direction from now on."""
         entering, leaving = sha256(), sha256()
-        self._sums.append((line.name, entering, leaving))
+        self._sums.append((direction.name, entering, leaving))
 
-        def enters(line: Line, packet: Packet, now_us: int) -> None:
+        def enters(direction: LinkDirection, packet: Packet, now_us: int) -> None:
             entering.update(now_us.to_bytes(8, "big") + completed(packet))
 
-        def leaves(line: Line, packet: Packet, now_us: int) -> None:
+        def leaves(direction: LinkDirection, packet: Packet, now_us: int) -> None:
             leaving.update(now_us.to_bytes(8, "big") + completed(packet))
 
-        line.taps.append(enters)
-        line.arrival_taps.append(leaves)
+        direction.taps.append(enters)
+        direction.arrival_taps.append(leaves)
 
     def hexdigest(self) -> str:
         """The digest of all until now, in hexadecimal."""

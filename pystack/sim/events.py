@@ -14,16 +14,16 @@ from typing import Final, Protocol
 from pystack.printed import printed
 
 START_US: Final = 1_000_000  # a host's clock is above 0; times that users give count from here
-ENDLESS: Final = 100_000  # so many events at one moment are an endless loop
+ENDLESS: Final = 100_000  # as many events at one moment are taken for an endless loop
 _RANK_BITS: Final = 40  # below them the serial number of the entry
-_CALLS: Final = 1 << 60  # the rank of calls: behind all that packets and timers do at that time
+_CALLS: Final = 1 << 60  # the rank of calls: behind packets and timers of that time
 
 
 class Due(Protocol):
-    """What can be entered: a line, a host, a call."""
+    """What can be entered: a link, a host, a call."""
 
     def due(self, now_us: int) -> None:
-        """The time has come. It may be entered several times: whoever is called looks."""
+        """The time has come. One thing may be entered several times, so it looks what is due."""
 
 
 class _Call:
@@ -39,7 +39,8 @@ class _Call:
 class Events:
     """The heap; `now_us` is the present, `count` how many events there were.
 
-    `watchers` are called after each. Up to `horizon_us` nobody looks at anything between two.
+    `watchers` are called after each. Up to `horizon_us` nothing looks at the world between two
+    events.
     """
 
     __slots__ = (
@@ -69,27 +70,31 @@ class Events:
         )
 
     def new_rank(self) -> int:
-        """A place for a new source, behind those that were made before."""
+        """The rank of a new source of events, behind all that were made before."""
         self._ranks += 1
         return self._ranks << _RANK_BITS
 
     def at(self, at_us: int, rank: int, what: Due) -> None:
-        """Have `what.due` called at `at_us`, which is not over yet."""
+        """Have `what.due` called at `at_us`, which is not in the past."""
         self._serial += 1
         heappush(self._heap, (at_us, rank + self._serial, what))
 
     def call_at(self, at_us: int, function: Callable[[], object]) -> None:
-        """Have a function called at `at_us`, or now if that is over."""
+        """Have a function called at `at_us`, or now if that is in the past."""
         self.at(max(at_us, self.now_us), _CALLS, _Call(function))
 
     def next_at(self) -> int:
         """When the next event is, 0 when none is left."""
         return self._heap[0][0] if self._heap else 0
 
+    def go_to(self, at_us: int) -> None:
+        """Time passes until `at_us`, up to which nothing is to happen."""
+        self.now_us = at_us
+
     def step(self) -> None:
         """Let the next event happen; there must be one.
 
-        Raises RuntimeError when a great many happen while no time passes.
+        Raises RuntimeError when `ENDLESS` events happen while no time passes.
         """
         at_us, _, what = heappop(self._heap)
         self.count += 1
@@ -105,8 +110,8 @@ class Events:
             watcher()
 
     def goes_on(self, at_us: int, rank: int) -> bool:
-        """Asked by a source that is being called: whether what it has to do at `at_us` is the
-        next event of all. If so that counts as one, and the present moves there."""
+        """Asked by a source that is being called: whether what it has to do at `at_us` would be
+        the next event of all. If so, that counts as an event, and the present moves there."""
         if at_us > self.horizon_us:
             return False
         if self._heap:
@@ -120,7 +125,7 @@ class Events:
         return True
 
     def run(self, until_us: int) -> None:
-        """Let everything up to `until_us` happen, that included."""
+        """Let all events up to and including `until_us` happen."""
         heap = self._heap
         step = self.step
         self.horizon_us = 0 if self.watchers else until_us

@@ -1,4 +1,4 @@
-"""A line that carries a run of segments as one object, with the same outcome as packet by packet.
+"""A direction that carries a run of segments as one object; the outcome is that of packets.
 
 With a fixed rate and a plain queue, when a packet arrives is known when it comes. So all that a run
 needs is the time of each of its pieces; it is cut only where a piece is dropped or lost.
@@ -8,29 +8,25 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
-from typing import TYPE_CHECKING
 
 from pystack.path.queues.bottleneck import OCTET
 from pystack.sim.events import Events
-from pystack.sim.link_direction import Line
+from pystack.sim.link_direction import LinkDirection, LinkEnd
 from pystack.stack.run_input import RunInput
 from pystack.wire.batch import Buffer, Packet
 from pystack.wire.consts import IPPROTO_TCP, IPV6_HEADER
 
-if TYPE_CHECKING:
-    from pystack.sim.node import Node
-
 _NEVER = 1 << 62
 
 
-class RunLine(Line):
-    """What a `StageLine` with a `Pipe` and `Loss` behind it is, in less time.
+class GsoLinkDirection(LinkDirection):
+    """Does what a `StageLinkDirection` with a `Pipe` and `Loss` behind it does, in less time.
 
-    It sends `rate_bps` bits a second, and all takes `delay_us` besides.
-    The queue holds `limit` packets beside the one being sent, or as many octets with `in_bytes`;
-    `loss` is the probability that a packet does not arrive, drawn from `source`. `dropped` counts
-    what found the queue full, `lost` the others that never arrived, `in_runs` those that were
-    sent as parts of one object.
+    It sends `rate_bps` bits a second, and each packet takes `delay_us` besides. The queue holds
+    `limit` packets (with `in_bytes`: bytes) beside the packet that is being sent; `loss` is the
+    probability that a packet does not arrive, drawn from `source`. `dropped` counts packets that
+    found the queue full, `lost` the others that never arrived, `in_runs` those that were sent as
+    parts of one object.
     """
 
     __slots__ = (
@@ -39,7 +35,7 @@ class RunLine(Line):
     )  # fmt: skip
 
     def __init__(
-        self, events: Events, name: str, near: Node, far: Node, mtu: int, *, rate_bps: int,
+        self, events: Events, name: str, near: LinkEnd, far: LinkEnd, mtu: int, *, rate_bps: int,
         limit: int, in_bytes: bool, delay_us: int, loss: float, source: Random,
     ) -> None:  # fmt: skip
         super().__init__(events, name, near, far, mtu)
@@ -52,7 +48,7 @@ class RunLine(Line):
         self.lost = 0
         self.in_runs = 0
         self._source = source
-        self._free = 0  # when the line is, in units of 1/rate µs
+        self._free = 0  # when the direction is, in units of 1/rate µs
         self._waiting: deque[tuple[int, int]] = deque()  # (when it begins to be sent, its cost)
         self._held = 0  # the cost of all that wait
         # (when the first piece arrives, packet, when each piece does: None for a single packet)
@@ -63,7 +59,7 @@ class RunLine(Line):
         self._now: list[Packet] = []  # arrives at the present moment, before all others
 
     def send(self, packet: Packet, now_us: int) -> None:
-        """See `Line.send`."""
+        """See `LinkDirection.send`."""
         now = now_us * self.rate_bps
         waiting = self._waiting
         while waiting and waiting[0][0] <= now:
@@ -154,7 +150,7 @@ class RunLine(Line):
         return lost
 
     def hand_over(self, packets: list[Packet]) -> None:
-        """See `Line.hand_over`."""
+        """See `LinkDirection.hand_over`."""
         self._now += packets
         if self._now:
             self.events.at(self.events.now_us, self.rank, self)
@@ -164,7 +160,8 @@ class RunLine(Line):
         self.events.at(at_us, self.rank, self)
 
     def due(self, now_us: int) -> None:
-        """See `Line.due`: this packet, and what follows as long as nothing else comes between."""
+        """See `LinkDirection.due`: this packet, and those that follow until something else is due
+        first."""
         if self._now:
             packets, self._now = self._now, []
             self._arrive(packets, now_us)

@@ -1,36 +1,64 @@
-"""A line: one direction of a link, from the node that sends to the one that receives."""
+"""One direction of a link, from the node that sends to the one that receives.
+
+`StageLinkDirection` goes through any stage of `pystack.path`, packet by packet; the one of
+`gso_link_direction` carries runs of segments as one object. What stands at the ends is told of a
+`LinkEnd`, which `node.Node` is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import ClassVar, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.path.link import Stage
 from pystack.path.offload import Cutter
 from pystack.printed import counted, printed
 from pystack.sim.events import Events
+from pystack.sockets import Host
+from pystack.stack.run_input import RunInput
 from pystack.wire.batch import Packet
 
-if TYPE_CHECKING:
-    from pystack.sim.node import Node
-
-Tap = Callable[["Line", Packet, int], None]
+Tap = Callable[["LinkDirection", Packet, int], None]
 
 
-# what nodes and the clock call
+# called by nodes and the clock
 _INSIDE: Final = frozenset((
     "cut", "due", "events", "hand_over", "rank", "send",
 ))  # fmt: skip
 
 
-class Line:
+@mypyc_attr(allow_interpreted_subclasses=True)
+class LinkEnd:
+    """What stands at an end of a link: `name`, the `host` inside, and `directions`, those that
+    leave here. Packets arrive by the calls below."""
+
+    takes_runs: ClassVar[bool] = True  # whether `arrive_piece` may be called
+
+    name: str
+    host: Host
+    directions: list[LinkDirection]
+
+    def arrive(self, packets: list[Packet], now_us: int) -> None:
+        """Packets have come over one of the links, all at the same moment."""
+        raise NotImplementedError
+
+    def arrive_alone(self, packet: Packet, now_us: int) -> None:
+        """A single packet has come."""
+        raise NotImplementedError
+
+    def arrive_piece(self, run: RunInput, piece: int, now_us: int) -> None:
+        """A piece of a run has come, which was loaded for this host."""
+        raise NotImplementedError
+
+
+class LinkDirection:
     """Packets from `near` to `far`, none of them larger than `mtu` bytes; `back` leads back.
 
-    What offloading left in one piece is cut here, as an interface would. `sent`, `arrived` and
-    `too_large` count packets, `octets` those of the packets sent. `taps` see each packet as
-    it is sent, `arrival_taps` as it arrives: functions of the line, the packet and the time in µs;
-    its checksum may be partial (`path.offload.completed`). `name` is that of both nodes. `dir`
-    leaves out what nodes and the clock call.
+    What offloading left in one piece is cut here, as an interface would do. `sent`, `arrived` and
+    `too_large` count packets, `octets` the bytes of the packets sent. `taps` are called with each
+    packet as it is sent, `arrival_taps` as it arrives: functions of this direction, the packet and
+    the time in µs; its checksum may be partial (`path.offload.completed`). `name` is made of the
+    names of both nodes. `dir` leaves out what nodes and the clock call.
     """
 
     __slots__ = (
@@ -38,9 +66,9 @@ class Line:
         "arrival_taps", "events", "rank", "cut",
     )  # fmt: skip
 
-    back: Line  # the other direction
+    back: LinkDirection  # the other direction
 
-    def __init__(self, events: Events, name: str, near: Node, far: Node, mtu: int) -> None:
+    def __init__(self, events: Events, name: str, near: LinkEnd, far: LinkEnd, mtu: int) -> None:
         self.name = name
         self.near = near
         self.far = far
@@ -56,7 +84,7 @@ class Line:
         self.cut = Cutter().packets
 
     def __dir__(self) -> list[str]:
-        """Without what nodes and the clock call."""
+        """Without what is called by nodes and the clock."""
         return [name for name in object.__dir__(self) if name not in _INSIDE]
 
     def __repr__(self) -> str:
@@ -83,16 +111,17 @@ class Line:
         raise NotImplementedError
 
 
-class StageLine(Line):
-    """A line through any stage of `pystack.path`, packet by packet.
+class StageLinkDirection(LinkDirection):
+    """A direction through any stage of `pystack.path`, packet by packet.
 
-    `stage` is that one. With `uncut` runs pass in one piece, as through a TUN device with offload.
+    `stage` is that stage. With `uncut` runs pass in one piece, as through a TUN device with
+    offload.
     """
 
     __slots__ = ("stage", "uncut", "_armed_us", "_now")
 
     def __init__(
-        self, events: Events, name: str, near: Node, far: Node, mtu: int, stage: Stage, *,
+        self, events: Events, name: str, near: LinkEnd, far: LinkEnd, mtu: int, stage: Stage, *,
         uncut: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(events, name, near, far, mtu)
@@ -102,7 +131,7 @@ class StageLine(Line):
         self._now: list[Packet] = []  # arrives at the present moment
 
     def send(self, packet: Packet, now_us: int) -> None:
-        """See `Line.send`."""
+        """See `LinkDirection.send`."""
         if packet[1] and not self.uncut:
             for piece in self.cut(packet):
                 self._send(piece, now_us)
@@ -127,7 +156,7 @@ class StageLine(Line):
         self._arm(stage.next_deadline())
 
     def hand_over(self, packets: list[Packet]) -> None:
-        """See `Line.hand_over`."""
+        """See `LinkDirection.hand_over`."""
         self._now += packets
         if self._now:
             self._arm(self.events.now_us)
@@ -139,7 +168,7 @@ class StageLine(Line):
             self.events.at(at_us, self.rank, self)
 
     def due(self, now_us: int) -> None:
-        """See `Line.due`."""
+        """See `LinkDirection.due`."""
         if now_us == self._armed_us:
             self._armed_us = 0
         stage = self.stage

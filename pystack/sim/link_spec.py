@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pystack import arguments
 from pystack.path.faults import Loss
@@ -14,24 +14,21 @@ from pystack.path.link import Delay, Link, Stage
 from pystack.path.queues.bottleneck import Pipe, Queue
 from pystack.path.queues.discipline import Discipline
 from pystack.sim.events import Events
-from pystack.sim.gso_link_direction import RunLine
-from pystack.sim.link_direction import Line, StageLine
-
-if TYPE_CHECKING:
-    from pystack.sim.node import Node
+from pystack.sim.gso_link_direction import GsoLinkDirection
+from pystack.sim.link_direction import LinkDirection, LinkEnd, StageLinkDirection
 
 QUEUE = 1000  # packets, where nothing is said: what Linux gives an interface
 _QUEUES: Final = "packets, a size such as '64kb' or a discipline of pystack.path was expected"
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LinkSpec:
     """One direction of a link.
 
-    `rate` ("100mbit", or bit/s; None: no limit) counts the octets of IP packets; `delay` ("20ms",
-    or µs) is what every packet takes besides. `queue` is how much waits for the line at most,
-    beside the packet that is being sent: packets, octets ("64kb"), or a discipline of
-    `pystack.path`. `loss` is the probability that a packet gets lost behind all that.
+    `rate` ("100mbit", or bit/s; None: no limit) counts the bytes of IP packets; `delay` ("20ms",
+    or µs) is what every packet takes besides. `queue` is how much may wait, beside the packet that
+    is being sent: packets, bytes ("64kb"), or a discipline of `pystack.path`. `loss` is the
+    probability that a packet gets lost behind all that.
     """
 
     rate: str | int | None = None
@@ -56,16 +53,16 @@ class Way:
             arguments.whole("queue", queue, _QUEUES, 0)
         arguments.number("loss", self.loss, "a part of 1, such as 0.01, was expected", 0, 1)
 
-    def line(
-        self, events: Events, name: str, near: Node, far: Node, mtu: int, source: Random,
+    def direction(
+        self, events: Events, name: str, near: LinkEnd, far: LinkEnd, mtu: int, source: Random,
         runs: bool,
-    ) -> Line:  # fmt: skip
-        """A new line that is so. `source` decides what is lost; `runs`: it may carry runs whole."""
+    ) -> LinkDirection:  # fmt: skip
+        """A direction like this. `source` decides what is lost; `runs`: runs may stay whole."""
         queue = self.queue
         if self.rate is None or isinstance(queue, Discipline) or not runs:
-            return StageLine(events, name, near, far, mtu, self.stage(source))
+            return StageLinkDirection(events, name, near, far, mtu, self.stage(source))
         limit, in_bytes = (queue, False) if isinstance(queue, int) else size(queue)
-        return RunLine(
+        return GsoLinkDirection(
             events, name, near, far, mtu, rate_bps=self._rate_bps(self.rate), limit=limit,
             in_bytes=in_bytes, delay_us=self._delay_us(), loss=self.loss, source=source,
         )  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from errno import ENETDOWN
-from typing import ClassVar, Final
+from typing import Final
 
 from pystack.compiling import mypyc_attr
 from pystack.printed import printed, several
 from pystack.sim.events import Events
-from pystack.sim.link_direction import Line
+from pystack.sim.link_direction import LinkDirection, LinkEnd
 from pystack.sockets import Host
 from pystack.stack.run_input import RunInput
 from pystack.wire.address import text
@@ -18,7 +18,7 @@ from pystack.wire.batch import Packet
 
 MTU = 1500
 
-# what lines and the clock call
+# called by links and the clock
 _INSIDE: Final = frozenset((
     "arrive", "arrive_alone", "arrive_piece", "due", "flush", "send", "takes_runs",
 ))  # fmt: skip
@@ -27,22 +27,20 @@ _logger = logging.getLogger("pystack")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Node:
-    """Moves packets and time between a `sockets.Host` and the lines to its neighbours.
+class Node(LinkEnd):
+    """Moves packets and time between a `sockets.Host` and the links to its neighbours.
 
-    `host` is the host itself: sockets, settings, counters. `name` is unique in its world. `lines`
-    are those that leave here, `unsent` counts packets for which there was none. `up` tells whether
-    it is switched on. `dir` leaves out what lines and the clock call.
+    `host` is the host itself: sockets, settings, counters. `name` is unique in its world.
+    `directions` are those of its links that leave here; `unsent` counts packets for which there was
+    none. `up` tells whether it is switched on. `dir` leaves out what links and the clock call.
     """
-
-    takes_runs: ClassVar[bool] = True  # whether `arrive_piece` may be called
 
     def __init__(self, events: Events, name: str, host: Host) -> None:
         self.name = name
         self.host = host
-        self.lines: list[Line] = []
+        self.directions: list[LinkDirection] = []
         self.up = True
-        self.unsent = 0  # packets for which there was no way
+        self.unsent = 0
         self._events = events
         self._rank = events.new_rank()
         self._wake_us = 0
@@ -51,7 +49,7 @@ class Node:
         self.host.on_part_failed = self._part_failed
 
     def __dir__(self) -> list[str]:
-        """Without what lines and the clock call."""
+        """Without what is called by links and the clock."""
         return [name for name in object.__dir__(self) if name not in _INSIDE]
 
     def __repr__(self) -> str:
@@ -62,7 +60,7 @@ class Node:
         return (
             f"{self.name} at {', '.join(self.addresses)}{'' if self.up else ', off'}:"
             f" {several(len(host.connections), 'connection')},"
-            f" {several(len(host.listeners), 'listener')}, {several(len(self.lines), 'line')}"
+            f" {several(len(host.listeners), 'listener')}, {several(len(self.directions), 'link')}"
         )
 
     @property
@@ -80,29 +78,29 @@ class Node:
         self._events.call_at(self._events.now_us + delay_us, function)
 
     def send(self, packet: Packet, now_us: int) -> None:
-        """The host itself sends a packet; its buffer may change afterwards. The one link takes
-        it; without one it is lost."""
-        if self.lines:
-            self.lines[0].send(packet, now_us)
+        """The host itself sends a packet over its one link; without a link it is lost. The
+        packet's buffer may change afterwards."""
+        if self.directions:
+            self.directions[0].send(packet, now_us)
         else:
             self.unsent += 1
 
     def arrive(self, packets: list[Packet], now_us: int) -> None:
-        """Packets have come over one of the lines, all at the same moment."""
+        """See `LinkEnd.arrive`."""
         if self.up:
             self._busy = True
             self.host.receive(packets, now_us)
             self._transmit(now_us)
 
     def arrive_alone(self, packet: Packet, now_us: int) -> None:
-        """A single packet has come."""
+        """See `LinkEnd.arrive_alone`."""
         if self.up:
             self._busy = True
             self.host.receive_packet(packet, now_us)
             self._transmit(now_us)
 
     def arrive_piece(self, run: RunInput, piece: int, now_us: int) -> None:
-        """A piece of a run has come, which was loaded for this host."""
+        """See `LinkEnd.arrive_piece`."""
         if self.up:
             self._busy = True
             run.piece(piece, now_us)
@@ -130,7 +128,7 @@ class Node:
             self._transmit(self._events.now_us)
 
     def stop(self) -> None:
-        """It is switched off: every connection ends here, and not a word is said any more."""
+        """Switch it off: every connection ends here with ENETDOWN, and nothing is sent any more."""
         if self.up:
             self.host.fail_all(ENETDOWN)
             self.host.on_dirty = None

@@ -15,7 +15,7 @@ from pystack.ip.icmp_messages import (
 )
 from pystack.printed import counted, several
 from pystack.sim.events import Events
-from pystack.sim.link_direction import Line
+from pystack.sim.link_direction import LinkDirection
 from pystack.sim.node import Node
 from pystack.sockets import Host
 from pystack.wire.address import V4_PREFIX, is_v4
@@ -28,9 +28,9 @@ _HOP_LIMIT: Final = 7  # and in IPv6's
 
 
 class Router(Node):
-    """A node that forwards. `routes` leads from an address (16 bytes) to the line towards it.
+    """A node that forwards. `routes` leads from an address (16 bytes) to the link towards it.
 
-    It has one address of each family at most, from which it speaks on all lines. `forwarded`,
+    It has one address of each family at most, from which it speaks on all links. `forwarded`,
     `expired`, `too_big` and `unroutable` count packets.
     """
 
@@ -38,7 +38,7 @@ class Router(Node):
 
     def __init__(self, events: Events, name: str, host: Host) -> None:
         super().__init__(events, name, host)
-        self.routes: dict[bytes, Line] = {}
+        self.routes: dict[bytes, LinkDirection] = {}
         self.forwarded = 0
         self.expired = 0
         self.too_big = 0
@@ -49,20 +49,20 @@ class Router(Node):
             "forwarded": self.forwarded, "expired": self.expired, "too_big": self.too_big,
             "unroutable": self.unroutable,
         }  # fmt: skip
-        lines = several(len(self.lines), "line")
+        links = several(len(self.directions), "link")
         done = counted(counts) or "nothing forwarded"
-        return f"{self.name} at {', '.join(self.addresses)}: {lines}, {done}"
+        return f"{self.name} at {', '.join(self.addresses)}: {links}, {done}"
 
     def send(self, packet: Packet, now_us: int) -> None:
         """A packet of its own: an ICMP message, or a RST."""
-        line = self.routes.get(destination_of(packet[0]))
-        if line is None:
+        direction = self.routes.get(destination_of(packet[0]))
+        if direction is None:
             self.unsent += 1
         else:
-            line.send(packet, now_us)
+            direction.send(packet, now_us)
 
     def arrive(self, packets: list[Packet], now_us: int) -> None:
-        """Packets from one of the lines: forwarded, or taken."""
+        """Packets from one of the links: forwarded, or taken."""
         if not self.up:
             return
         local = self.host.addresses.local
@@ -84,31 +84,31 @@ class Router(Node):
         destination = destination_of(buffer)
         if destination in local:
             return False
-        line = self.routes.get(destination)
-        if line is None:
+        direction = self.routes.get(destination)
+        if direction is None:
             self.unroutable += 1
             self._report(buffer, V4_UNREACHABLE, V6_UNREACHABLE, 0, 0, now_us)
         elif buffer[_TTL if buffer[0] >> 4 == 4 else _HOP_LIMIT] <= 1:
             self.expired += 1
             self._report(buffer, V4_TIME_EXCEEDED, V6_TIME_EXCEEDED, 0, 0, now_us)
-        elif len(buffer) > line.mtu:
-            self._send_too_big(line, buffer, now_us)
+        elif len(buffer) > direction.mtu:
+            self._send_too_big(direction, buffer, now_us)
         else:
             self.forwarded += 1
-            line.send((aged(buffer), gso_size, checksum_state), now_us)
+            direction.send((aged(buffer), gso_size, checksum_state), now_us)
         return True
 
-    def _send_too_big(self, line: Line, buffer: Buffer, now_us: int) -> None:
+    def _send_too_big(self, direction: LinkDirection, buffer: Buffer, now_us: int) -> None:
         """In fragments (RFC 791), or not at all (RFC 1191 §4, RFC 8200 §5)."""
         if buffer[0] == _PLAIN and not (buffer[6] << 8 | buffer[7]) & _NOT_TO_CUT:
             ident = int.from_bytes(buffer[4:6], "big")
-            for piece in fragment(bytes(aged(buffer)), line.mtu, ident):
+            for piece in fragment(bytes(aged(buffer)), direction.mtu, ident):
                 self.forwarded += 1
-                line.send((piece, 0, 0), now_us)
+                direction.send((piece, 0, 0), now_us)
             return
         self.too_big += 1
         code = V4_FRAGMENTATION_NEEDED if buffer[0] >> 4 == 4 else 0
-        self._report(buffer, V4_UNREACHABLE, V6_PACKET_TOO_BIG, code, line.mtu, now_us)
+        self._report(buffer, V4_UNREACHABLE, V6_PACKET_TOO_BIG, code, direction.mtu, now_us)
 
     def _report(
         self, buffer: Buffer, v4_type: int, v6_type: int, code: int, rest: int, now_us: int

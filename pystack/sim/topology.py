@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pystack.path.language.units import time_us
 from pystack.path.link import Stage
 from pystack.sim.host import SimHost
-from pystack.sim.link_direction import Line
-from pystack.sim.link_spec import QUEUE, Way
+from pystack.sim.link_direction import LinkDirection
+from pystack.sim.link_spec import QUEUE, LinkSpec
 from pystack.sim.router import Router
 from pystack.sim.world import World
 
@@ -23,8 +23,8 @@ class Dumbbell:
 
     senders: Sequence[SimHost]
     receivers: Sequence[SimHost]
-    bottleneck: Line
-    back: Line
+    bottleneck: LinkDirection
+    back: LinkDirection
 
 
 def dumbbell(
@@ -35,7 +35,7 @@ def dumbbell(
     rate: str | int = "10mbit",
     queue: int | str = QUEUE,
     loss: float = 0.0,
-    there: Way | Stage | None = None,
+    there: LinkSpec | Stage | None = None,
     access: str | int | None = "10gbit",
     mtu: int = 1500,
     sysctl: Mapping[str, str | int] | None = None,
@@ -62,24 +62,24 @@ def dumbbell(
         both_us = rtt if isinstance(rtt, int) else time_us(rtt)
         world.link(
             right, receiver, mtu=mtu,
-            there=Way(access, both_us // 2), back=Way(access, both_us - both_us // 2),
+            there=LinkSpec(access, both_us // 2), back=LinkSpec(access, both_us - both_us // 2),
         )  # fmt: skip
     return Dumbbell(senders, receivers, bottleneck, back)
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`one` reaches `other` over `hops`, the lines between the routers in that direction."""
+    """`one` reaches `other` over `hops`, the links between the routers, in that direction."""
 
     one: SimHost
     other: SimHost
     routers: Sequence[Router]
-    hops: Sequence[Line]
+    hops: Sequence[LinkDirection]
 
 
 def chain(
     world: World,
-    hops: Sequence[Way],
+    hops: Sequence[LinkSpec],
     *,
     access: str | int | None = "10gbit",
     mtu: int = 1500,
@@ -92,9 +92,9 @@ def chain(
     one, other = world.host("one", sysctl=sysctl), world.host("other", sysctl=sysctl)
     routers = [world.router(f"hop{n}") for n in range(1, len(hops) + 2)]
     world.link(one, routers[0], rate=access, mtu=mtu)
-    lines = [
+    directions = [
         world.link(near, far, there=way, back=way, mtu=mtu)[0]
         for near, far, way in zip(routers, routers[1:], hops, strict=False)
     ]
     world.link(routers[-1], other, rate=access, mtu=mtu)
-    return Chain(one, other, routers, lines)
+    return Chain(one, other, routers, directions)

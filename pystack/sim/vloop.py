@@ -1,25 +1,27 @@
 """asyncio on virtual time: the loop's clock is that of a world, and nothing outside is waited for.
 
-When no callback is ready the next event of the world happens, or time jumps to the next timer.
-So a program takes as long as its work does, and the same program does the same in every run.
+When no callback is ready the next event of the world happens, or time jumps to the next timer (see
+`virtual_selector`, which also finds deadlocks). So a program takes as long as its computation does,
+and it does the same in every run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextvars import Context
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from pystack import arguments
 from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.loop.connection_calls import StackCalls
-from pystack.sim.events import ENDLESS, Events
-from pystack.sim.waiting import described
+from pystack.sim.events import Events
+from pystack.sim.task_places import described
+from pystack.sim.virtual_selector import VirtualSelector
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -29,14 +31,6 @@ _NO_DESCRIPTORS: Final = (
     "in virtual time there are no descriptors, threads or processes to wait for, and no addresses "
     "but those of the hosts of a world"
 )
-
-
-class DeadlockError(RuntimeError):
-    """Every task waits, and nothing is left that could wake one."""
-
-
-class OutOfTimeError(RuntimeError):
-    """The time that a loop was given is over (`VirtualLoop.end_us`)."""
 
 
 class WorldLike(Protocol):
@@ -82,7 +76,7 @@ _refused: Any = _refuse  # whatever the signature of the call that it stands for
 
 
 class _NoKernel(asyncio.BaseEventLoop):
-    """What stands where other loops have the kernel: there is none to go on to."""
+    """Stands where other loops have the kernel: every call that needs one is refused."""
 
     create_connection = create_server = create_datagram_endpoint = _refused
     create_unix_connection = create_unix_server = connect_accepted_socket = _refused
@@ -99,8 +93,8 @@ class VirtualLoop(StackCalls, _NoKernel):
     `attached`: a server is on the host whose address it is given, a connection begins at the
     host that `with host.as_default():` says, else at the first one that is not its destination.
 
-    It runs up to `end_us`; who sets that gets an OutOfTimeError out of the loop, and may set it
-    anew and go on.
+    It runs up to `end_us`, in µs. Whoever sets that gets an OutOfTimeError out of the loop, and may
+    set it anew and go on.
     """
 
     has_kernel = False
@@ -118,7 +112,7 @@ class VirtualLoop(StackCalls, _NoKernel):
         self.attached: list[Endpoint] = []
         self._watches = {}
         self._clock_resolution = 1e-7  # in µs, and doubles tell decades of them apart
-        self._selector = _Jump(self)
+        self._selector = VirtualSelector(self, self._ready, partial(described, self))
         self._worlds: list[WorldLike] = []
 
     @property
@@ -135,7 +129,7 @@ class VirtualLoop(StackCalls, _NoKernel):
         return self.events.now_us
 
     def join(self, world: WorldLike) -> None:
-        """Take the names of a world's hosts for names."""
+        """Look names up among a world's hosts, too."""
         self._worlds.append(world)
 
     # -- what other loops do with descriptors, threads and processes ------------------------------
@@ -143,7 +137,7 @@ class VirtualLoop(StackCalls, _NoKernel):
         """There are none."""
 
     def _write_to_self(self) -> None:
-        """Nobody is asleep."""
+        """The loop never sleeps."""
 
     def call_soon_threadsafe(
         self,
@@ -151,8 +145,8 @@ class VirtualLoop(StackCalls, _NoKernel):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.Handle:
-        """As `call_soon`. Raises RuntimeError in another thread: when its call would come is
-        nothing that a virtual clock could know."""
+        """As `call_soon`. Raises RuntimeError in another thread: a virtual clock cannot know when
+        its call would come."""
         if self._thread_id is not None and self._thread_id != get_ident():
             raise RuntimeError("virtual time has one thread: no other may call into it")
         return self.call_soon(callback, *args, context=context)
@@ -188,46 +182,3 @@ class VirtualLoop(StackCalls, _NoKernel):
         except BaseException as error:
             future.set_exception(error)
         return future
-
-
-class _Jump:
-    """Stands where other loops have a selector: instead of waiting it lets events happen."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
-        self._turns = 0  # since time moved last
-
-    def select(self, timeout: float | None) -> Sequence[object]:
-        """Let events happen until a callback is ready, for `timeout` seconds at most."""
-        loop = self._loop
-        events = loop.events
-        ready = loop._ready
-        began_us = events.now_us
-        until_us = end_us = max(loop.end_us, began_us)
-        if timeout is not None:
-            # never early, and exact where a float is; a timer that is due next moves time
-            at_us = began_us + max(math.ceil(timeout * 1e6 - 1e-3), timeout > 0)
-            until_us = min(at_us, end_us)
-        while 0 < events.next_at() <= until_us:
-            events.step()
-            if ready:
-                break
-        else:
-            if timeout is None and not events.next_at():
-                raise DeadlockError(
-                    "all tasks wait, and nothing is left to happen:" + described(loop)
-                )
-            events.now_us = until_us
-            if until_us == end_us and not ready and timeout != 0:
-                raise OutOfTimeError("the time of the loop is over:" + described(loop))
-        if events.now_us > began_us:
-            self._turns = 0
-        else:
-            self._turns += 1
-            if self._turns >= ENDLESS:
-                self._turns = 0  # what is cancelled now gets its turns
-                raise RuntimeError(
-                    f"time does not move on: {ENDLESS} turns of the loop without a pause:"
-                    + described(loop)
-                )
-        return ()

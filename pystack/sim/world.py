@@ -22,8 +22,8 @@ from pystack.printed import printed, several
 from pystack.sim.digest import Digest
 from pystack.sim.events import START_US, Events
 from pystack.sim.host import SimHost
-from pystack.sim.link_direction import Line, StageLine
-from pystack.sim.link_spec import QUEUE, Way
+from pystack.sim.link_direction import LinkDirection, LinkEnd, StageLinkDirection
+from pystack.sim.link_spec import QUEUE, LinkSpec
 from pystack.sim.node import MTU, Node
 from pystack.sim.router import Router
 from pystack.sim.vloop import VirtualLoop
@@ -32,7 +32,7 @@ from pystack.wire.batch import Packet
 
 _ENDLESS_US = 1 << 62
 _TIMES: Final = "seconds, or a text such as '20ms', were expected"
-Direction = Way | Stage | None
+DirectionSpec = LinkSpec | Stage | None
 
 
 class World:
@@ -43,9 +43,9 @@ class World:
         world.link(a, b, rate="100mbit", delay="20ms", loss=0.01)
         world.run(for_s=10)
 
-    `nodes` has hosts and routers by name, `lines` all directions of all links, `events` what is to
-    happen, and `seed` is what it was made with. `digest` has `world.digest()` ready; reckoning it
-    takes time. `runs` lets segments that follow each other travel as one object where that changes
+    `nodes` has hosts and routers by name, `directions` those of all links, `events` what is to
+    happen; `seed` is what it was made with. `digest=True` makes `world.digest()` possible, which
+    costs time. With `runs` segments that follow each other travel as one object where that changes
     nothing.
 
     The same seed and the same calls give the same octets at the same µs, in every process and on
@@ -58,7 +58,7 @@ class World:
         self._digest = Digest() if digest else None
         self._runs = runs
         self.nodes: dict[str, Node] = {}
-        self.lines: list[Line] = []
+        self.directions: list[LinkDirection] = []
         loop = asyncio._get_running_loop()
         if isinstance(loop, VirtualLoop):
             self.events = loop.events
@@ -72,7 +72,7 @@ class World:
     def _words(self) -> str:
         hosts = len(self.hosts)
         inside = ((hosts, "host"), (len(self.nodes) - hosts, "router"),
-                  (len(self.lines) // 2, "link"))  # fmt: skip
+                  (len(self.directions) // 2, "link"))  # fmt: skip
         counts = ", ".join(several(number, what) for number, what in inside)
         return f"seed {self.seed!r} at {self.now_s:.6g} s: {counts}"
 
@@ -121,63 +121,56 @@ class World:
         queue: int | str | Discipline = QUEUE,
         loss: float = 0.0,
         mtu: int = MTU,
-        there: Direction = None,
-        back: Direction = None,
+        there: DirectionSpec = None,
+        back: DirectionSpec = None,
         impair: str = "",
         uncut: bool = False,
-    ) -> tuple[Line, Line]:
-        """A link between two nodes: the lines from `one` to `other` and back.
+    ) -> tuple[LinkDirection, LinkDirection]:
+        """A link between two nodes: its directions, from `one` to `other` and back.
 
-        `rate`, `delay`, `queue` and `loss` are both directions' (see `Way`). `there` and `back`
-        replace them for one direction: another Way, or a stage of `pystack.path`. `impair` has
-        it all in the words of docs/impairments.md, "out" being from `one` to `other`, and times
-        counting from now. `uncut` lets runs pass in one piece, as a TUN device with offload does;
-        to queues and faults each is one packet then.
+        `rate`, `delay`, `queue` and `loss` are those of both directions (see `LinkSpec`). `there`
+        and `back` replace them for one direction: another LinkSpec, or a stage of `pystack.path`.
+        `impair` says it all in the language of docs/impairments.md, where "out" is from `one` to
+        `other` and times count from now. `mtu` in bytes. `uncut` lets runs pass in one piece, as a
+        TUN device with offload does; to queues and faults each is one packet then.
 
         Raises ValueError when a host has a link already, for a node and itself, for a discipline
-        used twice, and for words that mean nothing; TypeError for what is no node, or no Way.
+        used twice, and for words that mean nothing; TypeError for what is no node, or no LinkSpec.
         """
-        for given in (one, other):
-            if not isinstance(given, Node):
-                raise TypeError(arguments.unfit("link", given, "a host or a router was expected"))
-        if one is other:
-            raise ValueError(f"a link joins two nodes, not {one.name} and itself")
-        for direction in (there, back):
-            if direction is not None and not isinstance(direction, (Way, Stage)):
-                wanted = "a Way, or a stage of pystack.path, was expected; words go to impair="
-                raise TypeError(arguments.unfit("link", direction, wanted))
+        _check_ends(one, other)
+        for spec in (there, back):
+            if spec is not None and not isinstance(spec, (LinkSpec, Stage)):
+                wanted = "a LinkSpec, or a stage of pystack.path, was expected; words go to impair="
+                raise TypeError(arguments.unfit("link", spec, wanted))
         arguments.mtu(mtu)
-        both = Way(rate, delay, queue, loss)
+        both = LinkSpec(rate, delay, queue, loss)
         if isinstance(queue, Discipline) and there is None and back is None:
             raise ValueError("a discipline is one queue's: give `there` and `back` one each")
-        for node in (one, other):
-            if isinstance(node, SimHost) and node.lines:
-                raise ValueError(f"host {node.name} has a link already: put a router between")
         if arguments.text("impair", impair, "delay 20ms"):
             there, back = self._impaired(f"{one.name}-{other.name}", impair)
-        made: list[Line] = []
-        for near, far, way in ((one, other, there), (other, one, back)):
-            name = f"{near.name}>{far.name}"
-            source = self.random(f"line {name} {len(self.lines) + len(made)}")
-            line: Line
-            if uncut and not isinstance(way, Stage):
-                way = (way or both).stage(source)
-            if isinstance(way, Stage):
-                line = StageLine(self.events, name, near, far, mtu, way, uncut=uncut)
-            else:
-                line = (way or both).line(self.events, name, near, far, mtu, source, self._runs)
-            made.append(line)
-        for line in made:
-            line.near.lines.append(line)
-            self.lines.append(line)
+        out = self._direction(one, other, mtu, there or both, uncut, 0)
+        home = self._direction(other, one, mtu, back or both, uncut, 1)
+        out.back, home.back = home, out
+        for node, direction in ((one, out), (other, home)):
+            node.directions.append(direction)
+            self.directions.append(direction)
             if self._digest is not None:
-                self._digest.watch(line)
-        made[0].back, made[1].back = made[1], made[0]
-        for node in (one, other):
+                self._digest.watch(direction)
             if isinstance(node, SimHost):
                 node.host.set_mtu(mtu)
         self._find_routes()
-        return made[0], made[1]
+        return out, home
+
+    def _direction(
+        self, near: Node, far: Node, mtu: int, spec: LinkSpec | Stage, uncut: bool, number: int
+    ) -> LinkDirection:
+        name = f"{near.name}>{far.name}"
+        source = self.random(f"line {name} {len(self.directions) + number}")
+        if uncut and isinstance(spec, LinkSpec):
+            spec = spec.stage(source)
+        if isinstance(spec, LinkSpec):
+            return spec.direction(self.events, name, near, far, mtu, source, self._runs)
+        return StageLinkDirection(self.events, name, near, far, mtu, spec, uncut=uncut)
 
     def _impaired(self, name: str, words: str) -> tuple[Stage, Stage]:
         inbound, outbound = links(
@@ -207,15 +200,15 @@ class World:
             raise TypeError(arguments.unfit("file", file, wanted))
         capture = Capture(file, wall_offset_us=-START_US, interface=node.name)
 
-        def sent(line: Line, packet: Packet, now_us: int) -> None:
+        def sent(direction: LinkDirection, packet: Packet, now_us: int) -> None:
             capture.write((packet,), now_us, OUTBOUND)
 
-        def arrived(line: Line, packet: Packet, now_us: int) -> None:
+        def arrived(direction: LinkDirection, packet: Packet, now_us: int) -> None:
             capture.write((packet,), now_us, INBOUND)
 
-        for line in node.lines:
-            line.taps.append(sent)
-            line.back.arrival_taps.append(arrived)
+        for direction in node.directions:
+            direction.taps.append(sent)
+            direction.back.arrival_taps.append(arrived)
 
     def watch(self, function: Callable[[], object]) -> None:
         """Call `function` after each event, from now on; what it raises ends the run."""
@@ -223,7 +216,7 @@ class World:
         self.events.watchers.append(function)
 
     def digest(self) -> str:
-        """The SHA-256 of all packets on all lines until now, with their times.
+        """The SHA-256 of all packets on all links until now, with their times.
 
         Raises RuntimeError unless the world was made with `digest=True`.
         """
@@ -271,13 +264,13 @@ class World:
         if until is None:
             events.run(_ENDLESS_US if end_us is None else end_us)
             if end_us is not None:
-                events.now_us = end_us
+                events.go_to(end_us)
             return True
         while not until():
             at_us = events.next_at()
             if not at_us or (end_us is not None and at_us > end_us):
                 if end_us is not None:
-                    events.now_us = end_us
+                    events.go_to(end_us)
                 return False
             events.step()
         return True
@@ -304,10 +297,20 @@ class World:
                 router.routes = _routes_from(router)
 
 
-def _routes_from(router: Router) -> dict[bytes, Line]:
-    routes: dict[bytes, Line] = {}
+def _check_ends(one: Node, other: Node) -> None:
+    for node in (one, other):
+        if not isinstance(node, Node):
+            raise TypeError(arguments.unfit("link", node, "a host or a router was expected"))
+        if isinstance(node, SimHost) and node.directions:
+            raise ValueError(f"host {node.name} has a link already: put a router between")
+    if one is other:
+        raise ValueError(f"a link joins two nodes, not {one.name} and itself")
+
+
+def _routes_from(router: Router) -> dict[bytes, LinkDirection]:
+    routes: dict[bytes, LinkDirection] = {}
     seen: set[str] = {router.name}
-    waiting: deque[tuple[Node, Line | None]] = deque([(router, None)])
+    waiting: deque[tuple[LinkEnd, LinkDirection | None]] = deque([(router, None)])
     while waiting:
         node, first = waiting.popleft()
         if first is not None:
@@ -315,10 +318,10 @@ def _routes_from(router: Router) -> dict[bytes, Line]:
                 routes.setdefault(address, first)
             if not isinstance(node, Router):
                 continue  # a host forwards nothing
-        for line in node.lines:
-            if line.far.name not in seen:
-                seen.add(line.far.name)
-                waiting.append((line.far, first or line))
+        for direction in node.directions:
+            if direction.far.name not in seen:
+                seen.add(direction.far.name)
+                waiting.append((direction.far, first or direction))
     return routes
 
 

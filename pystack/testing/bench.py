@@ -20,9 +20,9 @@ from pystack.aio.loop.connection_calls import StackCalls
 from pystack.aio.loop.event_loop import EventLoop
 from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.sim.host import SimHost
-from pystack.sim.link_direction import Line
+from pystack.sim.link_direction import LinkDirection
+from pystack.sim.task_places import places
 from pystack.sim.vloop import VirtualLoop
-from pystack.sim.waiting import places
 from pystack.sim.world import World
 from pystack.sockets.constants import AF_INET, AF_INET6
 from pystack.sockets.sockaddr import Address, unparse
@@ -266,7 +266,7 @@ def addresses(plan: NetworkPlan, name: str) -> list[str]:
     return [v4] * plan.ipv4 + [v6] * plan.ipv6
 
 
-def _traffic(near: Line | CableEnd, far: Line | CableEnd) -> dict[str, int]:
+def _traffic(near: LinkDirection | CableEnd, far: LinkDirection | CableEnd) -> dict[str, int]:
     return {"sent": near.sent, "arrived": far.arrived, "octets": near.octets}
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from pystack.sim.vloop import DeadlockError, OutOfTimeError, VirtualLoop
-from pystack.sim.waiting import places
+from pystack.sim import DeadlockError, OutOfTimeError, VirtualLoop
+from pystack.sim.task_places import places
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ class _Interruptible(Coroutine[Any, Any, T]):
     def __await__(self) -> Generator[Any, Any, T]:
         return self._inner.__await__()
 
-    # where it stands, for `sim.waiting` and asyncio's own reports
+    # where it stands, for `sim.task_places` and asyncio's own reports
     @property
     def cr_await(self) -> Any:
         return getattr(self._inner, "cr_await", None)

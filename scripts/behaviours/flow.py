@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pystack.path.link import Stage
-from pystack.sim import Way, World
+from pystack.sim import LinkSpec, World
 from pystack.sim.traffic import Bulk, Sink
 
 MSS: Final = 1448  # octets of text in a packet of 1500, with timestamps
@@ -59,7 +59,7 @@ def measured(
     seed: str,
     cc: str,
     rtt_us: int,
-    there: Callable[[World], Way | Stage],
+    there: Callable[[World], LinkSpec | Stage],
     *,
     begin_s: float,
     seconds: float,
@@ -72,7 +72,7 @@ def measured(
     """
     world = World(seed)
     one, other = world.host("one"), world.host("other", sysctl=receiver)
-    line, _ = world.link(one, other, there=there(world), back=Way(_ACKS, rtt_us - rtt_us // 2))
+    line, _ = world.link(one, other, there=there(world), back=LinkSpec(_ACKS, rtt_us - rtt_us // 2))
     sink = Sink(other, 1)
     flow = Bulk(one, other, 1, cc=cc)
     world.run(for_s=begin_s)

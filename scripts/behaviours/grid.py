@@ -11,7 +11,7 @@ from pystack import cc as congestion_control
 from pystack.path.faults import Loss, Reordering
 from pystack.path.link import Link, Stage
 from pystack.path.queues.bottleneck import Pipe
-from pystack.sim import Way, World
+from pystack.sim import LinkSpec, World
 from scripts.behaviours.flow import Outcome, bdp_packets, measured
 
 RATE_BPS: Final = 40_000_000
@@ -42,11 +42,11 @@ class Cell:
             1000 * self.rtt_ms, self._there, begin_s=begin_s, seconds=seconds,
         )  # fmt: skip
 
-    def _there(self, world: World) -> Way | Stage:
+    def _there(self, world: World) -> LinkSpec | Stage:
         rtt_us = 1000 * self.rtt_ms
         queue = bdp_packets(RATE_BPS, rtt_us, self.queue)
         if not self.reordering:
-            return Way(RATE_BPS, rtt_us // 2, queue, self.loss)
+            return LinkSpec(RATE_BPS, rtt_us // 2, queue, self.loss)
         return Link(
             Pipe(RATE_BPS, queue, rtt_us // 2),
             Loss(self.loss, world.random("loss")),

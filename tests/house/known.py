@@ -10,14 +10,12 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
         "aio.handles.stack_socket aio.handles.stream",
         "aio.endpoint.stack aio.loop.bind_hint",
         "aio.loop.install aio.loop.refusing",
-        "sim.link_direction sim.node",
         "testing.bench testing.network",
         "aio aio.endpoint aio.handles aio.loop",
     )
 ]
 
 WRITERS: set[str] = {
-    "Events.now_us",
     "Layout.protocol",
     "Layout.upper",
     "Layout.version",
@@ -56,7 +54,6 @@ WRITERS: set[str] = {
     "UdpEndpoint.unsent",
     "UdpEndpoint.wants_room",
     "endpoint.error",
-    "events.now_us",
     "host.name",
     "self.octets",
     "what.wake_at_us",
@@ -81,7 +78,6 @@ PRIVATE: set[str] = {
     "aio/loop/refusing.py",
     "aio/loop/routing.py",
     "aio/loop/socket_calls.py",
-    "sim/vloop.py",
     "testing/bench.py",
     "testing/pytest_plugin.py",
 }
@@ -102,7 +98,6 @@ LONG_FILES: set[str] = {
 }
 
 LONG_FUNCTIONS: set[str] = {
-    "pystack/sim/world.py:link",
     "pystack/sockets/tcp_info.py:_of_connection",
     "pystack/tcp/output/output.py:_send_new",
 }

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pystack.path.link import Stage
 from pystack.sim.events import Events
-from pystack.sim.link_direction import Line, StageLine
+from pystack.sim.link_direction import LinkDirection, StageLinkDirection
 from pystack.sim.node import Node
 from pystack.sockets import Host
 from pystack.wire.batch import Packet as Octets
@@ -34,12 +34,14 @@ class Pair:
         self._streams = Streams()
         one, other = Node(self._events, "near", near), Node(self._events, "far", far)
         self._line(one, other, there).back = back_line = self._line(other, one, back)
-        back_line.back = one.lines[0]
+        back_line.back = one.directions[0]
 
-    def _line(self, sender: Node, receiver: Node, way: Stage) -> Line:
-        line = StageLine(self._events, sender.name, sender, receiver, 1 << 16, way, uncut=True)
+    def _line(self, sender: Node, receiver: Node, way: Stage) -> LinkDirection:
+        line = StageLinkDirection(
+            self._events, sender.name, sender, receiver, 1 << 16, way, uncut=True
+        )
         line.taps.append(self._watch)
-        sender.lines.append(line)
+        sender.directions.append(line)
         return line
 
     @property
@@ -71,7 +73,7 @@ class Pair:
                 events.now_us = at_us
         return True
 
-    def _watch(self, line: Line, octets: Octets, now_us: int) -> None:
+    def _watch(self, line: LinkDirection, octets: Octets, now_us: int) -> None:
         buffer, gso_size, checksum_state = octets
         for packet in decode(bytes(buffer), gso_size, checksum_state):
             self.packets += 1

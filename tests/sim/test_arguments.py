@@ -9,7 +9,7 @@ import pytest
 
 from pystack import sim
 from pystack.path.queues.codel import Codel
-from pystack.sim import Way, World
+from pystack.sim import LinkSpec, World
 from pystack.sim.traffic import Bulk, Sink
 from tests.kit.builds import says
 
@@ -90,7 +90,7 @@ def test_what_makes_no_link_is_told_and_leaves_none(
     world = World()
     a, b = world.host("a"), world.host("b")
     refused(kind, words, lambda: world.link(a, b, **given))
-    refused(kind, words, lambda: Way(**given))
+    refused(kind, words, lambda: LinkSpec(**given))
     world.link(a, b)
 
 
@@ -99,8 +99,8 @@ def test_what_makes_no_link_is_told_and_leaves_none(
     [
         ({"mtu": "1500"}, TypeError, "mtu='1500': bytes, from 68 to 65536, were expected"),
         ({"mtu": 10}, ValueError, "mtu=10: bytes, from 68 to 65536, were expected"),
-        ({"there": "delay 20ms"}, TypeError, "'delay 20ms': a Way, or a stage of pystack.path"),
-        ({"back": 5}, TypeError, "link=5: a Way, or a stage of pystack.path, was expected"),
+        ({"there": "delay 20ms"}, TypeError, "'delay 20ms': a LinkSpec, or a stage of pystack"),
+        ({"back": 5}, TypeError, "link=5: a LinkSpec, or a stage of pystack.path, was expected"),
         ({"impair": "delai 1ms"}, ValueError, "'delai' is no word of an impairment: is it delay?"),
         ({"impair": ["delay 1ms"]}, TypeError, "impair=['delay 1ms']: a text such as 'delay 20ms"),
     ],
@@ -112,8 +112,8 @@ def test_nor_is_a_link_left_by_the_rest_of_what_can_be_wrong(
     a, b = world.host("a"), world.host("b")
     refused(kind, words, lambda: world.link(a, b, **given))
     world.link(a, b)
-    assert len(a.lines) == len(b.lines) == 1
-    assert len(world.lines) == 2
+    assert len(a.directions) == len(b.directions) == 1
+    assert len(world.directions) == 2
 
 
 def test_a_link_joins_two_nodes() -> None:
@@ -121,4 +121,4 @@ def test_a_link_joins_two_nodes() -> None:
     a = world.host("a")
     refused(TypeError, f"link='b': {NODE}", lambda: world.link(a, "b"))  # type: ignore[arg-type]
     refused(ValueError, "not a and itself", lambda: world.link(a, a))
-    assert not a.lines
+    assert not a.directions

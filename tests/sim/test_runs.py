@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from pystack.sim import Way, World
-from pystack.sim.gso_link_direction import RunLine
+from pystack.sim import LinkSpec, World
+from pystack.sim.gso_link_direction import GsoLinkDirection
 from pystack.sim.topology import dumbbell
 from pystack.sim.traffic import Bulk, Flow, OnOff, Requests, Responder, Sink
 
@@ -17,10 +17,10 @@ RATES = ["1mbit", "10mbit", "100mbit", "100mbit", "1gbit", "40gbit"]
 DELAYS = ["0ms", "10us", "1ms", "5ms", "20ms", "50ms"]
 
 
-def a_way(random: Random) -> Way:
+def a_way(random: Random) -> LinkSpec:
     queue: int | str = random.choice([1, 2, 3, 10, 30, 100, 1000, "3kb", "20kb", "200kb"])
     loss = random.choice([0.0, 0.0, 0.0, 0.001, 0.02])
-    return Way(random.choice(RATES), random.choice(DELAYS), queue, loss)
+    return LinkSpec(random.choice(RATES), random.choice(DELAYS), queue, loss)
 
 
 def a_world(seed: int, runs: bool) -> tuple[World, list[Flow]]:
@@ -71,7 +71,7 @@ def test_every_packet_is_sent_and_arrives_at_the_same_time_as_alone(seed: int) -
         world.run(for_s=0.7)
         worlds.append((world, flows))
     (one, its_flows), (other, other_flows) = worlds
-    for line, twin in zip(one.lines, other.lines, strict=True):
+    for line, twin in zip(one.directions, other.directions, strict=True):
         assert (line.sent, line.arrived, line.octets) == (twin.sent, twin.arrived, twin.octets)
         alone = twin.counts()
         assert {name: alone.get(name, 0) for name in line.counts()} == line.counts()
@@ -86,7 +86,7 @@ def test_runs_are_really_used_and_time_is_that_of_the_pieces() -> None:
     world = World(1)
     a, b = world.host("a"), world.host("b")
     line, _ = world.link(a, b, rate="10mbit", delay="1ms")
-    assert isinstance(line, RunLine)
+    assert isinstance(line, GsoLinkDirection)
     arrivals: list[int] = []
     line.arrival_taps.append(lambda line, packet, now_us: arrivals.append(now_us))
     sink = Sink(b, 1)

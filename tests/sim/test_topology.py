@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from pystack.sim import Way, World
+from pystack.sim import LinkSpec, World
 from pystack.sim.events import START_US
 from pystack.sim.topology import chain, dumbbell
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
@@ -38,7 +38,7 @@ def test_packets_take_the_shortest_way_and_age_by_a_hop_each(family: int) -> Non
 
 def test_a_packet_that_is_too_old_is_reported_by_the_router_where_it_ends() -> None:
     world = World(seed=1)
-    made = chain(world, [Way("10mbit", "1ms")] * 3)
+    made = chain(world, [LinkSpec("10mbit", "1ms")] * 3)
     socket = made.one.socket()
     socket.setsockopt(IPPROTO_IP, IP_TTL, 3)
     socket.setsockopt(IPPROTO_IP, IP_RECVERR, 1)
@@ -53,7 +53,7 @@ def test_a_packet_that_is_too_old_is_reported_by_the_router_where_it_ends() -> N
 
 def test_an_address_that_nobody_has_is_reported() -> None:
     world = World(seed=1)
-    made = chain(world, [Way("10mbit", "1ms")])
+    made = chain(world, [LinkSpec("10mbit", "1ms")])
     flow = Bulk(made.one, "10.99.0.1", 1)
     world.run(for_s=300)
     assert flow.error == errno.ENETUNREACH
@@ -107,7 +107,10 @@ def test_a_bottleneck_carries_its_rate_and_no_more() -> None:
 
 def test_the_slowest_of_a_chain_decides() -> None:
     world = World(seed=1)
-    made = chain(world, [Way("50mbit", "2ms"), Way("5mbit", "2ms", queue=40), Way("20mbit", "2ms")])
+    hops = [
+        LinkSpec("50mbit", "2ms"), LinkSpec("5mbit", "2ms", queue=40), LinkSpec("20mbit", "2ms"),
+    ]  # fmt: skip
+    made = chain(world, hops)
     sink = Sink(made.other, 1)
     Bulk(made.one, made.other, 1)
     world.run(for_s=10)

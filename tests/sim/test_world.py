@@ -12,7 +12,7 @@ from dpkt import pcapng
 from pystack.errors import SetupError
 from pystack.path.faults import Loss
 from pystack.path.link import Link
-from pystack.sim import Way, World
+from pystack.sim import LinkSpec, World
 from pystack.sim.events import START_US
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
 from pystack.wire.consts import CHECKSUM_COMPLETE
@@ -33,7 +33,7 @@ Bulk(a, "fd00::2", 1)
 OnOff(a, b, 1, octets=30_000, pause_us=500_000, repeat=5)
 Requests(a, b, 2, count=50)
 world.run(for_s=4)
-print(world.digest(), world.events.count, [line.arrived for line in world.lines])
+print(world.digest(), world.events.count, [line.arrived for line in world.directions])
 """
 
 
@@ -123,7 +123,7 @@ def test_both_directions_may_differ() -> None:
     world = World(seed=1)
     a, b = world.host("a"), world.host("b")
     there, back = world.link(
-        a, b, rate="10mbit", delay="5ms", back=Way(rate="1mbit", delay="50ms"), mtu=1000
+        a, b, rate="10mbit", delay="5ms", back=LinkSpec(rate="1mbit", delay="50ms"), mtu=1000
     )
     arrivals: list[int] = []
     for line in (there, back):
@@ -145,7 +145,7 @@ def test_a_link_takes_stages_of_its_own() -> None:
         b,
         rate="10mbit",
         delay="5ms",
-        there=Link(loss, Way("10mbit", "5ms").stage(world.random("?"))),
+        there=Link(loss, LinkSpec("10mbit", "5ms").stage(world.random("?"))),
     )
     sink = Sink(b, 1, check=True)
     Bulk(a, b, 1, octets=300_000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pystack.sim import SimHost, World
-from pystack.sim.link_direction import Line
+from pystack.sim.link_direction import LinkDirection
 from pystack.tcp.state.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import Packet
@@ -22,11 +22,11 @@ class Watched:
         self._last_us = world.now_us
         self._before: dict[int, tuple[Tcb, int, int, int]] = {}  # una, RCV.NXT, right edge
         world.watch(self._check)
-        for line in world.lines:
+        for line in world.directions:
             if isinstance(line.near, SimHost):
                 line.taps.append(self._note)
 
-    def _note(self, line: Line, packet: Packet, now_us: int) -> None:
+    def _note(self, line: LinkDirection, packet: Packet, now_us: int) -> None:
         for one in decode(bytes(packet[0]), packet[1], packet[2]):
             if one.protocol == TCP:
                 self._streams.note(one)

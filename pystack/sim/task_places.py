@@ -1,4 +1,4 @@
-"""Where tasks stand: what they are called, which of their lines runs, and what it waits in."""
+"""Where tasks stand, for the texts of errors: their names, the line that runs, where it waits."""
 
 from __future__ import annotations
 
