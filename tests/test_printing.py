@@ -39,7 +39,7 @@ aio.loop.socket_calls.Watch aio.loop.connection_calls.StackCalls
 aio.handles.stack_socket.SocketState aio.endpoint.streams.Handlers cc.bbr.MaxOfRounds
 cc.policer.Policer device.link.Netlink device.link_watch.LinkWatch testing.bench.Bench
 testing.bench.RealBench testing.bench.VirtualBench testing.bounded_runner.BoundedRunner
-path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue path.offload.Cutter
+path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue wire.offload.Cutter
 path.pcap.Capture path.language.tokens.Tokens sockets.options.OptionTable
 sockets.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
 ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput stack.time_wait.TimeWaits

@@ -13,9 +13,9 @@ from collections import deque
 from pystack.path.chance import Chance
 from pystack.path.link import RandomSource, Stage, kept
 from pystack.path.marking import marked
-from pystack.path.offload import wire_packets
 from pystack.wire import consts
 from pystack.wire.batch import Packet
+from pystack.wire.offload import wire_packets
 
 
 class Cut(Stage):

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Final
 
 from dpkt import pcapng
 
-from pystack.path.offload import completed
 from pystack.wire.batch import Packet
+from pystack.wire.offload import completed
 
 INBOUND: Final = 1  # epb_flags, draft-ietf-opsawg-pcapng §4.3.1
 OUTBOUND: Final = 2

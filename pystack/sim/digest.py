@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from pystack.path.offload import completed
 from pystack.printed import printed, several
 from pystack.sim.link_direction import LinkDirection
 from pystack.wire.batch import Packet
+from pystack.wire.offload import completed
 
 
 class Digest:

@@ -11,12 +11,12 @@ from typing import ClassVar, Final
 
 from pystack.compiling import mypyc_attr
 from pystack.path.link import Stage
-from pystack.path.offload import Cutter
 from pystack.printed import counted, printed
 from pystack.sim.events import Events
 from pystack.sockets import Host
 from pystack.stack.run_input import RunInput
 from pystack.wire.batch import Packet
+from pystack.wire.offload import Cutter
 
 Tap = Callable[["LinkDirection", Packet, int], None]
 

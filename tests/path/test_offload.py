@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pystack.path.offload import Cutter, completed, wire_packets
 from pystack.sim import World
 from pystack.sim.traffic import Bulk, Sink
 from pystack.wire.batch import Packet
 from pystack.wire.consts import CHECKSUM_COMPLETE, CHECKSUM_PARTIAL, CHECKSUM_VALID
+from pystack.wire.offload import Cutter, completed, wire_packets
 from tests.kit.packets.decode import decode
 
 
