@@ -46,13 +46,12 @@ MISSING: Final = (
 
 def modules(root: Path = ROOT) -> list[str]:
     """The modules to be compiled, as paths below `root`."""
-    found = [
+    return [
         path.relative_to(root).as_posix()
         for room, left_out in INTERPRETED.items()
         for path in sorted((root / "pystack" / room).rglob("*.py"))
         if path.stem not in {"__init__", *left_out.split()}
     ]
-    return found
 
 
 def extensions() -> list[object]:

@@ -25,6 +25,7 @@ from pystack.sockets.constants import AF_INET, AF_INET6
 from pystack.sockets.sockaddr import Address, unparse
 from pystack.tcp import recording
 from pystack.tcp.tcb import Tcb
+from pystack.wire.flow_key import local_end, remote_end
 
 # bits of the column `event`: what the connection tells, and what shows by comparing
 SENT: Final = recording.SENT
@@ -124,8 +125,8 @@ class Recorder:
     def _watch(self, tcb: Tcb) -> _Watch:
         key = tcb.key
         family = AF_INET if tcb.v4 else AF_INET6
-        ours = unparse(family, key[:16], key[32] << 8 | key[33])
-        theirs = unparse(family, key[16:32], key[34] << 8 | key[35])
+        ours = unparse(family, *local_end(key))
+        theirs = unparse(family, *remote_end(key))
         watch = _Watch(self, len(self.connections), tcb)
         self.connections.append((ours, theirs))
         self._watches.append(watch)

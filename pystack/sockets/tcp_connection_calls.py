@@ -47,6 +47,7 @@ from pystack.tcp.state.states import (
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 from pystack.wire.address import is_multicast, is_v4
+from pystack.wire.flow_key import local_end
 
 Sock = TypeVar("Sock", bound=TcpSocketState)
 
@@ -193,8 +194,7 @@ def _take_connection(sock: TcpSocketState, tcb: Tcb, phase: int) -> None:
     tcb.owner = sock
     sock.tcb = tcb
     key = tcb.key
-    sock.local = key[:16]
-    sock.port = key[32] << 8 | key[33]
+    sock.local, sock.port = local_end(key)
 
 
 # -- the ways out ---------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from pystack.tcp.state.states import CLOSED, LISTEN
 from pystack.tcp.state.variables import UNLIMITED
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
+from pystack.wire.flow_key import remote_address
 
 _MIN_CLAMP: Final = MIN_RCVBUF // 2
 _MSS_DEFAULT: Final = 536
@@ -260,7 +261,7 @@ def _get_mtu_discover_v6(sock: TcpSocketState, settings: Settings) -> int:
 def _get_mtu(sock: TcpSocketState, settings: Settings) -> int:
     if sock.tcb is None or sock.tcb.state == CLOSED:
         raise os_error(ENOTCONN)
-    return sock.host.ip.path_mtus.mtu(sock.tcb.key[16:32])
+    return sock.host.ip.path_mtus.mtu(remote_address(sock.tcb.key))
 
 
 def _apply_recverr(settings: Settings, tcb: Tcb) -> None:

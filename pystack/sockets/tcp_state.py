@@ -17,7 +17,8 @@ from pystack.stack.host import HostCore
 from pystack.stack.listener import Listener
 from pystack.tcp.state.states import CLOSED, LISTEN, NAMES, SYN_SENT, TIME_WAIT
 from pystack.tcp.tcb import Tcb
-from pystack.wire.address import ends, place
+from pystack.wire.address import place
+from pystack.wire.flow_key import ends, remote_end
 
 # `phase` (Linux: `sock->state`)
 UNCONNECTED: Final = 0
@@ -128,4 +129,4 @@ class TcpSocketState(BaseSocket):
 def peer_of(tcb: Tcb) -> tuple[bytes, int]:
     """The remote address and port of a connection."""
     key = tcb.key
-    return key[16:32], key[34] << 8 | key[35]
+    return remote_end(key)

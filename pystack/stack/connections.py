@@ -31,7 +31,7 @@ from pystack.tcp.transitions import end
 from pystack.tcp.user import user_calls
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
-from pystack.wire.segment import flow_key
+from pystack.wire.flow_key import flow_key, local_port, remote_address
 from pystack.wire.seq import MASK
 
 
@@ -122,18 +122,18 @@ class ConnectionTable(HostState):
         """Enter a connection under its key."""
         key = connection.key
         self.connections[key] = connection
-        self.ports.use(key[32] << 8 | key[33])
+        self.ports.use(local_port(key))
 
     def unregister(self, connection: Tcb | HalfOpen | TimeWait) -> None:
         """Take a connection out, if it is still the one under its key."""
         key = connection.key
         if self.connections.get(key) is connection:
             del self.connections[key]
-            self.ports.drop(key[32] << 8 | key[33])
+            self.ports.drop(local_port(key))
 
     def open(self, tcb: Tcb) -> None:
         """OPEN: from CLOSED to SYN_SENT; the SYN leaves with the next transmit."""
-        remote = tcb.key[16:32]
+        remote = remote_address(tcb.key)
         if remote in self.ip.addresses.local:
             self.has_local_connections = True
         offset = isn.timestamp_offset(self.secret, tcb.key)
@@ -243,12 +243,12 @@ class ConnectionTable(HostState):
     def path_mtu_changed(self, destination: bytes, lowered: bool) -> None:
         """Tell all connections to `destination` (RFC 8201 §5.2)."""
         for connection in list(self.connections.values()):
-            if type(connection) is Tcb and connection.key[16:32] == destination:
+            if type(connection) is Tcb and remote_address(connection.key) == destination:
                 self.take_path_mtu(connection, lowered)
 
     def take_path_mtu(self, tcb: Tcb, lowered: bool) -> None:
         """Let `tcb` know what is known of its path; `lowered`: that has just fallen."""
-        remote = tcb.key[16:32]
+        remote = remote_address(tcb.key)
         locked = self.ip.path_mtus.is_locked(remote)  # routers fragment below it
         try:
             before = tcb.eff_mss

@@ -17,7 +17,7 @@ from pystack.tcp.output import emit, output
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
-from pystack.wire.address import ends, is_v4
+from pystack.wire.address import is_v4
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import (
     ACK,
@@ -30,6 +30,7 @@ from pystack.wire.consts import (
     RST,
     SYN,
 )
+from pystack.wire.flow_key import ends
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, ts_older
 

@@ -18,6 +18,7 @@ from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 from pystack.udp import udp_input
 from pystack.wire.consts import DROP_ICMP_QUOTE, IPPROTO_TCP, IPPROTO_UDP
+from pystack.wire.flow_key import remote_address
 from pystack.wire.seq import unwrap
 
 
@@ -27,7 +28,7 @@ def icmp_error_arrives(host: ConnectionTable, error: IcmpError, now_us: int) -> 
         _for_tcp(host, error, now_us)
     elif error.quoted_protocol == IPPROTO_UDP:
         if udp_input.icmp_error_arrives(host.udp, error, now_us):
-            host.path_mtu_changed(error.quoted_key[16:32], True)
+            host.path_mtu_changed(remote_address(error.quoted_key), True)
 
 
 def _for_tcp(host: ConnectionTable, error: IcmpError, now_us: int) -> None:
@@ -42,7 +43,7 @@ def _for_tcp(host: ConnectionTable, error: IcmpError, now_us: int) -> None:
         return
     path_mtus = host.ip.path_mtus
     if is_too_big(error):
-        destination = error.quoted_key[16:32]
+        destination = remote_address(error.quoted_key)
         if path_mtus.learn(destination, error.mtu, now_us, error.quoted_length):
             host.path_mtu_changed(destination, True)
         elif type(connection) is Tcb and connection.path_mtu > path_mtus.mtu(destination):

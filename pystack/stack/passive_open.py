@@ -86,7 +86,7 @@ def _on_syn(
     if not is_v4(key):
         half_open.ident = keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
     elif not half_open.df:
-        half_open.ident = host.ip.next_ident(key[16:32])
+        half_open.ident = host.ip.next_ident(seg.remote)
     host.register(half_open)
     listener.half_open += 1
     half_open.first_sent_us = now_us

@@ -14,9 +14,9 @@ from pystack.printed import printed
 from pystack.tcp.header.options import timestamp, timestamps_option
 from pystack.tcp.output import emit
 from pystack.tcp.tcb import Tcb
-from pystack.wire.address import ends
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import ACK, HAS_TIMESTAMPS, RST, SYN
+from pystack.wire.flow_key import ends
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, ts_older
 

@@ -24,7 +24,7 @@ from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.state import states
 from pystack.tcp.state.stack_shared import Shared
 from pystack.tcp.state.variables import TcbVariables
-from pystack.wire.address import ends
+from pystack.wire.flow_key import ends
 
 # bits of Tcb.pending: what the one exit (`output`) is to do
 ACK_NOW: Final = 1  # acknowledge, on a data segment if one goes, else bare
@@ -62,7 +62,7 @@ class Tcb(TcbVariables):
     def __init__(
         self, key: bytes, shared: Shared, cc: CongestionControl, ident: int = 0
     ) -> None:
-        """`key`: local address, remote address, ports (36 bytes, `wire.segment.flow_key`); `ident`:
+        """`key`: local address, remote address, ports (36 bytes, `wire.flow_key`); `ident`:
         the IPv4 ID of the first packet, or the IPv6 flow label."""
         super().__init__(key, shared, cc, ident)
         self.option = None

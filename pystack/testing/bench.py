@@ -40,6 +40,7 @@ from pystack.testing.network import (
     StackHost,
 )
 from pystack.testing.network_plan import NetworkPlan
+from pystack.wire.flow_key import local_end, remote_end
 
 T = TypeVar("T")
 
@@ -273,8 +274,8 @@ def _traffic(near: LinkDirection | CableEnd, far: LinkDirection | CableEnd) -> d
 def _described(tcb: Tcb) -> str:
     family = AF_INET if tcb.v4 else AF_INET6
     key = tcb.key
-    ours = unparse(family, key[:16], key[32] << 8 | key[33])
-    theirs = unparse(family, key[16:32], key[34] << 8 | key[35])
+    ours = unparse(family, *local_end(key))
+    theirs = unparse(family, *remote_end(key))
     return f"{_text(ours)} to {_text(theirs)}, {states.NAMES[tcb.state]}"
 
 

@@ -20,7 +20,8 @@ from pystack.ip.reports import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint, UdpTable
 from pystack.wire import udp
 from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOCKET_BUFFER
-from pystack.wire.segment import PORTS, Segment
+from pystack.wire.flow_key import local_end, remote_end
+from pystack.wire.segment import Segment
 
 # Codes of destination unreachable that say it will go on being so: only those end the waiting
 # of a connected socket (RFC 1122 §4.1.3.3 leaves it open; Linux's `fatal`).
@@ -75,10 +76,9 @@ def icmp_error_arrives(table: UdpTable, error: IcmpError, now_us: int) -> bool:
 
     Without IP_RECVERR only a connected endpoint gets it, and lasting errors alone.
     """
-    key = error.quoted_key
-    remote = key[16:32]
-    port, remote_port = PORTS.unpack_from(key, 32)
-    endpoint = table.find(key[:16], port, remote, remote_port)
+    local, port = local_end(error.quoted_key)
+    remote, remote_port = remote_end(error.quoted_key)
+    endpoint = table.find(local, port, remote, remote_port)
     if endpoint is None:
         table.counters.dropped[DROP_ICMP_QUOTE] += 1
         return False

@@ -75,12 +75,6 @@ def place(address: bytes, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def ends(key: bytes, arrow: str) -> str:
-    """Both ends of a connection by its `wire.segment.flow_key`, ours first."""
-    ours = place(key[:16], key[32] << 8 | key[33])
-    return f"{ours} {arrow} {place(key[16:32], key[34] << 8 | key[35])}"
-
-
 def is_multicast(address: bytes) -> bool:
     """224.0.0.0/4 or ff00::/8."""
     if address.startswith(V4_PREFIX):

@@ -11,8 +11,7 @@ from struct import Struct
 from typing import Final
 
 from pystack.printed import printed
-from pystack.wire import consts
-from pystack.wire.address import ends
+from pystack.wire import consts, flow_key
 
 RECORD_SIZE: Final = 128
 # key | kind reason version protocol | start end upper text length seq ack
@@ -24,14 +23,6 @@ CHECKSUM_STATE_OFFSET: Final = 91  # one octet, for who hands the packet on or k
 assert RECORD.size <= CHECKSUM_STATE_OFFSET < SACK_OFFSET
 
 _DATA_OFFSET: Final = 12  # the octet of the TCP header that has it
-
-KEY_SIZE: Final = 36
-PORTS: Final = Struct("!HH")
-
-
-def flow_key(local: bytes, remote: bytes, local_port: int, remote_port: int) -> bytes:
-    """The 36-byte name of a connection: our address and port first. Addresses have 16 bytes."""
-    return local + remote + PORTS.pack(local_port, remote_port)
 
 
 class Segment:
@@ -104,8 +95,8 @@ class Segment:
         if self.kind != consts.KIND_TCP:
             return f"kind {self.kind} of IPv{self.version}, protocol {self.protocol}"
         return (
-            f"{ends(self.key, '<-')} seq {self.seq}, ack {self.ack}, flags {self.flags:#x},"
-            f" wnd {self.wnd}, length {self.length}"
+            f"{flow_key.ends(self.key, '<-')} seq {self.seq}, ack {self.ack},"
+            f" flags {self.flags:#x}, wnd {self.wnd}, length {self.length}"
         )
 
     def packet(self) -> memoryview:
@@ -135,20 +126,20 @@ class Segment:
     @property
     def remote(self) -> bytes:
         """The sender's address, 16 bytes."""
-        return self.key[16:32]
+        return flow_key.remote_address(self.key)
 
     @property
     def local(self) -> bytes:
         """The destination address, 16 bytes."""
-        return self.key[:16]
+        return flow_key.local_address(self.key)
 
     @property
     def local_port(self) -> int:
-        return self.key[32] << 8 | self.key[33]
+        return flow_key.local_port(self.key)
 
     @property
     def remote_port(self) -> int:
-        return self.key[34] << 8 | self.key[35]
+        return flow_key.remote_port(self.key)
 
     @property
     def seg_len(self) -> int:

@@ -23,7 +23,7 @@ from pystack.wire import codec
 from pystack.wire.address import pack
 from pystack.wire.batch import Packet
 from pystack.wire.consts import ACK, CHECKSUM_COMPLETE, SYN
-from pystack.wire.segment import flow_key
+from pystack.wire.flow_key import flow_key
 
 KEY = flow_key(pack("198.18.0.2"), pack("198.18.0.1"), 80, 40000)
 BACK = flow_key(pack("198.18.0.1"), pack("198.18.0.2"), 40000, 80)

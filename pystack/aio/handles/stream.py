@@ -29,7 +29,7 @@ from pystack.sockets.tcp_info import TcpInfo
 from pystack.sockets.tcp_socket import Socket
 from pystack.tcp.state import states
 from pystack.tcp.state.states import CLOSED
-from pystack.wire.address import ends
+from pystack.wire.flow_key import ends, local_end, remote_end
 
 if TYPE_CHECKING:
     from pystack.aio.drive.driver import Driver
@@ -116,9 +116,9 @@ class Transport(SocketTransport):
             return default
         key = tcb.key
         if name == "peername":
-            return sockaddr.unparse(socket.family, key[16:32], key[34] << 8 | key[35])
+            return sockaddr.unparse(socket.family, *remote_end(key))
         if name == "sockname":
-            return sockaddr.unparse(socket.family, key[:16], key[32] << 8 | key[33])
+            return sockaddr.unparse(socket.family, *local_end(key))
         if name == "tcp_info":
             return TcpInfo.of(socket)
         return default

@@ -24,7 +24,7 @@ class IsnGenerator(Part):
         self.secret = secret
 
     def initial_sequence(self, key: bytes, now_us: int) -> int:
-        """The ISS of a connection; `key` is its `wire.segment.flow_key`, our side first. The low
+        """The ISS of a connection; `key` is its `wire.flow_key`, our side first. The low
         32 bits count."""
         raise NotImplementedError
 
