@@ -26,17 +26,16 @@ from pystack.ip.icmp import Icmp
 from pystack.ip.icmp_messages import ERRONEOUS_FIELD, INCOMPLETE_HEADERS
 from pystack.wire import consts
 from pystack.wire.address import V4_PREFIX
+from pystack.wire.ip_fields import Buffer, version_of
 from pystack.wire.ip_headers import (
     DF,
     FRAGMENT_HEADER,
     MAX_PACKET,
     MF,
     V6_FRAGMENT,
-    Buffer,
     IpHeaders,
     read,
     set_v4_checksum,
-    version_of,
 )
 
 PER_SOURCE: Final = 4  # one source may hold this part of the memory

@@ -40,9 +40,9 @@ from pystack.ip.icmp_messages import (
 )
 from pystack.wire import consts
 from pystack.wire.address import is_multicast, is_unicast_source, is_v4
+from pystack.wire.ip_fields import Buffer
 from pystack.wire.ip_headers import (
     NO_NEXT_HEADER,
-    Buffer,
     IpHeaders,
     internet_checksum,
     pseudo_header_sum,

@@ -6,19 +6,19 @@ from collections.abc import Container
 
 from pystack.wire.batch import Packet, TxBatch
 from pystack.wire.descriptor import TX_RECORD
-from pystack.wire.ip_headers import destination_of
+from pystack.wire.ip_fields import destination_of
 
 
 def take_local(tx: TxBatch, local: Container[bytes]) -> list[Packet]:
     """Take the packets to `local` addresses out of a batch, as copies in their order."""
     size = TX_RECORD.size
-    arena = tx.arena
     taken: list[Packet] = []
     kept = 0
     for index in range(tx.count):
         start, length, gso_size, checksum_state = TX_RECORD.unpack_from(tx.records, index * size)
-        if destination_of(arena, start) in local:
-            taken.append((bytes(arena[start : start + length]), gso_size, checksum_state))
+        packet = tx.view[start : start + length]
+        if destination_of(packet) in local:
+            taken.append((bytes(packet), gso_size, checksum_state))
             continue
         if kept != index:
             TX_RECORD.pack_into(tx.records, kept * size, start, length, gso_size, checksum_state)

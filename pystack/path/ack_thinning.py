@@ -10,7 +10,8 @@ from typing import Final
 
 from pystack.path.header_fields import acknowledged, ecn_flags, flow_of, pure_ack
 from pystack.path.link import Stage, kept
-from pystack.wire.batch import Buffer, Packet
+from pystack.wire.batch import Packet
+from pystack.wire.ip_fields import Buffer
 
 HOLD_US: Final = 5_000
 _HALF: Final = 1 << 31

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.wire import consts
-from pystack.wire.batch import Buffer
+from pystack.wire.ip_fields import Buffer, version_of
 from pystack.wire.ip_headers import read
 
 _PORTS: Final = (consts.IPPROTO_TCP, consts.IPPROTO_UDP)
@@ -25,9 +25,9 @@ def flow_of(buffer: Buffer) -> bytes:
     if size >= 24 and buffer[0] == 0x45 and buffer[9] in _PORTS:
         if not (buffer[6] << 8 | buffer[7]) & _FRAGMENT:
             return bytes(buffer[9:10]) + bytes(buffer[12:24])
-    elif size >= 44 and buffer[0] >> 4 == 6 and buffer[6] in _PORTS:
+    elif size >= 44 and version_of(buffer) == 6 and buffer[6] in _PORTS:
         return bytes(buffer[6:7]) + bytes(buffer[8:44])
-    headers = read(buffer, buffer[0] >> 4) if size else None
+    headers = read(buffer, version_of(buffer)) if size else None
     if headers is None:
         return b""
     name = bytes((headers.protocol,)) + headers.source + headers.destination
@@ -44,11 +44,11 @@ def pure_ack(buffer: Buffer) -> int:
     one of its connection says as well.
     """
     size = len(buffer)
-    if size >= 40 and buffer[0] >> 4 == 4:
+    if size >= 40 and version_of(buffer) == 4:
         upper, end = (buffer[0] & 15) * 4, buffer[2] << 8 | buffer[3]
         if buffer[9] != consts.IPPROTO_TCP or (buffer[6] << 8 | buffer[7]) & _FRAGMENT:
             return 0
-    elif size >= 60 and buffer[0] >> 4 == 6:
+    elif size >= 60 and version_of(buffer) == 6:
         upper, end = consts.IPV6_HEADER, consts.IPV6_HEADER + (buffer[4] << 8 | buffer[5])
         if buffer[6] != consts.IPPROTO_TCP:
             return 0

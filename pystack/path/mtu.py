@@ -11,7 +11,8 @@ from typing import Final
 from pystack.path.link import Stage
 from pystack.wire import consts
 from pystack.wire.address import is_unicast_source
-from pystack.wire.batch import Buffer, Packet
+from pystack.wire.batch import Packet
+from pystack.wire.ip_fields import Buffer, version_of
 from pystack.wire.ip_headers import IpHeaders, internet_checksum, pseudo_header_sum, read, wrap
 
 _UNREACHABLE: Final = 3  # ICMP's type, and the code of "fragmentation needed and DF set"
@@ -60,7 +61,7 @@ class Mtu(Stage):
 
 def _too_big(packet: Buffer, mtu: int) -> bytes | None:
     """What its sender is told, unless it must not be."""
-    headers = read(packet, packet[0] >> 4)
+    headers = read(packet, version_of(packet))
     if headers is None or not _may_be_told(packet, headers):
         return None
     if headers.version == 4:

@@ -13,8 +13,8 @@ from pystack.path.queues.bottleneck import OCTET
 from pystack.sim.events import Events
 from pystack.sim.link_direction import LinkDirection, LinkEnd
 from pystack.stack.run_input import RunInput
-from pystack.wire.batch import Buffer, Packet
-from pystack.wire.consts import IPPROTO_TCP, IPV6_HEADER
+from pystack.wire.batch import Packet
+from pystack.wire.ip_fields import tcp_headers
 
 _NEVER = 1 << 62
 
@@ -101,7 +101,7 @@ class GsoLinkDirection(LinkDirection):
         """Send a run in one piece; False, and nothing done, where it has to be cut."""
         buffer, gso_size, _ = packet
         length = len(buffer)
-        headers = _headers(buffer)
+        headers = tcp_headers(buffer)
         size = headers + gso_size
         text = length - headers
         if self._input is None or not headers or size > self.mtu:
@@ -252,14 +252,3 @@ class GsoLinkDirection(LinkDirection):
             for packet in packets:
                 tap(self, packet, now_us)
         self.far.arrive(packets, now_us)
-
-
-def _headers(buffer: Buffer) -> int:
-    """How many octets of headers a TCP segment has; 0 for anything else."""
-    if buffer[0] >> 4 == 4:
-        ip = (buffer[0] & 15) * 4
-        protocol = buffer[9]
-    else:
-        ip = IPV6_HEADER
-        protocol = buffer[6]
-    return ip + (buffer[ip + 12] >> 4) * 4 if protocol == IPPROTO_TCP else 0

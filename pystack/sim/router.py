@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from pystack.ip.fragments import fragment
 from pystack.ip.icmp_messages import (
@@ -18,13 +18,17 @@ from pystack.sim.events import Events
 from pystack.sim.link_direction import LinkDirection
 from pystack.sim.node import Node
 from pystack.sockets import Host
-from pystack.wire.address import V4_PREFIX, is_v4
-from pystack.wire.batch import Buffer, Packet
-
-_PLAIN: Final = 0x45  # the first octet of an IPv4 header without options
-_NOT_TO_CUT: Final = 0x7FFF  # DF, or a fragment already: those are not cut again
-_TTL: Final = 8  # where it stands in IPv4's header
-_HOP_LIMIT: Final = 7  # and in IPv6's
+from pystack.wire.address import is_v4
+from pystack.wire.batch import Packet
+from pystack.wire.ip_fields import (
+    Buffer,
+    destination_of,
+    hop_limit,
+    ident_of,
+    may_be_cut,
+    version_of,
+    with_lower_hop_limit,
+)
 
 
 class Router(Node):
@@ -79,7 +83,7 @@ class Router(Node):
     def _forward(self, packet: Packet, local: set[bytes], now_us: int) -> bool:
         """Send a packet on; False when it is for the router itself, or is no packet at all."""
         buffer, gso_size, checksum_state = packet
-        if len(buffer) < 20 or buffer[0] >> 4 not in (4, 6):
+        if len(buffer) < 20 or version_of(buffer) not in (4, 6):
             return False
         destination = destination_of(buffer)
         if destination in local:
@@ -88,53 +92,34 @@ class Router(Node):
         if direction is None:
             self.unroutable += 1
             self._report(buffer, V4_UNREACHABLE, V6_UNREACHABLE, 0, 0, now_us)
-        elif buffer[_TTL if buffer[0] >> 4 == 4 else _HOP_LIMIT] <= 1:
+        elif hop_limit(buffer) <= 1:
             self.expired += 1
             self._report(buffer, V4_TIME_EXCEEDED, V6_TIME_EXCEEDED, 0, 0, now_us)
         elif len(buffer) > direction.mtu:
             self._send_too_big(direction, buffer, now_us)
         else:
             self.forwarded += 1
-            direction.send((aged(buffer), gso_size, checksum_state), now_us)
+            direction.send((with_lower_hop_limit(buffer), gso_size, checksum_state), now_us)
         return True
 
     def _send_too_big(self, direction: LinkDirection, buffer: Buffer, now_us: int) -> None:
         """In fragments (RFC 791), or not at all (RFC 1191 §4, RFC 8200 §5)."""
-        if buffer[0] == _PLAIN and not (buffer[6] << 8 | buffer[7]) & _NOT_TO_CUT:
-            ident = int.from_bytes(buffer[4:6], "big")
-            for piece in fragment(bytes(aged(buffer)), direction.mtu, ident):
+        if may_be_cut(buffer):
+            packet = bytes(with_lower_hop_limit(buffer))
+            for piece in fragment(packet, direction.mtu, ident_of(buffer)):
                 self.forwarded += 1
                 direction.send((piece, 0, 0), now_us)
             return
         self.too_big += 1
-        code = V4_FRAGMENTATION_NEEDED if buffer[0] >> 4 == 4 else 0
+        code = V4_FRAGMENTATION_NEEDED if version_of(buffer) == 4 else 0
         self._report(buffer, V4_UNREACHABLE, V6_PACKET_TOO_BIG, code, direction.mtu, now_us)
 
     def _report(
         self, buffer: Buffer, v4_type: int, v6_type: int, code: int, rest: int, now_us: int
     ) -> None:
-        v4 = buffer[0] >> 4 == 4
+        v4 = version_of(buffer) == 4
         for own in self.host.addresses.all():
             if is_v4(own) == v4:
                 kind, version = (v4_type, 4) if v4 else (v6_type, 6)
                 self.host.ip.icmp.in_transit(buffer, version, kind, code, rest, own, now_us)
                 return
-
-
-def destination_of(buffer: Buffer) -> bytes:
-    """The 16 bytes of a packet's destination."""
-    if buffer[0] >> 4 == 4:
-        return V4_PREFIX + bytes(buffer[16:20])
-    return bytes(buffer[24:40])
-
-
-def aged(buffer: Buffer) -> bytearray:
-    """A copy of a packet with a hop less to live, IPv4's checksum updated (RFC 1624)."""
-    copy = bytearray(buffer)
-    if copy[0] >> 4 == 6:
-        copy[_HOP_LIMIT] -= 1
-        return copy
-    copy[_TTL] -= 1
-    total = (copy[10] << 8 | copy[11]) + 0x100  # the TTL is the upper octet of its word
-    copy[10:12] = ((total & 0xFFFF) + (total >> 16)).to_bytes(2, "big")
-    return copy

@@ -6,7 +6,7 @@ from pystack.ip.fragments import fragment
 from pystack.stack.host_state import HostState
 from pystack.wire.batch import Packet
 from pystack.wire.consts import CHECKSUM_COMPLETE, DROP_TX_FULL
-from pystack.wire.ip_headers import least_mtu
+from pystack.wire.ip_fields import least_mtu
 
 
 def send_icmp(host: HostState) -> None:

@@ -12,9 +12,9 @@ from typing import Final
 from pystack.printed import printed, several
 from pystack.wire import codec, consts
 from pystack.wire.descriptor import SLOT_HEADROOM, TX_RECORD
+from pystack.wire.ip_fields import Buffer
 from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
 
-Buffer = bytes | bytearray | memoryview
 Packet = tuple[Buffer, int, int]  # an IP packet, its gso_size (or 0), its checksum state
 
 MAX_PACKET: Final = consts.IPV6_HEADER + 0xFFFF

@@ -14,15 +14,8 @@ from typing import Final
 
 from pystack.wire import codec
 from pystack.wire.address import V4_PREFIX, is_v4
-from pystack.wire.consts import (
-    IPPROTO_FRAGMENT,
-    IPV4_HEADER,
-    IPV4_MIN_MTU,
-    IPV6_HEADER,
-    IPV6_MIN_MTU,
-)
-
-Buffer = bytes | bytearray | memoryview
+from pystack.wire.consts import IPPROTO_FRAGMENT, IPV4_HEADER, IPV6_HEADER
+from pystack.wire.ip_fields import Buffer
 
 HOP_BY_HOP: Final = 0
 ROUTING: Final = 43
@@ -63,25 +56,6 @@ class IpHeaders:
     offset: int = 0
     more: bool = False
     ident: int = 0
-
-
-def version_of(packet: Buffer, start: int = 0) -> int:
-    """The IP version of the packet that begins at `start` of a buffer: 4, 6, or what else the
-    first octet says."""
-    return packet[start] >> 4
-
-
-def destination_of(packet: Buffer, start: int = 0) -> bytes:
-    """The destination address, 16 bytes, of the whole packet that begins at `start`."""
-    if version_of(packet, start) == 4:
-        return V4_PREFIX + bytes(packet[start + 16 : start + 20])
-    return bytes(packet[start + 24 : start + 40])
-
-
-def least_mtu(packet: Buffer) -> int:
-    """The smallest MTU, in bytes, that a link for a packet of this version may have (RFC 791
-    §3.2, RFC 8200 §5)."""
-    return IPV4_MIN_MTU if version_of(packet) == 4 else IPV6_MIN_MTU
 
 
 def read(packet: Buffer, version: int) -> IpHeaders | None:

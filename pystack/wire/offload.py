@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.wire import codec, consts
-from pystack.wire.batch import Buffer, Packet
+from pystack.wire.batch import Packet
+from pystack.wire.ip_fields import Buffer
 from pystack.wire.segment import RECORD_SIZE, Segment
 
 _LARGEST: Final = 0xFFFF + 40  # octets of a run, with its IP header

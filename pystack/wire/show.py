@@ -11,7 +11,8 @@ from typing import Final
 
 from pystack.wire import consts
 from pystack.wire.address import V4_PREFIX
-from pystack.wire.batch import Buffer, RxBatch
+from pystack.wire.batch import RxBatch
+from pystack.wire.ip_fields import Buffer
 from pystack.wire.segment import Segment
 from pystack.wire.seq import MASK
 
