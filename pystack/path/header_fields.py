@@ -1,6 +1,6 @@
-"""What the elements of a path read of a packet: whose it is, and whether it only acknowledges.
+"""What the stages of a path read of a packet: its flow, and whether it only acknowledges.
 
-They look, as a router does, without verifying anything; what they cannot read is nobody's.
+As a router, they verify nothing; what they cannot read belongs to no flow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FRAGMENT: Final = 0x3FFF  # more fragments, or an offset
 def flow_of(buffer: Buffer) -> bytes:
     """Protocol, addresses and ports, the same for all packets of a flow, of one direction.
 
-    Fragments, and protocols without ports, go by protocol and addresses; b"" is for what is no IP
+    For fragments, and protocols without ports, it is protocol and addresses; b"" for what is no IP
     packet.
     """
     size = len(buffer)
@@ -40,8 +40,8 @@ def flow_of(buffer: Buffer) -> bytes:
 def pure_ack(buffer: Buffer) -> int:
     """Where the TCP header of a segment begins that does nothing but acknowledge, else 0.
 
-    No text, no flag but ACK (ECN's may be set), no SACK block: what such a segment says, a later
-    one of its connection says as well.
+    It has no payload, no flag but ACK (and those of ECN), no SACK block: a later ACK of its
+    connection replaces it.
     """
     size = len(buffer)
     if size >= 40 and version_of(buffer) == 4:
@@ -70,7 +70,7 @@ def acknowledged(buffer: Buffer, upper: int) -> int:
 
 
 def ecn_flags(buffer: Buffer, upper: int) -> int:
-    """AE, CWR and ECE of it, as bits: whoever drops a segment must not drop what they say."""
+    """AE, CWR and ECE of a segment, as bits: dropping it must not lose what they say."""
     return (buffer[upper + 12] & 1) << 2 | buffer[upper + 13] >> 6
 
 

@@ -1,4 +1,4 @@
-"""Spans of time in which something happens: once, or again and again."""
+"""Intervals of time in which something happens: once, or periodically."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Interval:
     """From `begin_us` on for `length_us`; every `every_us` again, unless that is 0."""
 
     begin_us: int
@@ -23,7 +23,7 @@ class Window:
             raise ValueError("a span of time ends before it begins again")
 
     def end_us(self, now_us: int) -> int:
-        """When the span ends that `now_us` lies in; 0 when it lies in none."""
+        """When the interval ends that `now_us` lies in; 0 when it lies in none."""
         since = now_us - self.begin_us
         if since < 0:
             return 0
@@ -31,6 +31,6 @@ class Window:
             since %= self.every_us
         return now_us - since + self.length_us if since < self.length_us else 0
 
-    def later(self, by_us: int) -> Window:
-        """The same, later."""
-        return Window(self.begin_us + by_us, self.length_us, self.every_us)
+    def later(self, by_us: int) -> Interval:
+        """The same interval, `by_us` later."""
+        return Interval(self.begin_us + by_us, self.length_us, self.every_us)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pystack.path.intervals import Window
+from pystack.path.intervals import Interval
 from pystack.path.link import Stage
 from pystack.wire.batch import Packet
 
 
 class Outage(Stage):
-    """Packets that come within a window are lost."""
+    """Packets that come within an interval are lost."""
 
     counted = ("cut_off",)
 
-    def __init__(self, *windows: Window) -> None:
-        self.windows = windows
+    def __init__(self, *intervals: Interval) -> None:
+        self.intervals = intervals
         self.cut_off = 0
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
-        for window in self.windows:
-            if window.end_us(now_us):
+        for interval in self.intervals:
+            if interval.end_us(now_us):
                 self.cut_off += 1
                 return []
         return [packet]

@@ -1,4 +1,4 @@
-"""A stage whose like may change at any moment, and that may be cut and joined again."""
+"""A stage that can be replaced at any moment, and switched off and on again."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pystack.path.link import Stage
 from pystack.wire.batch import Packet
 
 
-class Changeable(Stage):
+class ReplaceableStage(Stage):
     """Packets go to the stage that was given last; while it is `down`, none does.
 
-    What an earlier stage has kept comes when that lets it go. `cut_off` counts the packets that
-    came while it was down: nobody is told of those.
+    Packets that an earlier stage still keeps come when that stage lets them go. `cut_off` counts
+    the packets that came while it was down; they are dropped in silence.
     """
 
-    answers = True  # a later stage may have some
+    answers = True  # a later stage may answer
 
     def __init__(self, stage: Stage) -> None:
         self.down = False
         self.cut_off = 0
         self._stages = [stage]  # the present one is the last, earlier ones still keep packets
-        self._before: dict[str, int] = {}  # counts of those that keep nothing any more
+        self._before: dict[str, int] = {}  # counts of stages that were forgotten
 
     def change(self, stage: Stage) -> None:
         """From now on packets go to another stage."""
@@ -61,7 +61,7 @@ class Changeable(Stage):
         return total
 
     def _forget_idle(self, stages: list[Stage]) -> None:
-        """Let go of stages that will have nothing more to say; their counts stay."""
+        """Forget stages that keep no packets any more; their counts stay."""
         for stage in list(stages):
             if not stage.next_deadline():
                 _add(self._before, stage)

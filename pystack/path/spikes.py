@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections import deque
 
-from pystack.path.intervals import Window
+from pystack.path.intervals import Interval
 from pystack.path.link import Stage, kept
 from pystack.wire.batch import Packet
 
 
 class Spikes(Stage):
-    """Packets that come within a window are kept until its end, in order."""
+    """Packets that come within an interval are kept until its end, in order."""
 
     counted = ("held_up",)
 
-    def __init__(self, *windows: Window) -> None:
-        self.windows = windows
+    def __init__(self, *intervals: Interval) -> None:
+        self.intervals = intervals
         self.held_up = 0
         self._line: deque[tuple[int, Packet]] = deque()  # (when it is let go, packet), ascending
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
         due = self.take(now_us) if self._line else []
-        until = max((window.end_us(now_us) for window in self.windows), default=0)
+        until = max((interval.end_us(now_us) for interval in self.intervals), default=0)
         if self._line and until < self._line[-1][0]:
             until = self._line[-1][0]
         if until <= now_us:

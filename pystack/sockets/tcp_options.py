@@ -365,7 +365,7 @@ _IPV6: Final[dict[int, TcpOption]] = {
     c.IPV6_TCLASS: Option(lambda sock, settings: settings.tclass, _set_tclass, Settings.apply_ip),
 }
 
-TABLE: Final = TcpOptions(
+TABLE: Final[TcpOptions] = TcpOptions(
     lambda sock: sock.settings,
     {c.SOL_SOCKET: _SOCKET, c.IPPROTO_TCP: _TCP, c.IPPROTO_IP: _IP, c.IPPROTO_IPV6: _IPV6},
 )

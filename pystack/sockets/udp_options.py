@@ -66,7 +66,7 @@ _IPV6: Final[dict[int, UdpOption]] = {
     c.IPV6_TCLASS: Option(lambda sock, udp: udp.tclass, options.set_tclass),
 }
 
-TABLE: Final = OptionTable(
+TABLE: Final[OptionTable[UdpSocketState, UdpEndpoint]] = OptionTable(
     lambda sock: sock.udp,
     {c.SOL_SOCKET: _SOCKET, c.IPPROTO_UDP: {}, c.IPPROTO_IP: _IP, c.IPPROTO_IPV6: _IPV6},
 )

@@ -18,7 +18,7 @@ from pystack.aio.endpoint.stack import Stack
 from pystack.path.language.build import links
 from pystack.path.language.spec import Impairment
 from pystack.path.link import Stage
-from pystack.path.replaceable_stage import Changeable
+from pystack.path.replaceable_stage import ReplaceableStage
 from pystack.printed import counted, printed
 from pystack.sim.host import SimHost
 from pystack.sim.world import World
@@ -68,7 +68,7 @@ class NetworkLink:
         self._random = random
         self._changes = 0
         inward, outward = self._links(plan.impairment)
-        self.stages = {OUT: Changeable(outward), IN: Changeable(inward)}
+        self.stages = {OUT: ReplaceableStage(outward), IN: ReplaceableStage(inward)}
         self._traffic: dict[str, Traffic] = {}
 
     def __repr__(self) -> str:

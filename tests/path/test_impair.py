@@ -10,10 +10,10 @@ import pytest
 from pystack.path.ack_thinning import AckThinning
 from pystack.path.bursts import GilbertElliott
 from pystack.path.faults import Corruption, Cut, Duplication, Loss, Reordering
-from pystack.path.intervals import Window
+from pystack.path.intervals import Interval
 from pystack.path.language import build
 from pystack.path.language.parse import parse
-from pystack.path.language.spec import Amount, Occurrence, QueueWords, Words
+from pystack.path.language.spec import Amount, Effects, Occurrence, QueueSpec
 from pystack.path.link import Delay, Link, Stage
 from pystack.path.mtu import Mtu
 from pystack.path.netem_delay import NetemDelay
@@ -34,7 +34,7 @@ MS = 1000
 START = 10_000_000
 
 
-def said(text: str) -> Words:
+def said(text: str) -> Effects:
     """What is said about both directions, from the start on."""
     impairment = parse(text, {"t.txt": "1\n2\n"}.__getitem__)
     assert impairment.inbound == impairment.outbound
@@ -63,80 +63,80 @@ def only(text: str) -> Stage:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("delay 20ms", Words(delay_us=20 * MS)),
-        ("delay 20ms 2ms", Words(delay_us=20 * MS, jitter_us=2 * MS)),
+        ("delay 20ms", Effects(delay_us=20 * MS)),
+        ("delay 20ms 2ms", Effects(delay_us=20 * MS, jitter_us=2 * MS)),
         (
             "delay 20ms 2ms 25%",
-            Words(delay_us=20 * MS, jitter_us=2 * MS, delay_correlation=0.25),
+            Effects(delay_us=20 * MS, jitter_us=2 * MS, delay_correlation=0.25),
         ),
         (
             "delay 20ms 2ms distribution normal",
-            Words(delay_us=20 * MS, jitter_us=2 * MS, distribution="normal"),
+            Effects(delay_us=20 * MS, jitter_us=2 * MS, distribution="normal"),
         ),
-        ("delay 1ms reorder 5%", Words(delay_us=MS, reorder=Occurrence(0.05))),
-        ("delay 1ms reorder 5% 50%", Words(delay_us=MS, reorder=Occurrence(0.05, 0.5))),
-        ("delay 1ms gap 5", Words(delay_us=MS, gap=5)),
-        ("loss 1%", Words(loss=Occurrence(0.01))),
-        ("loss 0.3% 25%", Words(loss=Occurrence(0.003, 0.25))),
-        ("loss random 1%", Words(loss=Occurrence(0.01))),
-        ("loss gemodel 1%", Words(bursts=(0.01, 0.99, 1.0, 0.0))),
-        ("loss gemodel 1% 10% 70% 0.1%", Words(bursts=(0.01, 0.1, 0.7, 0.001))),
-        ("duplicate 1% 5%", Words(duplicate=Occurrence(0.01, 0.05))),
-        ("corrupt 0.1%", Words(corrupt=Occurrence(0.001))),
-        ("rate 20mbit", Words(rate_bps=20_000_000)),
-        ("rate 1mbit limit 100", Words(rate_bps=1_000_000, limit=Amount(100))),
-        ("rate 1mbit limit 30kb", Words(rate_bps=1_000_000, limit=Amount(30_720, True))),
-        ("trace t.txt", Words(trace=(1, 2))),
-        ("loss 1% ecn", Words(loss=Occurrence(0.01), ecn=True)),
+        ("delay 1ms reorder 5%", Effects(delay_us=MS, reorder=Occurrence(0.05))),
+        ("delay 1ms reorder 5% 50%", Effects(delay_us=MS, reorder=Occurrence(0.05, 0.5))),
+        ("delay 1ms gap 5", Effects(delay_us=MS, gap=5)),
+        ("loss 1%", Effects(loss=Occurrence(0.01))),
+        ("loss 0.3% 25%", Effects(loss=Occurrence(0.003, 0.25))),
+        ("loss random 1%", Effects(loss=Occurrence(0.01))),
+        ("loss gemodel 1%", Effects(bursts=(0.01, 0.99, 1.0, 0.0))),
+        ("loss gemodel 1% 10% 70% 0.1%", Effects(bursts=(0.01, 0.1, 0.7, 0.001))),
+        ("duplicate 1% 5%", Effects(duplicate=Occurrence(0.01, 0.05))),
+        ("corrupt 0.1%", Effects(corrupt=Occurrence(0.001))),
+        ("rate 20mbit", Effects(rate_bps=20_000_000)),
+        ("rate 1mbit limit 100", Effects(rate_bps=1_000_000, limit=Amount(100))),
+        ("rate 1mbit limit 30kb", Effects(rate_bps=1_000_000, limit=Amount(30_720, True))),
+        ("trace t.txt", Effects(trace=(1, 2))),
+        ("loss 1% ecn", Effects(loss=Occurrence(0.01), ecn=True)),
         (
             "rate 1mbit queue fq_codel noecn",
-            Words(rate_bps=1_000_000, queue=QueueWords("fq_codel"), ecn=False),
+            Effects(rate_bps=1_000_000, queue=QueueSpec("fq_codel"), ecn=False),
         ),
         (
             "rate 1mbit queue red min 5 max 15 probability 10% gentle",
-            Words(
+            Effects(
                 rate_bps=1_000_000,
-                queue=QueueWords(
+                queue=QueueSpec(
                     "red", least=Amount(5), most=Amount(15), probability=0.1, gentle=True
                 ),
             ),
         ),
         (
             "rate 1mbit queue codel target 10ms interval 200ms ce_threshold 1ms",
-            Words(
+            Effects(
                 rate_bps=1_000_000,
-                queue=QueueWords(
+                queue=QueueSpec(
                     "codel", target_us=10 * MS, interval_us=200 * MS, ce_threshold_us=MS
                 ),
             ),
         ),
         (
             "rate 1mbit queue fq_codel quantum 300 flows 16 limit 50",
-            Words(
+            Effects(
                 rate_bps=1_000_000,
-                queue=QueueWords("fq_codel", quantum=300, flows=16),
+                queue=QueueSpec("fq_codel", quantum=300, flows=16),
                 limit=Amount(50),
             ),
         ),
-        ("rate 1mbit ack-filter", Words(rate_bps=1_000_000, ack_filter=True)),
-        ("ack-thin 4", Words(ack_thin=4, ack_hold_us=5 * MS)),
-        ("ack-thin 4 2ms", Words(ack_thin=4, ack_hold_us=2 * MS)),
-        ("nth 17", Words(nth=(17,))),
-        ("nth 1,3 nth 9", Words(nth=(1, 3, 9))),
+        ("rate 1mbit ack-filter", Effects(rate_bps=1_000_000, ack_filter=True)),
+        ("ack-thin 4", Effects(ack_thin=4, ack_hold_us=5 * MS)),
+        ("ack-thin 4 2ms", Effects(ack_thin=4, ack_hold_us=2 * MS)),
+        ("nth 17", Effects(nth=(17,))),
+        ("nth 1,3 nth 9", Effects(nth=(1, 3, 9))),
         (
             "outage 2s 500ms outage 9s 1s every 10s",
-            Words(
+            Effects(
                 outages=(
-                    Window(2_000 * MS, 500 * MS), Window(9_000 * MS, 1_000 * MS, 10_000 * MS),
+                    Interval(2_000 * MS, 500 * MS), Interval(9_000 * MS, 1_000 * MS, 10_000 * MS),
                 )
             ),
         ),
-        ("spike 0 300ms every 5s", Words(spikes=(Window(0, 300 * MS, 5_000 * MS),))),
-        ("mtu 1280", Words(mtu=1280)),
-        ("mtu 1280 silent", Words(mtu=1280, mtu_silent=True)),
+        ("spike 0 300ms every 5s", Effects(spikes=(Interval(0, 300 * MS, 5_000 * MS),))),
+        ("mtu 1280", Effects(mtu=1280)),
+        ("mtu 1280 silent", Effects(mtu=1280, mtu_silent=True)),
     ],
 )  # fmt: skip
-def test_a_word_and_what_it_comes_to(text: str, words: Words) -> None:
+def test_a_word_and_what_it_comes_to(text: str, words: Effects) -> None:
     assert said(text) == words
 
 
@@ -153,27 +153,27 @@ def test_what_was_said_is_kept_as_it_was() -> None:
 # -- directions and times -------------------------------------------------------------------------
 def test_words_without_a_direction_are_for_both() -> None:
     impairment = parse("delay 20ms in: loss 1% out: rate 1mbit delay 5ms")
-    assert impairment.inbound.timeline == ((0, Words(delay_us=20 * MS, loss=Occurrence(0.01))),)
-    assert impairment.outbound.timeline == ((0, Words(delay_us=5 * MS, rate_bps=1_000_000)),)
+    assert impairment.inbound.timeline == ((0, Effects(delay_us=20 * MS, loss=Occurrence(0.01))),)
+    assert impairment.outbound.timeline == ((0, Effects(delay_us=5 * MS, rate_bps=1_000_000)),)
 
 
 def test_a_direction_may_stand_close_to_its_word_and_end_with_both() -> None:
     impairment = parse("in:delay 1ms both: loss 1%")
-    assert impairment.inbound.timeline == ((0, Words(delay_us=MS, loss=Occurrence(0.01))),)
-    assert impairment.outbound.timeline == ((0, Words(loss=Occurrence(0.01))),)
+    assert impairment.inbound.timeline == ((0, Effects(delay_us=MS, loss=Occurrence(0.01))),)
+    assert impairment.outbound.timeline == ((0, Effects(loss=Occurrence(0.01))),)
 
 
 def test_what_is_said_for_one_direction_goes_before_what_was_said_for_both() -> None:
     impairment = parse("loss 1% out: loss gemodel 1% 10%")
-    assert impairment.inbound.timeline[0][1] == Words(loss=Occurrence(0.01))
-    assert impairment.outbound.timeline[0][1] == Words(bursts=(0.01, 0.1, 1.0, 0.0))
+    assert impairment.inbound.timeline[0][1] == Effects(loss=Occurrence(0.01))
+    assert impairment.outbound.timeline[0][1] == Effects(bursts=(0.01, 0.1, 1.0, 0.0))
 
 
 def test_behind_at_is_what_changes_then() -> None:
     impairment = parse("rate 9mbit delay 9ms at 10s rate 3mbit at 5s delay 1ms out: mtu 1400")
-    base = Words(rate_bps=9_000_000, delay_us=9 * MS)
-    later = Words(rate_bps=9_000_000, delay_us=MS)
-    last = Words(rate_bps=3_000_000, delay_us=MS)
+    base = Effects(rate_bps=9_000_000, delay_us=9 * MS)
+    later = Effects(rate_bps=9_000_000, delay_us=MS)
+    last = Effects(rate_bps=3_000_000, delay_us=MS)
     assert impairment.inbound.timeline == ((0, base), (5_000 * MS, later), (10_000 * MS, last))
     assert [words.mtu for _, words in impairment.outbound.timeline] == [1400] * 3
 

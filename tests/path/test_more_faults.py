@@ -11,7 +11,7 @@ import pytest
 from pystack.path.bursts import GilbertElliott
 from pystack.path.chance import Chance, Correlated
 from pystack.path.faults import Corruption, Duplication, Loss
-from pystack.path.intervals import Window
+from pystack.path.intervals import Interval
 from pystack.path.link import Delay, Stage
 from pystack.path.nth import Nth
 from pystack.path.outage import Outage
@@ -158,7 +158,7 @@ def test_the_nth_packets_are_lost_and_no_others() -> None:
 
 
 def test_nothing_passes_within_an_outage() -> None:
-    stage = Outage(Window(2_000, 500), Window(5_000, 1))
+    stage = Outage(Interval(2_000, 500), Interval(5_000, 1))
     times = [1_999, 2_000, 2_499, 2_500, 4_999, 5_000, 5_001]
     out = departures(stage, list(zip(times, numbered(7), strict=True)))
     assert out == [(1_999, 0), (2_500, 3), (4_999, 4), (5_001, 6)]
@@ -166,14 +166,14 @@ def test_nothing_passes_within_an_outage() -> None:
 
 
 def test_an_outage_may_come_again_and_again() -> None:
-    stage = Outage(Window(1_000, 100, 1_000))
+    stage = Outage(Interval(1_000, 100, 1_000))
     times = [999, 1_050, 1_100, 2_099, 2_100, 70_000, 70_100]
     out = departures(stage, list(zip(times, numbered(7), strict=True)))
     assert [number for _, number in out] == [0, 2, 4, 6]
 
 
 def test_what_comes_within_a_spike_waits_for_its_end_in_order() -> None:
-    stage = Spikes(Window(1_000, 500, 10_000))
+    stage = Spikes(Interval(1_000, 500, 10_000))
     times = [999, 1_000, 1_400, 1_500, 1_501, 11_200]
     out = departures(stage, list(zip(times, numbered(6), strict=True)))
     assert out == [(999, 0), (1_500, 1), (1_500, 2), (1_500, 3), (1_501, 4), (11_500, 5)]
@@ -181,15 +181,15 @@ def test_what_comes_within_a_spike_waits_for_its_end_in_order() -> None:
 
 
 def test_spikes_that_overlap_keep_the_order() -> None:
-    stage = Spikes(Window(1_000, 5_000), Window(2_000, 100))
+    stage = Spikes(Interval(1_000, 5_000), Interval(2_000, 100))
     out = departures(stage, list(zip([1_000, 2_050, 6_000], numbered(3), strict=True)))
     assert out == [(6_000, 0), (6_000, 1), (6_000, 2)]
 
 
 @pytest.mark.parametrize("numbers", [(-1, 5, 0), (0, 0, 0), (0, 5, 5), (0, 5, -1)])
-def test_an_impossible_window_is_refused(numbers: tuple[int, int, int]) -> None:
+def test_an_impossible_interval_is_refused(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="span of time"):
-        Window(*numbers)
+        Interval(*numbers)
 
 
 # -- one after the other ------------------------------------------------------------------------

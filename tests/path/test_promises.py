@@ -19,7 +19,7 @@ from pystack.path.ack_thinning import AckThinning
 from pystack.path.bursts import GilbertElliott
 from pystack.path.chance import Chance
 from pystack.path.faults import Corruption, Duplication, Loss, Reordering
-from pystack.path.intervals import Window
+from pystack.path.intervals import Interval
 from pystack.path.link import Delay, Link, Stage
 from pystack.path.mtu import Mtu
 from pystack.path.netem_delay import NetemDelay
@@ -62,8 +62,8 @@ KINDS = {
     "duplication": Kind(lambda s: Duplication(0.4, Random(s)), 0, 1, True, (), ("duplicated",)),
     "reordering": Kind(lambda s: Reordering(0.3, Random(s), hold_us=900), 0, 900),
     "nth": Kind(lambda s: Nth(2, 5), 0, 1, True, ("lost",)),
-    "outage": Kind(lambda s: Outage(Window(500, 300, 1000)), 0, 1, True, ("cut_off",)),
-    "spikes": Kind(lambda s: Spikes(Window(500, 300, 1000)), 0, 300, True),
+    "outage": Kind(lambda s: Outage(Interval(500, 300, 1000)), 0, 1, True, ("cut_off",)),
+    "spikes": Kind(lambda s: Spikes(Interval(500, 300, 1000)), 0, 300, True),
     "mtu": Kind(lambda s: Mtu(700), 0, 1, True, ("too_big",)),
     "ack thinning": Kind(lambda s: AckThinning(3, 800), 0, 800, False, ("thinned",)),
     "delay": Kind(lambda s: Delay(400), 400, 400, True),

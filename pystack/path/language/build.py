@@ -1,7 +1,7 @@
-"""A link of stages out of the words of an impairment.
+"""Step 4: the stages of an impairment (`spec`), as a link for each direction.
 
-The stages stand in the order in which a packet would meet them: what happens to it on its way to
-the bottleneck, the bottleneck, and the way from there on.
+The stages stand in the order in which a packet would meet them: what happens before the bottleneck,
+the bottleneck, and what happens after it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pystack.path.language.spec import (
     FQ_CODEL,
     RED,
     Amount,
+    Effects,
     Impairment,
-    QueueWords,
-    Way,
-    Words,
+    ImpairmentSpec,
+    QueueSpec,
 )
 from pystack.path.link import Delay, Link, RandomSource, Stage
 from pystack.path.mtu import Mtu
@@ -54,46 +54,47 @@ MakeSource = Callable[[int], RandomSource]
 def links(
     impairment: Impairment, *, start_us: int, seed: int, make_source: MakeSource
 ) -> tuple[Link, Link]:
-    """The links of both directions, in and out; `seed` goes for one that names none."""
+    """The links of both directions, in and out. `seed` counts where the impairment names none; the
+    other arguments are those of `link`."""
     if impairment.seed is not None:
         seed = impairment.seed
-    ways = (impairment.inbound, impairment.outbound)
+    specs = (impairment.inbound, impairment.outbound)
     inbound, outbound = (
-        link(way, start_us=start_us, seed=2 * seed + index, make_source=make_source)
-        for index, way in enumerate(ways)
+        link(spec, start_us=start_us, seed=2 * seed + index, make_source=make_source)
+        for index, spec in enumerate(specs)
     )
     return inbound, outbound
 
 
-def link(way: Way, *, start_us: int, seed: int, make_source: MakeSource) -> Link:
+def link(spec: ImpairmentSpec, *, start_us: int, seed: int, make_source: MakeSource) -> Link:
     """The stages of one direction, whose times count from `start_us`.
 
-    `make_source`, such as `random.Random`, is called with a number for each stage that draws: what
-    one draws does not depend on which others there are. Two directions want two seeds.
+    `make_source`, such as `random.Random`, is called with a number for each stage that draws, so
+    that what a stage draws does not depend on the others. Two directions take two seeds.
     """
-    return Link(*_Assembly(way, start_us, seed, make_source).stages())
+    return Link(*_Assembly(spec, start_us, seed, make_source).stages())
 
 
 @dataclass
 class _Assembly:
-    way: Way
+    spec: ImpairmentSpec
     start_us: int
     seed: int
     make_source: MakeSource
 
     def __post_init__(self) -> None:
-        self._first = self.way.timeline[0][1]
+        self._first = self.spec.timeline[0][1]
         self._entry = 0  # of the timeline, for which a stage is being made
 
     def stages(self) -> list[Stage]:
         """All of them, in order; those that do nothing are left out."""
         first = self._first
-        found: list[Stage] = [Cut()] if self.way.needs_packets() else []
+        found: list[Stage] = [Cut()] if self.spec.needs_packets() else []
         if first.nth:
             found.append(Nth(*first.nth))
         found += self._over_time(self._mtu, "mtu", "mtu_silent")
         if first.outages:
-            found.append(Outage(*(window.later(self.start_us) for window in first.outages)))
+            found.append(Outage(*(interval.later(self.start_us) for interval in first.outages)))
         found += self._over_time(self._loss, "loss", "bursts")
         found += self._over_time(self._duplication, "duplicate")
         found += self._over_time(self._corruption, "corrupt")
@@ -102,22 +103,22 @@ class _Assembly:
         if first.has_line():
             found.append(self._bottleneck())
         if first.spikes:
-            found.append(Spikes(*(window.later(self.start_us) for window in first.spikes)))
+            found.append(Spikes(*(interval.later(self.start_us) for interval in first.spikes)))
         found += self._over_time(
             self._delay, "delay_us", "jitter_us", "delay_correlation", "distribution", "reorder",
             "gap",
         )  # fmt: skip
         return found
 
-    def _over_time(self, make: Callable[[Words], Stage | None], *names: str) -> list[Stage]:
-        """The stage that `make` makes of these words, or several that follow each other in time."""
+    def _over_time(self, make: Callable[[Effects], Stage | None], *names: str) -> list[Stage]:
+        """The stage that `make` makes of these effects; where they change, one after the other."""
         entries: list[tuple[int, Stage]] = []
         before: list[object] = []
-        for entry, (at_us, words) in enumerate(self.way.timeline):
+        for entry, (at_us, effects) in enumerate(self.spec.timeline):
             self._entry = entry
-            said = [getattr(words, name) for name in names]
+            said = [getattr(effects, name) for name in names]
             if said != before:
-                entries.append((self.start_us + at_us, make(words) or Stage()))
+                entries.append((self.start_us + at_us, make(effects) or Stage()))
             before = said
         self._entry = 0
         if len(entries) > 1:
@@ -129,13 +130,13 @@ class _Assembly:
         return self.make_source(number << 16 | self._entry)
 
     # -- before the bottleneck ------------------------------------------------------------------
-    def _mtu(self, words: Words) -> Stage | None:
-        return Mtu(words.mtu, silent=words.mtu_silent) if words.mtu else None
+    def _mtu(self, effects: Effects) -> Stage | None:
+        return Mtu(effects.mtu, silent=effects.mtu_silent) if effects.mtu else None
 
-    def _loss(self, words: Words) -> Stage | None:
-        ecn = bool(words.ecn)
-        if words.bursts is not None:
-            to_bad, to_good, bad_loss, good_loss = words.bursts
+    def _loss(self, effects: Effects) -> Stage | None:
+        ecn = bool(effects.ecn)
+        if effects.bursts is not None:
+            to_bad, to_good, bad_loss, good_loss = effects.bursts
             return GilbertElliott(
                 to_bad,
                 to_good,
@@ -144,18 +145,18 @@ class _Assembly:
                 good_loss=good_loss,
                 ecn=ecn,
             )
-        if words.loss is None:
+        if effects.loss is None:
             return None
-        return Loss(words.loss.rate, self._source("loss"), words.loss.correlation, ecn=ecn)
+        return Loss(effects.loss.rate, self._source("loss"), effects.loss.correlation, ecn=ecn)
 
-    def _duplication(self, words: Words) -> Stage | None:
-        often = words.duplicate
+    def _duplication(self, effects: Effects) -> Stage | None:
+        often = effects.duplicate
         return (
             Duplication(often.rate, self._source("duplicate"), often.correlation) if often else None
         )
 
-    def _corruption(self, words: Words) -> Stage | None:
-        often = words.corrupt
+    def _corruption(self, effects: Effects) -> Stage | None:
+        often = effects.corrupt
         return Corruption(often.rate, self._source("corrupt"), often.correlation) if often else None
 
     # -- the bottleneck -------------------------------------------------------------------------
@@ -167,26 +168,26 @@ class _Assembly:
             return TracedQueue(first.trace, discipline, start_us=self.start_us)
         changes: list[tuple[int, int]] = []
         rate_bps = first.rate_bps
-        for at_us, words in self.way.timeline[1:]:
-            if words.rate_bps != rate_bps:
-                changes.append((self.start_us + at_us, words.rate_bps))
-                rate_bps = words.rate_bps
+        for at_us, effects in self.spec.timeline[1:]:
+            if effects.rate_bps != rate_bps:
+                changes.append((self.start_us + at_us, effects.rate_bps))
+                rate_bps = effects.rate_bps
         return Queue(first.rate_bps, self._discipline(first.rate_bps), changes=changes)
 
     def _discipline(self, rate_bps: int) -> Discipline:
-        words = self._first
-        queue = words.queue or QueueWords()
-        limit = words.limit or _usual_limit(queue)
+        effects = self._first
+        queue = effects.queue or QueueSpec()
+        limit = effects.limit or _usual_limit(queue)
         room, in_bytes = limit.number, limit.in_bytes or queue.kind == BFIFO
         if queue.kind == RED:
             return self._red(queue, limit, rate_bps)
-        if words.ack_filter:
+        if effects.ack_filter:
             return AckFilter(room, in_bytes=in_bytes)
         if queue.kind not in (CODEL, FQ_CODEL):
             return DropTail(room, in_bytes=in_bytes)
         by_default = queue.kind == FQ_CODEL  # as with tc
         law = CodelLaw(
-            queue.target_us, queue.interval_us, by_default if words.ecn is None else words.ecn,
+            queue.target_us, queue.interval_us, by_default if effects.ecn is None else effects.ecn,
             queue.ce_threshold_us,
         )  # fmt: skip
         if queue.kind == CODEL:
@@ -196,7 +197,7 @@ class _Assembly:
             perturbation=self._source("queue").randrange(1 << 32),
         )  # fmt: skip
 
-    def _red(self, queue: QueueWords, limit: Amount, rate_bps: int) -> Discipline:
+    def _red(self, queue: QueueSpec, limit: Amount, rate_bps: int) -> Discipline:
         least = queue.least.number if queue.least else 0
         most = queue.most.number if queue.most else max(limit.number // 4, 2 * least, 2)
         least = least or most // 3
@@ -210,22 +211,22 @@ class _Assembly:
         )  # fmt: skip
 
     # -- behind it ------------------------------------------------------------------------------
-    def _delay(self, words: Words) -> Stage | None:
-        limit = words.limit.number if words.limit and not words.has_line() else 0
-        if not words.delay_us and not words.jitter_us:
-            if words.reorder:
-                return Reordering(words.reorder.rate, self._source("reorder"))
+    def _delay(self, effects: Effects) -> Stage | None:
+        limit = effects.limit.number if effects.limit and not effects.has_line() else 0
+        if not effects.delay_us and not effects.jitter_us:
+            if effects.reorder:
+                return Reordering(effects.reorder.rate, self._source("reorder"))
             return None
-        if not (words.jitter_us or words.reorder or words.gap or limit):
-            return Delay(words.delay_us)
+        if not (effects.jitter_us or effects.reorder or effects.gap or limit):
+            return Delay(effects.delay_us)
         overtakes = None
-        if words.reorder:
-            often = words.reorder
+        if effects.reorder:
+            often = effects.reorder
             overtakes = Chance(often.rate, self._source("reorder"), often.correlation)
         return NetemDelay(
-            words.delay_us, words.jitter_us, self._source("delay"),
-            correlation=words.delay_correlation, distribution=words.distribution,
-            overtakes=overtakes, gap=words.gap, limit=limit, in_order=words.has_line(),
+            effects.delay_us, effects.jitter_us, self._source("delay"),
+            correlation=effects.delay_correlation, distribution=effects.distribution,
+            overtakes=overtakes, gap=effects.gap, limit=limit, in_order=effects.has_line(),
         )  # fmt: skip
 
 
@@ -244,7 +245,7 @@ def _red_weight(burst: int, least: float) -> int:
     return _SLOWEST
 
 
-def _usual_limit(queue: QueueWords) -> Amount:
+def _usual_limit(queue: QueueSpec) -> Amount:
     if queue.kind == BFIFO:
         return Amount(DEFAULT_LIMIT * OPPORTUNITY, in_bytes=True)
     return Amount(FQ_CODEL_LIMIT if queue.kind == FQ_CODEL else DEFAULT_LIMIT)

@@ -1,10 +1,12 @@
-"""The language of impairments: netem's words, and a few more.
+"""The parser: the text of an impairment becomes an `Impairment` (`spec`), or a ValueError.
+
+The language is netem's, with a few words more:
 
     delay 20ms 2ms loss 1% reorder 5% rate 20mbit limit 100
     rate 10mbit queue fq_codel ecn out: loss gemodel 1% 25% in: ack-thin 4 at 5s mtu 1280
 
 `docs/impairments.md` explains every word. A mistake is a ValueError of one sentence, which names
-the word and says what is allowed. Files are read by who calls.
+the word and says what is allowed. The caller reads files.
 """
 
 from __future__ import annotations
@@ -14,7 +16,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pystack.path.language import units
-from pystack.path.language.spec import BFIFO, EARLY, PFIFO, Impairment, QueueWords, Way, Words
+from pystack.path.language.spec import (
+    BFIFO,
+    EARLY,
+    PFIFO,
+    Effects,
+    Impairment,
+    ImpairmentSpec,
+    QueueSpec,
+)
 from pystack.path.language.tokens import ReadFile, Tokens, listed
 from pystack.path.language.vocabulary import LATER, LISTS, SEED, WORDS, Changes
 
@@ -55,13 +65,13 @@ def parse(text: str, read_file: ReadFile | None = None) -> Impairment:
         seed = changes.pop(SEED, seed)
         for direction in section.directions:
             _note(said[direction], _Said(section.at_us, word, changes))
-    ways = {name: _way(said[name]) for name in BOTH}
-    return Impairment(text, ways["in"], ways["out"], seed)
+    specs = {name: _spec(said[name]) for name in BOTH}
+    return Impairment(text, specs["in"], specs["out"], seed)
 
 
 @dataclass(slots=True)
 class _Said:
-    """A word: from when on, and what it changes."""
+    """A word that was said: from which time on, and what it changes."""
 
     at_us: int
     word: str
@@ -69,7 +79,7 @@ class _Said:
 
 
 class _Section:
-    """For which directions, and from when on, words are said; until the next such remark."""
+    """For which directions, and from which time on, the words that follow hold."""
 
     def __init__(self, directions: tuple[str, ...], at_us: int = 0) -> None:
         self.directions = directions
@@ -96,64 +106,65 @@ def _unknown(word: str) -> str:
     return f"{word!r} is no word of an impairment: there are {listed(_KNOWN)}"
 
 
-# -- what the words of a direction come to -------------------------------------------------------
+# -- from the words of a direction to its spec ---------------------------------------------------
 def _note(said: list[_Said], new: _Said) -> None:
-    if new.word not in LISTS:  # who says it again, for one direction, means that instead
+    if new.word not in LISTS:  # said again, for one direction: the last one counts
         said[:] = [one for one in said if (one.word, one.at_us) != (new.word, new.at_us)]
     said.append(new)
 
 
-def _way(said: list[_Said]) -> Way:
+def _spec(said: list[_Said]) -> ImpairmentSpec:
     times = sorted({0, *(one.at_us for one in said)})
-    timeline: list[tuple[int, Words]] = []
-    words = Words()
+    timeline: list[tuple[int, Effects]] = []
+    effects = Effects()
     for time in times:
         for one in said:
             if one.at_us != time:
                 continue
             if one.word in LISTS:
                 ((name, more),) = one.changes.items()
-                words = replace(words, **{name: getattr(words, name) + more})
+                effects = replace(effects, **{name: getattr(effects, name) + more})
             else:
-                words = replace(words, **one.changes)
-        _check(words, timeline[0][1] if timeline else None)
-        timeline.append((time, words))
-    return Way(tuple(timeline))
+                effects = replace(effects, **one.changes)
+        _check(effects, timeline[0][1] if timeline else None)
+        timeline.append((time, effects))
+    return ImpairmentSpec(tuple(timeline))
 
 
-def _check(words: Words, first: Words | None) -> None:
-    """Whether the words fit each other. `first` is what held from the start, later on."""
-    if words.rate_bps and words.trace:
+def _check(effects: Effects, first: Effects | None) -> None:
+    """Whether the effects fit each other. `first` is what holds from the start, for later ones."""
+    if effects.rate_bps and effects.trace:
         raise ValueError("a line has a rate or a trace, not both")
-    if first is not None and words.rate_bps and not first.rate_bps:
+    if first is not None and effects.rate_bps and not first.rate_bps:
         raise ValueError("a rate that changes on the way begins with one from the start")
-    if not words.has_line():
-        if words.queue is not None or words.ack_filter:
-            name = "queue" if words.queue is not None else "ack-filter"
+    if not effects.has_line():
+        if effects.queue is not None or effects.ack_filter:
+            name = "queue" if effects.queue is not None else "ack-filter"
             raise ValueError(f"{name} needs a rate or a trace: without one nothing waits")
-        if words.limit is not None and not words.delay_us:
+        if effects.limit is not None and not effects.delay_us:
             raise ValueError("limit needs a rate, a trace or a delay: without one nothing waits")
-        if words.limit is not None and words.limit.in_bytes:
+        if effects.limit is not None and effects.limit.in_bytes:
             raise ValueError("limit counts packets where there is no rate")
-    if not words.delay_us and not words.jitter_us:
-        if words.gap:
+    if not effects.delay_us and not effects.jitter_us:
+        if effects.gap:
             raise ValueError("gap needs a delay, which some packets then do not get")
-        if words.reorder is not None and words.reorder.correlation:
+        if effects.reorder is not None and effects.reorder.correlation:
             raise ValueError("reorder with a correlation needs a delay")
-    _check_queue(words, words.queue or QueueWords())
+    _check_queue(effects, effects.queue or QueueSpec())
 
 
-def _check_queue(words: Words, queue: QueueWords) -> None:
-    may_mark = words.loss is not None or words.bursts is not None or queue.kind in EARLY
-    if words.ecn and not may_mark:
+def _check_queue(effects: Effects, queue: QueueSpec) -> None:
+    may_mark = effects.loss is not None or effects.bursts is not None or queue.kind in EARLY
+    if effects.ecn and not may_mark:
         raise ValueError(
             "ecn needs something that it marks instead of losing it: loss, or a queue of "
             f"{listed(EARLY)}"
         )
-    if words.ack_filter and queue.kind not in (PFIFO, BFIFO):
+    if effects.ack_filter and queue.kind not in (PFIFO, BFIFO):
         raise ValueError(f"ack-filter needs a queue of pfifo or bfifo, not of {queue.kind}")
+    in_bytes = effects.limit is not None and effects.limit.in_bytes
     for threshold in (queue.least, queue.most):
-        if threshold and threshold.in_bytes != (words.limit is not None and words.limit.in_bytes):
+        if threshold and threshold.in_bytes != in_bytes:
             raise ValueError(
                 "queue red: limit, min and max are all packets or all sizes with b, kb"
             )

@@ -1,11 +1,11 @@
-"""What the words of an impairment come to: plain data, made by `impair`, used by `assembly`."""
+"""Step 3: an impairment as plain data, made by `parse` and turned into stages by `build`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from pystack.path.intervals import Window
+from pystack.path.intervals import Interval
 from pystack.path.netem_delay import UNIFORM
 from pystack.path.queues.codel import INTERVAL_US, TARGET_US
 from pystack.path.queues.fq_codel import FLOWS, QUANTUM
@@ -21,7 +21,7 @@ EARLY: Final = (RED, CODEL, FQ_CODEL)  # drop before they are full, and so may m
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """How often something happens, and how much that depends on the packet before."""
+    """How often something happens (1 is always), and the correlation with the packet before."""
 
     rate: float
     correlation: float = 0.0
@@ -29,15 +29,15 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """So many packets, or octets."""
+    """A number of packets, or of bytes."""
 
     number: int
     in_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class QueueWords:
-    """What waits for a rate, and how; None and 0 stand for what follows from the rest."""
+class QueueSpec:
+    """The queue before a rate. None and 0: what follows from the other effects."""
 
     kind: str = PFIFO
     least: Amount | None = None  # RED's thresholds
@@ -53,13 +53,13 @@ class QueueWords:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """All that is said about one direction from some time on."""
+class Effects:
+    """Everything that happens to packets of one direction, from some time on."""
 
     nth: tuple[int, ...] = ()
     mtu: int = 0
     mtu_silent: bool = False
-    outages: tuple[Window, ...] = ()
+    outages: tuple[Interval, ...] = ()
     loss: Occurrence | None = None
     bursts: tuple[float, float, float, float] | None = None  # netem's p, r, 1-h, 1-k
     duplicate: Occurrence | None = None
@@ -68,11 +68,11 @@ class Words:
     ack_hold_us: int = 0
     rate_bps: int = 0
     trace: tuple[int, ...] = ()
-    queue: QueueWords | None = None
+    queue: QueueSpec | None = None
     limit: Amount | None = None
     ack_filter: bool = False
     ecn: bool | None = None
-    spikes: tuple[Window, ...] = ()
+    spikes: tuple[Interval, ...] = ()
     delay_us: int = 0
     jitter_us: int = 0
     delay_correlation: float = 0.0
@@ -81,38 +81,38 @@ class Words:
     gap: int = 0
 
     def has_line(self) -> bool:
-        """Whether packets wait for a line to be free."""
+        """Whether there is a bottleneck, which packets wait for."""
         return self.rate_bps > 0 or bool(self.trace)
 
     def needs_packets(self) -> bool:
-        """Whether a run of segments in one piece would fare otherwise than one by one."""
-        only_times = Words(outages=self.outages, spikes=self.spikes, delay_us=self.delay_us)
+        """Whether it makes a difference that segments arrive as one run, not one by one."""
+        only_times = Effects(outages=self.outages, spikes=self.spikes, delay_us=self.delay_us)
         return self != only_times
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ImpairmentSpec:
     """One direction: what holds from the start (at 0), and from later times on, in µs."""
 
-    timeline: tuple[tuple[int, Words], ...] = ((0, Words()),)
+    timeline: tuple[tuple[int, Effects], ...] = ((0, Effects()),)
 
     def needs_packets(self) -> bool:
         """Whether `Cut` belongs before it."""
-        return any(words.needs_packets() for _, words in self.timeline)
+        return any(effects.needs_packets() for _, effects in self.timeline)
 
 
 @dataclass(frozen=True, slots=True)
 class Impairment:
     """Both directions, seen from the stack: what comes in and what goes out.
 
-    `text` is what was parsed; `seed` is None where nothing was said.
+    `text` is what was parsed; `seed` is None where the text has none.
     """
 
     text: str
-    inbound: Way
-    outbound: Way
+    inbound: ImpairmentSpec
+    outbound: ImpairmentSpec
     seed: int | None = None
 
     def needs_packets(self) -> bool:
-        """Whether offload has to be given up for it."""
+        """Whether it does not go with offload, where runs stay in one piece."""
         return self.inbound.needs_packets() or self.outbound.needs_packets()

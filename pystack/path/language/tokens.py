@@ -1,4 +1,7 @@
-"""The text of an impairment, token by token, and the values that may stand in it."""
+"""Step 1: the text of an impairment as tokens, and how the values among them are read.
+
+Which word takes which values is in `vocabulary`; numbers with units are read by `units`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import shlex
 from collections.abc import Callable, Container
 from typing import Any
 
-from pystack.path.intervals import Window
+from pystack.path.intervals import Interval
 from pystack.path.language import units
 from pystack.path.language.spec import Amount, Occurrence
 
@@ -14,9 +17,10 @@ ReadFile = Callable[[str], str]
 
 
 class Tokens:
-    """What is still to be read. `word` is the one whose values are being read.
+    """The tokens that are still to be read. `word` is the one whose values are being read.
 
-    All raise ValueError with a sentence that names that word. `words` are those that are no values.
+    All calls raise ValueError with a sentence that names that word. `words` are the tokens that
+    cannot be values.
     """
 
     def __init__(self, text: str, words: Container[str], read_file: ReadFile | None) -> None:
@@ -39,7 +43,7 @@ class Tokens:
         return token
 
     def put_back(self, token: str) -> None:
-        """Let `token` be the next, in the place of the last one taken."""
+        """Put `token` back in the place of the one that was taken last."""
         self._next -= 1
         self._tokens[self._next] = token
 
@@ -51,7 +55,7 @@ class Tokens:
         return False
 
     def value(self, read: Callable[[str], Any], what: str) -> Any:
-        """The next token, read; `what` says what it should have been."""
+        """The value that the next token stands for; `what` says what it should have been."""
         if not self or self._tokens[self._next] in self._words:
             raise ValueError(f"{self.word} needs {what}")
         token = self.take()
@@ -61,12 +65,12 @@ class Tokens:
             raise ValueError(f"{self.word} {token!r}: {error}") from None
 
     def optional(self, read: Callable[[str], Any], otherwise: Any) -> Any:
-        """The next token, read, if it is a number."""
+        """The value that the next token stands for, if it is a number."""
         first = self._tokens[self._next][:1] if self else ""
         return self.value(read, "") if first.isdecimal() or first in tuple(".-+") else otherwise
 
     def file_text(self, name: str) -> str:
-        """What is in a file."""
+        """The text of a file."""
         if self._read_file is None:
             raise ValueError(f"{self.word}: no files are read here")
         return self._read_file(name)
@@ -82,7 +86,7 @@ class Tokens:
         number, in_bytes = self.value(above_0(units.size), what)
         return Amount(number, in_bytes)
 
-    def window(self) -> tuple[Window, ...]:
+    def intervals(self) -> tuple[Interval, ...]:
         """START LENGTH [every PERIOD]"""
         begin_us = self.value(units.time_us, "when it begins, such as 2s")
         length_us = self.value(above_0(units.time_us), "how long it lasts, such as 500ms")
@@ -90,7 +94,7 @@ class Tokens:
         if self.takes("every"):
             every_us = self.value(above_0(units.time_us), "a time behind every, such as 10s")
         try:
-            return (Window(begin_us, length_us, every_us),)
+            return (Interval(begin_us, length_us, every_us),)
         except ValueError as error:
             raise ValueError(f"{self.word}: {error}") from None
 
@@ -107,7 +111,7 @@ def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def above_0(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Reads as `read` does, but no 0."""
+    """Reads as `read` does, but refuses 0."""
 
     def read_above_0(text: str) -> Any:
         value = read(text)
@@ -119,5 +123,5 @@ def above_0(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Names as a sentence has them."""
+    """The names, joined by commas and "and"."""
     return ", ".join(names[:-1]) + " and " + names[-1]

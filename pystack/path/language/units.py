@@ -1,6 +1,6 @@
 """Numbers with units, as tc writes them: 20mbit, 20ms, 64kb, 1%.
 
-All raise ValueError with what would have been right. Fractions are reckoned exactly.
+All functions raise ValueError, which says what would have been right. Fractions are exact.
 """
 
 from __future__ import annotations

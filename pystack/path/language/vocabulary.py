@@ -1,4 +1,4 @@
-"""Each word of an impairment: the values behind it, and what they come to."""
+"""Step 2: each word of an impairment: which values follow it, and which effects they set."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from pystack.path.ack_thinning import HOLD_US
 from pystack.path.language import units
-from pystack.path.language.spec import CODEL, DISCIPLINES, FQ_CODEL, RED, QueueWords
+from pystack.path.language.spec import CODEL, DISCIPLINES, FQ_CODEL, RED, QueueSpec
 from pystack.path.language.tokens import Tokens, above_0, listed, one_of
 from pystack.path.netem_delay import DISTRIBUTIONS
 from pystack.path.queues import traced
 from pystack.wire.consts import IPV4_MIN_MTU
 
-Changes = dict[str, Any]  # of fields of Words; and of one thing that belongs to no direction:
+Changes = dict[str, Any]  # fields of Effects; and the seed, which belongs to no direction
 SEED: Final = "seed"
 
 LATER: Final = ("delay", "reorder", "gap", "loss", "duplicate", "corrupt", "rate", "mtu")
@@ -99,7 +99,7 @@ def _limit(tokens: Tokens) -> Changes:
 def _queue(tokens: Tokens) -> Changes:
     """queue KIND and what belongs to it"""
     kind = tokens.value(one_of(DISCIPLINES), f"a discipline: {listed(DISCIPLINES)}")
-    queue = QueueWords(kind)
+    queue = QueueSpec(kind)
     while (option := _option(tokens, kind)) is not None:
         queue = replace(queue, **option)
     return {"queue": queue}
@@ -167,12 +167,12 @@ def _nth(tokens: Tokens) -> Changes:
 
 def _outage(tokens: Tokens) -> Changes:
     """outage START LENGTH [every PERIOD]"""
-    return {"outages": tokens.window()}
+    return {"outages": tokens.intervals()}
 
 
 def _spike(tokens: Tokens) -> Changes:
     """spike START LENGTH [every PERIOD]"""
-    return {"spikes": tokens.window()}
+    return {"spikes": tokens.intervals()}
 
 
 def _mtu(tokens: Tokens) -> Changes:

@@ -12,7 +12,7 @@ import pytest
 from pystack.aio.devices.cable import Cable
 from pystack.aio.endpoint.stack import Stack
 from pystack.path.link import Delay, Stage
-from pystack.path.replaceable_stage import Changeable
+from pystack.path.replaceable_stage import ReplaceableStage
 from pystack.sim.vloop import VirtualLoop
 from tests.aio.two_stacks import run
 from tests.surroundings import PATIENCE
@@ -131,12 +131,12 @@ async def test_taps_see_what_is_sent_and_what_arrives(
     assert seen["sent"] == seen["arrived"] == cable.left.sent == cable.right.arrived > 3
 
 
-@over_cable((Changeable(Delay(1000)), Changeable(Delay(1000))))
+@over_cable((ReplaceableStage(Delay(1000)), ReplaceableStage(Delay(1000))))
 async def test_a_cable_that_is_cut_and_joined_again_delivers_what_waited(
     loop: VirtualLoop, cable: Cable, client: Stack, server: Stack
 ) -> None:
     there = cable.there
-    assert isinstance(there, Changeable)
+    assert isinstance(there, ReplaceableStage)
     await server.start_server(echo, SERVER, 7)
     reader, writer = await client.open_connection(SERVER, 7)
     there.down = True

@@ -7,14 +7,14 @@ from random import Random
 from pystack.path.faults import Loss
 from pystack.path.link import Delay
 from pystack.path.mtu import Mtu
-from pystack.path.replaceable_stage import Changeable
+from pystack.path.replaceable_stage import ReplaceableStage
 from tests.path.traffic import numbered, numbers, sized
 
 MS = 1000
 
 
 def test_what_an_earlier_stage_has_kept_still_comes_at_its_time() -> None:
-    stage = Changeable(Delay(20 * MS))
+    stage = ReplaceableStage(Delay(20 * MS))
     first, second = numbered(2)
     assert stage.feed(first, 1 * MS) == []
     stage.change(Delay(5 * MS))
@@ -27,7 +27,7 @@ def test_what_an_earlier_stage_has_kept_still_comes_at_its_time() -> None:
 
 
 def test_while_it_is_down_nothing_comes_in_and_what_is_on_its_way_arrives() -> None:
-    stage = Changeable(Delay(20 * MS))
+    stage = ReplaceableStage(Delay(20 * MS))
     stage.feed(numbered(1)[0], 1 * MS)
     stage.down = True
     assert stage.feed_all(iter(numbered(3)), 2 * MS) == []
@@ -40,7 +40,7 @@ def test_while_it_is_down_nothing_comes_in_and_what_is_on_its_way_arrives() -> N
 
 
 def test_counts_are_those_of_all_stages_that_there_were() -> None:
-    stage = Changeable(Loss(1.0, Random(1)))
+    stage = ReplaceableStage(Loss(1.0, Random(1)))
     stage.feed_all(numbered(2), 1)
     stage.change(Loss(1.0, Random(1)))
     stage.feed_all(numbered(3), 2)
@@ -50,7 +50,7 @@ def test_counts_are_those_of_all_stages_that_there_were() -> None:
 
 
 def test_a_later_stage_may_have_answers() -> None:
-    stage = Changeable(Delay(1))
+    stage = ReplaceableStage(Delay(1))
     stage.change(Mtu(1280))
     assert stage.answers
     assert stage.feed(sized(1400), 1) == []
