@@ -21,7 +21,10 @@ from tests.aio.two_stacks import LEFT, RIGHT, two_stacks
 from tests.kit.builds import reads_docstrings
 
 ASYNCIO = "bridge_fd create_connection create_datagram_endpoint create_server open_connection"
-ENDPOINT = f"aclose as_default host is_closed look_up loop socket start_server {ASYNCIO}"
+ENDPOINT = (
+    "aclose as_default check driver handles host is_closed look_up loop owns reaches socket "
+    f"start_server {ASYNCIO}"
+)
 SOCKET = (
     "bind close connect connect_ex family getpeername getsockname getsockopt poll recv recv_into "
     "recvmsg send setsockopt shutdown type"

@@ -49,7 +49,7 @@ class SimHost(Node, Endpoint):
         """Read or write a setting; see `sockets.Host.sysctl`."""
         return self.host.sysctl(name, value)
 
-    def _reaches(self, address: bytes) -> bool:
+    def reaches(self, address: bytes) -> bool:
         """Whether it has an address of that family: in a world all is reached by the one link."""
         v4 = is_v4(address)
         return any(is_v4(own) == v4 for own in self.host.addresses.all())
@@ -59,14 +59,14 @@ class SimHost(Node, Endpoint):
         return self
 
     def _ready(self) -> Driver:
-        if self._driver is None:
+        if self.driver is None:
             loop = asyncio.get_running_loop()
             if not isinstance(loop, VirtualLoop) or loop.events is not self._events:
                 raise RuntimeError(
                     f"the world of host {self.name} is not that of the running loop: make the "
                     "world in what pystack.sim.run runs, or give it to run as well"
                 )
-            self._driver = NodeDriver(self, loop)
+            self.driver = NodeDriver(self, loop)
         return super()._ready()
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeV
 
 from pystack import arguments
 from pystack.aio.endpoint.endpoint import Endpoint
-from pystack.aio.loop.connection_calls import StackCalls
+from pystack.aio.loop.calls import StackCalls
 from pystack.sim.events import Events
 from pystack.sim.task_places import described
 from pystack.sim.virtual_selector import VirtualSelector
@@ -107,10 +107,10 @@ class VirtualLoop(StackCalls, _NoKernel):
 
     def __init__(self, events: Events | None = None) -> None:
         _NoKernel.__init__(self)
+        self.use_stacks()
         self.events = Events() if events is None else events
         self.end_us = _ENDLESS_US
         self.attached: list[Endpoint] = []
-        self._watches = {}
         self._clock_resolution = 1e-7  # in µs, and doubles tell decades of them apart
         self._selector = VirtualSelector(self, self._ready, partial(described, self))
         self._worlds: list[WorldLike] = []

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 from pystack.aio.devices.cable import Cable, CableEnd
 from pystack.aio.drive.alarm import monotonic_us
-from pystack.aio.drive.driver import NO_THREAD
 from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.handles.lazy_socket import replaced
-from pystack.aio.loop.connection_calls import StackCalls
+from pystack.aio.loop.calls import StackCalls
 from pystack.aio.loop.event_loop import EventLoop
+from pystack.aio.loop.routing import StackRouter
 from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.sim.host import SimHost
 from pystack.sim.link_direction import LinkDirection
@@ -94,23 +94,8 @@ class Bench:
     def run(self, coroutine: Coroutine[Any, Any, T], name: str = "test") -> T:
         """What a coroutine returns, within the time that there is."""
         __tracebackhide__ = True
-        with replaced(self):  # for libraries that make sockets themselves
+        with replaced(_NetworkRouter(self)):  # for libraries that make sockets themselves
             return self.runner.run(coroutine, timeout_s=self.plan.timeout_s, name=name)
-
-    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
-        """The host that listens at this address; see `LazySocket`."""
-        return self._calls.stack_at(own, v6only)
-
-    def stack_to(self, remote: bytes, /) -> Endpoint | None:
-        """The host from which another one is reached; None for what is not the network's."""
-        if any(host._owns(remote) for host in self.hosts):
-            return self._calls.stack_to(remote)
-        return None
-
-    @property
-    def _calls(self) -> StackCalls:
-        assert isinstance(self.runner.loop, StackCalls)
-        return self.runner.loop
 
     def told(self) -> str:
         """What there is to know when a test has failed: how to have it again, and what passed."""
@@ -155,8 +140,24 @@ class Bench:
 
     async def _close_hosts(self) -> None:
         for host in self.hosts:
-            if host._thread != NO_THREAD:
+            if host.driver is not None and not host.driver.is_stopped:
                 await host.aclose()
+
+
+class _NetworkRouter(StackRouter):
+    """Only what is the network's own is not the kernel's."""
+
+    def __init__(self, bench: Bench) -> None:
+        loop = bench.runner.loop
+        assert isinstance(loop, StackCalls)
+        super().__init__(lambda: loop.stacks)
+        self._bench = bench
+
+    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Endpoint | None:
+        """The host from which another one is reached; None for what is not the network's."""
+        if any(host.owns(remote) for host in self._bench.hosts):
+            return super().stack_to(remote, own)
+        return None
 
 
 class VirtualBench(Bench):

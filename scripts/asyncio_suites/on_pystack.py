@@ -39,5 +39,5 @@ def on_pystack() -> Iterator[Stack]:
         patched: Any = asyncio.selector_events
         patched.BaseSelectorEventLoop = ProgramLoop
         socket.socket = SuiteSocket  # type: ignore[misc]
-        LazySocket.choice = MainThread(stack)
+        LazySocket.router = MainThread(lambda: (stack,))
         yield stack

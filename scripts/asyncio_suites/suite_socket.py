@@ -13,20 +13,20 @@ import threading
 from typing import Any
 
 from pystack.aio.endpoint.endpoint import Endpoint
-from pystack.aio.handles.lazy_socket import LazySocket
-from pystack.aio.loop.routing import OneStackRouter
+from pystack.aio.handles.lazy_socket import LazySocket, may_change, route
+from pystack.aio.loop.routing import StackRouter
 from scripts.asyncio_suites.places import NAMES
 
 
-class MainThread(OneStackRouter):
+class MainThread(StackRouter):
     """The stack for the main thread, the kernel for others."""
 
     def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
-        """As `OneStackRouter`."""
+        """As `StackRouter`."""
         return super().stack_at(own, v6only) if _in_main_thread() else None
 
     def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Endpoint | None:
-        """As `OneStackRouter`."""
+        """As `StackRouter`."""
         return super().stack_to(remote, own) if _in_main_thread() else None
 
 
@@ -42,7 +42,8 @@ class SuiteSocket(LazySocket):
     def connect(self, address: Any) -> None:
         """As `socket.connect`."""
         address = self._named(address)
-        self._route_to(address)
+        if may_change(self):
+            route(self, address)
         if self._may_wait:
             self._done("connect", address)
         else:

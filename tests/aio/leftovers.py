@@ -17,7 +17,7 @@ from pystack.aio.handles.ready_fd import ReadyFd
 from pystack.aio.handles.server import Server
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.handles.stream import Transport
-from pystack.aio.loop.socket_calls import Watch
+from pystack.aio.loop.watches import Watch
 from pystack.sockets import DatagramSocket, Socket
 from pystack.tcp.tcb import Tcb
 

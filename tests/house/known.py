@@ -5,13 +5,8 @@ from __future__ import annotations
 CIRCLES: list[frozenset[str]] = [  # of files, and of folders
     frozenset(circle.split())
     for circle in (
-        "aio.endpoint.datagram_endpoint aio.endpoint.endpoint aio.handles.base "
-        "aio.handles.datagram aio.handles.fd_bridge aio.handles.sendfile aio.handles.server "
-        "aio.handles.stack_socket aio.handles.stream",
-        "aio.endpoint.stack aio.loop.bind_hint",
         "aio.loop.install aio.loop.refusing",
         "testing.bench testing.network",
-        "aio aio.endpoint aio.handles aio.loop",
     )
 ]
 
@@ -61,23 +56,7 @@ WRITERS: set[str] = {
 
 PRIVATE: set[str] = {
     "aio/drive/device_driver.py",
-    "aio/endpoint/datagram_endpoint.py",
-    "aio/endpoint/endpoint.py",
-    "aio/handles/base.py",
-    "aio/handles/blocking.py",
-    "aio/handles/fd_bridge.py",
-    "aio/handles/lazy_socket.py",
-    "aio/handles/sendfile.py",
-    "aio/handles/stack_socket.py",
-    "aio/handles/stream.py",
-    "aio/handles/tls.py",
-    "aio/loop/bind_hint.py",
-    "aio/loop/connection_calls.py",
-    "aio/loop/datagram_calls.py",
     "aio/loop/install.py",
-    "aio/loop/refusing.py",
-    "aio/loop/routing.py",
-    "aio/loop/socket_calls.py",
     "testing/bench.py",
     "testing/pytest_plugin.py",
 }
@@ -86,8 +65,6 @@ FOLDERS: set[str] = {
 }
 
 LONG_FILES: set[str] = {
-    "pystack/aio/endpoint/endpoint.py",
-    "pystack/aio/handles/stack_socket.py",
     "pystack/tcp/output/output.py",
     "pystack/tcp/recovery/recovery.py",
     "pystack/tcp/scoreboard/scoreboard.py",

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from pystack.aio.handles.lazy_socket import socket_of_the_kernel
+from pystack.aio.handles.known_fds import KernelSocket
 from pystack.device.netns import call_in, open_namespace
 from tests.surroundings import PATIENCE
 
@@ -171,7 +171,7 @@ class Namespace:
         """A socket of the kernel in there, for this process to use, whatever `socket.socket` is."""
         descriptor = open_namespace(self.path)
         try:
-            return call_in(descriptor, lambda: socket_of_the_kernel(family, kind))
+            return call_in(descriptor, lambda: KernelSocket(family, kind))
         finally:
             os.close(descriptor)
 

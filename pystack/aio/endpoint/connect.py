@@ -1,22 +1,99 @@
-"""Active opens that are awaited: one, or several places of one name in turn or in a race."""
+"""Connecting: each address that a name stands for in turn, or in a race; each on its host."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import collections
+import itertools
+import socket
 from asyncio import staggered
 from collections.abc import Awaitable, Callable, Sequence
-from errno import ECONNABORTED, EINVAL
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pystack import errors
 from pystack.aio.endpoint.listen import bind_first
-from pystack.aio.endpoint.resolve import Target, joined
+from pystack.aio.endpoint.network import E, Network
+from pystack.aio.endpoint.resolve import Info, joined
+from pystack.aio.handles import numbers
+from pystack.aio.handles.addresses import packed
+from pystack.aio.handles.connecting import established
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
+from pystack.wire.address import ANY_V4, ANY_V6
 
 T = TypeVar("T")
+
+
+async def connected(
+    network: Network[E],
+    host: Any,
+    port: Any,
+    *,
+    family: int = 0,
+    proto: int = 0,
+    flags: int = 0,
+    local_addr: Any = None,
+    delay: float | None = None,
+    interleave: int | None = None,
+    all_errors: bool = False,
+) -> tuple[E, Socket] | socket.socket:
+    """A connection to `host` and `port`: on a host of the network, or a socket of the kernel.
+
+    `delay` and `interleave` are asyncio's `happy_eyeballs_delay` (seconds) and `interleave`. Raises
+    OSError (ConnectionRefusedError, TimeoutError, …). Whatever it raises, also when cancelled, no
+    connection and no port is left.
+    """
+    look_up = network.resolver.look_up
+    infos = await look_up(host, port, family, proto, flags)
+    local: Sequence[Info] = ()
+    if local_addr is not None:
+        local = await look_up(local_addr[0], local_addr[1], family, proto, flags)
+    if delay is not None and interleave is None:
+        interleave = 1
+    if interleave:
+        infos = _interleaved(infos, interleave)
+    attempts = [partial(_attempt, network, info, local) for info in infos]
+    return await first_connected(network.loop, attempts, _close, delay, all_errors)
+
+
+async def _attempt(
+    network: Network[E], info: Info, local: Sequence[Info]
+) -> tuple[E, Socket] | socket.socket:
+    """A connection to one address, from the first of `local` that can be had, if any is given."""
+    family, kind, proto, _, address = info
+    own = [one[4] for one in local if one[0] == family]
+    if local and not own:
+        raise OSError(f"no matching local address with {family=} found")
+    at = packed(own[0][0]) if own else None
+    endpoint = network.router.stack_to(packed(address[0]), None if at in (ANY_V4, ANY_V6) else at)
+    if endpoint is not None:
+        return endpoint, await _on_host(network.loop, endpoint.host, family, address, own)
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setblocking(False)
+        bind_first(sock, own)
+        await network.loop.sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _on_host(
+    loop: asyncio.AbstractEventLoop, host: Host, family: int, address: Any, own: Sequence[Any]
+) -> Socket:
+    made = host.socket(numbers.family(family))
+    try:
+        made.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio does so too
+        bind_first(made, own)
+        try:
+            await established(loop, made, address)
+        except OSError as error:
+            raise OSError(error.errno, f"Connect call failed {address}: {error.strerror}") from None
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 async def first_connected(
@@ -66,54 +143,16 @@ async def _noted(attempt: Callable[[], Awaitable[T]], made: list[T]) -> None:
     made.append(await attempt())
 
 
-async def connected(
-    loop: asyncio.AbstractEventLoop, host: Host, place: Target, local: Sequence[Target] = ()
-) -> Socket:
-    """A socket connected to `place`, from the first of `local` that can be had, if any is given.
-
-    Raises OSError (ConnectionRefusedError, TimeoutError, …). Whatever it raises, also when
-    cancelled, no connection and no port is left.
-    """
-    family, address = place
-    socket = host.socket(family)
-    try:
-        socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio does so too
-        own = [at for kind, at in local if kind == family]
-        if local and not own:
-            raise OSError(EINVAL, "the local address is of another family")
-        bind_first(socket, own)
-        try:
-            await established(loop, socket, address)
-        except OSError as error:
-            raise OSError(error.errno, f"Connect call failed {address}: {error.strerror}") from None
-    except BaseException:
-        socket.close()
-        raise
-    return socket
+def _close(made: tuple[Any, Socket] | socket.socket) -> None:
+    (made if isinstance(made, socket.socket) else made[1]).close()
 
 
-async def established(loop: asyncio.AbstractEventLoop, socket: Socket, address: object) -> None:
-    """Connect `socket`, however long that takes. Raises OSError; cancelled, it leaves the socket
-    as it is then."""
-    with contextlib.suppress(BlockingIOError):
-        socket.connect(address)
-        return  # it was dissolved
-    told: asyncio.Future[None] = loop.create_future()
-    before = socket.on_events
-
-    def on_events(events: int) -> None:
-        if not told.done():
-            told.set_result(None)
-        if before is not None:
-            before(events)
-
-    socket.on_events = on_events
-    try:
-        await told
-    finally:
-        if not socket.closed:
-            socket.on_events = before
-    try:
-        socket.connect(address)
-    except BlockingIOError:  # told of something else: cannot be while it is in SYN_SENT
-        raise errors.os_error(ECONNABORTED) from None
+def _interleaved(infos: Sequence[Info], first: int) -> list[Info]:
+    """By turns of each family, beginning with `first` of the first one (RFC 8305 §4)."""
+    by_family: dict[Any, list[Info]] = collections.defaultdict(list)
+    for info in infos:
+        by_family[info[0]].append(info)
+    lists = list(by_family.values())
+    head, lists[0] = lists[0][: first - 1], lists[0][first - 1 :]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*lists))
+    return head + [info for info in turns if info is not None]

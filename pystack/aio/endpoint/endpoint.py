@@ -1,43 +1,39 @@
-"""asyncio's calls on one host: connections and servers, whatever moves the host's packets."""
+"""asyncio's calls on one host: connections, servers, datagrams, whatever moves its packets."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from errno import ECONNABORTED, ENETDOWN, ENOENT
+from errno import ENETDOWN, ENOENT
 from functools import partial
-from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pystack import arguments, errors
-from pystack.aio.drive.driver import NO_THREAD, Driver
-from pystack.aio.endpoint import streams
-from pystack.aio.endpoint.connect import connected, first_connected
-from pystack.aio.endpoint.datagram_endpoint import DatagramEndpoint
-from pystack.aio.endpoint.listen import bound_sockets, places_of
-from pystack.aio.endpoint.resolve import Target, families_of, pair, resolve
+from pystack.aio.drive.driver import Driver
+from pystack.aio.endpoint import connect, datagram, listen, streams
+from pystack.aio.endpoint.network import Network
+from pystack.aio.endpoint.open_handles import OpenHandles
+from pystack.aio.endpoint.resolve import Resolver, families_of, pair
 from pystack.aio.handles import tls
 from pystack.aio.handles.datagram import DatagramTransport
-from pystack.aio.handles.fd_bridge import Bridge
 from pystack.aio.handles.server import ProtocolFactory, Server
-from pystack.aio.handles.stack_socket import Core, StackSocket
-from pystack.aio.handles.stream import Transport
+from pystack.aio.handles.socket_base import SocketBase, state_of
 from pystack.config import Config
 from pystack.errors import SetupError
 from pystack.parts import entry_points
-from pystack.printed import printed, several
+from pystack.printed import printed
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import AF_UNSPEC
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
+from pystack.wire.address import ANY_V4, ANY_V6, is_v4
 
 if TYPE_CHECKING:
-    import socket
-    import ssl
+    import ssl as ssl_module
 
 GRACE: Final = 2.0  # seconds
 NOT_OPEN: Final = "the stack is not open: use `async with`"
@@ -46,12 +42,14 @@ _TURNS_TO_TELL: Final = 3
 _LOOK_AGAIN: Final = 0.05
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
+Where = tuple[str | None, int | str]
 
 
-class Endpoint(DatagramEndpoint):
+class Endpoint:
     """What `Stack` and a simulated host have in common: the calls, and closing what is open.
 
-    `host` is the `sockets.Host` inside. To be used in the thread of its loop.
+    `host` is the `sockets.Host` inside, `driver` what moves its packets now (None while it is on no
+    loop), `handles` what is open on it. To be used in the thread of its loop.
     """
 
     host: Host
@@ -59,12 +57,8 @@ class Endpoint(DatagramEndpoint):
     def __init__(self, grace: float) -> None:
         """`grace`: how many seconds connections get to deliver and to close."""
         self._grace = grace
-        self._driver: Driver | None = None
-        # in the order in which they were made: sets have another in each process
-        self._servers: dict[Server, None] = {}
-        self._transports: dict[Transport, None] = {}
-        self._datagrams: dict[DatagramTransport, None] = {}
-        self._bridges: dict[Bridge, None] = {}
+        self.driver: Driver | None = None
+        self.handles = OpenHandles(self._ready)
 
     def __repr__(self) -> str:
         return printed(self, self._words)
@@ -73,22 +67,14 @@ class Endpoint(DatagramEndpoint):
         raise NotImplementedError
 
     def _state(self) -> str:
-        driver = self._driver
+        driver = self.driver
         if driver is None or driver.is_stopped:
             return "closed" if driver is not None else "not open"
-        some = [
-            several(len(those), what)
-            for those, what in (
-                (self._transports, "connection"), (self._servers, "server"),
-                (self._datagrams, "UDP endpoint"), (self._bridges, "bridge"),
-            )
-            if those
-        ]  # fmt: skip
-        return f"open: {', '.join(some) or 'nothing on it'}"
+        return f"open: {self.handles}"
 
     def _ready(self) -> Driver:
         """The driver, if the caller may use it now."""
-        driver = self._driver
+        driver = self.driver
         if driver is None:
             raise RuntimeError(NOT_OPEN)
         driver.check()
@@ -96,10 +82,21 @@ class Endpoint(DatagramEndpoint):
             raise errors.os_error(ENETDOWN)
         return driver
 
+    def check(self) -> None:
+        """Raise RuntimeError when called from anywhere but the thread of the loop; OSError ENETDOWN
+        when the device is gone."""
+        self._ready()
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop it runs on."""
         return self._ready().loop
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was open, and has been closed since."""
+        driver = self.driver
+        return driver is not None and driver.is_stopped and not driver.forked
 
     # -- the end ---------------------------------------------------------------------------------
     async def __aexit__(
@@ -113,7 +110,7 @@ class Endpoint(DatagramEndpoint):
     async def aclose(self) -> None:
         """Close: servers, then connections (see the class), then nothing passes any more.
         Cancelled, it does without the grace. Nothing happens when called again."""
-        driver = self._driver
+        driver = self.driver
         if driver is None or driver.is_stopped:
             return
         try:
@@ -128,17 +125,7 @@ class Endpoint(DatagramEndpoint):
         """Close all there is, with the grace; what is left then is reset."""
         driver.check()
         try:
-            for server in list(self._servers):
-                server.close()
-            for bridge in list(self._bridges):
-                bridge.take_rest()
-            for transport in list(self._transports):
-                if tls.is_handshaking(transport.get_protocol()):  # it would take that for success
-                    transport._fail(errors.os_error(ECONNABORTED))
-                else:
-                    transport.close()
-            for datagrams in list(self._datagrams):
-                datagrams.close()
+            self.handles.close()
             await self._until_all_closed(driver)
         finally:
             self._reset_all(driver)
@@ -155,72 +142,27 @@ class Endpoint(DatagramEndpoint):
 
     def _is_busy(self) -> bool:
         """Whether anything is to be delivered, or to be taken out of a bridge by its user."""
-        return bool(self._connections() or self._bridges or self._datagrams)
+        return bool(self._connections() or self.handles.delivers)
 
     def _connections(self) -> list[Tcb]:
         return [one for one in self.host.connections.values() if type(one) is Tcb]
 
     def _reset_all(self, driver: Driver) -> None:
-        for transport in list(self._transports):
-            transport._fail(errors.os_error(ECONNABORTED))
-        for datagrams in list(self._datagrams):
-            datagrams._fail(errors.os_error(ECONNABORTED))
+        self.handles.fail()
         for tcb in self._connections():
             user_calls.abort(tcb)
             self.host.mark(tcb)
-        for bridge in list(self._bridges):
-            bridge.end()
+        self.handles.end_bridges()
         driver.flush()
 
     # -- addresses and names -----------------------------------------------------------------------
-    @property
-    def _thread(self) -> int:
-        """The thread of its loop; no thread's number when it is closed."""
-        return NO_THREAD if self._driver is None else self._driver.thread
-
-    @property
-    def _is_used(self) -> bool:
-        """Whether asyncio's users have anything open on it."""
-        return bool(self._servers or self._transports or self._datagrams or self._bridges)
-
-    def _adopt_thread(self) -> None:
-        """Its loop runs in this thread from now on, where it ran in another one before."""
-        if self._driver is not None:
-            self._driver.adopt_thread()
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop | None:
-        """Its loop, if that runs now, in whichever thread; None if there is none."""
-        driver = self._driver
-        runs = driver is not None and not driver.is_stopped and driver.loop.is_running()
-        return driver.loop if runs and driver is not None else None
-
-    def _close_soon(self, socket: Core) -> None:
-        """Close a socket in a turn of the loop, whichever thread this is."""
-        driver = self._driver
-        if driver is not None and not driver.is_stopped:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, or has no other threads
-                driver.loop.call_soon_threadsafe(socket.close)
-        elif self._thread == get_ident():
-            socket.close()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it was open, and has been closed since."""
-        driver = self._driver
-        return driver is not None and driver.is_stopped and not driver.forked
-
-    def _check(self) -> None:
-        """Raise RuntimeError when called from anywhere but the thread of the loop; OSError ENETDOWN
-        when the device is gone."""
-        self._ready()
-
-    def _owns(self, address: bytes) -> bool:
+    def owns(self, address: bytes) -> bool:
         """Whether these 16 bytes are an address of the stack (`pystack.wire.address`)."""
         return address in self.host.addresses.local
 
-    def _reaches(self, address: bytes) -> bool:
-        """Whether packets to `address` go through this stack: its own, those of its prefixes, and
-        those that its routes name."""
+    def reaches(self, address: bytes) -> bool:
+        """Whether packets to `address` (16 bytes) go through this stack: its own, those of its
+        prefixes, and those that its routes name."""
         return self.host.addresses.has_route(address)
 
     def look_up(self, name: str) -> Sequence[str]:
@@ -231,11 +173,16 @@ class Endpoint(DatagramEndpoint):
     def as_default(self) -> Iterator[None]:
         """Where several stacks are on a loop, asyncio's own calls begin at this one meanwhile, in
         tasks that are made meanwhile too."""
-        token = _current.set(self)
+        token = _default.set(self)
         try:
             yield
         finally:
-            _current.reset(token)
+            _default.reset(token)
+
+    def _network(self) -> Network[Endpoint]:
+        """This host alone: for the calls below."""
+        loop = self._ready().loop
+        return Network(loop, _OneHost(self), Resolver(loop, partial(families_of, self.host)))
 
     # -- connections ------------------------------------------------------------------------------
     async def create_connection(
@@ -244,7 +191,7 @@ class Endpoint(DatagramEndpoint):
         host: str,
         port: int | str,
         *,
-        ssl: ssl.SSLContext | bool | None = None,
+        ssl: ssl_module.SSLContext | bool | None = None,
         family: int = AF_UNSPEC,
         local_addr: tuple[str, int] | None = None,
         server_hostname: str | None = None,
@@ -260,60 +207,18 @@ class Endpoint(DatagramEndpoint):
         (the stack gave up: `tcp_syn_retries`) and other OSErrors, `ssl.SSLError`. Cancelled, it
         leaves nothing.
         """
-        driver = self._ready()
         arguments.function("protocol_factory", protocol_factory)
         wanted = tls.of_client(
             ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
         )
-        families = families_of(self.host)
-        places = await resolve(driver.loop, host, port, families, family)
-        local: Sequence[Target] = ()
         if local_addr is not None:
-            own = pair("local_addr", local_addr)
-            local = await resolve(driver.loop, *own, families, family)
-        socket = await first_connected(
-            driver.loop, [partial(self._connected, place, local) for place in places], Socket.close,
-            happy_eyeballs_delay, all_errors,
+            pair("local_addr", local_addr)
+        made = await connect.connected(
+            self._network(), host, port, family=family, local_addr=local_addr,
+            delay=happy_eyeballs_delay, all_errors=all_errors,
         )  # fmt: skip
-        return await self._transport_over(socket, protocol_factory, wanted)
-
-    async def _connected(self, place: Target, local: Sequence[Target] = ()) -> Socket:
-        """A socket connected to one place; see `connecting.connected`."""
-        return await connected(self._ready().loop, self.host, place, local)
-
-    async def _transport_over(
-        self,
-        socket: Socket,
-        protocol_factory: Callable[[], P],
-        wanted: tls.Tls | None = None,
-        user_socket: StackSocket | None = None,
-    ) -> tuple[asyncio.Transport, P]:
-        """A transport over a connected socket, and the protocol that it serves, with TLS when that
-        is `wanted`. `user_socket` is what the user knows the socket by."""
-        try:
-            driver = self._ready()
-            protocol = protocol_factory()
-            inner: asyncio.BaseProtocol = protocol
-            if wanted is not None:
-                waiter: asyncio.Future[None] = driver.loop.create_future()
-                inner = secured = wanted.protocol(driver.loop, protocol, waiter)
-        except BaseException:
-            (user_socket or socket).close()
-            raise
-        transport = Transport(driver, socket, inner, self._lost, user_socket)
-        self._transports[transport] = None
-        transport._begin()
-        if wanted is None:
-            return transport, protocol
-        try:
-            await waiter
-        except BaseException:
-            transport.close()
-            raise
-        return secured._app_transport, protocol
-
-    def _lost(self, transport: Transport) -> None:
-        self._transports.pop(transport, None)
+        assert not isinstance(made, socket.socket)  # there is no kernel here
+        return await self.handles.transport_over(made[1], protocol_factory, wanted)
 
     async def open_connection(
         self, host: str, port: int | str, *, limit: int = streams.LIMIT, **options: Any
@@ -329,7 +234,7 @@ class Endpoint(DatagramEndpoint):
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     def bridge_fd(
-        self, connection: asyncio.Transport | asyncio.StreamWriter | StackSocket
+        self, connection: asyncio.Transport | asyncio.StreamWriter | SocketBase
     ) -> socket.socket:
         """A real descriptor for a connection: for threads that block, and for other processes.
 
@@ -344,28 +249,19 @@ class Endpoint(DatagramEndpoint):
         Raises ConnectionError for a connection that is closed, OSError ENOTCONN for a socket
         without one, NotImplementedError in virtual time.
         """
-        driver = self._ready()
-        if isinstance(connection, StackSocket):
-            connection = self._carried(driver, connection)
-        elif not isinstance(connection, (asyncio.Transport, asyncio.StreamWriter)):
+        self._ready()
+        if isinstance(connection, SocketBase):
+            inner = state_of(connection).use()
+            if connection.stack is not self or not isinstance(inner, Socket):
+                raise ValueError(f"A Stream Socket of this stack was expected, got {connection!r}")
+            inner.getpeername()
+            return self.handles.bridge_fd(inner, connection)
+        if not isinstance(connection, (asyncio.Transport, asyncio.StreamWriter)):
             raise TypeError(
                 "a transport, a StreamWriter or a connected socket of a stack is expected, not "
                 f"{connection!r}"
             )
-        bridge = Bridge(driver.loop, connection, self._bridges)
-        bridge.begin()
-        return bridge.user_socket
-
-    def _carried(self, driver: Driver, sock: StackSocket) -> Transport:
-        """A transport for a connected socket, whose protocol is still to be set."""
-        core = sock._take_inner()
-        if sock.stack is not self or not isinstance(core, Socket):
-            raise ValueError(f"A Stream Socket of this stack was expected, got {sock!r}")
-        core.getpeername()
-        transport = Transport(driver, core, asyncio.Protocol(), self._lost, sock)
-        self._transports[transport] = None
-        transport._begin()
-        return transport
+        return self.handles.bridge_fd(connection)
 
     # -- servers ----------------------------------------------------------------------------------
     async def create_server(
@@ -376,7 +272,7 @@ class Endpoint(DatagramEndpoint):
         *,
         family: int = AF_UNSPEC,
         backlog: int = 100,
-        ssl: ssl.SSLContext | None = None,
+        ssl: ssl_module.SSLContext | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
@@ -386,41 +282,15 @@ class Endpoint(DatagramEndpoint):
         `host` may be several; None and "" stand for all addresses of the stack. Port 0 takes a
         free one. Raises OSError EADDRINUSE, EADDRNOTAVAIL.
         """
-        driver = self._ready()
         arguments.function("protocol_factory", protocol_factory)
         wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
-        places = await places_of(driver.loop, self.host, host, port, family)
-        sockets = bound_sockets(self.host, places)
-        return self._serve(
+        if host is not None and not isinstance(host, (str, bytes)):
+            host = arguments.texts("host", host, "198.18.0.2")
+        places, _ = await listen.places(self._network(), host, port, family)
+        ((_, sockets),) = listen.bound(places)
+        return self.handles.serve(
             sockets, protocol_factory, wanted, backlog=backlog, start_serving=start_serving
         )
-
-    def _serve(
-        self,
-        sockets: Sequence[Socket],
-        protocol_factory: ProtocolFactory,
-        wanted: tls.Tls | None = None,
-        *,
-        backlog: int = 100,
-        start_serving: bool = True,
-        user_socket: StackSocket | None = None,
-        waits_for_clients: bool = True,
-    ) -> Server:
-        """A server on bound sockets, which are closed if it can't be; `user_socket` is what the
-        user knows the only one by. Raises OSError EADDRINUSE."""
-        try:
-            server = Server(
-                self._ready(), sockets, protocol_factory, backlog, self._transports, self._servers,
-                wanted, user_socket, waits_for_clients,
-            )  # fmt: skip
-            if start_serving:
-                server._begin()
-        except BaseException:
-            for socket in sockets:
-                socket.close()
-            raise
-        self._servers[server] = None
-        return server
 
     async def start_server(
         self,
@@ -440,6 +310,60 @@ class Endpoint(DatagramEndpoint):
         handlers = streams.Handlers(self._ready().loop, client_connected_cb, limit)
         return await self.create_server(handlers.protocol, host, port, **options)
 
+    # -- datagrams --------------------------------------------------------------------------------
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Callable[[], P],
+        local_addr: Where | None = None,
+        remote_addr: Where | None = None,
+        *,
+        family: int = AF_UNSPEC,
+        reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None,
+    ) -> tuple[DatagramTransport, P]:
+        """As `loop.create_datagram_endpoint`: a transport over a UDP socket, and its protocol.
+
+        Of each family that both addresses have, the first that works is taken; a local host of None
+        or "" stands for all addresses of the stack. Raises ValueError and TypeError as asyncio, and
+        OSError (EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH).
+        """
+        arguments.function("protocol_factory", protocol_factory)
+        found: list[tuple[Endpoint, datagram.Ends]]
+        if not local_addr and not remote_addr:
+            if family == AF_UNSPEC:
+                raise ValueError("unexpected address family")
+            found = [(self, (family, None, None))]
+        else:
+            for what, where in (("local_addr", local_addr), ("remote_addr", remote_addr)):
+                if where is not None:
+                    pair(what, where)
+            found = await datagram.ends(self._network(), local_addr, remote_addr, family)
+        self._ready()
+        return datagram.opened(found, protocol_factory, bool(reuse_port), bool(allow_broadcast))
+
+
+class _OneHost:
+    """A router where there is one host, and no kernel."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
+        """It, but for the wildcard of a family that it has not."""
+        if own in (ANY_V4, ANY_V6) and not has_family(self._endpoint, own):
+            return None
+        return self._endpoint
+
+    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Endpoint | None:
+        """It."""
+        return self._endpoint
+
+
+def has_family(endpoint: Endpoint, like: bytes) -> bool:
+    """Whether it has an address of the family of that one."""
+    v4 = is_v4(like)
+    return any(is_v4(own) == v4 for own in endpoint.host.addresses.all())
+
 
 async def all_told() -> None:
     """Until protocols have heard of their end, and who waits for that, too: `connection_lost` comes
@@ -448,12 +372,12 @@ async def all_told() -> None:
         await asyncio.sleep(0)
 
 
-def current() -> Endpoint | None:
+def default() -> Endpoint | None:
     """The stack that `Endpoint.as_default` has chosen, if any."""
-    return _current.get()
+    return _default.get()
 
 
-_current: Final[ContextVar[Endpoint | None]] = ContextVar("pystack_here", default=None)
+_default: Final[ContextVar[Endpoint | None]] = ContextVar("pystack_default", default=None)
 
 
 def configured(sysctl: Mapping[str, str | int]) -> Config:

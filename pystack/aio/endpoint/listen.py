@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import socket as socket_module
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from pystack import arguments
-from pystack.aio import numbers
-from pystack.aio.endpoint.resolve import Target, families_of, resolve
+from pystack.aio.endpoint.network import E, Network
+from pystack.aio.endpoint.resolve import Info
+from pystack.aio.handles import numbers
+from pystack.aio.handles.addresses import packed
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import (
-    AF_INET,
     AF_INET6,
-    AF_UNSPEC,
     IPPROTO_IPV6,
     IPPROTO_TCP,
     IPV6_V6ONLY,
@@ -24,6 +23,10 @@ from pystack.sockets.constants import (
     TCP_NODELAY,
 )
 
+Places = dict[E, dict[tuple[int, Any], None]]  # by host: families (the system's) and addresses
+
+_WILDCARDS: Final = ((socket_module.AF_INET, "0.0.0.0"), (socket_module.AF_INET6, "::"))
+
 
 class Bindable(Protocol):
     """A socket of a stack or of the kernel."""
@@ -31,54 +34,76 @@ class Bindable(Protocol):
     def bind(self, address: Any, /) -> None: ...
 
 
-async def places_of(
-    loop: asyncio.AbstractEventLoop,
-    host: Host,
-    given: str | Sequence[str] | None,
-    port: int | str,
-    family: int,
-) -> list[Target]:
-    """Each place that the names `given` stand for, once. None and "": every address, of each
-    family that the host has. Raises TypeError for what is no text."""
-    family = numbers.family(family)
-    if given is None or isinstance(given, (str, bytes)):
-        each: Sequence[str | bytes | None] = [given]
+async def places(
+    network: Network[E], host: Any, port: Any, family: int = 0, flags: int = 0
+) -> tuple[Places[E], list[str]]:
+    """Each place that the names `host` (one or several) stand for, once, by the host that has it;
+    and the addresses that are the kernel's. None and "": every address, of each family that a
+    host has."""
+    if host is None or isinstance(host, (str, bytes)) or not isinstance(host, Iterable):
+        names: Sequence[Any] = [host]
     else:
-        each = arguments.texts("host", given, "198.18.0.2")
-    found: dict[Target, None] = {}
-    families = families_of(host)
-    for name in each:
-        if name:
-            places = await resolve(loop, name, port, families, family)
-        else:
-            places = []
-            for own, any_address in ((AF_INET, "0.0.0.0"), (AF_INET6, "::")):
-                if own in families and family in (AF_UNSPEC, own):
-                    places += await resolve(loop, any_address, port, families, own)
-        found.update(dict.fromkeys(places))
-    return list(found)
+        names = list(host)
+    found: Places[E] = {}
+    others: list[str] = []
+    for name in names:
+        for info in await infos_at(network, name or None, port, family, flags):
+            endpoint = network.router.stack_at(packed(info[4][0]))
+            if endpoint is None:
+                others.append(info[4][0])
+            else:
+                found.setdefault(endpoint, {})[info[0], info[4]] = None
+    return found, list(dict.fromkeys(others))
 
 
-def bound_sockets(
-    host: Host, places: Iterable[Target], reuse_address: bool = True, keep_alive: bool = False
-) -> list[Socket]:
-    """A socket bound to each place. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
-    sockets: list[Socket] = []
+async def infos_at(
+    network: Network[E], name: Any, port: Any, family: int, flags: int = 0,
+    kind: socket_module.SocketKind = socket_module.SOCK_STREAM,
+) -> list[Info]:  # fmt: skip
+    """What a name to bind to stands for; None: any address, of each family that a host has."""
+    look_up = network.resolver.look_up
+    infos: list[Info] = []
+    if name is None:
+        for own, text in _WILDCARDS:
+            if family in (0, own) and network.router.stack_at(packed(text)) is not None:
+                infos += await look_up(text, port or 0, own, flags=flags, kind=kind)
+    return infos or await look_up(name, port, family, flags=flags, kind=kind)
+
+
+def bound(
+    found: Places[E], reuse_address: bool = True, keep_alive: bool = False
+) -> list[tuple[E, list[Socket]]]:
+    """Sockets at all places. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
+    made: list[tuple[E, list[Socket]]] = []
     try:
-        for family, address in places:
-            socket = host.socket(family)
-            sockets.append(socket)
-            socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, reuse_address)
-            socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, keep_alive)
-            socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
-            if family == AF_INET6:
-                socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
-            bind(socket, address)
+        for endpoint, own in found.items():
+            sockets: list[Socket] = []
+            made.append((endpoint, sockets))
+            for family, address in own:
+                sockets.append(_socket(endpoint.host, family, reuse_address, keep_alive))
+                bind(sockets[-1], address)
     except BaseException:
+        close_all(made)
+        raise
+    return made
+
+
+def close_all(made: Sequence[tuple[Any, Sequence[Socket]]]) -> None:
+    """Close sockets that `bound` has made."""
+    for _, sockets in made:
         for socket in sockets:
             socket.close()
-        raise
-    return sockets
+
+
+def _socket(host: Host, family: int, reuse_address: bool, keep_alive: bool) -> Socket:
+    number = numbers.family(family)
+    socket = host.socket(number)
+    socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, reuse_address)
+    socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, keep_alive)
+    socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
+    if number == AF_INET6:
+        socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
+    return socket
 
 
 def bind(socket: Bindable, address: Any) -> None:

@@ -1,70 +1,75 @@
-"""From what a user calls a place to addresses of the families that the host has.
+"""What a name stands for: once for all calls, of one host's and of an event loop's.
 
-Numeric addresses are taken as they are. Names go to the loop's `getaddrinfo`, which is the
+Addresses in figures are taken as they are. Names go to the loop's `getaddrinfo`, which is the
 kernel's resolver with the kernel's network: the stack itself asks no name server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from pystack import arguments
-from pystack.aio import numbers
+from pystack.aio.handles import numbers
+from pystack.aio.handles.addresses import packed
 from pystack.sockets import Host
-from pystack.sockets.constants import AF_INET, AF_INET6, AF_UNSPEC, SOCK_STREAM
-from pystack.sockets.sockaddr import Address
+from pystack.sockets.constants import AF_INET, AF_INET6
 from pystack.wire.address import is_v4
 
-Target = tuple[int, Address]  # family and address
+Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it: its last is an address tuple
 
 # Windows has none
 EAI_ADDRFAMILY: Final[int] = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME)
 _NO_NAME: Final = "no address of a family that the stack has"
 
 
-async def resolve(
-    loop: asyncio.AbstractEventLoop,
-    host: str | bytes | None,
-    port: int | str,
-    families: Iterable[int],
-    family: int = AF_UNSPEC,
-    kind: int = SOCK_STREAM,
-) -> list[Target]:
-    """The places that `host` and `port` may mean, best first, at least one.
+class Resolver:
+    """Looks names up with the `getaddrinfo` of `loop`."""
 
-    `families` are those that the stack has addresses of, `family` is the one asked for, `kind`
-    the type of socket that a service has its port for. Raises
-    `socket.gaierror` (an OSError) for an unknown name, and when nothing of those is left, TypeError
-    for a host that is no text.
-    """
-    if isinstance(host, bytes):
-        host = host.decode("ascii", "replace")
-    elif host is not None:
-        arguments.text("host", host, "198.18.0.1")
-    asked = numbers.family(family)
-    wanted = [one for one in families if asked in (AF_UNSPEC, one)]
-    number = port_number(port)
-    if number is not None:
-        place = _numeric(host, number)
-        if place is not None:
-            # not narrowed to `wanted`: connecting then says that the network is unreachable
-            if asked not in (AF_UNSPEC, place[0]):
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        families: Callable[[], Collection[int]] | None = None,
+    ) -> None:
+        """`families`: those (Linux's numbers) that the one host has addresses of, whose names are
+        not for anybody else. An address in figures is not narrowed to them: connecting then says
+        that the network is unreachable."""
+        self._loop = loop
+        self._families = families
+
+    async def look_up(
+        self, host: Any, port: Any, family: int = 0, proto: int = 0, flags: int = 0,
+        kind: socket.SocketKind = socket.SOCK_STREAM,
+    ) -> list[Info]:  # fmt: skip
+        """What `host` and `port` may mean, best first, at least one.
+
+        Raises `socket.gaierror` (an OSError) for an unknown name, and when nothing of `family` is
+        left; TypeError for one host's name that is no text.
+        """
+        if isinstance(host, bytes):
+            host = host.decode("ascii", "replace")
+        elif host is not None and self._families is not None:
+            arguments.text("host", host, "198.18.0.1")
+        number = port_number(port)
+        if number is not None and isinstance(host, str):
+            info = _in_figures(host, number, proto, kind)
+            if info is not None and family in (0, info[0]):
+                return [info]
+            if info is not None and self._families is not None:
                 raise socket.gaierror(EAI_ADDRFAMILY, f"{host} is of another family")
-            return [place]
-    places: list[Target] = []
-    for found, _, _, _, address in await loop.getaddrinfo(
-        host, port, family=socket.AF_INET6 if asked == AF_INET6 else family, type=kind
-    ):
-        place = _numeric(str(address[0]), int(address[1]))
-        if numbers.family(found) in wanted and place:
-            places.append(place)
-    if not places:
-        raise socket.gaierror(socket.EAI_NONAME, f"{host}: {_NO_NAME}")
-    return places
+        infos: list[Info] = await self._loop.getaddrinfo(
+            host, port, family=family, type=kind, proto=proto, flags=flags
+        )
+        if self._families is not None:
+            own = self._families()
+            infos = [info for info in infos if numbers.family(info[0]) in own]
+            if not infos:
+                raise socket.gaierror(socket.EAI_NONAME, f"{host}: {_NO_NAME}")
+        if not infos:
+            raise OSError("getaddrinfo() returned empty list")
+        return infos
 
 
 def families_of(host: Host) -> list[int]:
@@ -91,15 +96,18 @@ def pair(what: str, given: object) -> tuple[Any, Any]:
     return given
 
 
-def _numeric(host: str | None, port: int) -> Target | None:
+def _in_figures(host: str, port: int, proto: int, kind: socket.SocketKind) -> Info | None:
+    """Of an address; None for a name, and for a scope by name, which the kernel knows."""
+    scope = host.partition("%")[2]
+    if scope and not scope.isdecimal():
+        return None
     try:
-        address = ipaddress.ip_address(host or "")
+        packed(host)
     except ValueError:
         return None
-    if address.version == 4:
-        return AF_INET, (str(address), port)
-    scope = address.scope_id if isinstance(address, ipaddress.IPv6Address) else None
-    return AF_INET6, (str(address), port, 0, int(scope) if scope and scope.isdecimal() else 0)
+    if ":" in host:
+        return socket.AF_INET6, kind, proto, "", (host, port, 0, int(scope or 0))
+    return socket.AF_INET, kind, proto, "", (host, port)
 
 
 def joined(failures: Sequence[Exception]) -> Exception:

@@ -8,18 +8,16 @@ from asyncio import proactor_events
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from errno import EINVAL
-from threading import get_ident
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from pystack import arguments
 from pystack.aio.devices import impaired
 from pystack.aio.drive.alarm import monotonic_us
 from pystack.aio.drive.device_driver import DeviceDriver, PacketDevice
-from pystack.aio.drive.driver import NO_THREAD
+from pystack.aio.endpoint import bind_hint
 from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, all_told, configured
 from pystack.aio.handles.fd_bridge import NO_READERS
 from pystack.aio.handles.stack_socket import StackSocket
-from pystack.aio.loop import bind_hint
 from pystack.device.linux import check_linux, check_packages
 from pystack.errors import SetupError
 from pystack.ip.addresses import Addresses
@@ -86,7 +84,6 @@ class Stack(Endpoint):
         self._opened = False
         self._cleanup = ExitStack()
         self._capture: CaptureFile | None = None
-        self._left_by = NO_THREAD
 
     @classmethod
     def over_tun(
@@ -196,7 +193,7 @@ class Stack(Endpoint):
     @property
     def is_open(self) -> bool:
         """Whether it has been opened, and not closed since."""
-        return self._driver is not None and not self._driver.is_stopped
+        return self.driver is not None and not self.driver.is_stopped
 
     @property
     def capture_error(self) -> OSError | None:
@@ -230,7 +227,7 @@ class Stack(Endpoint):
         self.device = device = await self._open_device()
         with ExitStack() as undo:
             undo.callback(device.close)
-            self.host = self._new_host()
+            self.host = new_host(self)
             for route in self._routes:
                 self.host.addresses.add_route(*route)
             if self._pcap is not None:
@@ -251,56 +248,30 @@ class Stack(Endpoint):
             raise RuntimeError("the stack is on a loop already")
         if not self._opened or self.is_closed:
             raise RuntimeError("the stack is closed" if self.is_closed else NOT_OPEN)
-        driver = self._driver_of(self.host, self.device, loop)
+        driver = driver_of(self, self.host, self.device, loop)
         driver.start()
-        self._driver = driver
-        self._left_by = NO_THREAD
+        self.driver = driver
         bind_hint.watch_for(self, loop)
-
-    def _new_host(self) -> Host:
-        """Another host with the same addresses and settings, and nothing on it."""
-        return Host(
-            self._addresses, secret=self._secret, mtu=self.device.mtu, gso=self.device.offload,
-            checksum_offload=self.device.offload, config=self._config,
-        )  # fmt: skip
-
-    def _driver_of(
-        self, host: Host, device: PacketDevice, loop: asyncio.AbstractEventLoop
-    ) -> DeviceDriver:
-        """A driver, by this stack's clock and with its capture."""
-        return DeviceDriver(host, device, loop, self._clock, self._capture)
 
     async def leave(self) -> None:
         """Let go of the loop: connections and servers end as in `aclose`, the device stays.
 
         Sockets may be made, bound and listen meanwhile; what they send waits for `enter`.
         """
-        driver = self._driver
+        driver = self.driver
         if driver is None:
             raise RuntimeError(NOT_OPEN)
         driver.check()
         try:
             await self._all_closed(driver)
         finally:
-            self._let_go()
+            let_go(self)
         await all_told()
 
-    def _let_go(self) -> None:
-        """As `leave`, at once, of a loop on which nothing is open, if it is on one."""
-        if isinstance(self._driver, DeviceDriver):
-            self._driver.let_go()
-            self._driver = None
-            self._left_by = get_ident()
-
-    @property
-    def _thread(self) -> int:
-        """The thread that may use it: that of its loop, or which left the last one."""
-        return self._left_by if self._driver is None else super()._thread
-
-    def _check(self) -> None:
-        """As `Endpoint._check`; between two loops, from anywhere but the thread that left."""
-        if self._driver is not None or get_ident() != self._left_by:
-            super()._check()
+    def check(self) -> None:
+        """As `Endpoint.check`; between two loops it may be used from any thread."""
+        if self.driver is not None or not self._opened:
+            super().check()
 
     def _stopped(self) -> None:
         self._cleanup.close()
@@ -337,6 +308,28 @@ class Stack(Endpoint):
             },
         }
         return {name: count for name, count in drops.items() if count}
+
+
+def new_host(stack: Stack) -> Host:
+    """Another host with the addresses and settings of a stack that is open, and nothing on it."""
+    return Host(
+        stack._addresses, secret=stack._secret, mtu=stack.device.mtu, gso=stack.device.offload,
+        checksum_offload=stack.device.offload, config=stack._config,
+    )  # fmt: skip
+
+
+def driver_of(
+    stack: Stack, host: Host, device: PacketDevice, loop: asyncio.AbstractEventLoop
+) -> DeviceDriver:
+    """A driver, by the clock of a stack and with its capture."""
+    return DeviceDriver(host, device, loop, stack._clock, stack._capture)
+
+
+def let_go(stack: Stack) -> None:
+    """As its `leave`, at once, of a loop on which nothing is open, if it is on one."""
+    if isinstance(stack.driver, DeviceDriver):
+        stack.driver.let_go()
+        stack.driver = None
 
 
 def _addresses(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -12,47 +12,43 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from errno import ECONNABORTED
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pystack import errors
-from pystack.aio import numbers
+from pystack.aio.handles import numbers
+from pystack.aio.handles.connecting import established
+from pystack.aio.handles.contracts import SocketStack, running_loop
+from pystack.aio.handles.socket_state import BLOCKS_WITH_LOOP, Option
 from pystack.aio.handles.stack_socket import StackSocket
-
-if TYPE_CHECKING:
-    from pystack.aio.endpoint.endpoint import Endpoint
-    from pystack.sockets import Socket
+from pystack.sockets import Socket
+from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
 
 # what a socket pair knows nothing of
 LEVELS: Final = (socket.IPPROTO_TCP, socket.IPPROTO_IP, socket.IPPROTO_IPV6)
-
-_NO_LOOP: Final = (
-    "a socket of a stack can block only while the stack's event loop runs, in another thread than "
-    "the loop's"
-)
 
 
 class BlockingProxy:
     """A connection on the loop, as the thread knows it: its names, and its options."""
 
-    def __init__(self, stack: Endpoint, core: Socket) -> None:
+    def __init__(self, stack: SocketStack, inner: Socket) -> None:
         self._stack = stack
-        self._inner = core
-        self.sockname = core.getsockname()
-        self.peername = core.getpeername()
+        self._inner = inner
+        self.sockname: Any = inner.getsockname()
+        self.peername: Any = inner.getpeername()
 
     def option(self, call: str, level: int, option: int, *args: Any) -> Any:
         """`getsockopt` or `setsockopt` on the connection."""
         args = (*numbers.option(level, option), *args)
-        return _waited(self._stack, _called(getattr(self._inner, call), *args), None)
+        return _result(self._stack, _called(getattr(self._inner, call), *args), None)
 
 
 def connect_blocking(
-    stack: Endpoint, address: Any, sock: socket.socket, options: Sequence[tuple[int, int, Any]]
+    stack: SocketStack, address: Any, sock: socket.socket, options: Sequence[Option]
 ) -> BlockingProxy:
     """Connect on the loop of `stack`, and give `sock` the descriptor. Raises OSError, TimeoutError
     after the socket's timeout, NotImplementedError where no loop runs that could do it."""
     made: BlockingProxy
-    made, end = _waited(
+    made, end = _result(
         stack, _bridged(stack, int(sock.family), address, options), sock.gettimeout()
     )
     with end:
@@ -62,15 +58,17 @@ def connect_blocking(
 
 
 async def _bridged(
-    stack: Endpoint, family: int, address: Any, options: Sequence[tuple[int, int, Any]]
+    stack: SocketStack, family: int, address: Any, options: Sequence[Option]
 ) -> tuple[BlockingProxy, socket.socket]:
-    core = await stack._connected((numbers.family(family), address))
-    sock = StackSocket(stack, core=core)
+    inner = stack.host.socket(numbers.family(family))
+    sock = StackSocket(stack, inner=inner)
     try:
+        inner.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # the pair has gathered text already
+        await established(asyncio.get_running_loop(), inner, address)
         for level, option, value in options:
             if level in LEVELS:
-                core.setsockopt(*numbers.option(level, option), value)
-        return BlockingProxy(stack, core), stack.bridge_fd(sock)
+                inner.setsockopt(*numbers.option(level, option), value)
+        return BlockingProxy(stack, inner), stack.bridge_fd(sock)
     except BaseException:
         sock.close()
         raise
@@ -80,12 +78,12 @@ async def _called(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _waited(stack: Endpoint, coroutine: Any, timeout: float | None) -> Any:
+def _result(stack: SocketStack, coroutine: Any, timeout: float | None) -> Any:
     """What a coroutine gives on the loop of `stack`."""
-    loop = stack._running_loop()
+    loop = running_loop(stack.driver)
     if loop is None:
         coroutine.close()
-        raise NotImplementedError(_NO_LOOP)
+        raise NotImplementedError(BLOCKS_WITH_LOOP)
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result(timeout)

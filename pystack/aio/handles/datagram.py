@@ -12,16 +12,14 @@ from asyncio import constants
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
+from pystack.aio.drive.driver import Driver
+from pystack.aio.handles.socket_base import SocketBase
+from pystack.aio.handles.transport_base import BYTES_LIKE, TransportBase
 from pystack.aio.handles.transport_socket import DatagramTransportSocket
 from pystack.events import EVENT_CLOSED
 from pystack.sockets import DatagramSocket
-
-if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Driver
-    from pystack.aio.handles.stack_socket import StackSocket
 
 _logger = logging.getLogger("pystack")
 
@@ -31,7 +29,7 @@ _OVERHEAD: Final = 8  # what an empty datagram counts in the buffer, as in async
 LostCallback = Callable[["DatagramTransport"], None]
 
 
-class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
+class DatagramTransport(TransportBase, asyncio.DatagramTransport):
     """A UDP socket's transport; made by `create_datagram_endpoint`.
 
     `get_extra_info` knows "peername" (None unless connected), "sockname" and "socket" (options and
@@ -44,7 +42,7 @@ class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
 
     def __init__(
         self, driver: Driver, socket: DatagramSocket, protocol: asyncio.BaseProtocol,
-        on_lost: LostCallback, address: Any = None, user_socket: StackSocket | None = None,
+        on_lost: LostCallback, address: Any = None, user_socket: SocketBase | None = None,
     ) -> None:  # fmt: skip
         """Take over a socket, bound or connected or neither. `address` is where all goes that
         `sendto` gives no address for, and the only one it may give; None if there is no such
@@ -63,7 +61,6 @@ class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
         self._buffer: deque[tuple[bytes, Any]] = deque()
 
     def _begin(self) -> None:
-        """Tell the protocol of its transport; what has come is told a turn later."""
         self._tell("connection_made", self)
         self._loop.call_soon(self._begin_reading)
 
@@ -169,3 +166,8 @@ class DatagramTransport(SocketTransport, asyncio.DatagramTransport):
 
     def _drop_buffer(self) -> None:
         self._buffer.clear()
+
+
+def begin(transport: DatagramTransport) -> None:
+    """Tell the protocol of its transport; what has come is told a turn later."""
+    transport._begin()

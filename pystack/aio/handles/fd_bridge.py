@@ -19,7 +19,8 @@ import socket
 import sys
 from typing import Any, Final
 
-from pystack.aio.handles.stream import Transport
+from pystack.aio.handles.asyncio_own import taken_from
+from pystack.aio.handles.stream import is_at_end
 from pystack.printed import printed
 
 NO_READERS: Final = (
@@ -50,12 +51,13 @@ class Bridge(asyncio.Protocol):
         if transport.is_closing():
             raise ConnectionError("the connection is closed, and cannot be given a descriptor")
         if isinstance(connection, asyncio.StreamWriter):
-            first = _taken_from(connection)
+            first = taken_from(connection)
         self._loop = loop
         self._transport: asyncio.Transport = transport
         self._bridges = bridges
         self._before = transport.get_protocol()
-        self._at_end = isinstance(transport, Transport) and transport._at_end
+        self._kept_alive: Any = connection  # a writer that is collected closes its connection
+        self._at_end = is_at_end(transport)
         self._kept = memoryview(first)  # for the descriptor, which has no room
         self._is_deaf = False  # nobody will read the descriptor any more
         self._is_lost = False
@@ -196,6 +198,7 @@ class Bridge(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The descriptor's user reads what has come, then an end; writing fails with EPIPE."""
         self._is_lost = True
+        self._kept_alive = None
         if self._fd >= 0 and self._kept:
             self._stop_reading()
             self._inner.shutdown(socket.SHUT_RD)
@@ -225,14 +228,3 @@ class Bridge(asyncio.Protocol):
         self._fd = -1
         self._inner.close()
         del self._bridges[self]
-
-
-def _taken_from(writer: asyncio.StreamWriter) -> bytes:
-    """What a stream's reader has received and not given out; it gives out nothing from now on."""
-    reader: Any = getattr(writer, "_reader", None)
-    if reader is None:
-        return b""
-    first = bytes(reader._buffer)
-    reader._buffer.clear()
-    reader.set_exception(RuntimeError("the connection was given a descriptor: read that"))
-    return first

@@ -1,33 +1,37 @@
 """A `socket.socket` for whole programs: the kernel's until an address makes it a stack's.
 
-Programs make a socket first and say where it shall go later. `LazySocket` is a socket of the
-kernel until it is bound to an address of a stack (or to a wildcard), connects to one that a stack
-reaches, or sends there; then it becomes a `StackSocket` with the options that were set.
+Programs make a socket first and say where it shall go later. `LazySocket` is a socket of the kernel
+until it is bound to an address of a stack (or to a wildcard), connects to one that a stack reaches,
+or sends there; then it becomes the stack's with the options that were set. Which stack, a router
+says: that of the loop that runs in the calling thread. In a thread without a loop a connection that
+may block is carried by the stack's loop; all else is the kernel's there.
+
+A plain socket, made before or elsewhere, can be adopted (`adopt`): it becomes an `AdoptedSocket`.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
+from errno import EADDRINUSE, EADDRNOTAVAIL
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Protocol
 
 from pystack import errors
-from pystack.aio import numbers
-from pystack.aio.handles import blocking
+from pystack.aio.handles import blocking, known_fds, numbers
+from pystack.aio.handles.addresses import address_of
+from pystack.aio.handles.contracts import Router, SocketStack
+from pystack.aio.handles.known_fds import KernelSocket
+from pystack.aio.handles.socket_base import SocketBase
+from pystack.aio.handles.socket_state import SocketState
 from pystack.aio.handles.stack_socket import StackSocket
-from pystack.aio.loop.routing import Choice, address_of
 from pystack.wire.address import ANY_V4, ANY_V6
-
-if TYPE_CHECKING:
-    from pystack.aio.endpoint.endpoint import Endpoint
-
-socket_of_the_kernel: Final = socket.socket  # also where a program's module has another one
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _TYPES: Final = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+_WILDCARDS: Final = (ANY_V4, ANY_V6)
 _COPIED_NAMES: Final = (
     ("SOL_SOCKET", "SO_REUSEADDR"), ("SOL_SOCKET", "SO_KEEPALIVE"), ("IPPROTO_IPV6", "IPV6_V6ONLY"),
     ("IPPROTO_TCP", "TCP_NODELAY"), ("IPPROTO_TCP", "TCP_KEEPIDLE"),
@@ -41,236 +45,264 @@ _COPIED: Final[tuple[tuple[int, int], ...]] = tuple(  # those that the system ha
 )
 
 
+class ProgramRouter(Router[SocketStack], Protocol):
+    """Whose an address is in a whole program."""
+
+    def is_taken(self, own: bytes, port: int, kind: int, /) -> bool:
+        """Whether a stack of the program, which the calling thread may not have, has that address,
+        and the port of that kind of socket is in use there."""
+
+
 class _Kind(type):
     """Has every socket pass for one of these: programs ask `isinstance(sock, socket.socket)`."""
 
     def __instancecheck__(cls, other: object) -> bool:
-        return isinstance(other, socket_of_the_kernel)
+        return isinstance(other, KernelSocket)
 
     def __subclasscheck__(cls, other: type) -> bool:
-        return issubclass(other, socket_of_the_kernel)
+        return issubclass(other, KernelSocket)
 
 
 class LazySocket(StackSocket, metaclass=_Kind):
-    """What stands for `socket.socket` in a program: see the module. `choice` finds the stack.
+    """What stands for `socket.socket` in a program: see the module.
 
     IPv4-mapped addresses and "" count as what they stand for; names are the kernel's.
     """
 
     __slots__ = ()
 
-    choice: ClassVar[Choice | None] = None
+    router: ClassVar[ProgramRouter | None] = None
 
     def __init__(
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
     ) -> None:
         """As `socket.socket`."""
-        socket_of_the_kernel.__init__(self, family, type, proto, fileno)
-        self._begin()  # without options it stays the kernel's
-        if fileno is None:
-            if self.family in _FAMILIES and self.type in _TYPES:
-                self._options = []
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether a stack is inside, and not the kernel."""
-        return self._inner is not None
-
-    @property
-    def _may_change(self) -> bool:
-        """Whether it is the kernel's only as long as no address says otherwise."""
-        return self._options is not None
-
-    def _route_to(self, where: Any) -> None:
-        """Become a stack's socket if one reaches the address."""
-        if self.choice is not None and self._options is not None:
-            remote = address_of(where)
-            stack = None if remote is None else self.choice.stack_to(remote)
-            if stack is not None:
-                self._bind_to_stack(stack)
-
-    def _route_at(self, where: Any) -> None:
-        """Become a stack's socket if one has the address, or the address is any."""
-        if self.choice is not None and self._options is not None:
-            own = address_of(where)
-            wildcard = own in (ANY_V4, ANY_V6)
-            if wildcard and self.type == socket.SOCK_DGRAM and not where[1]:
-                return  # where it sends to will tell
-            v6only = own == ANY_V6 and bool(
-                self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
-            )
-            stack = None if own is None else self.choice.stack_at(own, v6only=v6only)
-            # at any address another thread means the kernel: the stack is not to be had there
-            if stack is not None and not (wildcard and stack._thread != get_ident()):
-                self._bind_to_stack(stack)
-
-    @staticmethod
-    def _adopted(sock: socket.socket) -> LazySocket | None:
-        """Turn a plain socket into one that may be a stack's; None for what is none of those.
-
-        Options that it has already are taken over, but for the sizes of buffers.
-        """
-        if type(sock) is not socket_of_the_kernel or sock.type not in _TYPES:
-            return None
-        options = [
-            (level, option, sock.getsockopt(level, option))
-            for level, option in _COPIED
-            if sock.family == socket.AF_INET6 or level != socket.IPPROTO_IPV6
-            if sock.type == socket.SOCK_STREAM or level != socket.IPPROTO_TCP
-        ]
-        either: Any = sock
-        either.__class__ = LazySocket
-        either._begin()
-        either._options = options
-        return cast(LazySocket, either)
-
-    def _bind_to_stack(self, stack: Endpoint) -> None:
-        """Be a socket of `stack` from now on, with the options that were set."""
-        stack._check()
-        options, self._options = self._options or [], None
-        kind, timeout, bound = self.type, self.gettimeout(), self.getsockname()
-        core = stack.host.socket(numbers.family(self.family), kind)
-        for level, option, value in options:
-            try:
-                core.setsockopt(*numbers.option(level, option), value)
-            except OSError:
-                continue  # the kernel took it, and it is none that the stack knows
-        self._take(stack, core, kind)
-        self._timeout = timeout
-        if bound[1]:  # by bind() to an address that is the kernel's
-            core.bind(bound)
-
-    def setsockopt(self, level: int, option: int, value: Any, *length: Any) -> None:
-        """As `socket.setsockopt`; a socket that becomes a stack's takes what that knows."""
-        if self._carried is not None and level in blocking.LEVELS:
-            self._carried.option("setsockopt", level, option, value)
-            return
-        if self._inner is not None:
-            super().setsockopt(level, option, value, *length)
-            return
-        socket_of_the_kernel.setsockopt(self, level, option, value, *length)
-        if self._options is not None and value is not None:
-            self._options.append((level, option, value))
+        self._state = SocketState()  # without options it stays the kernel's
+        KernelSocket.__init__(self, family, type, proto, fileno)
+        if fileno is None and self.family in _FAMILIES and self.type in _TYPES:
+            self._state = SocketState([])
 
     def bind(self, address: Any) -> None:
         """As `socket.bind`; the address decides."""
-        self._route_at(address)
-        _bind(self, address)
-        if self._inner is None and address_of(self.getsockname()) not in (None, ANY_V4, ANY_V6):
-            self._options = None  # an address of the kernel's: it stays one of its sockets
+        state = self._state
+        if state.may_change:
+            _route_at(self, address)
+        if not state.kernels:
+            super().bind(address)
+            return
+        try:
+            KernelSocket.bind(self, address)
+        except OSError as error:
+            raise _refused(self, address, error) from None
+        if state.may_change and address_of(self.getsockname()) not in (None, *_WILDCARDS):
+            state.keep_to_kernel()  # an address of the kernel's
 
     def connect(self, address: Any) -> None:
         """As `socket.connect`; the address decides. In a thread of its own it may block."""
-        address = self._looked_up(address)
-        stack = self._elsewhere(address)
-        if stack is not None:
-            options, self._options = self._options or [], None
-            self._carried = blocking.connect_blocking(stack, address, self, options)
-            return
-        self._route_to(address)
-        _connect(self, address)
+        state = self._state
+        if state.may_change:
+            address = _looked_up(self, address)
+            stack = _route_to(self, address)
+            if stack is not None:
+                proxy = blocking.connect_blocking(stack, address, self, state.options or ())
+                state.carry_by(proxy)
+                return
+        if state.kernels:
+            KernelSocket.connect(self, address)
+        else:
+            super().connect(address)
 
     def connect_ex(self, address: Any) -> int:
         """As `socket.connect_ex`; the address decides."""
-        address = self._looked_up(address)
-        if self._elsewhere(address) is not None:
-            return errors.errno_of(self.connect, address)
-        self._route_to(address)
-        errno: int = _connect_ex(self, address)
-        return errno
-
-    def _looked_up(self, where: Any) -> Any:
-        """An address tuple in figures, where a name in it might be a stack's."""
-        if not self._may_change or not isinstance(where, tuple) or address_of(where) is not None:
-            return where
-        try:
-            infos = socket.getaddrinfo(where[0], where[1], self.family, self.type)
-        except (OSError, TypeError, ValueError, IndexError):
-            return where  # the kernel's socket says what is wrong
-        return infos[0][4]
-
-    def _elsewhere(self, address: Any) -> Endpoint | None:
-        """The stack that reaches the address, if it runs in another thread and this may wait."""
-        if self.choice is None or self._options is None or self.gettimeout() == 0:
-            return None
-        remote = address_of(address)
-        stack = None if remote is None else self.choice.stack_to(remote)
-        if stack is None or stack._thread == get_ident() or self.type != socket.SOCK_STREAM:
-            return None
-        return stack
-
-    def getsockname(self) -> Any:
-        """As `socket.getsockname`."""
-        return _getsockname(self) if self._carried is None else self._carried.sockname
-
-    def getpeername(self) -> Any:
-        """As `socket.getpeername`."""
-        return _getpeername(self) if self._carried is None else self._carried.peername
-
-    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
-        """As `socket.getsockopt`."""
-        if self._carried is not None and level in blocking.LEVELS:
-            return self._carried.option("getsockopt", level, option, size)
-        return _getsockopt(self, level, option, *([size] if size else []))
+        state = self._state
+        if state.may_change:
+            address = _looked_up(self, address)
+            if _route_to(self, address) is not None:
+                return errors.errno_of(self.connect, address)
+        if state.kernels:
+            return KernelSocket.connect_ex(self, address)
+        return super().connect_ex(address)
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """As `socket.sendto`; the address decides."""
-        if flags_and_address:
-            self._route_to(flags_and_address[-1])
-        sent: int = _sendto(self, data, *flags_and_address)
-        return sent
+        if self._state.may_change and flags_and_address:
+            route(self, flags_and_address[-1])
+        return super().sendto(data, *flags_and_address)
 
-    def sendmsg(self, *args: Any) -> int:
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         """As `socket.sendmsg`; the address, if there is one, decides."""
-        if len(args) > 3:
-            self._route_to(args[3])
-        sent: int = _sendmsg(self, *args)
-        return sent
+        if self._state.may_change and address is not None:
+            route(self, address)
+        return super().sendmsg(buffers, ancdata, flags, address)
+
+    def setsockopt(self, level: int, option: int, value: Any, *length: Any) -> None:
+        """As `socket.setsockopt`; a socket that becomes a stack's takes what that knows."""
+        state = self._state
+        if state.proxy is not None and level in blocking.LEVELS:
+            state.proxy.option("setsockopt", level, option, value)
+        elif not state.kernels:
+            super().setsockopt(level, option, value, *length)
+        else:
+            KernelSocket.setsockopt(self, level, option, value, *length)
+            state.note_option(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        """As `socket.getsockopt`."""
+        state = self._state
+        if state.proxy is not None and level in blocking.LEVELS:
+            return state.proxy.option("getsockopt", level, option, size)
+        if not state.kernels:
+            return super().getsockopt(level, option, size)
+        return KernelSocket.getsockopt(self, level, option, *([size] if size else []))
+
+    def getsockname(self) -> Any:
+        """As `socket.getsockname`."""
+        state = self._state
+        if state.proxy is not None:
+            return state.proxy.sockname
+        return KernelSocket.getsockname(self) if state.kernels else super().getsockname()
+
+    def getpeername(self) -> Any:
+        """As `socket.getpeername`."""
+        state = self._state
+        if state.proxy is not None:
+            return state.proxy.peername
+        return KernelSocket.getpeername(self) if state.kernels else super().getpeername()
+
+
+class AdoptedSocket(SocketBase):
+    """A plain socket of the kernel that has become a stack's: its state stands beside it."""
+
+    __slots__ = ()
+
+    @property
+    def _state(self) -> SocketState:  # type: ignore[override]
+        # in a cycle that is collected it has gone before: what is left is the kernel's
+        return _adopted.get(self) or SocketState()
+
+
+def may_change(sock: object) -> bool:
+    """Whether it is the kernel's only as long as no address says otherwise."""
+    return isinstance(sock, StackSocket) and sock._state.may_change
+
+
+def route(sock: LazySocket, where: Any) -> None:
+    """Have a socket that may change be of the stack that reaches an address, if one does."""
+    stack = _stack_to(sock, where)
+    if stack is not None and _is_usable(stack):
+        bind_to_stack(sock, sock._state, stack)
+
+
+def adopt(sock: socket.socket, stack: SocketStack) -> bool:
+    """Turn a plain socket into one of `stack`; whether it is one that can be.
+
+    Options that it has already are taken over, but for the sizes of buffers.
+    """
+    if type(sock) is not KernelSocket or sock.type not in _TYPES:
+        return False
+    options = [
+        (level, option, sock.getsockopt(level, option))
+        for level, option in _COPIED
+        if sock.family == socket.AF_INET6 or level != socket.IPPROTO_IPV6
+        if sock.type == socket.SOCK_STREAM or level != socket.IPPROTO_TCP
+    ]
+    state = SocketState(options)
+    bind_to_stack(sock, state, stack)
+    _adopted[sock] = state
+    made: Any = sock
+    made.__class__ = AdoptedSocket
+    return True
+
+
+def bind_to_stack(sock: socket.socket, state: SocketState, stack: SocketStack) -> None:
+    """Have `sock`, whose state that is, be a socket of `stack` with the options that were set."""
+    stack.check()
+    kind, timeout = sock.type, KernelSocket.gettimeout(sock)
+    bound = KernelSocket.getsockname(sock)
+    inner = stack.host.socket(numbers.family(sock.family), kind)
+    for level, option, value in state.options or ():
+        try:
+            inner.setsockopt(*numbers.option(level, option), value)
+        except OSError:
+            continue  # the kernel took it, and it is none that the stack knows
+    state.bind_to_stack(stack, inner, kind, timeout)
+    if known_fds.has(sock):
+        state.place_ready(sock)
+    if bound[1]:  # by bind() to an address that is the kernel's
+        inner.bind(bound)
 
 
 @contextmanager
-def replaced(choice: Choice) -> Iterator[None]:
-    """Meanwhile `socket.socket` is an `LazySocket`, in every thread."""
-    before, before_choice = socket.socket, LazySocket.choice
-    LazySocket.choice = choice
+def replaced(router: ProgramRouter) -> Iterator[None]:
+    """Meanwhile `socket.socket` is a `LazySocket`, in every thread."""
+    before, before_router = socket.socket, LazySocket.router
+    LazySocket.router = router
     socket.socket = LazySocket  # type: ignore[misc]
     try:
         yield
     finally:
-        LazySocket.choice = before_choice
+        LazySocket.router = before_router
         socket.socket = before  # type: ignore[misc]
 
 
-def _either(name: str) -> Callable[..., Any]:
-    """The call of a stack's socket once it is one, the kernel's before."""
-    ours = getattr(StackSocket, name)
-    kernels = getattr(socket_of_the_kernel, name)
-
-    @wraps(kernels)
-    def call(self: LazySocket, *args: Any, **options: Any) -> Any:
-        return (kernels if self._inner is None else ours)(self, *args, **options)
-
-    return call
+def _stack_to(sock: LazySocket, where: Any) -> SocketStack | None:
+    remote = None if sock.router is None else address_of(where)
+    return None if sock.router is None or remote is None else sock.router.stack_to(remote)
 
 
-def _either_property(name: str) -> property:
-    ours: Any = getattr(StackSocket, name)
-    kernels: Any = getattr(socket_of_the_kernel, name)
+def _route_to(sock: LazySocket, where: Any) -> SocketStack | None:
+    """Have the socket be of the stack that reaches an address, if one does. A stack of another
+    thread is returned where a call may block and its loop carries the connection."""
+    stack = _stack_to(sock, where)
+    if stack is None:
+        return None
+    if _is_usable(stack):
+        bind_to_stack(sock, sock._state, stack)
+        return None
+    may_block = sock.type == socket.SOCK_STREAM and sock.gettimeout() != 0
+    return stack if may_block else None
 
-    def value(self: LazySocket) -> Any:
-        return kernels.__get__(self) if self._inner is None else ours.fget(self)
 
-    return property(value)
+def _route_at(sock: LazySocket, where: Any) -> None:
+    """Have the socket be of the stack that has an address, or of the first one at any address."""
+    own = None if sock.router is None else address_of(where)
+    if sock.router is None or own is None:
+        return
+    wildcard = own in _WILDCARDS
+    if wildcard and sock.type == socket.SOCK_DGRAM and not where[1]:
+        return  # where it sends to will tell
+    v6only = own == ANY_V6 and bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+    stack = sock.router.stack_at(own, v6only=v6only)
+    if stack is not None and _is_usable(stack):
+        bind_to_stack(sock, sock._state, stack)
 
 
-_bind, _connect, _connect_ex = _either("bind"), _either("connect"), _either("connect_ex")
-_sendto, _sendmsg, _getsockopt = _either("sendto"), _either("sendmsg"), _either("getsockopt")
-_getsockname, _getpeername = _either("getsockname"), _either("getpeername")
-for _name in (
-    "listen", "accept", "shutdown", "fileno", "setblocking", "getblocking", "settimeout",
-    "gettimeout", "detach", "dup", "send", "sendall", "recv", "recv_into", "recvfrom",
-    "recvfrom_into", "recvmsg", "recvmsg_into", "__repr__", "__reduce_ex__",
-):  # fmt: skip
-    setattr(LazySocket, _name, _either(_name))
-for _name in "family", "type", "proto", "timeout":
-    setattr(LazySocket, _name, _either_property(_name))
+def _is_usable(stack: SocketStack) -> bool:
+    """Whether it may be used in this thread: that of its loop, any while it is on none."""
+    return stack.driver is None or stack.driver.thread == get_ident()
+
+
+def _refused(sock: LazySocket, where: Any, error: OSError) -> OSError:
+    """What to raise where the kernel does not have an address: it may be a stack's."""
+    own = address_of(where)
+    if error.errno != EADDRNOTAVAIL or sock.router is None or own is None:
+        return error
+    if sock.router.is_taken(own, where[1], sock.type):
+        return OSError(EADDRINUSE, "Address already in use")
+    return error
+
+
+def _looked_up(sock: LazySocket, where: Any) -> Any:
+    """An address tuple in figures, where a name in it might be a stack's."""
+    if not isinstance(where, tuple) or address_of(where) is not None:
+        return where
+    try:
+        infos = socket.getaddrinfo(where[0], where[1], sock.family, sock.type)
+    except (OSError, TypeError, ValueError, IndexError):
+        return where  # the kernel's socket says what is wrong
+    return infos[0][4]
+
+
+_adopted: Final[weakref.WeakKeyDictionary[socket.socket, SocketState]] = (
+    weakref.WeakKeyDictionary()
+)

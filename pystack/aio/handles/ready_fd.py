@@ -1,7 +1,9 @@
-"""A descriptor that stands for a socket of ours where programs poll one themselves.
+"""Descriptors that stand for a socket of ours where programs poll one themselves.
 
-It polls readable exactly while the socket has something to tell: text, the end of the stream, a
-connection to accept, an error. It never carries data, and always polls writable.
+They carry no data. `ReadyFd` is a transport's: it polls readable exactly while the socket has
+something to tell (text, the end of the stream, a connection to accept, an error), and always
+writable. `ReadyPair` takes the place of a socket's own descriptor: it polls writable, too, exactly
+while the socket is; so a connection that is still being made looks like one.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ import socket
 import sys
 from typing import Final, Protocol
 
-from pystack.sockets.constants import POLLERR, POLLHUP, POLLIN, POLLRDHUP
+from pystack.sockets.constants import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
 
 _Socket: Final = socket.socket  # also where a program's module has another one
 
 READABLE: Final = POLLIN | POLLRDHUP | POLLHUP | POLLERR  # what select and epoll call readable
+WRITABLE: Final = POLLOUT | POLLHUP | POLLERR
+_FILLING: Final = bytes(4096)
+_LEAST: Final = 1  # octets: the smallest buffer that the system gives
 
 
 class Ready(Protocol):
@@ -32,29 +37,15 @@ class Ready(Protocol):
 
 
 class ReadyFd:
-    """An eventfd, or one in place of another descriptor; `fd` is its number."""
+    """An eventfd; `fd` is its number."""
 
-    __slots__ = ("fd", "_is_set", "_is_ours")
+    __slots__ = ("fd", "_is_set")
 
-    fd: int
-    _is_set: bool
-    _is_ours: bool
-
-    def __init__(self, fd: int = -1) -> None:
-        """`fd`: an open descriptor that it takes the place of, for its owner to close."""
+    def __init__(self) -> None:
         if sys.platform != "linux":
             raise NotImplementedError
-        own = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._is_ours = fd < 0
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._is_set = False
-        if fd < 0:
-            self.fd = own
-        else:
-            try:
-                os.dup2(own, fd, inheritable=False)
-            finally:
-                os.close(own)
-            self.fd = fd
 
     def show(self, poll_bits: int) -> None:
         """Follow what the socket's `poll` says now."""
@@ -71,58 +62,88 @@ class ReadyFd:
 
     def close(self) -> None:
         """Gone; may be called again."""
-        if self._is_ours and self.fd >= 0:
+        if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1
 
 
 class ReadyPair:
-    """A socket pair, for systems without an eventfd: an octet lies in it while there is something.
-
-    `shown` is the end that is polled, `fd` its number or that of a copy.
+    """A socket pair: an octet lies in it while there is something to read, and its buffer is full
+    while nothing can be written. `fd` is the end that is polled.
     """
 
-    __slots__ = ("fd", "shown", "_told", "_is_set")
+    __slots__ = ("fd", "_shown", "_far", "_is_readable", "_is_writable")
 
     def __init__(self) -> None:
-        self.shown, self._told = socket.socketpair()
-        self.shown.setblocking(False)
-        self._told.setblocking(False)
-        self.fd = self.shown.fileno()
-        self._is_set = False
+        self._shown, self._far = socket.socketpair()
+        for end in self._shown, self._far:
+            end.setblocking(False)
+        self._shown.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LEAST)  # soon full
+        self.fd = self._shown.fileno()
+        self._is_readable = False
+        self._is_writable = True
+
+    def take_place_of(self, sock: socket.socket) -> None:
+        """Be the descriptor of `sock`, which is for `sock` to close."""
+        if sys.platform == "win32":  # where a socket cannot be put into the place of another one
+            socket.close(_Socket.detach(sock))
+            _Socket.__init__(sock, fileno=self._shown.dup().detach())
+            self.fd = _Socket.fileno(sock)
+        else:
+            os.dup2(self.fd, _Socket.fileno(sock), inheritable=False)
+            self._shown.close()
+            self.fd = _Socket.fileno(sock)
 
     def show(self, poll_bits: int) -> None:
         """Follow what the socket's `poll` says now."""
-        ready = bool(poll_bits & READABLE)
-        if ready != self._is_set and self.fd >= 0:
-            self._is_set = ready
+        if self.fd < 0:
+            return
+        readable, writable = bool(poll_bits & READABLE), bool(poll_bits & WRITABLE)
+        if readable != self._is_readable:
+            self._is_readable = readable
             with contextlib.suppress(BlockingIOError):  # read by another one on it
-                if ready:
-                    self._told.send(b"!")
+                if readable:
+                    self._far.send(b"!")
                 else:
-                    self.shown.recv(1)
+                    self._read_shown()
+        if writable != self._is_writable:
+            self._is_writable = writable
+            with contextlib.suppress(BlockingIOError):
+                while not writable:
+                    self._fill_shown()
+                while writable:
+                    self._far.recv(65_536)
+
+    def _read_shown(self) -> None:
+        if self._shown.fileno() >= 0:
+            self._shown.recv(1)
+        else:
+            os.read(self.fd, 1)
+
+    def _fill_shown(self) -> None:
+        if self._shown.fileno() >= 0:
+            self._shown.send(_FILLING)
+        else:
+            os.write(self.fd, _FILLING)
 
     def close(self) -> None:
         """Gone; may be called again."""
-        self.shown.close()
-        self._told.close()
+        self._shown.close()
+        self._far.close()
         self.fd = -1
 
 
 def ready_fd() -> Ready:
-    """One of the kind that this system has."""
+    """One of the cheapest kind that this system has."""
     return ReadyFd() if sys.platform == "linux" else ReadyPair()
 
 
 def ready_in_place_of(sock: socket.socket) -> Ready:
-    """As `ready_fd`, in place of the descriptor of `sock`, which is for `sock` to close."""
-    if sys.platform == "linux":
-        return ReadyFd(_Socket.fileno(sock))
+    """One that takes the place of the descriptor of `sock`, which is for `sock` to close."""
     pair = ReadyPair()
-    if sys.platform == "win32":  # where a socket cannot be put into the place of another one
-        socket.close(_Socket.detach(sock))
-        _Socket.__init__(sock, fileno=pair.shown.dup().detach())
-    else:
-        os.dup2(pair.fd, _Socket.fileno(sock), inheritable=False)
-    pair.fd = _Socket.fileno(sock)
+    try:
+        pair.take_place_of(sock)
+    except BaseException:
+        pair.close()
+        raise
     return pair

@@ -13,10 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from pystack.aio.handles.stream import Transport
+from typing import Any, Final
 
 PIECE: Final = 65_536  # octets read at once: about what a segment with offload carries
 
@@ -71,34 +68,8 @@ class FileSending:
             self.done.set_exception(error or ConnectionError("Connection closed by peer"))
 
 
-async def send_file(transport: Transport, file: Any, offset: int, count: int | None) -> int:
-    """Send a regular file from `offset` on, `count` octets or to its end; how many is returned.
-
-    Its position is then behind the last one sent, after an error too. Raises
-    SendfileNotAvailableError for what is no regular file, RuntimeError when another one is being
-    sent, ConnectionError.
-    """
-    fd = _regular(file)
-    loop = asyncio.get_running_loop()
-    end = None if count is None else offset + count
-    sending = FileSending(fd, offset, end, loop.create_future())
-    reading = transport.is_reading()
-    transport.pause_reading()
-    try:
-        transport._begin_file(sending)
-        try:
-            await sending.done
-        finally:
-            transport._end_file()
-    finally:
-        if sending.at > offset:
-            file.seek(sending.at)
-        if reading:
-            transport.resume_reading()
-    return sending.at - offset
-
-
-def _regular(file: Any) -> int:
+def regular_file(file: Any) -> int:
+    """Its descriptor. Raises SendfileNotAvailableError for what is no regular file."""
     try:
         fd: int = file.fileno()
         mode = os.fstat(fd).st_mode

@@ -7,23 +7,22 @@ of Python 3.11 does not once the server is closed, nor do then the servers of an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import ssl
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context, copy_context
 from errno import EAGAIN
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from pystack.aio.drive.driver import Driver
 from pystack.aio.handles.ready_fd import Ready, ready_fd
-from pystack.aio.handles.stream import Transport
+from pystack.aio.handles.socket_base import SocketBase
+from pystack.aio.handles.stream import Transport, begin
 from pystack.aio.handles.tls import Tls
 from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.printed import printed, several
 from pystack.sockets.tcp_socket import Socket
 from pystack.wire.address import place
-
-if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Driver
-    from pystack.aio.handles.stack_socket import StackSocket
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
@@ -32,6 +31,7 @@ class Server(asyncio.AbstractServer):
     """Takes connections on bound sockets; made by `Stack.create_server` and `EventLoop`.
 
     `_beside` is asyncio's own server for those addresses that are the kernel's, if there are any.
+    What libraries read off asyncio's own is here, too: `_ssl_context` and the like.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Server(asyncio.AbstractServer):
         transports: dict[Transport, None],
         servers: dict[Server, None],
         tls: Tls | None = None,
-        user_socket: StackSocket | None = None,
+        user_socket: SocketBase | None = None,
         waits_for_clients: bool = True,
     ) -> None:
         """`transports` and `servers` are all those of the stack, kept up to date from here;
@@ -52,7 +52,7 @@ class Server(asyncio.AbstractServer):
         self._driver = driver
         self._loop = driver.loop
         self._sockets: list[Socket] | None = list(sockets)
-        self._factory = factory
+        self._protocol_factory = factory
         self._backlog = backlog
         self._transports = transports
         self._servers = servers
@@ -76,6 +76,22 @@ class Server(asyncio.AbstractServer):
         state = "closed" if own is None else f"{'' if self._serving else 'not '}serving at {at}"
         beside = f", beside {self._beside!r}" if self._beside is not None else ""
         return f"{state}, {several(len(self._clients), 'connection')}{beside}"
+
+    @property
+    def _ssl_context(self) -> ssl.SSLContext | None:
+        return None if self._tls is None else self._tls.context
+
+    @property
+    def _ssl_handshake_timeout(self) -> float | None:
+        return None if self._tls is None else self._tls.handshake_timeout
+
+    @property
+    def _ssl_shutdown_timeout(self) -> float | None:
+        return None if self._tls is None else self._tls.shutdown_timeout
+
+    @property
+    def _active_count(self) -> int:
+        return len(self._clients)
 
     # -- begin -----------------------------------------------------------------------------------
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -103,8 +119,7 @@ class Server(asyncio.AbstractServer):
             self._ready[socket] = ready_fd()
         return self._ready[socket].fd
 
-    def _begin(self) -> None:
-        """As `start_serving`, at once. Raises OSError EADDRINUSE."""
+    def _start(self) -> None:
         if self._serving:
             return
         if self._sockets is None:
@@ -118,7 +133,7 @@ class Server(asyncio.AbstractServer):
 
     async def start_serving(self) -> None:
         """Take connections from now on; nothing happens if it does so already."""
-        self._begin()
+        self._start()
         if self._beside is not None:
             await self._beside.start_serving()
 
@@ -166,10 +181,10 @@ class Server(asyncio.AbstractServer):
             return
         self._clients[transport] = None
         self._transports[transport] = None
-        transport._begin()
+        begin(transport)
 
     def _protocol(self) -> asyncio.BaseProtocol:
-        protocol = self._factory()
+        protocol = self._protocol_factory()
         if self._tls is None:
             return protocol
         waiter: asyncio.Future[None] = self._loop.create_future()
@@ -252,3 +267,19 @@ class Server(asyncio.AbstractServer):
     async def __aexit__(self, *_: object) -> None:
         self.close()
         await self.wait_closed()
+
+
+def start_now(server: Server) -> None:
+    """As its `start_serving`, at once. Raises OSError EADDRINUSE."""
+    server._start()
+
+
+def joined(servers: Sequence[Any]) -> Any:
+    """One server that answers for all: the first, with the others beside it. Only the last may be
+    asyncio's own."""
+    head: Any = None
+    for server in reversed(servers):
+        if isinstance(server, Server):
+            server._beside = head
+        head = server
+    return head

@@ -16,11 +16,13 @@ from collections.abc import Callable, Mapping
 from errno import ENOTCONN
 from threading import get_ident
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pystack import errors
-from pystack.aio.handles.base import BYTES_LIKE, SocketTransport
-from pystack.aio.handles.sendfile import FileSending
+from pystack.aio.drive.driver import Driver
+from pystack.aio.handles.sendfile import FileSending, regular_file
+from pystack.aio.handles.socket_base import SocketBase
+from pystack.aio.handles.transport_base import BYTES_LIKE, TransportBase
 from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.events import EVENT_CLOSED, EVENT_WRITABLE
 from pystack.sockets import sockaddr, tcp_errors
@@ -30,10 +32,6 @@ from pystack.sockets.tcp_socket import Socket
 from pystack.tcp.state import states
 from pystack.tcp.state.states import CLOSED
 from pystack.wire.flow_key import ends, local_end, remote_end
-
-if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Driver
-    from pystack.aio.handles.stack_socket import StackSocket
 
 _logger = logging.getLogger("pystack")
 
@@ -45,7 +43,7 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 LostCallback = Callable[["Transport"], None]
 
 
-class Transport(SocketTransport):
+class Transport(TransportBase):
     """A connection's transport; made by `Stack` and `Server`.
 
     `get_extra_info` knows "peername", "sockname", "socket" (options, names and `tcp_info` of the
@@ -61,7 +59,7 @@ class Transport(SocketTransport):
 
     def __init__(
         self, driver: Driver, socket: Socket, protocol: asyncio.BaseProtocol,
-        on_lost: LostCallback, user_socket: StackSocket | None = None,
+        on_lost: LostCallback, user_socket: SocketBase | None = None,
     ) -> None:  # fmt: skip
         """Take over a connected socket. `on_lost` is called after the protocol's
         `connection_lost`. `user_socket` is what the user knows the socket by; it is closed
@@ -86,19 +84,13 @@ class Transport(SocketTransport):
         return f"{words}, unsent {unsent}, flight {tcb.flight}, unread {tcb.recvbuf.held}{paused}"
 
     def _begin(self) -> None:
-        """Tell the protocol that the connection is made; what has come is told a turn later.
-
-        As in asyncio, a task that `connection_made` starts runs before the first data comes:
-        it may still call `start_tls` or pause reading.
-        """
         try:
             self._protocol.connection_made(self)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self._fatal_error(error, "Fatal error: protocol.connection_made() call failed.")
-        else:
-            self._loop.call_soon(self._begin_reading)
+            self._explain(error, "Exception in protocol.connection_made()")
+        self._loop.call_soon(self._begin_reading)
 
     def _begin_reading(self) -> None:
         if self._socket.tcb is None and not self._conn_lost:  # handed in without a connection
@@ -136,11 +128,6 @@ class Transport(SocketTransport):
             self._protocol_paused = False
         self._gives_buffer = isinstance(protocol, asyncio.BufferedProtocol)
         self._protocol: Any = protocol
-
-    @property
-    def _at_end(self) -> bool:
-        """Whether the protocol was told that the peer sends no more."""
-        return self._eof_told
 
     # -- reading ---------------------------------------------------------------------------------
     def _look_soon(self) -> None:
@@ -323,17 +310,17 @@ class Transport(SocketTransport):
         ours = getattr(self._loop, "sends_files_over_stacks", False)
         return modes.TRY_NATIVE if ours else modes.FALLBACK
 
-    def _begin_file(self, sending: FileSending) -> None:
-        """Send a file behind what was written. Raises RuntimeError when one is being sent."""
+    async def _send_whole_file(self, sending: FileSending) -> None:
+        """Behind what was written."""
         self._check()
         if self._file is not None:
             raise RuntimeError("sendfile is in progress")
         self._file = sending
         self._send_file(sending)
-
-    def _end_file(self) -> None:
-        """`write` may be called again."""
-        self._file = None
+        try:
+            await sending.done
+        finally:
+            self._file = None  # `write` may be called again
 
     def _send_file(self, sending: FileSending) -> None:
         if self._buffered:
@@ -376,3 +363,40 @@ class Transport(SocketTransport):
         if self._file is not None:
             self._file.fail(error)
         super()._finish(error)
+
+
+def begin(transport: Transport) -> None:
+    """Tell the protocol that the connection is made; what has come is told a turn later.
+
+    As in asyncio, a task that `connection_made` starts runs before the first data comes: it may
+    still call `start_tls` or pause reading. One that raises is told to the loop's exception
+    handler, and the connection goes on.
+    """
+    transport._begin()
+
+
+def is_at_end(transport: object) -> bool:
+    """Whether it is a transport of ours whose protocol was told that the peer sends no more."""
+    return isinstance(transport, Transport) and transport._eof_told
+
+
+async def send_file(transport: Transport, file: Any, offset: int, count: int | None) -> int:
+    """Send a regular file from `offset` on, `count` octets or to its end; how many is returned.
+
+    Its position is then behind the last one sent, after an error too. Raises
+    SendfileNotAvailableError for what is no regular file, RuntimeError when another one is being
+    sent, ConnectionError.
+    """
+    fd = regular_file(file)
+    end = None if count is None else offset + count
+    sending = FileSending(fd, offset, end, asyncio.get_running_loop().create_future())
+    reading = transport.is_reading()
+    transport.pause_reading()
+    try:
+        await transport._send_whole_file(sending)
+    finally:
+        if sending.at > offset:
+            file.seek(sending.at)
+        if reading:
+            transport.resume_reading()
+    return sending.at - offset

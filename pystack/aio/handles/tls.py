@@ -37,15 +37,6 @@ class Tls:
         return secured
 
 
-def is_handshaking(protocol: asyncio.BaseProtocol | None) -> bool:
-    """Whether it is TLS that has only begun."""
-    if not isinstance(protocol, sslproto.SSLProtocol):
-        return False
-    states: Any = sslproto.SSLProtocolState
-    state: Any = protocol._state  # type: ignore[attr-defined]
-    return state in (states.UNWRAPPED, states.DO_HANDSHAKE)
-
-
 def of_client(
     given: ssl.SSLContext | bool | None,
     host: str | None,

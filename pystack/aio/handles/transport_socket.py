@@ -6,7 +6,7 @@ from collections.abc import Callable
 from socket import AddressFamily, SocketKind
 from typing import Any
 
-from pystack.aio import numbers
+from pystack.aio.handles import numbers
 from pystack.sockets.constants import IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp_info import TcpInfo

@@ -9,61 +9,49 @@ import asyncio
 from typing import Any
 
 from pystack.aio.endpoint.endpoint import Endpoint
-from pystack.aio.loop.name_lookup import Resolver
-from pystack.aio.loop.routing import address_of
+from pystack.aio.handles.addresses import address_of
+from pystack.aio.handles.contracts import Router
 from pystack.printed import printed
 
 
 class DualDatagramTransport(asyncio.DatagramTransport):
     """The transport of an endpoint with a socket of the kernel's and one of a stack.
 
-    `get_extra_info` tells of the kernel's. Made by `DatagramCalls` for an endpoint that is bound to
-    no address and no port, and so may send to either.
+    `get_extra_info` tells of the kernel's. Made by `create_datagram_endpoint` for an
+    endpoint that is bound to no address and no port, and so may send to either.
     """
 
     def __init__(
-        self, protocol: asyncio.BaseProtocol, endpoint: Endpoint, finding: Resolver
+        self, protocol: asyncio.BaseProtocol, endpoint: Endpoint, router: Router[Endpoint]
     ) -> None:
         super().__init__()
         self._protocol: Any = protocol
-        self._stack = endpoint
-        self._finding = finding
-        self._sides: list[asyncio.DatagramTransport] = []  # the kernel's, and the stack's
+        self._endpoint = endpoint
+        self._router = router
+        self._legs: list[asyncio.DatagramTransport] = []  # the kernel's, and the stack's
         self._early: list[tuple[bytes, Any]] = []  # before `begin`
-        self._paused = 0  # sides
+        self._paused = 0  # legs
         self._open = 2
         self._why: BaseException | None = None  # it has ended
 
     def __repr__(self) -> str:
-        return printed(self, lambda: ", ".join(map(repr, self._sides)), "pystack DatagramTransport")
+        return printed(self, lambda: ", ".join(map(repr, self._legs)), "pystack DatagramTransport")
 
-    def _side(self) -> asyncio.DatagramProtocol:
-        """A protocol for one of the two."""
-        return _Leg(self)
-
-    def _begin(self, kernels: asyncio.DatagramTransport, ours: asyncio.DatagramTransport) -> None:
-        """Tell the protocol that it may begin."""
-        self._sides = [kernels, ours]
-        self._protocol.connection_made(self)
-        for data, where in self._early:
-            self._protocol.datagram_received(data, where)
-        self._early.clear()
-
-    # -- what the sides tell ---------------------------------------------------------------------
+    # -- what the legs tell -----------------------------------------------------------------------
     def _came(self, data: bytes, where: Any) -> None:
         """A datagram."""
-        if self._sides:
+        if self._legs:
             self._protocol.datagram_received(data, where)
         else:
             self._early.append((data, where))
 
     def _failed(self, error: Exception) -> None:
         """An error that the network has reported."""
-        if self._sides:
+        if self._legs:
             self._protocol.error_received(error)
 
-    def _side_paused(self, by: int) -> None:
-        """One side more, or fewer, whose buffer is full."""
+    def _leg_paused(self, by: int) -> None:
+        """One leg more, or fewer, whose buffer is full."""
         before, self._paused = self._paused, self._paused + by
         if not before:
             self._protocol.pause_writing()
@@ -71,25 +59,25 @@ class DualDatagramTransport(asyncio.DatagramTransport):
             self._protocol.resume_writing()
 
     def _lost(self, error: BaseException | None) -> None:
-        """A side has ended; with one of them the other ends too."""
+        """A leg has ended; with one of them the other ends too."""
         self._open -= 1
         self._why = self._why or error  # that of the first one
         if self._open:
             self.close()
-        elif self._sides:
+        elif self._legs:
             self._protocol.connection_lost(self._why)
 
     # -- what the user asks ----------------------------------------------------------------------
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send to an address, from the side that reaches it."""
-        kernels, ours = self._sides
+        """Send to an address, from the leg that reaches it."""
+        kernels, ours = self._legs
         remote = address_of(addr)  # None for a name, which the kernel's socket looks up
-        is_ours = remote is not None and self._finding.stack_to(remote) is self._stack
+        is_ours = remote is not None and self._router.stack_to(remote) is self._endpoint
         (ours if is_ours else kernels).sendto(data, addr)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As the kernel's side."""
-        return self._sides[0].get_extra_info(name, default)
+        """As the kernel's leg."""
+        return self._legs[0].get_extra_info(name, default)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """The protocol."""
@@ -101,49 +89,67 @@ class DualDatagramTransport(asyncio.DatagramTransport):
         self._protocol = protocol
 
     def get_write_buffer_size(self) -> int:
-        """Octets that wait on both sides."""
+        """Octets that wait on both legs."""
         return sum(one.get_write_buffer_size() for one in self._written())
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Of each side."""
-        for side in self._written():
-            side.set_write_buffer_limits(high, low)
+        """Of each leg."""
+        for one in self._written():
+            one.set_write_buffer_limits(high, low)
 
     def _written(self) -> list[Any]:
-        return list(self._sides)
+        return list(self._legs)
 
     def is_closing(self) -> bool:
         """Whether it is closed or on the way to it."""
-        return any(side.is_closing() for side in self._sides)
+        return any(one.is_closing() for one in self._legs)
 
     def close(self) -> None:
         """Close when what waits has been sent."""
-        for side in self._sides:
-            side.close()
+        for one in self._legs:
+            one.close()
 
     def abort(self) -> None:
         """Close at once."""
-        for side in self._sides:
-            side.abort()
+        for one in self._legs:
+            one.abort()
 
 
 class _Leg(asyncio.DatagramProtocol):
     """Hears of one of the two sockets."""
 
-    def __init__(self, both: DualDatagramTransport) -> None:
-        self._both = both
+    def __init__(self, dual: DualDatagramTransport) -> None:
+        self._dual = dual
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        self._both._came(data, addr)
+        self._dual._came(data, addr)
 
     def error_received(self, exc: Exception) -> None:
-        self._both._failed(exc)
+        self._dual._failed(exc)
 
     def pause_writing(self) -> None:
-        self._both._side_paused(1)
+        self._dual._leg_paused(1)
 
     def resume_writing(self) -> None:
-        self._both._side_paused(-1)
+        self._dual._leg_paused(-1)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._both._lost(exc)
+        self._dual._lost(exc)
+
+
+def leg(dual: DualDatagramTransport) -> asyncio.DatagramProtocol:
+    """A protocol for one of the two."""
+    return _Leg(dual)
+
+
+def begin(
+    dual: DualDatagramTransport,
+    kernels: asyncio.DatagramTransport,
+    stacks: asyncio.DatagramTransport,
+) -> None:
+    """Tell the protocol that it may begin."""
+    dual._legs = [kernels, stacks]
+    dual._protocol.connection_made(dual)
+    for data, where in dual._early:
+        dual._protocol.datagram_received(data, where)
+    dual._early.clear()

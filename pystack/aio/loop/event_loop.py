@@ -11,7 +11,7 @@ from typing import Any
 from pystack import arguments
 from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.endpoint.stack import Stack
-from pystack.aio.loop.connection_calls import StackCalls
+from pystack.aio.loop.calls import StackCalls
 
 
 class EventLoop(StackCalls, asyncio.SelectorEventLoop):
@@ -30,8 +30,7 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
 
     def __init__(self, *stacks: Stack, selector: selectors.BaseSelector | None = None) -> None:
         super().__init__(selector)
-        self._stacks: list[Endpoint] = []
-        self._watches = {}
+        self._begin([])
         try:
             for stack in stacks:
                 _check(stack)
@@ -41,6 +40,10 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
         except BaseException:
             self.close()
             raise
+
+    def _begin(self, stacks: list[Endpoint]) -> None:
+        self._stacks = stacks
+        self.use_stacks()
 
     @property
     def stacks(self) -> Sequence[Endpoint]:
@@ -114,8 +117,7 @@ def attached(stack: Stack) -> Iterator[EventLoop]:
         )
     own: Any = loop
     own.__class__ = EventLoop if before is asyncio.SelectorEventLoop else _like(before)
-    own._stacks = [stack]
-    own._watches = {}
+    own._begin([stack])
     try:
         yield own
     finally:

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pystack.aio.endpoint.stack import Stack
+from pystack.aio.endpoint.stack import Stack, let_go
 from pystack.aio.handles.lazy_socket import replaced
 from pystack.aio.loop.event_loop import EventLoop
-from pystack.aio.loop.routing import OneStackRouter
+from pystack.aio.loop.routing import CallersRouter
 from pystack.sockets.constants import AF_INET, AF_INET6
 
 # where asyncio keeps its default loop: 3.13 adds EventLoop, 3.14 hides the policy
@@ -61,10 +61,10 @@ class ProgramLoop(EventLoop):
         if stack is None or holder is self or os.getpid() != self.pid:
             return
         if holder is not None:
-            if holder._keeps_it or stack._is_used:
+            if holder._keeps_it or stack.handles:
                 return
             holder._stacks.clear()
-            stack._let_go()
+            let_go(stack)
         stack.enter(self)
         self.attach(stack)
         ProgramLoop.holder = self
@@ -80,7 +80,8 @@ class ProgramLoop(EventLoop):
                 self.refuser.stop()
         try:
             for stack in self._stacks:
-                stack._adopt_thread()
+                if stack.driver is not None:
+                    stack.driver.adopt_thread()
             super().run_forever()
         finally:
             self._keeps_it = False
@@ -155,7 +156,7 @@ def installed(stack: Stack) -> Iterator[None]:
     policy._loop_factory = ProgramLoop
     sys.meta_path.insert(0, _no_uvloop)
     try:
-        with replaced(OneStackRouter(stack)):
+        with replaced(CallersRouter(stack)):
             yield
     finally:
         ProgramLoop.stack = None

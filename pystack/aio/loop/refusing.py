@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from pystack.aio.drive.device_driver import PacketDevice, follow_link
-from pystack.aio.endpoint.stack import Stack
+from pystack.aio.endpoint.stack import Stack, driver_of, new_host
 from pystack.aio.loop.event_loop import EventLoop
 from pystack.aio.loop.install import ProgramLoop
 from pystack.sockets import Host
@@ -37,7 +37,7 @@ class Refuser:
         takes it within 3 seconds: once, in a thread."""
         self._stack = stack
         self._hint: Callable[[], None] | None = hint
-        self._host = stack._new_host()
+        self._host = new_host(stack)
         self._device = _UntilBound(stack.device, stack.host)
         self._loop = EventLoop()
         self._over: asyncio.Event
@@ -79,7 +79,7 @@ class Refuser:
         self._loop.run_until_complete(self._refuse())
 
     async def _refuse(self) -> None:
-        driver = self._stack._driver_of(self._host, self._device, self._loop)
+        driver = driver_of(self._stack, self._host, self._device, self._loop)
         driver.start()
         while self._hint is not None and not await self._ended_within(_PATIENCE):
             if self._stack.host.listeners:

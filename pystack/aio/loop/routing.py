@@ -2,87 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
 
-from pystack.aio.endpoint.endpoint import Endpoint, current
-from pystack.wire import address
-from pystack.wire.address import ANY_V4, ANY_V6, is_v4
-
-
-class Choice(Protocol):
-    """Who can tell, of addresses of 16 bytes. An `EventLoop` is one."""
-
-    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
-        """Of an address to bind to."""
-
-    def stack_to(self, remote: bytes, /) -> Endpoint | None:
-        """Of an address to connect or send to."""
+from pystack.aio.endpoint.endpoint import Endpoint, default, has_family
+from pystack.wire.address import ANY_V4, ANY_V6
 
 
-class Router:
-    """Chooses from `stacks`."""
+class StackRouter:
+    """Chooses from the stacks that a loop has."""
 
-    @property
-    def stacks(self) -> Sequence[Endpoint]:
-        """Those in use; who comes first is asked first."""
-        raise NotImplementedError
+    def __init__(self, stacks: Callable[[], Sequence[Endpoint]]) -> None:
+        """`stacks` gives those in use now; who comes first is asked first."""
+        self._stacks = stacks
 
     def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
         """The stack that listens at `own` (16 bytes; a wildcard: the first one), or None. Without
         `v6only` the wildcard of IPv6 is that of IPv4, too."""
+        stacks = self._stacks()
         if own in (ANY_V4, ANY_V6):
-            here = current()
-            stacks = [here] if here is not None and here in self.stacks else self.stacks
-            found = next((one for one in stacks if _has_family(one, own)), None)
+            chosen = default()
+            if chosen is not None and chosen in stacks:
+                stacks = [chosen]
+            found = next((one for one in stacks if has_family(one, own)), None)
             if found is None and own == ANY_V6 and not v6only:
                 return self.stack_at(ANY_V4)
             return found
-        return next((one for one in self.stacks if one._owns(own)), None)
+        return next((one for one in stacks if one.owns(own)), None)
 
     def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Endpoint | None:
         """The stack from which `remote` is reached, of those that have the address `own` if that is
         given: the default (`Endpoint.as_default`), else one that is not `remote` itself, if there
         is one. None: the kernel."""
         found = [
-            one for one in self.stacks
-            if one._reaches(remote) and (own is None or one._owns(own))
+            one for one in self._stacks()
+            if one.reaches(remote) and (own is None or one.owns(own))
         ]  # fmt: skip
-        here = current()
-        if here in found:
-            return here
-        return next((one for one in found if not one._owns(remote)), found[0] if found else None)
+        if not found:
+            return None
+        chosen = default()
+        if chosen in found:
+            return chosen
+        return next((one for one in found if not one.owns(remote)), found[0])
+
+    def is_taken(self, own: bytes, port: int, kind: int, /) -> bool:
+        """Never: what a loop has, its thread may have."""
+        return False
 
 
-class OneStackRouter(Router):
-    """The choice where there is one stack only."""
+class CallersRouter:
+    """Whose an address is in a program with one stack, as the calling thread has it.
+
+    Where a loop runs in the thread, that loop knows: one that the stack is not on has the kernel
+    only. Elsewhere the stack is meant; what of it the thread may use, the stack says.
+    """
 
     def __init__(self, stack: Endpoint) -> None:
-        self._stacks = (stack,)
+        self._stack = stack
+        self._alone = StackRouter(lambda: (stack,))
 
-    @property
-    def stacks(self) -> Sequence[Endpoint]:
-        """That one."""
-        return self._stacks
+    def stack_at(self, own: bytes, /, v6only: bool = True) -> Endpoint | None:
+        """As `StackRouter.stack_at`."""
+        router = self._router()
+        return None if router is None else router.stack_at(own, v6only)
 
+    def stack_to(self, remote: bytes, /, own: bytes | None = None) -> Endpoint | None:
+        """As `StackRouter.stack_to`."""
+        router = self._router()
+        return None if router is None else router.stack_to(remote, own)
 
-def packed(place: Any) -> bytes:
-    """16 bytes of the address in an address tuple. Raises ValueError for a name."""
-    return address.pack(place[0])
+    def is_taken(self, own: bytes, port: int, kind: int, /) -> bool:
+        """Whether the stack has the address, and somebody the port there."""
+        host = self._stack.host
+        if kind == socket.SOCK_DGRAM:
+            places = [one.local for one in host.udp.by_port.get(port, ())]
+        else:
+            places = [one.local for one in list(host.listeners.values()) if one.port == port]
+        return self._stack.owns(own) and any(at in (own, ANY_V4, ANY_V6) for at in places)
 
+    def _router(self) -> StackRouter | None:
+        loop = asyncio._get_running_loop()
+        if loop is None:
+            return self._alone
+        router = getattr(loop, "router", None)
+        return router if isinstance(router, StackRouter) else None
 
-def address_of(where: Any) -> bytes | None:
-    """As `packed`, of what a user gave: None for a name, or what is no address tuple; "" is any."""
-    if not isinstance(where, tuple) or not where or not isinstance(where[0], str):
-        return None
-    if not where[0]:
-        return ANY_V4 if len(where) == 2 else ANY_V6
-    try:
-        return address.pack(where[0])
-    except ValueError:
-        return None
-
-
-def _has_family(endpoint: Endpoint, wildcard: bytes) -> bool:
-    v4 = is_v4(wildcard)
-    return any(is_v4(own) == v4 for own in endpoint.host.addresses.all())

@@ -257,7 +257,7 @@ async def test_the_tap_sees_all_packets_of_both_directions(left: Stack, right: S
         assert now_us > 0
         seen.extend((inbound, len(packet[0])) for packet in packets)
 
-    driver = left._driver
+    driver = left.driver
     assert driver is not None
     driver.tap = tap
     await connected(left, right)

@@ -99,6 +99,6 @@ async def test_a_single_text_is_one_route_and_one_address_of_a_name(
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     loop.attached.append(left)
-    assert loop.stack_to(pack("192.0.2.77")) is left
-    assert loop.stack_to(pack("192.0.3.77")) is None
+    assert loop.router.stack_to(pack("192.0.2.77")) is left
+    assert loop.router.stack_to(pack("192.0.3.77")) is None
     assert left.look_up("db") == ("198.18.0.9",)

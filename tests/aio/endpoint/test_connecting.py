@@ -114,9 +114,8 @@ async def test_a_local_address_that_is_not_ours_is_refused(left: Stack, right: S
 
 @two_stacks()
 async def test_a_local_address_of_the_other_family_is_refused(left: Stack, right: Stack) -> None:
-    with pytest.raises(OSError, match="of another family") as caught:
+    with pytest.raises(OSError, match="no matching local address"):
         await left.create_connection(Recorder, RIGHT6, 7000, local_addr=(LEFT, 5000))
-    assert caught.value.errno == errno.EINVAL
 
 
 @two_stacks()

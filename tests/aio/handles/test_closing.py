@@ -219,7 +219,32 @@ async def test_writes_on_a_lost_connection_are_dropped_and_then_warned_of(
     assert client.transport.get_protocol() is None
 
 
-@pytest.mark.parametrize("method", ["connection_made", "data_received", "eof_received"])
+@two_stacks()
+async def test_a_connection_made_that_raises_is_told_and_the_connection_goes_on(
+    left: Stack, right: Stack
+) -> None:
+    """As asyncio's."""
+
+    class Raising(Recorder):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            raise ZeroDivisionError("connection_made")
+
+    served = Raising()
+    await right.create_server(lambda: served, None, 7000)
+    _, client = await left.create_connection(Raising, "198.18.0.2", 7000)
+    client.transport.write(b"text")
+    client.transport.write_eof()
+    await client.lost
+    assert served.data == b"text"
+    failures = take_failures()
+    assert len(failures) == 2
+    for failure in failures:
+        assert isinstance(failure["exception"], ZeroDivisionError)
+        assert failure["message"] == "Exception in protocol.connection_made()"
+
+
+@pytest.mark.parametrize("method", ["data_received", "eof_received"])
 def test_a_protocol_that_raises_ends_its_own_connection_only(method: str) -> None:
     class Raising(Recorder):
         pass

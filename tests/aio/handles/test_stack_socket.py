@@ -6,6 +6,7 @@ import asyncio
 import copy
 import os
 import pickle
+import select
 import socket
 import threading
 from asyncio import StreamReader, StreamWriter
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from pystack.aio.endpoint.stack import Stack
-from pystack.aio.handles.ready_fd import ReadyFd
+from pystack.aio.handles.ready_fd import ReadyFd, ready_in_place_of
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.sockets.constants import POLLIN, POLLOUT
 from tests.aio.leftovers import descriptors
@@ -131,26 +132,46 @@ async def test_its_descriptor_stays_the_same_number_and_is_known_by_it(
     assert StackSocket.of(object()) is None
 
 
-def test_a_ready_fd_takes_the_place_of_another_or_is_its_own() -> None:
+def test_a_transports_descriptor_polls_readable_while_there_is_something() -> None:
     before = descriptors()
-    other = os.open("/dev/null", os.O_RDONLY)
-    placed, own = ReadyFd(other), ReadyFd()
-    assert placed.fd == other
-    for ready in placed, own:
-        ready.show(POLLOUT)
-        with pytest.raises(BlockingIOError):
-            os.eventfd_read(ready.fd)
-        ready.show(POLLIN)
-        ready.show(POLLIN | POLLOUT)
-        assert os.eventfd_read(ready.fd) == 1
-        os.eventfd_write(ready.fd, 1)
-        ready.show(0)
+    ready = ReadyFd()
+    ready.show(POLLOUT)
+    assert polled(ready.fd) == POLLOUT
+    ready.show(POLLIN)
+    ready.show(POLLIN | POLLOUT)
+    assert polled(ready.fd) == POLLIN | POLLOUT
+    assert os.eventfd_read(ready.fd) == 1
+    ready.show(0)
+    assert polled(ready.fd) == POLLOUT
+    ready.close()
+    ready.close()
+    assert ready.fd == -1
+    ready.show(POLLIN)
+    assert descriptors() == before
+
+
+def test_a_sockets_descriptor_polls_as_the_socket_does_in_its_own_place() -> None:
+    before = descriptors()
+    with socket.socket() as other:
+        fd = other.fileno()
+        ready = ready_in_place_of(other)
+        assert (ready.fd, other.fileno()) == (fd, fd)
+        assert not os.get_inheritable(fd)
+        for _ in range(2):
+            for bits in (0, POLLIN, POLLIN | POLLOUT, POLLOUT, 0, POLLOUT, POLLIN):
+                ready.show(bits)
+                assert polled(fd) == bits
         ready.close()
         ready.close()
         assert ready.fd == -1
         ready.show(POLLIN)
-    os.close(other)  # which is its owner's to close
     assert descriptors() == before
+
+
+def polled(fd: int) -> int:
+    poll = select.poll()
+    poll.register(fd, POLLIN | POLLOUT)
+    return sum(bits for _, bits in poll.poll(0)) & (POLLIN | POLLOUT)
 
 
 @two_stacks()

@@ -59,7 +59,7 @@ def run(body: Callable[[EventLoop, Any, Any], Coroutine[Any, Any, None]]) -> Non
         assert isinstance(loop, EventLoop)
         ours, _ = await loop.create_datagram_endpoint(Echo, local_addr=(FAR, 0))
         kernels, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
-        with near.as_default(), replaced(loop):
+        with near.as_default(), replaced(loop.router):
             await body(loop, ours.get_extra_info("sockname"), kernels.get_extra_info("sockname"))
         ours.close()
         kernels.close()
@@ -149,7 +149,7 @@ def test_a_port_of_ones_own_is_the_stacks_alone() -> None:
     run(body)
 
 
-def test_a_socket_of_the_kernel_that_is_handed_in_stays_one() -> None:
+def test_a_KernelSocket_that_is_handed_in_stays_one() -> None:
     """It was made before `socket.socket` was replaced, or is of another class (pyroute2's)."""
 
     async def main() -> None:

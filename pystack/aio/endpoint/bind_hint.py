@@ -16,26 +16,24 @@ import sys
 import weakref
 from contextlib import suppress
 from threading import local
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pystack.aio.loop.routing import Router, address_of
+from pystack.aio.endpoint.endpoint import Endpoint
+from pystack.aio.handles.addresses import address_of
 from pystack.wire import address
 from pystack.wire.address import is_v4
 
-if TYPE_CHECKING:
-    from pystack.aio.endpoint.stack import Stack
-
 _Socket: Final = socket.socket  # the kernel's, also where programs have another one later
 _logger = logging.getLogger("pystack")
-_told: Final[weakref.WeakKeyDictionary[Stack, set[bytes]]] = weakref.WeakKeyDictionary()
+_told: Final[weakref.WeakKeyDictionary[Endpoint, set[bytes]]] = weakref.WeakKeyDictionary()
 _here: Final = local()  # `asks` while this thread asks the kernel
 _installed: Final[list[bool]] = []
 
 
-def watch_for(stack: Stack, loop: asyncio.AbstractEventLoop) -> None:
+def watch_for(stack: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
     """From now on tell, once for each of its addresses, of sockets that cannot have it."""
-    if isinstance(loop, Router):
-        return  # asyncio's own calls find it
+    if _finds_stacks(loop):
+        return
     _told.setdefault(stack, set())
     if not _installed:
         _installed.append(True)
@@ -52,12 +50,17 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
                     _tell(own)
 
 
-def _is_only(stack: Stack, own: bytes) -> bool:
+def _is_only(stack: Endpoint, own: bytes) -> bool:
     """Whether the stack has that address, on a loop that is not told of it, and the kernel not."""
-    driver = stack._driver
-    if driver is None or driver.is_stopped or isinstance(driver.loop, Router):
+    driver = stack.driver
+    if driver is None or driver.is_stopped or _finds_stacks(driver.loop):
         return False
     return own in stack.host.addresses.local and not _kernel_has(own)
+
+
+def _finds_stacks(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether asyncio's own calls on it do, as on an `EventLoop`."""
+    return bool(getattr(loop, "finds_stacks", False))
 
 
 def _kernel_has(own: bytes) -> bool:

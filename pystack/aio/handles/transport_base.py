@@ -11,29 +11,28 @@ from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
+from pystack.aio.drive.driver import Driver
 from pystack.aio.handles.ready_fd import Ready, ready_fd
+from pystack.aio.handles.socket_base import SocketBase, state_of
 from pystack.events import EVENT_CLOSED
 from pystack.printed import printed
 from pystack.sockets import DatagramSocket, Socket
-
-if TYPE_CHECKING:
-    from pystack.aio.drive.driver import Driver
-    from pystack.aio.handles.stack_socket import StackSocket
 
 BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
 _logger = logging.getLogger("pystack")
 
 
-class SocketTransport(transports._FlowControlMixin):
+class TransportBase(transports._FlowControlMixin):
     """A transport over a socket of a stack; the two kinds add how text comes and goes.
 
-    All calls raise RuntimeError in another thread than the loop's.
+    All calls raise RuntimeError in another thread than the loop's. Attributes may be set on it, as
+    on asyncio's own.
     """
 
     __slots__ = (
         "_driver", "_socket", "_protocol", "_on_lost", "_buffered", "_closing", "_paused",
-        "_conn_lost", "_user_socket", "_ready", "__weakref__",
+        "_conn_lost", "_user_socket", "_ready", "__dict__", "__weakref__",
     )  # fmt: skip
 
     if TYPE_CHECKING:  # what the base has, and typeshed does not know
@@ -48,7 +47,7 @@ class SocketTransport(transports._FlowControlMixin):
 
     def __init__(
         self, driver: Driver, socket: Socket | DatagramSocket, protocol: asyncio.BaseProtocol,
-        on_lost: Callable[[Any], None], user_socket: StackSocket | None, extra: Mapping[str, Any],
+        on_lost: Callable[[Any], None], user_socket: SocketBase | None, extra: Mapping[str, Any],
     ) -> None:  # fmt: skip
         """Take over a socket. `on_lost` is called after the protocol's `connection_lost`.
         `user_socket` is what the user knows the socket by; it is closed with it."""
@@ -62,7 +61,7 @@ class SocketTransport(transports._FlowControlMixin):
         self._conn_lost = 0  # connection_lost is on its way, and writes since
         self._user_socket = user_socket
         if user_socket is not None:
-            user_socket._transport = self
+            state_of(user_socket).take_over(self)
         self._ready: Ready | None = None  # made when somebody asks for a descriptor
         self._protocol: Any = protocol
 
@@ -88,6 +87,15 @@ class SocketTransport(transports._FlowControlMixin):
         raise NotImplementedError
 
     # -- what it is ------------------------------------------------------------------------------
+    @property
+    def _sock(self) -> Any:
+        """By asyncio's own name, for libraries that look there."""
+        return self.get_extra_info("socket")
+
+    @property
+    def _sock_fd(self) -> int:
+        return self.fileno()
+
     def fileno(self) -> int:
         """A descriptor that polls readable on what the protocol has not been given (see
         `ready_fd`); -1 when it is closed."""
@@ -103,7 +111,7 @@ class SocketTransport(transports._FlowControlMixin):
     def _show(self) -> None:
         """Have the descriptor follow what there is now."""
         if self._user_socket is not None:
-            self._user_socket._show()
+            state_of(self._user_socket).show()
         elif self._ready is not None:
             self._ready.show(self._socket.poll())
 
@@ -158,10 +166,6 @@ class SocketTransport(transports._FlowControlMixin):
             self._check()
             self._force_close(None)
 
-    def _fail(self, error: OSError) -> None:
-        """As `abort`, and the protocol is told why."""
-        self._force_close(error)
-
     def _force_close(self, error: BaseException | None) -> None:
         if not self._conn_lost:
             self._drop_buffer()
@@ -210,3 +214,8 @@ class SocketTransport(transports._FlowControlMixin):
     def _check(self) -> None:
         if get_ident() != self._driver.thread:
             self._driver.refuse()
+
+
+def fail(transport: TransportBase, error: OSError) -> None:
+    """As its `abort`, and the protocol is told why."""
+    transport._force_close(error)

@@ -1,0 +1,420 @@
+"""The calls of a `socket.socket` that is, or may become, a stack's.
+
+`SocketBase` has them all; the classes below it say how it is made and where its state is kept
+(`stack_socket`, `lazy_socket`). While the state says that it is the kernel's, a call is the
+kernel's. A stack's never blocks: what would have to wait is awaited through the loop. Code that
+must block has `Stack.bridge_fd`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from errno import EOPNOTSUPP
+from typing import TYPE_CHECKING, Any, Final
+
+from pystack import errors
+from pystack.aio.handles import known_fds, numbers
+from pystack.aio.handles.contracts import SocketStack
+from pystack.aio.handles.known_fds import KernelSocket
+from pystack.aio.handles.socket_state import BLOCKS_WITH_LOOP, WOULD_BLOCK, SocketState
+from pystack.printed import printed
+from pystack.sockets import Socket
+from pystack.sockets.tcp_info import TcpInfo
+
+_NOT_HERE: Final = "a socket of a stack lives in its own process and loop, and cannot be "
+
+
+class SocketBase(socket.socket):
+    """See the module, and `StackSocket` for what differs from the kernel's."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _state: SocketState
+
+    def __repr__(self) -> str:
+        if hasattr(self, "_state") and self._state.kernels:
+            return KernelSocket.__repr__(self)
+        return printed(self, self._words)
+
+    def _words(self) -> str:
+        inner = self._state.inner
+        return "closed" if inner is None else repr(inner)
+
+    # -- what it is ------------------------------------------------------------------------------
+    @property
+    def stack(self) -> SocketStack:
+        """The stack it belongs to."""
+        return self._state.endpoint
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a stack is inside, and not the kernel."""
+        return self._state.inner is not None
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """AF_INET or AF_INET6."""
+        state = self._state
+        if state.kernels:
+            family: socket.AddressFamily = KernelSocket.family.__get__(self)
+            return family
+        return numbers.family_here(state.family)
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """SOCK_STREAM or SOCK_DGRAM."""
+        state = self._state
+        if state.kernels:
+            kind: socket.SocketKind = KernelSocket.type.__get__(self)
+            return kind
+        return socket.SocketKind(state.type)
+
+    @property
+    def proto(self) -> int:
+        """IPPROTO_TCP or IPPROTO_UDP."""
+        state = self._state
+        if state.kernels:
+            number: int = KernelSocket.proto.__get__(self)
+            return number
+        return socket.IPPROTO_TCP if state.type == socket.SOCK_STREAM else socket.IPPROTO_UDP
+
+    def fileno(self) -> int:
+        """A descriptor to poll, see the class; -1 when it is closed."""
+        fd = KernelSocket.fileno(self)
+        state = self._state
+        if fd >= 0:
+            if state.inner is not None:
+                if state.ready is None:
+                    fd = state.place_ready(self)
+                    known_fds.add(self, fd)
+            elif state.may_change:
+                known_fds.add(self, fd)
+        return fd
+
+    @staticmethod
+    def of(fd: Any) -> SocketBase | None:
+        """The socket that a descriptor (`fileno()`) or an object stands for, None for others."""
+        sock = known(fd)
+        return sock if sock is not None and sock.is_ours else None
+
+    def poll(self) -> int:
+        """POLL… bits as they are now."""
+        return self._state.poll()
+
+    # -- blocking or not -------------------------------------------------------------------------
+    def setblocking(self, flag: bool) -> None:
+        """Whether a call that has to wait is an error that says so, or BlockingIOError."""
+        state = self._state
+        if state.kernels:
+            KernelSocket.setblocking(self, flag)
+        else:
+            state.set_timeout(None if flag else 0.0)
+
+    def getblocking(self) -> bool:
+        """Whether `setblocking(False)` has not been called."""
+        return self.gettimeout() != 0
+
+    def settimeout(self, value: float | None) -> None:
+        """As `setblocking`, for 0 and others. Raises ValueError for a negative one."""
+        state = self._state
+        if state.kernels:
+            KernelSocket.settimeout(self, value)
+        elif value is not None and not value >= 0:
+            raise ValueError("Timeout value out of range")
+        else:
+            state.set_timeout(None if value is None else float(value))
+
+    def gettimeout(self) -> float | None:
+        """0 where it does not block."""
+        state = self._state
+        return KernelSocket.gettimeout(self) if state.kernels else state.timeout
+
+    @property
+    def timeout(self) -> float | None:
+        """As `gettimeout`."""
+        return self.gettimeout()
+
+    # -- from bound to closed --------------------------------------------------------------------
+    def bind(self, address: Any) -> None:
+        """See `sockets.Socket.bind`."""
+        self._state.use().bind(address)
+
+    def listen(self, backlog: int = 128) -> None:
+        """See `sockets.Socket.listen`."""
+        state = self._state
+        if state.kernels:
+            KernelSocket.listen(self, backlog)
+        else:
+            stream_of(state).listen(backlog)
+
+    def connect(self, address: Any) -> None:
+        """See `sockets.Socket.connect`; BlockingIOError (EINPROGRESS) is its beginning."""
+        state = self._state
+        inner = state.use()
+        if state.type == socket.SOCK_STREAM and state.timeout != 0:
+            raise NotImplementedError(WOULD_BLOCK if state.endpoint.driver else BLOCKS_WITH_LOOP)
+        state.use_on_loop()
+        try:
+            inner.connect(address)
+        finally:
+            state.show()
+
+    def connect_ex(self, address: Any) -> int:
+        """As `connect`, but the errno is returned, 0 for none."""
+        return errors.errno_of(self.connect, address)
+
+    def shutdown(self, how: int) -> None:
+        """See `sockets.Socket.shutdown`."""
+        state = self._state
+        if state.kernels:
+            KernelSocket.shutdown(self, how)
+            return
+        state.use().shutdown(how)
+        state.show()
+
+    def _real_close(self, *args: Any) -> None:
+        """What `close` comes to when no file made of the socket is open any more."""
+        known_fds.remove(self)
+        try:
+            self._state.close()
+        finally:
+            KernelSocket._real_close(self, *args)  # type: ignore[attr-defined]
+
+    def detach(self) -> int:
+        """The descriptor, which carries the text of the connection from now on (see `bridge_fd`).
+        Raises NotImplementedError without a connection."""
+        state = self._state
+        if not state.kernels and state.inner is not None:
+            self._carry_text()
+        known_fds.remove(self)
+        return KernelSocket.detach(self)
+
+    def _carry_text(self) -> None:
+        """Have the loop carry the text between the connection and the descriptor."""
+        state = self._state
+        try:
+            state.use().getpeername()
+        except OSError:
+            raise NotImplementedError(_NOT_HERE + "detached from it") from None
+        end = state.endpoint.bridge_fd(self)
+        with end:
+            os.dup2(end.fileno(), KernelSocket.fileno(self), inheritable=False)
+            os.set_blocking(KernelSocket.fileno(self), state.timeout is None)
+        state.detach()
+
+    def dup(self) -> Any:
+        """Raises NotImplementedError, but for one of the kernel."""
+        if self._state.kernels:
+            return KernelSocket.dup(self)
+        raise NotImplementedError(_NOT_HERE + "duplicated")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._state.kernels:
+            return KernelSocket.__reduce_ex__(self, protocol)
+        raise NotImplementedError(
+            _NOT_HERE + "given to another process: run the program with one process "
+            "(hypercorn --workers 0, uvicorn without --workers and --reload)"
+        )
+
+    def __del__(self) -> None:
+        if hasattr(self, "_state"):
+            self._state.drop()
+        KernelSocket.__del__(self)  # type: ignore[attr-defined]  # closes it, with a warning
+
+    # -- text ------------------------------------------------------------------------------------
+    def send(self, data: Any, flags: int = 0) -> int:
+        """See `sockets.Socket.send`."""
+        state = self._state
+        if state.kernels:
+            return KernelSocket.send(self, data, flags)
+        inner: Any = state.use()
+        try:
+            sent: int = inner.send(data, numbers.flags(flags) if flags else 0)
+        except BlockingIOError:
+            _refuse_to_wait(state)
+            raise
+        finally:
+            if state.ready is not None:
+                state.show()
+        return sent
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """All of it, or an error where the stack has no room: `loop.sock_sendall` waits for it."""
+        if self._state.kernels:
+            KernelSocket.sendall(self, data, flags)
+            return
+        view = memoryview(data).cast("B")
+        while len(view):
+            view = view[self.send(view, flags) :]
+
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None
+    ) -> int:
+        """The buffers as one text, or one datagram. Raises NotImplementedError with `ancdata`."""
+        if self._state.kernels:
+            where = () if address is None else (address,)
+            return KernelSocket.sendmsg(self, buffers, ancdata, flags, *where)
+        if any(True for _ in ancdata):
+            raise NotImplementedError("a stack takes no ancillary data")
+        data = b"".join(buffers)
+        return self.send(data, flags) if address is None else self.sendto(data, flags, address)
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        """`sendto(data, address)` or `sendto(data, flags, address)`."""
+        state = self._state
+        if state.kernels:
+            return KernelSocket.sendto(self, data, *flags_and_address)
+        if not flags_and_address:
+            raise TypeError("sendto() takes 2 or 3 arguments (1 given)")
+        *flags, address = flags_and_address
+        if state.type == socket.SOCK_STREAM:
+            return self.send(data, *flags)
+        inner: Any = state.use_on_loop()
+        sent: int = waited_for(state, inner.sendto, data, address, *map(numbers.flags, flags))
+        return sent
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """See `sockets.Socket.recv`."""
+        state = self._state
+        if state.kernels:
+            return KernelSocket.recv(self, size, flags)
+        inner: Any = state.use()
+        try:
+            data: bytes = inner.recv(size, numbers.flags(flags) if flags else 0)
+        except BlockingIOError:
+            _refuse_to_wait(state)
+            raise
+        finally:
+            if state.ready is not None:
+                state.show()
+        return data
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """See `sockets.Socket.recv_into`."""
+        state = self._state
+        if state.kernels:
+            return KernelSocket.recv_into(self, buffer, nbytes, flags)
+        if memoryview(buffer).readonly:  # also while there is no text for it
+            raise TypeError(
+                "recv_into() argument 1 must be read-write bytes-like object, not "
+                + type(buffer).__name__
+            )
+        inner: Any = state.use()
+        length: int = waited_for(state, inner.recv_into, buffer, nbytes, numbers.flags(flags))
+        return length
+
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
+        """A datagram and where it came from; of a connection its text, and None."""
+        state = self._state
+        if state.kernels:
+            return KernelSocket.recvfrom(self, size, flags)
+        if state.type == socket.SOCK_STREAM:
+            return self.recv(size, flags), None
+        inner: Any = state.use()
+        found: tuple[bytes, Any] = waited_for(state, inner.recvfrom, size, numbers.flags(flags))
+        return found
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As `recvfrom`, into a buffer."""
+        state = self._state
+        if state.kernels:
+            return KernelSocket.recvfrom_into(self, buffer, nbytes, flags)
+        if state.type == socket.SOCK_STREAM:
+            return self.recv_into(buffer, nbytes, flags), None
+        inner: Any = state.use()
+        found: tuple[int, Any] = waited_for(
+            state, inner.recvfrom_into, buffer, nbytes, numbers.flags(flags)
+        )
+        return found
+
+    def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0) -> Any:
+        """See `sockets.Socket.recvmsg`."""
+        state = self._state
+        if state.kernels:
+            return KernelSocket.recvmsg(self, size, ancillary_size, flags)
+        inner: Any = state.use()
+        text, told, found, where = waited_for(
+            state, inner.recvmsg, size, ancillary_size, numbers.flags(flags)
+        )
+        return text, told, numbers.flags_here(found), where
+
+    def recvmsg_into(self, buffers: Iterable[Any], ancillary_size: int = 0, flags: int = 0) -> Any:
+        """As `recvmsg`, into one buffer after the other."""
+        if self._state.kernels:
+            return KernelSocket.recvmsg_into(self, buffers, ancillary_size, flags)
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        text, *rest = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
+        at = 0
+        for view in views:
+            piece = text[at : at + len(view)]
+            view[: len(piece)] = piece
+            at += len(piece)
+        return len(text), *rest
+
+    # -- names and options -----------------------------------------------------------------------
+    def getsockname(self) -> Any:
+        """The local address and port."""
+        return self._state.use().getsockname()
+
+    def getpeername(self) -> Any:
+        """The peer's. Raises OSError ENOTCONN without one."""
+        return self._state.use().getpeername()
+
+    def setsockopt(self, level: int, option: int, value: Any, length: int | None = None) -> None:
+        """See `sockets.Socket.setsockopt`."""
+        if value is None:  # `length` zero bytes
+            value = bytes(length or 0)
+        self._state.use().setsockopt(*numbers.option(level, option), value)
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> Any:
+        """See `sockets.Socket.getsockopt`."""
+        state = self._state
+        try:
+            return state.use().getsockopt(*numbers.option(level, option), size)
+        finally:
+            state.show()
+
+    def tcp_info(self) -> TcpInfo:
+        """What is known of the connection, by the names of Linux's `struct tcp_info`."""
+        return stream_of(self._state).tcp_info()
+
+
+def state_of(sock: SocketBase) -> SocketState:
+    """The stack's side of it."""
+    return sock._state
+
+
+def known(fd: Any) -> SocketBase | None:
+    """The socket that a descriptor or an object stands for, and that is a stack's or may become
+    one's."""
+    sock = fd if isinstance(fd, SocketBase) else known_fds.get(fd)
+    return sock if isinstance(sock, SocketBase) else None
+
+
+def stream_of(state: SocketState) -> Socket:
+    """The TCP socket that is inside. Raises OSError EOPNOTSUPP for UDP."""
+    inner = state.use()
+    if not isinstance(inner, Socket):
+        raise errors.os_error(EOPNOTSUPP)
+    return inner
+
+
+def waited_for(state: SocketState, call: Any, *args: Any) -> Any:
+    """What a call of the inner socket gives, which may have changed what polling says. Raises
+    NotImplementedError where it would have to block."""
+    try:
+        return call(*args)
+    except BlockingIOError:
+        _refuse_to_wait(state)
+        raise
+    finally:
+        state.show()
+
+
+def _refuse_to_wait(state: SocketState) -> None:
+    """A call could not be done at once: an error where the caller would wait for it."""
+    if state.timeout != 0:
+        raise NotImplementedError(WOULD_BLOCK) from None
