@@ -20,23 +20,11 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / ".compiled"
 
-# Each room's modules that stay Python: those which look things up while running (the codec, the
-# tables of variants and of congestion controls), whose frames tell which part is at fault
-# (`experimental_option`), dataclasses, asyncio, and what is too rarely run to pay.
-INTERPRETED: Final = {
-    "cc": "registry",
-    "tcp": "experimental_option",
-    "ip": "fragments icmp icmp_limit icmp_messages path_mtu",
-    "parts": "entry_points faults variants",
-    "udp": "",
-    "stack": "",
-    "sockets": (
-        "binding constants error_queue options sockaddr tcp_connection_calls "
-        "tcp_info tcp_options tcp_poll tcp_settings udp_calls udp_options udp_socket udp_state"
-    ),
-    "sim": "digest host link_spec router task_places topology virtual_selector vloop world",
-    "wire": "build checksum codec consts descriptor fast ip_headers layout parse pure show udp",
-}
+# The folders of `pystack` that are compiled, with all that lies in them: the way of a segment, and
+# the network of simulated worlds. What must stay Python lies elsewhere: `parts` looks things up
+# while running and makes classes; `path`, like the rest of `sim`, is open to users' own classes, or
+# is a class of asyncio's.
+FOLDERS: Final = ("wire", "cc", "ip", "tcp", "udp", "stack", "sockets", "sim/network")
 
 MISSING: Final = (
     "mypy is not installed, which compiles the core: pip install 'mypy>=1.19' setuptools, "
@@ -48,9 +36,9 @@ def modules(root: Path = ROOT) -> list[str]:
     """The modules to be compiled, as paths below `root`."""
     return [
         path.relative_to(root).as_posix()
-        for room, left_out in INTERPRETED.items()
-        for path in sorted((root / "pystack" / room).rglob("*.py"))
-        if path.stem not in {"__init__", *left_out.split()}
+        for folder in FOLDERS
+        for path in sorted((root / "pystack" / folder).rglob("*.py"))
+        if path.name != "__init__.py"
     ]
 
 

@@ -278,7 +278,7 @@ def test_wrong_use_has_one_line(place: Place) -> None:
 
 def test_compiled_says_in_one_line_that_there_is_no_such_command(place: Place) -> None:
     text = (
-        "import sys\nfrom build_tools import core\ncore.make = lambda: core.FOLDER\n"
+        "import sys\nfrom build_tools import core\ncore.make = lambda: core.COPIES\n"
         "sys.argv[1:] = ['no-such-command']\nmain = core.become\n"
     )
     assert result_of(place, text) == (2, "it: no-such-command: No such file or directory\n")

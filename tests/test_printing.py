@@ -45,7 +45,7 @@ tcp.state.sendbuf.SendBuffer tcp.scoreboard.send_order.Sendings tcp.state.stack_
 tcp.state.stack_shared.Shared tcp.state.records.Ecn tcp.state.records.Prr
 tcp.state.records.ReceiveSpace tcp.state.records.Statistics tcp.state.records.TailProbe
 tcp.state.records.Undo tcp.state.records.UserSettings tcp.state.variables.TcbVariables
-wire.layout.Layout wire.show.Notation sim.link_direction.LinkEnd
+wire.layout.Layout wire.show.Notation sim.network.link_direction.LinkEnd
 sim.virtual_selector.VirtualSelector aio.loop.calls.StackCalls aio.loop.watches.Watch
 aio.loop.watches.Watches aio.loop.routing.StackRouter aio.loop.routing.CallersRouter
 aio.endpoint.resolve.Resolver aio.handles.socket_state.SocketState

@@ -8,8 +8,8 @@ from typing import Literal, Self, overload
 
 from pystack.aio.drive.driver import NO_THREAD, Driver
 from pystack.aio.endpoint.endpoint import GRACE, Endpoint
-from pystack.sim.events import Events
-from pystack.sim.node import Node
+from pystack.sim.network.events import Events
+from pystack.sim.network.node import Node
 from pystack.sim.vloop import VirtualLoop
 from pystack.sockets import DatagramSocket, Host, Socket
 from pystack.sockets.constants import AF_INET, SOCK_STREAM

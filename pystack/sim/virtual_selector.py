@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pystack.sim.events import ENDLESS, Events
+from pystack.sim.network.events import ENDLESS, Events
 
 
 class DeadlockError(RuntimeError):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, TypeV
 from pystack import arguments
 from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.loop.calls import StackCalls
-from pystack.sim.events import Events
+from pystack.sim.network.events import Events
 from pystack.sim.task_places import described
 from pystack.sim.virtual_selector import VirtualSelector
 

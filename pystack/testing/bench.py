@@ -20,7 +20,7 @@ from pystack.aio.loop.event_loop import EventLoop
 from pystack.aio.loop.routing import StackRouter
 from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.sim.host import SimHost
-from pystack.sim.link_direction import LinkDirection
+from pystack.sim.network.link_direction import LinkDirection
 from pystack.sim.task_places import places
 from pystack.sim.vloop import VirtualLoop
 from pystack.sim.world import World

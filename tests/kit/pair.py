@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pystack.path.link import Stage
-from pystack.sim.events import Events
-from pystack.sim.link_direction import LinkDirection, StageLinkDirection
-from pystack.sim.node import Node
+from pystack.sim.network.events import Events
+from pystack.sim.network.link_direction import LinkDirection, StageLinkDirection
+from pystack.sim.network.node import Node
 from pystack.sockets import Host
 from pystack.wire.batch import Packet as Octets
 from tests.kit.packets.decode import Packet, decode

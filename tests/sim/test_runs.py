@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from pystack.sim import LinkSpec, World
-from pystack.sim.gso_link_direction import GsoLinkDirection
+from pystack.sim.network.gso_link_direction import GsoLinkDirection
 from pystack.sim.topology import dumbbell
 from pystack.sim.traffic import Bulk, Flow, OnOff, Requests, Responder, Sink
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from pystack.sim import LinkSpec, World
-from pystack.sim.events import START_US
+from pystack.sim.network.events import START_US
 from pystack.sim.topology import chain, dumbbell
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
 from pystack.sockets.constants import IP_RECVERR, IP_TTL, IPPROTO_IP, MSG_ERRQUEUE

@@ -13,7 +13,7 @@ from pystack.errors import SetupError
 from pystack.path.faults import Loss
 from pystack.path.link import Link
 from pystack.sim import LinkSpec, World
-from pystack.sim.events import START_US
+from pystack.sim.network.events import START_US
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
 from pystack.wire.consts import CHECKSUM_COMPLETE
 from tests.kit.packets.decode import decode

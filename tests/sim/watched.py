@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pystack.sim import SimHost, World
-from pystack.sim.link_direction import LinkDirection
+from pystack.sim.network.link_direction import LinkDirection
 from pystack.tcp.state.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.batch import Packet

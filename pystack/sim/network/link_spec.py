@@ -13,9 +13,9 @@ from pystack.path.language.units import rate_bps, size, time_us
 from pystack.path.link import Delay, Link, Stage
 from pystack.path.queues.bottleneck import Pipe, Queue
 from pystack.path.queues.discipline import Discipline
-from pystack.sim.events import Events
-from pystack.sim.gso_link_direction import GsoLinkDirection
-from pystack.sim.link_direction import LinkDirection, LinkEnd, StageLinkDirection
+from pystack.sim.network.events import Events
+from pystack.sim.network.gso_link_direction import GsoLinkDirection
+from pystack.sim.network.link_direction import LinkDirection, LinkEnd, StageLinkDirection
 
 QUEUE = 1000  # packets, where nothing is said: what Linux gives an interface
 _QUEUES: Final = "packets, a size such as '64kb' or a discipline of pystack.path was expected"

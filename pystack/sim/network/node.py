@@ -9,8 +9,8 @@ from typing import Final
 
 from pystack.compiling import mypyc_attr
 from pystack.printed import printed, several
-from pystack.sim.events import Events
-from pystack.sim.link_direction import LinkDirection, LinkEnd
+from pystack.sim.network.events import Events
+from pystack.sim.network.link_direction import LinkDirection, LinkEnd
 from pystack.sockets import Host
 from pystack.stack.run_input import RunInput
 from pystack.wire.address import text

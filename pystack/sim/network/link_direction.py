@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from pystack.compiling import mypyc_attr
 from pystack.path.link import Stage
 from pystack.printed import counted, printed
-from pystack.sim.events import Events
+from pystack.sim.network.events import Events
 from pystack.sockets import Host
 from pystack.stack.run_input import RunInput
 from pystack.wire.batch import Packet

@@ -14,9 +14,9 @@ from pystack.ip.icmp_messages import (
     V6_UNREACHABLE,
 )
 from pystack.printed import counted, several
-from pystack.sim.events import Events
-from pystack.sim.link_direction import LinkDirection
-from pystack.sim.node import Node
+from pystack.sim.network.events import Events
+from pystack.sim.network.link_direction import LinkDirection
+from pystack.sim.network.node import Node
 from pystack.sockets import Host
 from pystack.wire.address import is_v4
 from pystack.wire.batch import Packet

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from pystack.printed import printed, several
-from pystack.sim.link_direction import LinkDirection
+from pystack.sim.network.link_direction import LinkDirection
 from pystack.wire.batch import Packet
 from pystack.wire.offload import completed
 

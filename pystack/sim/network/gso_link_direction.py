@@ -10,8 +10,8 @@ from collections import deque
 from random import Random
 
 from pystack.path.queues.bottleneck import OCTET
-from pystack.sim.events import Events
-from pystack.sim.link_direction import LinkDirection, LinkEnd
+from pystack.sim.network.events import Events
+from pystack.sim.network.link_direction import LinkDirection, LinkEnd
 from pystack.stack.run_input import RunInput
 from pystack.wire.batch import Packet
 from pystack.wire.ip_fields import tcp_headers
