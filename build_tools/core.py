@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDER: Final = ROOT / ".compiled"
+COPIES: Final = ROOT / ".compiled"
 
 # The folders of `pystack` that are compiled, with all that lies in them: the way of a segment, and
 # the network of simulated worlds. What must stay Python lies elsewhere: `parts` looks things up
@@ -65,22 +65,22 @@ def fingerprint() -> str:
 
 def copy() -> Path:
     """Where the compiled copy of these sources is, or would be."""
-    return FOLDER / fingerprint()
+    return COPIES / fingerprint()
 
 
 def make() -> Path:
     """The compiled copy, made now if there is none. Raises SystemExit when that fails."""
-    FOLDER.mkdir(exist_ok=True)
-    with open(FOLDER / "lock", "w") as lock:
+    COPIES.mkdir(exist_ok=True)
+    with open(COPIES / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two at a time would be in each other's way
         made = copy()
         if made.is_dir():
             return made
         print("compiled: compiling, which takes a few minutes", file=sys.stderr)
-        for old in FOLDER.iterdir():
+        for old in COPIES.iterdir():
             if old.is_dir():
                 shutil.rmtree(old)
-        unfinished = FOLDER / "unfinished"
+        unfinished = COPIES / "unfinished"
         shutil.copytree(
             ROOT / "pystack", unfinished / "pystack", ignore=shutil.ignore_patterns("__pycache__")
         )
