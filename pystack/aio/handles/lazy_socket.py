@@ -101,8 +101,8 @@ class LazySocket(StackSocket, metaclass=_Kind):
         """As `socket.connect`; the address decides. In a thread of its own it may block."""
         state = self._state
         if state.may_change:
-            address = _looked_up(self, address)
-            stack = _route_to(self, address)
+            address, remote = _looked_up(self, address)
+            stack = _route_to(self, remote)
             if stack is not None:
                 proxy = blocking.connect_blocking(stack, address, self, state.options or ())
                 state.carry_by(proxy)
@@ -116,8 +116,8 @@ class LazySocket(StackSocket, metaclass=_Kind):
         """As `socket.connect_ex`; the address decides."""
         state = self._state
         if state.may_change:
-            address = _looked_up(self, address)
-            if _route_to(self, address) is not None:
+            address, remote = _looked_up(self, address)
+            if _route_to(self, remote) is not None:
                 return errors.errno_of(self.connect, address)
         if state.kernels:
             return KernelSocket.connect_ex(self, address)
@@ -188,7 +188,7 @@ def may_change(sock: object) -> bool:
 
 def route(sock: LazySocket, where: Any) -> None:
     """Have a socket that may change be of the stack that reaches an address, if one does."""
-    stack = _stack_to(sock, where)
+    stack = _stack_to(sock, address_of(where))
     if stack is not None and _is_usable(stack):
         bind_to_stack(sock, sock._state, stack)
 
@@ -216,10 +216,10 @@ def adopt(sock: socket.socket, stack: SocketStack) -> bool:
 
 def bind_to_stack(sock: socket.socket, state: SocketState, stack: SocketStack) -> None:
     """Have `sock`, whose state that is, be a socket of `stack` with the options that were set."""
-    stack.check()
-    kind, timeout = sock.type, KernelSocket.gettimeout(sock)
+    kind, timeout = KernelSocket.type.__get__(sock), KernelSocket.gettimeout(sock)
     bound = KernelSocket.getsockname(sock)
-    inner = stack.host.socket(numbers.family(sock.family), kind)
+    family = numbers.family(KernelSocket.family.__get__(sock))
+    inner = stack.host.socket(family, kind)
     for level, option, value in state.options or ():
         try:
             inner.setsockopt(*numbers.option(level, option), value)
@@ -245,15 +245,14 @@ def replaced(router: ProgramRouter) -> Iterator[None]:
         socket.socket = before  # type: ignore[misc]
 
 
-def _stack_to(sock: LazySocket, where: Any) -> SocketStack | None:
-    remote = None if sock.router is None else address_of(where)
+def _stack_to(sock: LazySocket, remote: bytes | None) -> SocketStack | None:
     return None if sock.router is None or remote is None else sock.router.stack_to(remote)
 
 
-def _route_to(sock: LazySocket, where: Any) -> SocketStack | None:
+def _route_to(sock: LazySocket, remote: bytes | None) -> SocketStack | None:
     """Have the socket be of the stack that reaches an address, if one does. A stack of another
     thread is returned where a call may block and its loop carries the connection."""
-    stack = _stack_to(sock, where)
+    stack = _stack_to(sock, remote)
     if stack is None:
         return None
     if _is_usable(stack):
@@ -292,15 +291,16 @@ def _refused(sock: LazySocket, where: Any, error: OSError) -> OSError:
     return error
 
 
-def _looked_up(sock: LazySocket, where: Any) -> Any:
-    """An address tuple in figures, where a name in it might be a stack's."""
-    if not isinstance(where, tuple) or address_of(where) is not None:
-        return where
+def _looked_up(sock: LazySocket, where: Any) -> tuple[Any, bytes | None]:
+    """An address tuple in figures, where a name in it might be a stack's, and its 16 bytes."""
+    remote = address_of(where)
+    if remote is not None or not isinstance(where, tuple):
+        return where, remote
     try:
         infos = socket.getaddrinfo(where[0], where[1], sock.family, sock.type)
     except (OSError, TypeError, ValueError, IndexError):
-        return where  # the kernel's socket says what is wrong
-    return infos[0][4]
+        return where, None  # the kernel's socket says what is wrong
+    return infos[0][4], address_of(infos[0][4])
 
 
 _adopted: Final[weakref.WeakKeyDictionary[socket.socket, SocketState]] = (

@@ -8,21 +8,22 @@ must block has `Stack.bridge_fd`.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterable
-from errno import EOPNOTSUPP
+from errno import ENETDOWN
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack import errors
 from pystack.aio.handles import known_fds, numbers
 from pystack.aio.handles.contracts import SocketStack
 from pystack.aio.handles.known_fds import KernelSocket
-from pystack.aio.handles.socket_state import BLOCKS_WITH_LOOP, WOULD_BLOCK, SocketState
+from pystack.aio.handles.socket_state import BLOCKS_WITH_LOOP, NO_LOOP, WOULD_BLOCK, SocketState
 from pystack.printed import printed
-from pystack.sockets import Socket
 from pystack.sockets.tcp_info import TcpInfo
 
+_logger = logging.getLogger("pystack")
 _NOT_HERE: Final = "a socket of a stack lives in its own process and loop, and cannot be "
 
 
@@ -148,15 +149,17 @@ class SocketBase(socket.socket):
         if state.kernels:
             KernelSocket.listen(self, backlog)
         else:
-            stream_of(state).listen(backlog)
+            state.stream().listen(backlog)
 
     def connect(self, address: Any) -> None:
         """See `sockets.Socket.connect`; BlockingIOError (EINPROGRESS) is its beginning."""
         state = self._state
         inner = state.use()
+        has_loop = state.endpoint.driver is not None
         if state.type == socket.SOCK_STREAM and state.timeout != 0:
-            raise NotImplementedError(WOULD_BLOCK if state.endpoint.driver else BLOCKS_WITH_LOOP)
-        state.use_on_loop()
+            raise NotImplementedError(WOULD_BLOCK if has_loop else BLOCKS_WITH_LOOP)
+        if not has_loop:
+            raise OSError(ENETDOWN, NO_LOOP)
         try:
             inner.connect(address)
         finally:
@@ -164,7 +167,10 @@ class SocketBase(socket.socket):
 
     def connect_ex(self, address: Any) -> int:
         """As `connect`, but the errno is returned, 0 for none."""
-        return errors.errno_of(self.connect, address)
+        errno = errors.errno_of(self.connect, address)
+        if errno == ENETDOWN and self._state.endpoint.driver is None:
+            _logger.warning(NO_LOOP)  # which a number cannot say
+        return errno
 
     def shutdown(self, how: int) -> None:
         """See `sockets.Socket.shutdown`."""
@@ -234,7 +240,7 @@ class SocketBase(socket.socket):
         try:
             sent: int = inner.send(data, numbers.flags(flags) if flags else 0)
         except BlockingIOError:
-            _refuse_to_wait(state)
+            state.refuse_to_wait()
             raise
         finally:
             if state.ready is not None:
@@ -273,7 +279,7 @@ class SocketBase(socket.socket):
         if state.type == socket.SOCK_STREAM:
             return self.send(data, *flags)
         inner: Any = state.use_on_loop()
-        sent: int = waited_for(state, inner.sendto, data, address, *map(numbers.flags, flags))
+        sent: int = state.tried(inner.sendto, data, address, *map(numbers.flags, flags))
         return sent
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -285,7 +291,7 @@ class SocketBase(socket.socket):
         try:
             data: bytes = inner.recv(size, numbers.flags(flags) if flags else 0)
         except BlockingIOError:
-            _refuse_to_wait(state)
+            state.refuse_to_wait()
             raise
         finally:
             if state.ready is not None:
@@ -303,7 +309,7 @@ class SocketBase(socket.socket):
                 + type(buffer).__name__
             )
         inner: Any = state.use()
-        length: int = waited_for(state, inner.recv_into, buffer, nbytes, numbers.flags(flags))
+        length: int = state.tried(inner.recv_into, buffer, nbytes, numbers.flags(flags))
         return length
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
@@ -314,7 +320,7 @@ class SocketBase(socket.socket):
         if state.type == socket.SOCK_STREAM:
             return self.recv(size, flags), None
         inner: Any = state.use()
-        found: tuple[bytes, Any] = waited_for(state, inner.recvfrom, size, numbers.flags(flags))
+        found: tuple[bytes, Any] = state.tried(inner.recvfrom, size, numbers.flags(flags))
         return found
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
@@ -325,8 +331,8 @@ class SocketBase(socket.socket):
         if state.type == socket.SOCK_STREAM:
             return self.recv_into(buffer, nbytes, flags), None
         inner: Any = state.use()
-        found: tuple[int, Any] = waited_for(
-            state, inner.recvfrom_into, buffer, nbytes, numbers.flags(flags)
+        found: tuple[int, Any] = state.tried(
+            inner.recvfrom_into, buffer, nbytes, numbers.flags(flags)
         )
         return found
 
@@ -336,8 +342,8 @@ class SocketBase(socket.socket):
         if state.kernels:
             return KernelSocket.recvmsg(self, size, ancillary_size, flags)
         inner: Any = state.use()
-        text, told, found, where = waited_for(
-            state, inner.recvmsg, size, ancillary_size, numbers.flags(flags)
+        text, told, found, where = state.tried(
+            inner.recvmsg, size, ancillary_size, numbers.flags(flags)
         )
         return text, told, numbers.flags_here(found), where
 
@@ -379,7 +385,7 @@ class SocketBase(socket.socket):
 
     def tcp_info(self) -> TcpInfo:
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""
-        return stream_of(self._state).tcp_info()
+        return self._state.stream().tcp_info()
 
 
 def state_of(sock: SocketBase) -> SocketState:
@@ -392,29 +398,3 @@ def known(fd: Any) -> SocketBase | None:
     one's."""
     sock = fd if isinstance(fd, SocketBase) else known_fds.get(fd)
     return sock if isinstance(sock, SocketBase) else None
-
-
-def stream_of(state: SocketState) -> Socket:
-    """The TCP socket that is inside. Raises OSError EOPNOTSUPP for UDP."""
-    inner = state.use()
-    if not isinstance(inner, Socket):
-        raise errors.os_error(EOPNOTSUPP)
-    return inner
-
-
-def waited_for(state: SocketState, call: Any, *args: Any) -> Any:
-    """What a call of the inner socket gives, which may have changed what polling says. Raises
-    NotImplementedError where it would have to block."""
-    try:
-        return call(*args)
-    except BlockingIOError:
-        _refuse_to_wait(state)
-        raise
-    finally:
-        state.show()
-
-
-def _refuse_to_wait(state: SocketState) -> None:
-    """A call could not be done at once: an error where the caller would wait for it."""
-    if state.timeout != 0:
-        raise NotImplementedError(WOULD_BLOCK) from None

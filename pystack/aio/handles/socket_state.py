@@ -11,13 +11,14 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable
-from errno import EBADF, ENETDOWN
+from errno import EBADF, ENETDOWN, EOPNOTSUPP
 from threading import get_ident
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pystack import errors
 from pystack.aio.handles.contracts import InnerSocket, Proxy, SocketStack
 from pystack.aio.handles.ready_fd import Ready, ready_in_place_of
+from pystack.sockets import Socket
 
 WOULD_BLOCK: Final = (
     "a socket of a stack cannot block: setblocking(False) and await loop.sock_… calls, or take "
@@ -28,9 +29,11 @@ BLOCKS_WITH_LOOP: Final = (
     "the loop's (stack.bridge_fd gives a descriptor that blocks)"
 )
 NO_LOOP: Final = (
-    "no event loop of asyncio has the stack, so nothing would pass: connect and send while one "
-    "runs; what needs none is for sockets of the kernel"
+    "no asyncio event loop has the stack, so nothing can pass: connect and send while one runs "
+    "(programs without asyncio are for sockets of the kernel)"
 )
+T = TypeVar("T")
+
 Option = tuple[int, int, Any]  # level, number, value
 Watcher = Callable[[int], None]  # called with EVENT_… bits
 
@@ -157,6 +160,29 @@ class SocketState:
         if self.endpoint.driver is None:
             raise OSError(ENETDOWN, NO_LOOP)
         return inner
+
+    def stream(self) -> Socket:
+        """The TCP socket that is inside. Raises as `use`, and OSError EOPNOTSUPP for UDP."""
+        inner = self.use()
+        if not isinstance(inner, Socket):
+            raise errors.os_error(EOPNOTSUPP)
+        return inner
+
+    def tried(self, call: Callable[..., T], *args: Any) -> T:
+        """What a call of the inner socket gives, which may change what polling says. Raises
+        NotImplementedError where it would have to block."""
+        try:
+            return call(*args)
+        except BlockingIOError:
+            self.refuse_to_wait()
+            raise
+        finally:
+            self.show()
+
+    def refuse_to_wait(self) -> None:
+        """A call could not be done at once: an error where its caller would wait for it."""
+        if self.timeout != 0:
+            raise NotImplementedError(WOULD_BLOCK) from None
 
     def poll(self) -> int:
         """POLL… bits as they are now."""

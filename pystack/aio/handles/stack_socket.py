@@ -12,7 +12,7 @@ from typing import Any, Final
 from pystack.aio.handles import numbers
 from pystack.aio.handles.contracts import InnerSocket, SocketStack
 from pystack.aio.handles.known_fds import KernelSocket
-from pystack.aio.handles.socket_base import SocketBase, stream_of, waited_for
+from pystack.aio.handles.socket_base import SocketBase
 from pystack.aio.handles.socket_state import SocketState
 from pystack.sockets.constants import SOCK_NONBLOCK, SOCK_TYPE_MASK
 
@@ -49,7 +49,7 @@ class StackSocket(SocketBase):
         state = self._state
         if state.kernels:
             return KernelSocket.accept(self)
-        child, peer = waited_for(state, stream_of(state).accept)
+        child, peer = state.tried(state.stream().accept)
         try:
             return StackSocket(state.endpoint, inner=child), peer
         except OSError:  # no descriptor is left

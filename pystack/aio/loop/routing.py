@@ -39,8 +39,8 @@ class StackRouter:
             one for one in self._stacks()
             if one.reaches(remote) and (own is None or one.owns(own))
         ]  # fmt: skip
-        if not found:
-            return None
+        if len(found) < 2:
+            return found[0] if found else None
         chosen = default()
         if chosen in found:
             return chosen
