@@ -43,7 +43,7 @@ class SocketState:
 
     __slots__ = (
         "inner", "endpoint", "kernels", "options", "family", "type", "timeout", "ready", "watchers",
-        "on_bound", "transport", "proxy", "__weakref__",
+        "on_move", "transport", "proxy", "__weakref__",
     )  # fmt: skip
 
     inner: InnerSocket | None
@@ -55,7 +55,7 @@ class SocketState:
     timeout: float | None
     ready: Ready | None  # the descriptor, once somebody knows it
     watchers: list[Watcher]
-    on_bound: list[Callable[[], None]]  # called when it becomes a stack's
+    on_move: list[Callable[[], None]]  # called when it becomes a stack's, or leaves it (`detach`)
     transport: Any  # which has taken it over
     proxy: Proxy | None  # on the loop, for a thread that blocks
 
@@ -67,7 +67,7 @@ class SocketState:
         self.timeout = None
         self.ready = None
         self.watchers = []
-        self.on_bound = []
+        self.on_move = []
         self.transport = None
         self.proxy = None
 
@@ -97,7 +97,7 @@ class SocketState:
     def keep_to_kernel(self) -> None:
         """It stays the kernel's."""
         self.options = None
-        self.on_bound.clear()
+        self.on_move.clear()
 
     def bind_to_stack(
         self, stack: SocketStack, inner: InnerSocket, type: int, timeout: float | None
@@ -118,8 +118,11 @@ class SocketState:
                 state.notify(events)
 
         inner.on_events = on_events
-        on_bound, self.on_bound = self.on_bound, []
-        for call in on_bound:
+        self._tell_move()
+
+    def _tell_move(self) -> None:
+        on_move, self.on_move = self.on_move, []
+        for call in on_move:
             call()
 
     def carry_by(self, proxy: Proxy) -> None:
@@ -219,6 +222,7 @@ class SocketState:
     def detach(self) -> None:
         """The descriptor carries the text from now on, and is somebody else's."""
         self.inner = None
+        self._tell_move()
         self._let_go()
 
     def close(self) -> None:
@@ -233,7 +237,7 @@ class SocketState:
     def _let_go(self) -> None:
         self.transport = None
         self.options = None
-        self.on_bound.clear()
+        self.on_move.clear()
         if self.ready is not None:
             self.ready.close()
         watchers, self.watchers = self.watchers, []

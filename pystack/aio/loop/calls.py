@@ -47,7 +47,10 @@ class StackCalls(_Loop):
         self._network: Network[Endpoint] = Network(
             self, self.router, Resolver(self), self.has_kernel
         )
-        self._watches = Watches(self, self._unwatch)
+        self._watches = Watches(self, {
+            READABLE: (super().add_reader, super().remove_reader),
+            WRITABLE: (super().add_writer, super().remove_writer),
+        })  # fmt: skip
 
     @property
     def stacks(self) -> Sequence[Endpoint]:
@@ -193,7 +196,3 @@ class StackCalls(_Loop):
         """As asyncio's; whether there was one."""
         gone = self._watches.remove(fd, WRITABLE)
         return super().remove_writer(fd) if gone is None else gone
-
-    def _unwatch(self, mask: int, fd: int) -> bool:
-        """Take a descriptor out of the loop's own selector."""
-        return super().remove_reader(fd) if mask == READABLE else super().remove_writer(fd)

@@ -1,35 +1,38 @@
 """`add_reader` and `add_writer` for sockets of stacks, and for those that may become one's.
 
 A socket that may still become a stack's is watched by the loop's own selector until it does; then
-whoever waits for it is moved over.
+whoever waits for it is moved over, and back again when its descriptor is taken (`detach`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from pystack.aio.handles.ready_fd import READABLE, WRITABLE
+from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.handles.socket_base import SocketBase, known, state_of
 from pystack.aio.loop.given_sockets import refuse_taken
 
 Callback = Callable[..., object]
-Key = tuple[SocketBase, int]  # and READABLE or WRITABLE
+Key = tuple[SocketBase, int]  # and READABLE or WRITABLE (`ready_fd`)
 
 
 class Watches:
-    """All of one loop. `unwatch` takes a mask and a descriptor out of the loop's own selector."""
+    """All of one loop. `selects` are `add_reader` and `remove_reader`, `add_writer` and
+    `remove_writer` of the loop's own selector, by READABLE and WRITABLE."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, unwatch: Callable[[int, int], object]
+        self, loop: asyncio.AbstractEventLoop, selects: dict[int, tuple[Callback, Callback]]
     ) -> None:
         self._loop = loop
-        self._unwatch = unwatch
+        self._selects = selects
         self._active: dict[Key, Watch] = {}
         self._lazy: dict[Key, tuple[Callback, tuple[Any, ...]]] = {}  # in the loop's own selector
+        self._followed: weakref.WeakSet[SocketBase] = weakref.WeakSet()
 
     def __len__(self) -> int:
         """How many sockets of stacks are watched, once for each direction."""
@@ -44,14 +47,14 @@ class Watches:
         state = state_of(sock)
         if state.inner is None:
             if state.may_change:
-                if not any(sock is one for one, _ in self._lazy):
-                    state.on_bound.append(partial(self._move, sock, sock.fileno()))
+                self._follow(sock)
                 self._lazy[sock, mask] = callback, args
             return False
         if self._loop.is_closed():
             raise RuntimeError("Event loop is closed")
         refuse_taken(sock)
         self.remove(sock, mask)
+        self._follow(sock)
         forget = partial(self._active.pop, (sock, mask), None)
         self._active[sock, mask] = Watch(self._loop, sock, mask, callback, args, forget)
         return True
@@ -69,13 +72,27 @@ class Watches:
             watch.cancel()
         return watch is not None
 
-    def _move(self, sock: SocketBase, fd: int) -> None:
-        """It has become a stack's."""
-        for mask in READABLE, WRITABLE:
-            waiting = self._lazy.pop((sock, mask), None)
-            if waiting is not None and not self._loop.is_closed():
-                self._unwatch(mask, fd)
-                self.add(sock, mask, *waiting)
+    def _follow(self, sock: SocketBase) -> None:
+        if sock not in self._followed:
+            self._followed.add(sock)
+            this = weakref.ref(sock)  # one that nobody has is to go
+            state_of(sock).on_move.append(lambda: self._move(this()))
+
+    def _move(self, sock: SocketBase | None) -> None:
+        """It has become a stack's, or its descriptor is to be taken."""
+        if sock is None or self._loop.is_closed():
+            return
+        self._followed.discard(sock)
+        fd = KernelSocket.fileno(sock)
+        for mask, (select, unselect) in self._selects.items():
+            lazy = self._lazy.pop((sock, mask), None)
+            watch = self._active.pop((sock, mask), None)
+            if lazy is not None:
+                unselect(fd)
+                self.add(sock, mask, *lazy)
+            elif watch is not None:
+                watch.cancel()
+                watch.select(select, fd)
 
 
 class Watch:
@@ -111,6 +128,10 @@ class Watch:
         state_of(self._sock).unwatch(self._look)
         if self._handle is not None:
             self._handle.cancel()
+
+    def select(self, select: Callback, fd: int) -> None:
+        """Have a selector call back from now on."""
+        self._context.run(select, fd, self._callback, *self._args)
 
     def _look(self, _events: int) -> None:
         if not self._sock.is_ours:

@@ -502,3 +502,31 @@ async def test_in_virtual_time_there_is_none(left: Stack, right: Stack) -> None:
     with pytest.raises(NotImplementedError, match="virtual time"):
         left.bridge_fd(writer)
     writer.close()
+
+
+def test_a_descriptor_keeps_its_connection_though_the_streams_are_collected() -> None:
+    async def body() -> None:
+        async with joined() as (client, server):
+
+            async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                while data := await reader.read(100):
+                    writer.write(data)
+                writer.close()
+
+            async def dialled() -> socket.socket:
+                _, writer = await client.open_connection(SERVER, 7)
+                return client.bridge_fd(writer)
+
+            async with await server.start_server(echo, SERVER, 7):
+                descriptor = await dialled()
+                gc.collect()
+                reader, writer = await asyncio.open_connection(sock=descriptor)
+                for _ in range(2):
+                    writer.write(b"text")
+                    assert await reader.readexactly(4) == b"text"
+                    gc.collect()
+                writer.write_eof()
+                assert await reader.read() == b""
+                writer.close()
+
+    asyncio.run(body())

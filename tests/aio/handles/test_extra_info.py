@@ -6,6 +6,9 @@ import asyncio
 import os
 import select
 import socket
+import ssl
+from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -161,3 +164,53 @@ async def test_tcp_info_counts_what_passed(left: Stack, right: Stack) -> None:
     assert facade.ioctl(0x5411) == 1000
     client.transport.abort()
     server.transport.abort()
+
+
+@two_stacks()
+async def test_attributes_may_be_set_on_a_transport_as_on_asyncios(
+    left: Stack, right: Stack
+) -> None:
+    """mock.patch does so, and middlewares that count what is written."""
+    client, server = await connected(left, right)
+    own: Any = client.transport
+    written: list[bytes] = []
+    write = own.write
+    own.write = lambda data: (written.append(data), write(data))
+    client.transport.write(b"text")
+    client.transport.write_eof()
+    await server.lost
+    assert (server.data, written) == (b"text", [b"text"])
+    with mock.patch.object(own, "close"):
+        own.close()
+        assert not own.is_closing()
+    own.close()
+    assert own.is_closing()
+    datagrams, _ = await left.create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=(LEFT, 9)
+    )
+    datagrams.sendto = lambda *_: written.append(b"datagram")  # type: ignore[method-assign]
+    datagrams.sendto(b"")
+    assert written[1:] == [b"datagram"]
+
+
+@two_stacks()
+async def test_what_libraries_read_off_asyncios_own_classes_is_there(
+    left: Stack, right: Stack
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server: Any = await right.create_server(
+        Recorder, RIGHT, 443, ssl=context, ssl_handshake_timeout=3, ssl_shutdown_timeout=4
+    )
+    assert server._ssl_context is context
+    assert (server._ssl_handshake_timeout, server._ssl_shutdown_timeout) == (3, 4)
+    plain: Any = await right.create_server(Recorder, RIGHT, 80)
+    assert plain._ssl_context is plain._ssl_handshake_timeout is None
+    assert plain._protocol_factory is Recorder
+    assert plain._loop is asyncio.get_running_loop()
+    assert plain._active_count == 0
+    client, _ = await connected(left, right)
+    transport: Any = client.transport
+    assert transport._sock.getpeername() == (RIGHT, 7000)
+    assert transport._sock_fd == transport.fileno() > 0
+    assert transport._loop is asyncio.get_running_loop()
+    assert transport._protocol is client
