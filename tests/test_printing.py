@@ -30,7 +30,8 @@ SECRET = bytes(range(32))
 
 # What works inside and is handed to nobody; who prints one of these reads the source as well.
 INSIDE = """
-aio.drive.alarm.LoopAlarm aio.drive.alarm.TimerAlarm aio.handles.blocking.BlockingProxy
+aio.drive.alarm.DeadlineAlarm aio.drive.alarm.LoopAlarm aio.drive.alarm.TimerAlarm
+aio.handles.blocking.BlockingProxy
 aio.drive.capture.CaptureFile aio.handles.ready_fd.ReadyFd aio.handles.ready_fd.ReadyPair
 aio.loop.refusing.Refuser aio.handles.sendfile.FileSending aio.endpoint.streams.Handlers
 cc.bbr.MaxOfRounds cc.policer.Policer device.link.Netlink device.link_watch.LinkWatch

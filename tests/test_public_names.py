@@ -15,6 +15,7 @@ import pytest
 
 from pystack import Host, Recorder, Stack, sim
 from pystack.aio.devices.cable import Cable
+from pystack.aio.devices.callable_device import CallableDevice
 from pystack.sim.traffic import Bulk, Sink
 from pystack.sockets.constants import AF_INET, SOCK_DGRAM
 from tests.aio.two_stacks import LEFT, RIGHT, two_stacks
@@ -59,6 +60,8 @@ NAMES = {
     "start_serving wait_closed",
     "TransportSocket": f"{FACADE} attach_recorder tcp_info variant",
     "DatagramTransportSocket": FACADE,
+    "CallableDevice": "arrived close drops follow_link mtu name offload queue_full read ready "
+    "received sent set_link start stop write",
     "Cable": "back left right there",
     "CableEnd": "arrival_taps arrived close drops mtu name octets offload other read sent stage "
     "start stop taps write",
@@ -139,7 +142,7 @@ def test_a_world_and_what_is_in_it() -> None:
 @reads_docstrings
 @pytest.mark.network(rtt="2ms")
 async def test_the_network_of_a_test(network: Any) -> None:
-    check(network, network.link, Recorder(), Cable(), Cable().left)
+    check(network, network.link, Recorder(), Cable(), Cable().left, CallableDevice(print))
 
 
 class MyHost(Host):

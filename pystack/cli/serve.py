@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from pystack.aio.devices.impaired import ImpairedDevice
-from pystack.aio.drive.device_driver import follow_link
+from pystack.aio.drive.device import follow_link
 from pystack.aio.endpoint.stack import Stack
 from pystack.cli.calling.device_options import (
     DeviceOptions,

@@ -129,6 +129,8 @@ class HostCore(ConnectionTable):
                 continue
             if not whole:
                 tcb.dirty = True
+                dirty.append(tcb)  # the others have their turn first
+                done += 1
                 break
             done += 1
             state = tcb.state
@@ -187,8 +189,12 @@ class HostCore(ConnectionTable):
                     least = at_us
         return least
 
-    def on_time(self, now_us: int) -> None:
-        """Handle every deadline that has passed; `transmit` then sends what that marked."""
+    def on_time(self, now_us: int, carrier_full: bool = False) -> None:
+        """Handle every deadline that has passed; `transmit` then sends what that marked.
+
+        With `carrier_full` packets of earlier batches still wait for the carrier: nothing is
+        retransmitted for want of an answer.
+        """
         self._begin(now_us)
         if self._looped:
             packets, self._looped = self._looped, []
@@ -203,7 +209,7 @@ class HostCore(ConnectionTable):
                 if at_us > now_us:
                     self.wakeups.at(what, at_us)
                 elif at_us:
-                    self._deadline(what, now_us)
+                    self._deadline(what, now_us, carrier_full)
             elif type(what) is HalfOpen:
                 passive_open.half_open_due(self, what, now_us)
         while (record := self.time_waits.take_due(now_us)) is not None:
@@ -213,8 +219,10 @@ class HostCore(ConnectionTable):
             self.path_mtu_changed(destination, False)
         self._notify_owners()
 
-    def _deadline(self, tcb: Tcb, now_us: int) -> None:
+    def _deadline(self, tcb: Tcb, now_us: int, carrier_full: bool) -> None:
         try:
+            if carrier_full:
+                timers.put_off_retransmission(tcb, now_us)
             timer_handlers.on_time(tcb, now_us)
         except Exception as error:
             if not self.contain_fault(tcb, error):

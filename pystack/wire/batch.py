@@ -19,6 +19,7 @@ Packet = tuple[Buffer, int, int]  # an IP packet, its gso_size (or 0), its check
 
 MAX_PACKET: Final = consts.IPV6_HEADER + 0xFFFF
 _LARGEST_HEADERS: Final = 120  # IPv4 with all options and TCP with all options
+_LARGEST_RUN: Final = 256 * 1024  # MAX_PACKET, cut into pieces of the least MSS that is taken, 48
 _pack_record: Final = TX_RECORD.pack_into  # bound once: each packet goes through them
 _unpack_record: Final = TX_RECORD.unpack_from
 _RECORD: Final = TX_RECORD.size
@@ -95,14 +96,14 @@ class TxBatch:
 
     __slots__ = (
         "arena", "view", "pinned", "records", "records_pinned", "capacity", "size", "count",
-        "used", "gso", "checksum_state", "_lengths", "_lengths_pinned",
+        "used", "gso", "checksum_state", "_most", "_lengths", "_lengths_pinned",
     )  # fmt: skip
 
     def __init__(
         self, size: int = 1 << 20, *, gso: bool = True, checksum_offload: bool = True
     ) -> None:
         """`size` in bytes; without `gso` a scratch tail for one run comes behind it."""
-        self.size = size
+        self.size = self._most = size
         self.arena = bytearray(size if gso else size + MAX_PACKET)
         self.view = memoryview(self.arena)
         self.pinned = codec.pin(self.arena)
@@ -171,6 +172,12 @@ class TxBatch:
             self.count += 1
             at += size
         self.used = (at + 15) & -16
+
+    def limit(self, size: int) -> bool:
+        """Take no more than `size` bytes at once from now on, but the largest run in any case.
+        Whether that is less than was asked for when it was made. Call it between `transmit`s."""
+        self.size = min(max(size, _LARGEST_RUN), self._most)
+        return self.size < self._most
 
     def clear(self) -> None:
         """Give all room free; packets taken by iterating are no longer valid."""

@@ -253,8 +253,9 @@ class Types:
         for arg in _arguments(function):
             if arg.annotation is not None:
                 names[arg.arg] = self.said((arg.annotation, module))
-        if owner is not None and function.args.args:
-            names[function.args.args[0].arg] = Known(frozenset({owner}))
+        positional = [*function.args.posonlyargs, *function.args.args]
+        if owner is not None and positional:
+            names[positional[0].arg] = Known(frozenset({owner}))
         for _ in range(2):  # a name may be used above the line that says what it is
             for node in ast.walk(function):
                 match node:

@@ -14,14 +14,14 @@ Both stacks are on one loop. What one sends is what the other reads, after what 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from errno import EBADF
 from random import Random
 
 from pystack import arguments
+from pystack.aio.devices.arrivals import QUEUE_LENGTH, Arrivals
 from pystack.aio.devices.impaired import checked
-from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
+from pystack.aio.drive.alarm import DeadlineAlarm, monotonic_us
 from pystack.path.language.build import links
 from pystack.path.language.spec import Impairment
 from pystack.path.link import Stage, kept
@@ -67,6 +67,8 @@ class CableEnd:
     `name`, `mtu` (bytes) and `offload` are as `Cable` says, `stage` is what packets sent here go
     through. `sent` and `arrived` count packets, `octets` those of the packets sent; `taps` see
     packets as they are sent here, `arrival_taps` as they arrive here, with the time in µs.
+
+    While some thousand packets wait to be read at `other` this end is full.
     """
 
     other: CableEnd
@@ -85,13 +87,10 @@ class CableEnd:
         self.taps: list[Tap] = []
         self.arrival_taps: list[Tap] = []
         self._clock = clock
-        self._queue: deque[Packet] = deque()  # has arrived, and is to be read
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._readable: Callable[[], None] | None = None
-        self._calling = False  # a call of _call is on its way
+        self._arrivals = Arrivals()
+        self._alarm = DeadlineAlarm(clock, self._on_time)
+        self._was_full = False  # and has packets that were not taken
         self._closed = False
-        self._alarm: Alarm | None = None
-        self._alarm_at_us = 0
 
     def __repr__(self) -> str:
         return printed(self, self._words)
@@ -103,32 +102,32 @@ class CableEnd:
     # -- what a driver asks of it ----------------------------------------------------------------
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
         """See `PacketDevice.start`."""
-        if self._alarm is not None and loop is not self._loop:  # all that is on its way is there
-            self._alarm.close()
-            self._alarm, self._alarm_at_us = None, 0
-            self._calling = False
-        self._loop = loop
-        self._readable = readable
-        if self._alarm is None:
-            self._alarm = finest_alarm(loop, self._clock, self._on_time)
-            self._arm()
-        self._call_soon()
+        if self._closed:
+            return
+        self._alarm.start(loop)  # all that is on its way is there
+        self._alarm.arm(self.stage.next_deadline())
+        self._arrivals.start(loop, readable)
 
     def stop(self) -> None:
         """See `PacketDevice.stop`."""
-        self._readable = None
+        self._arrivals.stop()
 
     def read(self, rx: RxBatch, /) -> int:
         """See `PacketDevice.read`."""
-        rx.clear()
-        while self._queue and rx.count < rx.capacity:
-            rx.add(*self._queue.popleft())
-        return rx.count
+        if self._closed:
+            return -EBADF
+        count = self._arrivals.read(rx)
+        if self.other._was_full:
+            self.other._on_room()
+        return count
 
     def write(self, tx: TxBatch, first: int, /) -> int:
         """See `PacketDevice.write`."""
         if self._closed:
             return -EBADF
+        if len(self.other._arrivals.packets) >= QUEUE_LENGTH:
+            self._was_full = True
+            return 0
         now_us = self._clock()
         packets = [kept(packet) for packet in list(tx)[first:]]
         self.sent += len(packets)
@@ -144,12 +143,16 @@ class CableEnd:
 
     def close(self) -> None:
         """What is on the way from here still arrives, what comes here is lost from now on."""
+        if self._closed:
+            return
         self._closed = True
-        self._queue.clear()
+        self._arrivals.stop()
+        self._arrivals.packets.clear()
+        if self.other._was_full:
+            self.other._on_room()
         while at_us := self.stage.next_deadline():
             self._hand_over(self.stage.take(at_us), self._clock())
-        if self._alarm is not None:
-            self._alarm.close()
+        self._alarm.close()
 
     # -- packets and time ------------------------------------------------------------------------
     def _hand_over(self, packets: list[Packet], now_us: int) -> None:
@@ -157,7 +160,7 @@ class CableEnd:
         self.other._arrive(packets, now_us)
         if self.stage.answers:
             self._arrive(self.stage.take_answers(), now_us)
-        self._arm()
+        self._alarm.arm(self.stage.next_deadline())
 
     def _arrive(self, packets: list[Packet], now_us: int) -> None:
         """Packets come out at this end."""
@@ -166,33 +169,17 @@ class CableEnd:
         self.arrived += len(packets)
         for tap in self.arrival_taps:
             tap(packets, now_us)
-        self._queue.extend(packets)
-        self._call_soon()
+        self._arrivals.add(packets)
 
-    def _call_soon(self) -> None:
-        if self._queue and self._readable is not None and not self._calling:
-            assert self._loop is not None
-            self._calling = True
-            self._loop.call_soon(self._call)
-
-    def _call(self) -> None:
-        """Let the driver read; what it leaves, in another turn of the loop."""
-        self._calling = False
-        if self._readable is not None and self._queue:
-            self._readable()
-            self._call_soon()
+    def _on_room(self) -> None:
+        """Packets were read at the other end."""
+        if len(self.other._arrivals.packets) < QUEUE_LENGTH:
+            self._was_full = False
+            self._arrivals.wake()
 
     def _on_time(self) -> None:
-        self._alarm_at_us = 0
         now_us = self._clock()
         self._hand_over(self.stage.take(now_us), now_us)
-
-    def _arm(self) -> None:
-        """See to it that the alarm rings no later than the stage's next deadline."""
-        at_us = self.stage.next_deadline()
-        if at_us and self._alarm is not None and not 0 < self._alarm_at_us <= at_us:
-            self._alarm_at_us = at_us
-            self._alarm.set(at_us)
 
 
 def _stages(

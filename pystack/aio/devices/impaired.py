@@ -9,28 +9,24 @@ notice; the kernel on the other side neither.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from errno import EBADF
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from pystack import arguments
-from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
-from pystack.aio.drive.device_driver import (
-    BATCHES,
-    FEW,
-    SLOTS,
-    TURN_US,
-    PacketDevice,
-    follow_link,
-)
-from pystack.errors import EBADFD
+from pystack.aio.devices.arrivals import Arrivals
+from pystack.aio.drive.alarm import DeadlineAlarm, monotonic_us
+from pystack.aio.drive.device import PacketDevice, follow_link
+from pystack.aio.drive.device_driver import BATCHES, FEW, SLOTS, TURN_US
+from pystack.aio.drive.device_writer import DeviceWriter
 from pystack.path.language.build import links
 from pystack.path.language.parse import parse
 from pystack.path.language.spec import Impairment
+from pystack.path.link import kept
 from pystack.printed import printed
 from pystack.wire.batch import Packet, RxBatch, TxBatch
 
@@ -76,20 +72,19 @@ class ImpairedDevice:
         self.name = device.name
         self.mtu = device.mtu
         self.offload = device.offload
-        self.lost_late = 0  # packets that the device did not take when their time had come
         self._inbound, self._outbound = links(
             impairment, start_us=clock(), seed=self.seed, make_source=Random
         )
         self._clock = clock
         self._rx = RxBatch(SLOTS)
         self._tx = TxBatch(gso=device.offload, checksum_offload=device.offload)
-        self._arrived: deque[Packet] = deque()
-        self._error = 0  # of the device, to be told when all that arrived has been read
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._readable: Callable[[], None] | None = None
-        self._calling = False  # a call of _hand_up is on its way
-        self._alarm: Alarm | None = None
-        self._alarm_at_us = 0
+        self._writer = DeviceWriter(device, self._on_room, self._on_gone)
+        self._late: deque[Packet] = deque()  # had their time when the device was full
+        self._arrivals = Arrivals()
+        self._alarm = DeadlineAlarm(clock, self._on_time)
+        self._lost_late = 0
+        self._failure: Exception | None = None  # for when all that arrived has been read
+        self._closed = False
 
     def __repr__(self) -> str:
         return printed(self, lambda: f"{self.device!r} {self.impairment.text} (seed {self.seed})")
@@ -100,70 +95,94 @@ class ImpairedDevice:
 
     # -- what a driver asks of it ----------------------------------------------------------------
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
-        if self._alarm is not None and loop is not self._loop:  # all that is on its way is there
-            self._alarm.close()
-            self._alarm, self._alarm_at_us = None, 0
-            self._calling = False
-        self._loop = loop
-        self._readable = readable
-        if self._alarm is None:
-            self._alarm = finest_alarm(loop, self._clock, self._on_time)
-            self._arm()
+        """See `PacketDevice.start`."""
+        if self._closed:
+            return
+        self._writer.start(loop)
+        self._alarm.start(loop)  # all that is on its way is there
+        self._arm()
         self.device.start(loop, self._on_readable)
-        self._call_soon()
+        self._arrivals.start(loop, readable)
 
     def stop(self) -> None:
-        self._readable = None
+        """See `PacketDevice.stop`."""
+        self._arrivals.stop()
         self.device.stop()
 
     def read(self, rx: RxBatch, /) -> int:
-        rx.clear()
-        arrived = self._arrived
-        while arrived and rx.count < rx.capacity:
-            rx.add(*arrived.popleft())
-        if rx.count or not self._error:
-            return rx.count
-        error, self._error = self._error, 0
-        return -error
+        """See `PacketDevice.read`."""
+        if self._closed:
+            return -EBADF
+        count = self._arrivals.read(rx)
+        if count or self._failure is None:
+            return count
+        failure, self._failure = self._failure, None
+        if isinstance(failure, OSError) and failure.errno:
+            return -failure.errno
+        raise failure
 
     def write(self, tx: TxBatch, first: int, /) -> int:
+        """See `PacketDevice.write`."""
+        if self._closed:
+            return -EBADF
+        if self._writer.is_waiting:
+            return 0
         now_us = self._clock()
         self._send(self._outbound.feed_all(list(tx)[first:], now_us))
         if self._outbound.answers:
             self._bring_answers(now_us)
-            self._call_soon()
+            self._arrivals.add(())
         self._arm()
         return tx.count - first
 
     def follow_link(
         self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
     ) -> Callable[[], None]:
+        """See `ReportsLink.follow_link`."""
         return follow_link(self.device, loop, changed)
 
     async def drops(self) -> dict[str, int]:
-        return {"late_write_failed": self.lost_late, **await self.device.drops()}
+        """See `PacketDevice.drops`."""
+        late = self._lost_late + self._writer.lost_link_down + self._writer.lost_refused
+        return {"late_write_failed": late, **await self.device.drops()}
 
     def close(self) -> None:
+        """See `PacketDevice.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._writer.go_on():
+            self._send_late()
         while at_us := self._outbound.next_deadline():
             self._send(self._outbound.take(at_us))
-        self._arrived.clear()
-        if self._alarm is not None:
-            self._alarm.close()
+        self._writer.stop()
+        self._lost_late += len(self._late)
+        self._late.clear()
+        self._arrivals.stop()
+        self._arrivals.packets.clear()
+        self._alarm.close()
         self.device.close()
 
     # -- packets ---------------------------------------------------------------------------------
     def _on_readable(self) -> None:
-        """The device has packets."""
+        """The device has packets, or room."""
+        if self._writer.is_waiting and self._writer.go_on():
+            self._on_room()
         rx = self._rx
         until_us = self._clock() + TURN_US
         for _ in range(BATCHES):
-            count = self.device.read(rx)
+            try:
+                count = self.device.read(rx)
+            except Exception as failure:
+                self._failure = failure
+                break
+            if count < 0:
+                self._failure = OSError(-count, os.strerror(-count))
             if count <= 0:
-                self._error = -count
                 break
             now_us = self._clock()
             came = [(bytes(buffer), size, state) for buffer, size, state in rx.packets(count)]
-            self._arrived.extend(self._inbound.feed_all(came, now_us))
+            self._arrivals.packets.extend(self._inbound.feed_all(came, now_us))
             self._bring_answers(now_us)
             if count < FEW or now_us >= until_us:
                 break
@@ -172,9 +191,8 @@ class ImpairedDevice:
 
     def _on_time(self) -> None:
         """Something is due."""
-        self._alarm_at_us = 0
         now_us = self._clock()
-        self._arrived.extend(self._inbound.take(now_us))
+        self._arrivals.packets.extend(self._inbound.take(now_us))
         self._send(self._outbound.take(now_us))
         self._bring_answers(now_us)
         self._hand_up()
@@ -184,56 +202,56 @@ class ImpairedDevice:
         """ICMP errors go the other way."""
         if self._outbound.answers:
             answers = self._outbound.take_answers()
-            self._arrived.extend(self._inbound.feed_all(answers, now_us))
+            self._arrivals.packets.extend(self._inbound.feed_all(answers, now_us))
         if self._inbound.answers:
             self._send(self._outbound.feed_all(self._inbound.take_answers(), now_us))
 
     def _hand_up(self) -> None:
-        """Let the driver read what has arrived; what it leaves, in another turn of the loop."""
-        self._calling = False
-        if self._readable is not None and (self._arrived or self._error):
-            self._readable()
-            self._call_soon()
-
-    def _call_soon(self) -> None:
-        if self._arrived and self._readable is not None and not self._calling:
-            assert self._loop is not None
-            self._calling = True
-            self._loop.call_soon(self._hand_up)
+        """Let the driver read what has arrived."""
+        if self._arrivals.packets or self._failure is not None:
+            self._arrivals.call()
 
     def _send(self, packets: Iterable[Packet]) -> None:
-        """Give packets to the device."""
-        tx = self._tx
-        for buffer, gso_size, checksum_state in packets:
+        """Give packets to the device, or keep them while it is full."""
+        tx, writer = self._tx, self._writer
+        for packet in packets:
+            if writer.is_waiting:
+                self._late.append(kept(packet))
+                continue
+            buffer, gso_size, checksum_state = packet
             length = len(buffer)
             at = tx.reserve(length)
             if at < 0:
                 self._flush()
+                if writer.is_waiting:
+                    self._late.append(kept(packet))
+                    continue
                 at = tx.reserve(length)
             tx.view[at : at + length] = buffer
             tx.commit(at, length, gso_size, checksum_state)
         self._flush()
 
     def _flush(self) -> None:
-        tx = self._tx
-        first, count = 0, tx.count
-        while first < count:
-            written = self.device.write(tx, first)
-            if written > 0:
-                first += written
-            elif -written in (errno.EIO, EBADFD, errno.EBADF):
-                self.lost_late += count - first  # down or gone, which the watcher hears as well
-                break
-            else:
-                self.lost_late += 1
-                first += 1
-        tx.clear()
+        if self._tx.count:
+            self._writer.write(self._tx)
+            self._tx.clear()
+
+    def _on_room(self) -> None:
+        """The device has taken all that it had no room for: the driver may write again."""
+        self._send_late()
+        if not self._writer.is_waiting:
+            self._arrivals.wake()
+
+    def _send_late(self) -> None:
+        late, self._late = self._late, deque()
+        self._send(late)
+
+    def _on_gone(self) -> None:
+        self._failure = OSError(EBADF, os.strerror(EBADF))
+        self._arrivals.wake()
 
     # -- time ------------------------------------------------------------------------------------
     def _arm(self) -> None:
         """See to it that the alarm rings no later than the next deadline."""
         inbound, outbound = self._inbound.next_deadline(), self._outbound.next_deadline()
-        at_us = min(inbound, outbound) if inbound and outbound else inbound or outbound
-        if at_us and self._alarm is not None and not 0 < self._alarm_at_us <= at_us:
-            self._alarm_at_us = at_us
-            self._alarm.set(at_us)
+        self._alarm.arm(min(inbound, outbound) if inbound and outbound else inbound or outbound)

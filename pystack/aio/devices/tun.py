@@ -16,7 +16,10 @@ DEFAULT_QUEUE_LENGTH: Final = 4096  # packets; 500 clients at once send more tha
 
 
 class TunDevice:
-    """`Tun` as a `PacketDevice`."""
+    """`Tun` as a `PacketDevice`: `name`, `mtu` and `offload` are the device's.
+
+    It is never full: what the kernel has no room for it drops, and counts.
+    """
 
     __slots__ = ("tun", "name", "mtu", "offload", "_fd", "_loop")
 
@@ -46,21 +49,25 @@ class TunDevice:
         return printed(self, lambda: repr(self.tun))
 
     def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
+        """See `PacketDevice.start`."""
         if self._loop is None:
             self._loop = loop
             loop.add_reader(self._fd, readable)
 
     def stop(self) -> None:
+        """See `PacketDevice.stop`."""
         loop, self._loop = self._loop, None
         if loop is not None and not loop.is_closed():
             loop.remove_reader(self._fd)
 
     def read(self, rx: RxBatch, /) -> int:
+        """See `PacketDevice.read`."""
         return codec.read_batch(
             self._fd, rx.pinned, rx.slot_size, rx.capacity, self.offload, rx.records_pinned
         )
 
     def write(self, tx: TxBatch, first: int, /) -> int:
+        """See `PacketDevice.write`."""
         return codec.write_batch(
             self._fd, tx.pinned, tx.records_pinned, first, tx.count - first, self.offload
         )
@@ -68,9 +75,11 @@ class TunDevice:
     def follow_link(
         self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
     ) -> Callable[[], None]:
+        """See `ReportsLink.follow_link`."""
         return self.tun.follow_link(loop, changed)
 
     async def drops(self) -> dict[str, int]:
+        """See `PacketDevice.drops`."""
         counters = await self.tun.counters()
         return {
             "queue_full": counters.read_dropped,
@@ -78,4 +87,7 @@ class TunDevice:
         }
 
     def close(self) -> None:
+        """See `PacketDevice.close`."""
+        self.stop()
+        self._fd = -1  # the number may soon be another file's
         self.tun.close()

@@ -126,3 +126,43 @@ def finest_alarm(
         except (OSError, NotImplementedError):
             pass  # a libc, a kernel or a loop without it: a little later, then
     return LoopAlarm(loop, clock, ring)
+
+
+class DeadlineAlarm:
+    """The alarm of a device with deadlines of its own, which may go from loop to loop.
+
+    `arm` sets it, `ring` is called then, or somewhat earlier: whoever is called arms it anew.
+    """
+
+    __slots__ = ("_clock", "_ring", "_loop", "_alarm", "_at_us")
+
+    def __init__(self, clock: Callable[[], int], ring: Callable[[], None]) -> None:
+        self._clock = clock
+        self._ring = ring
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._alarm: Alarm | None = None
+        self._at_us = 0
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ring on this loop from now on; `arm` it then."""
+        if self._alarm is not None and loop is not self._loop:
+            self.close()
+        if self._alarm is None:
+            self._loop = loop
+            self._alarm = finest_alarm(loop, self._clock, self._on_time)
+
+    def arm(self, at_us: int) -> None:
+        """Ring no later than this time of the clock; 0 asks for nothing. Before `start` too."""
+        if at_us and self._alarm is not None and not 0 < self._at_us <= at_us:
+            self._at_us = at_us
+            self._alarm.set(at_us)
+
+    def close(self) -> None:
+        """Ring no more, until it is started again."""
+        if self._alarm is not None:
+            self._alarm.close()
+            self._alarm, self._at_us = None, 0
+
+    def _on_time(self) -> None:
+        self._at_us = 0
+        self._ring()

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import sys
 import weakref
 from collections.abc import Callable, Iterable
 from threading import get_ident
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final
 
 from pystack.aio.drive.alarm import Alarm, finest_alarm, monotonic_us
+from pystack.aio.drive.device import DOWN, GONE, PacketDevice, follow_link, no_link
+from pystack.aio.drive.device_writer import DeviceWriter
 from pystack.aio.drive.driver import NO_THREAD, Driver
-from pystack.errors import EBADFD
 from pystack.sockets import Host
-from pystack.wire.batch import Packet, RxBatch, TxBatch
+from pystack.wire.batch import Packet, RxBatch
 
 if TYPE_CHECKING:
     from pystack.device.link_state import LinkState
@@ -34,57 +34,6 @@ TURN_US: Final = 1000  # and no new one after that time: no timer is finer
 FEW: Final = 3  # fewer packets than this: there were no more (`read_batch` has a bound of bytes)
 _TRY_AGAIN: Final = 0.1  # seconds after an error that nothing is known of
 
-_logger = logging.getLogger("pystack")
-
-
-class PacketDevice(Protocol):
-    """Where packets come from and go to. `TunDevice` is one; tests join two hosts by another."""
-
-    name: str
-    mtu: int  # bytes, when the stack starts; `follow_link` may tell of changes
-    offload: bool  # it takes and brings runs of up to 64 KB, and partial checksums
-
-    def start(self, loop: asyncio.AbstractEventLoop, readable: Callable[[], None]) -> None:
-        """Call `readable` whenever `read` has something, until `stop`. May be started again."""
-
-    def stop(self) -> None:
-        """Call `readable` no more."""
-
-    def read(self, rx: RxBatch, /) -> int:
-        """As `codec.read_batch`: packets put into `rx`, or -errno."""
-
-    def write(self, tx: TxBatch, first: int, /) -> int:
-        """As `codec.write_batch`: packets from `first` on that were taken, or -errno."""
-
-    async def drops(self) -> dict[str, int]:
-        """Packets lost at the device, by why."""
-
-    def close(self) -> None:
-        """Gone for good."""
-
-
-@runtime_checkable
-class ReportsLink(Protocol):
-    """A device whose link can change: go down, come up again, get another MTU, be removed. One
-    without this method has a link that is always up."""
-
-    def follow_link(
-        self, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None], /
-    ) -> Callable[[], None]:
-        """Call `changed` on `loop` with the state of the link: soon, and after each change, until
-        what this returns is called. Raises OSError."""
-
-
-def follow_link(
-    device: PacketDevice, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None]
-) -> Callable[[], None]:
-    """As `ReportsLink.follow_link`, of any device."""
-    return device.follow_link(loop, changed) if isinstance(device, ReportsLink) else _nothing
-
-
-def _nothing() -> None:
-    """What ends the following of a link that cannot change."""
-
 
 class DeviceDriver(Driver):
     """Moves packets and time between one host, one device and one loop.
@@ -94,9 +43,9 @@ class DeviceDriver(Driver):
     """
 
     __slots__ = (
-        "device", "tap", "lost_link_down", "lost_refused", "_clock", "_rx", "_busy", "_flushing",
-        "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_starting", "_has_device",
-        "_unfollow",
+        "device", "tap", "_writer", "_clock", "_rx", "_busy", "_flushing", "_read_later",
+        "_is_limited", "_timer", "_timer_at_us", "_alarm", "_alarm_at_us", "_starting",
+        "_has_device", "_unfollow",
     )  # fmt: skip
 
     def __init__(
@@ -110,24 +59,36 @@ class DeviceDriver(Driver):
         super().__init__(host, loop)
         self.device = device
         self.tap = tap
-        self.lost_link_down = 0  # packets of ours that the device did not take
-        self.lost_refused = 0
+        self._writer = DeviceWriter(device, self._on_room, self._on_gone)
         self._clock = clock
         self._rx = RxBatch(SLOTS)
         self._busy = False  # a transmit follows anyway
-        self._flushing = False  # a call of _flush is on its way
+        self._flushing = False  # a call of flush is on its way
+        self._read_later = False  # a call of _on_read_later is on its way
+        self._is_limited = False  # batches are smaller, as the device was full
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_us = 0
         self._alarm: Alarm | None = None
         self._alarm_at_us = 0
         self._starting: asyncio.Handle | None = None
         self._has_device = False  # until then another loop may
-        self._unfollow = _nothing
+        self._unfollow = no_link
+
+    @property
+    def lost_link_down(self) -> int:
+        """Packets that were to be sent while the link was down, or the device gone or stuck."""
+        return self._writer.lost_link_down
+
+    @property
+    def lost_refused(self) -> int:
+        """Packets that the device did not like."""
+        return self._writer.lost_refused
 
     # -- begin and end ---------------------------------------------------------------------------
     def start(self) -> None:
         """Begin: packets pass from now on."""
         self.host.on_dirty = self._on_dirty
+        self._writer.start(self.loop)
         if self.loop.is_running():
             self._take_device()
         self._starting = self.loop.call_soon(self._begin)
@@ -167,21 +128,31 @@ class DeviceDriver(Driver):
         if self._starting is not None:
             self._starting.cancel()
         self._unfollow()
+        self._writer.stop()
         if self._has_device:
             self.device.stop()
 
     # -- packets -----------------------------------------------------------------------------------
     def _readable(self) -> None:
+        if self._busy:  # called by a device from within its own `write`
+            self._call_later()
+            return
         host = self.host
+        writer = self._writer
         rx = self._rx
         read = self.device.read
         until_us = self._clock() + TURN_US
         self._busy = True
         try:
+            if writer.is_waiting:
+                writer.go_on()
             if self._flushing:  # what was written goes out before more comes in, as Linux has it:
                 self._transmit(until_us - TURN_US)  # text for who has closed is a RST, and loses it
             for _ in range(BATCHES):
-                count = read(rx)
+                try:
+                    count = read(rx)
+                except Exception as error:
+                    count = self._failed_reading(error)
                 if count <= 0:
                     if count < 0:
                         self._read_failed(-count)
@@ -198,43 +169,73 @@ class DeviceDriver(Driver):
             self._arm()
 
     def _transmit(self, now_us: int) -> None:
-        """All that the host has to send."""
+        """All that the host has to send; while the device is full it waits in the host."""
         host = self.host
-        while True:
+        writer = self._writer
+        device = self.device
+        while not writer.is_moving:
             tx = host.transmit(now_us)
             count = tx.count
             if not count:
                 return
+            if writer.is_waiting:
+                writer.lose(tx)
+                continue
             if self.tap is not None:
                 self.tap(False, tx, now_us)
-            first = 0
-            while first < count:
-                written = self.device.write(tx, first)
-                if written > 0:
-                    first += written
-                elif self._goes_on_after(-written):
-                    first += 1
-                else:
-                    self.lost_link_down += count - first
-                    break
+            try:
+                written = device.write(tx, 0)
+            except Exception as error:
+                written = writer.outcome_of(error)
+            if written != count:
+                writer.write_rest(tx, written)
+                if writer.is_waiting:  # what waits in the host is still in turns, and can be cut
+                    self._is_limited = tx.limit(0)
+            elif self._is_limited:
+                self._is_limited = tx.limit(2 * tx.size)
             if not host.dirty:
                 return
 
-    def _goes_on_after(self, error: int) -> bool:
-        """Whether packets behind the one that was refused are worth a try."""
-        if error in (errno.EIO, EBADFD, errno.EBADF):
-            if error != errno.EIO:  # EIO: the link is down, what was sent is lost as on a wire
-                self.loop.call_soon(self._gone)
-            return False
-        self.lost_refused += 1  # no memory, or a packet the kernel does not like
-        return True
+    def _on_room(self) -> None:
+        """The device has taken all that it had no room for."""
+        if self.thread == NO_THREAD:
+            return
+        self._busy = True
+        try:
+            self._transmit(self._clock())
+        finally:
+            self._busy = False
+            self._arm()
+
+    def _on_gone(self) -> None:
+        self.loop.call_soon(self._gone)
+
+    def _call_later(self) -> None:
+        if not self._read_later:
+            self._read_later = True
+            self.loop.call_soon(self._on_read_later)
+
+    def _on_read_later(self) -> None:
+        self._read_later = False
+        if not self.error:
+            self._readable()
+
+    def _failed_reading(self, error: Exception) -> int:
+        """What `device.read` should have returned instead of raising this."""
+        if isinstance(error, OSError) and error.errno:
+            return -error.errno
+        message = f"{self.device.name} raised an exception where it was to bring packets"
+        self.loop.call_exception_handler({"message": message, "exception": error})
+        return -errno.EINVAL
 
     def _read_failed(self, error: int) -> None:
-        if error in (EBADFD, errno.EBADF):
+        if error in GONE:
             self._gone()
             return
-        self.device.stop()  # EIO: down: `_on_link` hears when it is up again
-        if error != errno.EIO:
+        if error in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR):
+            return
+        self.device.stop()  # down: `_on_link` hears when it is up again
+        if error != DOWN:
             self.loop.call_later(_TRY_AGAIN, self._start_device)
 
     def _take_device(self) -> None:
@@ -251,6 +252,7 @@ class DeviceDriver(Driver):
         if self.error:
             return
         self.error = errno.ENETDOWN
+        self._writer.stop()
         self.device.stop()
         self._busy = True
         try:
@@ -297,6 +299,8 @@ class DeviceDriver(Driver):
     def _arm(self) -> None:
         """See to it that the timer comes no later than the next deadline."""
         at_us = self.host.next_deadline()
+        if at_us and self._writer.is_waiting:  # what is due cannot be sent now
+            at_us = max(at_us, self._clock() + FINE_US)
         if not at_us or (self._timer is not None and self._timer_at_us <= at_us):
             return
         if 0 < self._alarm_at_us <= at_us:
@@ -327,7 +331,7 @@ class DeviceDriver(Driver):
         self._busy = True
         try:
             now_us = self._clock()
-            self.host.on_time(now_us)
+            self.host.on_time(now_us, self._writer.is_moving)
             self._transmit(now_us)
         finally:
             self._busy = False

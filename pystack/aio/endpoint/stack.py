@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 from pystack import arguments
 from pystack.aio.devices import impaired
 from pystack.aio.drive.alarm import monotonic_us
-from pystack.aio.drive.device_driver import DeviceDriver, PacketDevice
+from pystack.aio.drive.device import PacketDevice
+from pystack.aio.drive.device_driver import DeviceDriver
 from pystack.aio.endpoint import bind_hint
 from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, all_told, configured
 from pystack.aio.handles.fd_bridge import NO_READERS

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from pystack.aio.drive.device_driver import PacketDevice, follow_link
+from pystack.aio.drive.device import PacketDevice, follow_link
 from pystack.aio.endpoint.stack import Stack, driver_of, new_host
 from pystack.aio.loop.event_loop import EventLoop
 from pystack.aio.loop.install import ProgramLoop

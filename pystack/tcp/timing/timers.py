@@ -71,6 +71,15 @@ def arm_tlp(tcb: Tcb, at_us: int) -> None:
     tcb.tlp_at_us = at_us
 
 
+def put_off_retransmission(tcb: Tcb, now_us: int) -> None:
+    """What is in flight may not have left this host: look again later, as Linux does for a segment
+    that is still in one of its queues (`skb_still_in_host_queue`)."""
+    if tcb.rto_at_us and tcb.rto_at_us <= now_us:
+        arm_rto(tcb, now_us + tcb.rto_us)
+    if tcb.tlp_at_us and tcb.tlp_at_us <= now_us:
+        arm_tlp(tcb, now_us + (tcb.rto_us >> 1))
+
+
 def arm_pace(tcb: Tcb, at_us: int) -> None:
     """Go on sending at `at_us`; 0 cancels."""
     tcb.pace_at_us = at_us
