@@ -1,4 +1,4 @@
-"""setuptools as it builds wheels; with PYSTACK_COMPILED=1 it asks for mypy, to compile the core."""
+"""The PEP 517 backend: setuptools, and mypy where PYSTACK_COMPILED=1 has the core compiled."""
 
 from __future__ import annotations
 

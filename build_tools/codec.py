@@ -51,7 +51,7 @@ NO_EDITING = (
 
 
 def add_core(distribution: Distribution) -> None:
-    """Have the core compiled as well."""
+    """Compile the core as well."""
     compiled = runpy.run_path(str(ROOT / "build_tools" / "core.py"))
     distribution.ext_modules = [*(distribution.ext_modules or []), *compiled["extensions"]()]
 
@@ -149,8 +149,8 @@ class EditableWheel(editable_wheel):
 
 
 class EggInfo(egg_info):
-    """Has its files in `build`: lying beside the sources they would pass for a distribution with
-    all that the sdist holds, and pytest takes the tests in it for those of a plugin."""
+    """Puts its files into `build`. Beside the sources they look like a distribution with all that
+    the sdist holds, and pytest takes the tests in it for those of a plugin."""
 
     def finalize_options(self) -> None:
         if self.egg_base is None:
@@ -160,7 +160,7 @@ class EggInfo(egg_info):
 
 
 class Sdist(sdist):
-    """Takes nothing along from `build`."""
+    """Leaves out `build`."""
 
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         sources = [name for name in files if Path(name).parts[0] != "build"]

@@ -1,8 +1,8 @@
-"""Which modules mypyc can compile, and the compiled copy of an editable checkout.
+"""Which folders mypyc compiles, and the compiled copy of an editable checkout.
 
-The same sources, annotated as they are, become one C extension; a module that was not compiled
-finds the compiled ones under their usual names. Behind `scripts/compiled`: a copy of the package
-in `.compiled/`, made anew when a source has changed, so that code under work is never stale.
+The same sources become one C extension, and are imported under their usual names. What
+`scripts/compiled` uses is a copy of the package in `.compiled/`, made again when a source has
+changed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def make() -> Path:
     """The compiled copy, made now if there is none. Raises SystemExit when that fails."""
     COPIES.mkdir(exist_ok=True)
     with open(COPIES / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two at a time would be in each other's way
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time
         made = copy()
         if made.is_dir():
             return made
@@ -108,7 +108,7 @@ def build() -> None:
 
 
 def environment(made: Path) -> dict[str, str]:
-    """What makes every Python take `pystack` from the copy `made`, whatever lies closer."""
+    """An environment in which every Python imports `pystack` from the copy `made`."""
     before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(made), *before])}
 

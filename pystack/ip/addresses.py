@@ -1,4 +1,4 @@
-"""The addresses of a host and what they make of others: local, broadcast, source to take."""
+"""The addresses of a host: which are its own, which are broadcasts, which one to send from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pystack.wire.address import is_v4
 
 
 class Addresses:
-    """Addresses with their prefixes. The host has one way out, so packets need no route: `routes`
-    says what others, who have more than one host or a kernel, send this way."""
+    """Addresses with their prefixes. The host has one way out, so packets need no route. Routes are
+    for a program with several hosts, or with the kernel beside: they say what it sends this way."""
 
     __slots__ = ("local", "broadcast", "_prefixes", "_routes")
 

@@ -3,12 +3,12 @@
 RFC 791 §3.2 and RFC 815 for IPv4, RFC 8200 §4.5 with RFC 5722 and 7112 for IPv6, RFC 3168 §5.3
 for the ECN bits of both. Where the RFCs leave room, as Linux does:
 
-- A fragment that brings nothing new is ignored; one that overlaps in part condemns the whole
-  packet, in IPv4 too (Linux since 4.19; RFC 815 would let the later one overwrite, which is
-  good for nothing but deceiving filters). IPv6 forgives exact repeats only, and goes on
-  ignoring the later parts of a condemned packet (RFC 5722 §4); in IPv4, whose 16-bit IDs come
-  round soon, the next part starts afresh.
-- Not-ECT mixed with ECT or CE condemns the packet; ECT and CE make CE.
+- A fragment that brings nothing new is ignored; one that overlaps in part discards the whole
+  packet, in IPv4 too (Linux since 4.19; RFC 815 lets the later one overwrite, which only serves to
+  deceive filters). In IPv6 only exact repeats are ignored, and the later parts of a discarded
+  packet are dropped as well (RFC 5722 §4); in IPv4, whose 16-bit IDs are soon used again, the next
+  part starts a new packet.
+- Not-ECT mixed with ECT or CE discards the packet; ECT and CE make CE.
 - Unlike Linux, whose 30 s for IPv4 are below RFC 1122 §3.3.2, both versions wait 60 s.
 
 Memory is bounded by `ipfrag_high_thresh` for all, a quarter of it for one source: the oldest
@@ -38,7 +38,7 @@ from pystack.wire.ip_headers import (
     set_v4_checksum,
 )
 
-PER_SOURCE: Final = 4  # one source may hold this part of the memory
+PER_SOURCE: Final = 4  # one source may take this part of the memory
 # What Python needs beside the octets themselves, roughly: per packet and per fragment.
 PACKET_COST: Final = 768
 PIECE_COST: Final = 128
@@ -56,7 +56,7 @@ class _Packet:
     """A packet in pieces. `starts` is sorted and parallel to `pieces`; no two overlap."""
 
     __slots__ = ("key", "source", "began_at_us", "starts", "pieces", "held", "total", "head",
-                 "ecn_seen", "cost", "condemned")  # fmt: skip
+                 "ecn_seen", "cost", "discarded")  # fmt: skip
 
     def __init__(self, key: bytes, source: bytes, now_us: int) -> None:
         self.key = key
@@ -69,7 +69,7 @@ class _Packet:
         self.head = b""  # all that came before the data of the first fragment
         self.ecn_seen = 0  # one bit for each codepoint that came
         self.cost = 0
-        self.condemned = False
+        self.discarded = False
 
 
 class Reassembly:
@@ -91,7 +91,7 @@ class Reassembly:
         self._source_memory: dict[bytes, int] = {}
 
     def __len__(self) -> int:
-        """How many packets are in pieces (or condemned and remembered)."""
+        """How many packets are in pieces (or discarded and remembered)."""
         return len(self.packets)
 
     def add(self, packet: Buffer, version: int, now_us: int) -> bytes | None:
@@ -119,11 +119,11 @@ class Reassembly:
         return 0
 
     def on_time(self, now_us: int) -> None:
-        """Give up what has waited too long, with Time Exceeded if its first part came."""
+        """Drop what has waited too long, with Time Exceeded if its first part has come."""
         while self.packets and self.next_deadline() <= now_us:
             oldest = next(iter(self.packets.values()))
             self._forget(oldest)
-            if oldest.condemned:
+            if oldest.discarded:
                 continue
             self.dropped[consts.DROP_FRAGMENT_LIMIT] += 1
             if oldest.head:
@@ -135,7 +135,7 @@ class Reassembly:
     def _is_sound(
         self, packet: Buffer, headers: IpHeaders, data_at: int, length: int, now_us: int
     ) -> bool:
-        """Whether it can be part of a packet; if IPv6 asks for an error, that is made."""
+        """Whether it can be part of a packet. If not, an error is made where IPv6 asks for one."""
         end = headers.offset + length
         if headers.version == 4:
             misaligned = headers.more and length % 8
@@ -158,10 +158,10 @@ class Reassembly:
     def _place(
         self, packet: Buffer, headers: IpHeaders, data_at: int, data: bytes, now_us: int
     ) -> bytes | None:
-        """Put `data` into its packet; the packet if it is whole with that."""
+        """Put `data` into its packet; the packet if that makes it whole."""
         self.on_time(now_us)
         whole = self._find(headers, now_us)
-        if whole.condemned:
+        if whole.discarded:
             return self._refuse()
         start, end = headers.offset, headers.offset + len(data)
         at = bisect_right(whole.starts, start)
@@ -173,7 +173,7 @@ class Reassembly:
             or not _fits_total(whole, end, headers.more)
             or (whole.ecn_seen & 1 << NOT_ECT and whole.ecn_seen != 1 << NOT_ECT)
         ):
-            self._condemn(whole)
+            self._discard(whole)
             return self._refuse()
         whole.starts.insert(at, start)
         whole.pieces.insert(at, data)
@@ -216,7 +216,7 @@ class Reassembly:
             if ecn_seen & 1 << CE:
                 start[1] |= CE << 4
         packet = b"".join((start, *pieces))
-        # Fragments inside of a fragmented packet would keep the host busy; nobody sends them.
+        # A fragmented packet of fragments would keep the host busy; nobody sends one.
         headers = read(packet, version)
         if size > MAX_PACKET or headers is None or headers.fragment_at:
             return self._refuse()
@@ -255,17 +255,17 @@ class Reassembly:
             del self._sources[whole.source]
         self._charge(whole, -whole.cost)
 
-    def _condemn(self, whole: _Packet) -> None:
-        """Let go of what came; for IPv6 remember that the rest is to be ignored."""
+    def _discard(self, whole: _Packet) -> None:
+        """Drop what has come; in IPv6 what still comes of it is dropped as well."""
         if whole.key.startswith(V4_PREFIX):
             self._forget(whole)
             return
-        whole.condemned = True
+        whole.discarded = True
         whole.starts, whole.pieces, whole.head = [], [], b""
         self._charge(whole, PACKET_COST - whole.cost)
 
     def _make_room(self, source: bytes) -> None:
-        """Drop the oldest, of this source or of all, until the bounds are kept."""
+        """Drop the oldest packets, of this source and of all, until memory is within bounds."""
         bound = self.config.ipfrag_high_thresh
         while self._source_memory.get(source, 0) > bound // PER_SOURCE:
             self._drop(next(iter(self._sources[source].values())))

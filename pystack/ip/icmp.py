@@ -54,8 +54,8 @@ from pystack.wire.segment import Segment
 # RFC 1122 §3.2.2: these report errors (or redirect) and are never answered by one.
 V4_ERRORS: Final = frozenset((3, 4, 5, 11, 12))
 V4_READ: Final = frozenset((V4_UNREACHABLE, V4_TIME_EXCEEDED, V4_PARAMETER_PROBLEM))
-# Known, but nothing to us: source quench (RFC 6633), redirects (there is one way out), replies
-# to what we never ask, multicast listeners and neighbours (a TUN device has none).
+# Known and ignored: source quench (RFC 6633), redirects (there is one way out), replies to what we
+# never ask, multicast listeners and neighbours (a TUN device has none).
 V4_IGNORED: Final = frozenset((V4_ECHO_REPLY, V4_SOURCE_QUENCH, V4_REDIRECT))
 V6_IGNORED: Final = frozenset((V6_ECHO_REPLY, *range(130, 138), 143))
 V6_INFORMATIONAL: Final = 128  # types from here on are no errors (RFC 4443 §2.1)
@@ -70,7 +70,7 @@ class Icmp:
     """ICMP of one host, both versions.
 
     `local` has the host's addresses and `broadcast` those of its subnets' broadcasts, 16 bytes
-    each; both are asked anew each time. `dropped` counts by `consts.DROP_…`. `next_ident` gives
+    each; both are looked up each time. `dropped` counts by `consts.DROP_…`. `next_ident` gives
     an identification for a packet to the address, one that may be fragmented (RFC 6864 §4.3).
     """
 
@@ -130,7 +130,7 @@ class Icmp:
 
     def _answer_echo(self, seg: Segment, message: bytearray) -> None:
         """The same data back, from the address asked (RFC 1122 §3.2.2.6, RFC 4443 §4.2)."""
-        # Broadcast and multicast are among nobody's own addresses, and stay unanswered.
+        # Requests to broadcast and multicast addresses are not answered: they are not our own.
         if (
             self.config.icmp_echo_ignore_all
             or seg.local not in self.local
@@ -188,7 +188,7 @@ class Icmp:
         return self._report(packet, version, kind, code, 0, now_us)
 
     def port_unreachable(self, packet: Buffer, version: int, now_us: int) -> bool:
-        """Nobody listens on the port (RFC 1122 §4.1.3.1, RFC 4443 §3.1)."""
+        """There is no endpoint at the port (RFC 1122 §4.1.3.1, RFC 4443 §3.1)."""
         code = V4_PORT_UNREACHABLE if version == 4 else V6_PORT_UNREACHABLE
         return self.unreachable(packet, version, code, now_us)
 
@@ -215,7 +215,7 @@ class Icmp:
         self, packet: Buffer, version: int, kind: int, code: int, rest: int, source: bytes,
         now_us: int,
     ) -> bool:  # fmt: skip
-        """A router's word from `source`, one of its addresses, on a packet that it does not
+        """A router's error, from `source`, one of its addresses, about a packet that it does not
         forward (RFC 1812 §4.3.3). `rest` are the four octets after the checksum."""
         return self._report(packet, version, kind, code, rest, now_us, source)
 
@@ -259,7 +259,7 @@ class Icmp:
         return kind >= V6_INFORMATIONAL and kind != V6_REDIRECT
 
     def _may_answer(self, source: bytes) -> bool:
-        """Whether `source` is one single node, and not ourselves."""
+        """Whether `source` is a single node other than this host."""
         return (
             is_unicast_source(source) and source not in self.local and source not in self.broadcast
         )

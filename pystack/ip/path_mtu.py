@@ -1,9 +1,9 @@
 """What is known of path MTUs: one cache for all connections of a host (RFC 1191, RFC 8201).
 
-Only lowers; an entry is forgotten `mtu_expires` seconds after the last message about it (600,
-Linux's; RFC 1191 §6.3 asks for 5 minutes at least, 10 recommended), and then the device's MTU
-is tried again. There is no tick: `next_deadline` says when the oldest entry expires. Whether a
-message is to be believed (RFC 5927) has been decided before it comes here.
+A message can only lower an MTU. An entry is forgotten `mtu_expires` seconds after the last message
+about it (600 as in Linux; RFC 1191 §6.3 asks for 5 minutes at least and recommends 10), and then
+the device's MTU is tried again. There is no tick: `next_deadline` says when the oldest entry
+expires. Whether a message can be trusted (RFC 5927) is decided by the caller.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLATEAUS: Final = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, IPV4_MI
 
 class PathMtu:
     """MTUs by destination (16 bytes). `device_mtu` may be changed at any time; `learnt`, what
-    routers have reported, is to be looked at only."""
+    routers have reported, is only to be read."""
 
     __slots__ = ("config", "device_mtu", "learnt")
 
@@ -42,7 +42,7 @@ class PathMtu:
         return min(entry[0], self.device_mtu) if entry else self.device_mtu
 
     def is_locked(self, destination: bytes) -> bool:
-        """Whether the path is narrower than we care to follow: packets go without DF then."""
+        """Whether the path is narrower than `min_pmtu`: packets go without DF then."""
         entry = self.learnt.get(destination)
         return entry is not None and entry[1]
 

@@ -1,7 +1,7 @@
 """Ports: which are bound, which are used by connections, and which to take (RFC 6056).
 
-An ephemeral port is where a search begins at a keyed hash of the addresses plus a counter
-(RFC 6056 §3.3.3), so that outsiders can't guess it and repeats to one peer are far apart.
+The search for an ephemeral port begins at a keyed hash of the addresses plus a counter (RFC 6056
+§3.3.3): outsiders can't guess it, and a port is used again for the same peer only after long.
 """
 
 from __future__ import annotations

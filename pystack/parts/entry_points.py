@@ -1,6 +1,6 @@
 """Plug-ins of installed packages, found by their entry points.
 
-A package brings a replaceable part of TCP (`stack.variants`) by an entry point in the group of its
+A package brings a replaceable part of TCP (`parts.variants`) by an entry point in the group of its
 kind, such as `pystack.congestion_control` or `pystack.ack_policy`: the name users choose it by,
 and the class. In its pyproject.toml:
 
@@ -26,7 +26,7 @@ _seen: Final[set[EntryPoint]] = set()
 def load() -> None:
     """Register the parts of installed packages, each the first time it is seen.
 
-    One that can't be had is named in a warning of the logger "pystack" and left out.
+    A part that can't be loaded is named in a warning of the logger "pystack" and left out.
     """
     points = entry_points()
     for kind in variants.KINDS:
@@ -51,8 +51,8 @@ def _take(kind: str, point: EntryPoint) -> None:
 
 
 def find(kind: str, name: str) -> None:
-    """Look in installed packages if there is no `name` of that kind yet. Raises OSError, telling
-    what there is, when there is none there either."""
+    """Look in installed packages if there is no `name` of that kind yet. Raises OSError ENOENT,
+    with the names there are, when they have none either."""
     try:
         variants.check(kind, name)
     except OSError:

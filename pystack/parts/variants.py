@@ -1,7 +1,7 @@
 """The replaceable parts of a stack and its connections, by kind and name.
 
-A kind is one row of KINDS: what it is called, the setting that chooses it for a stack and the TCB
-variable that a connection has it in. Names come in by `register_variant`; one that ends in `-n`
+A kind is one row of KINDS: what it is called, the setting that chooses it for a stack, and the
+variable of the TCB that has it. Names come in by `register_variant`; one that ends in `-n`
 stands for a family: `every-n` is asked for as `every-4`, and its factory gets the 4. Congestion
 controls are kept in `cc.registry` and are a kind here as well, so that there is one way to choose.
 
@@ -119,8 +119,8 @@ _of_connections: Final = [
 def register_variant(kind: str, name: str, factory: Factory) -> None:
     """Make a part of `kind` (a key of KINDS) known as `name`, in place of one of that name.
 
-    `factory` is a class made from the kind's base class most often, or a function that gives an
-    object of one. It is called without arguments for each connection (once for all if the class
+    `factory` is a class derived from the kind's base class, or a function that returns an object of
+    one. It is called without arguments for each connection (once for all if the class
     says `shared`), with the number for a name that ends in `-n`, for `isn` with the stack's
     secret, for `congestion_control` with MSS and initial window. Raises ValueError for an unknown
     kind or a bad name, TypeError for a factory that makes no such part and for a class without
@@ -145,7 +145,7 @@ def register_variant(kind: str, name: str, factory: Factory) -> None:
 
 
 def _lacks(given: type, kind: Kind) -> bool:
-    """Whether a class has only what the base class of its kind has, of the call it must bring."""
+    """Whether a class has not overridden the call that its kind asks for."""
     return next(one for one in given.__mro__ if kind.must in vars(one)) is kind.base
 
 
@@ -174,7 +174,7 @@ def kind_of(setting: str) -> str:
 
 
 def check_settings(config: Config) -> None:
-    """Raises as `check` for a setting that names what there is not."""
+    """Raises as `check` for a setting whose part does not exist."""
     for setting, kind in _by_setting.items():
         check(kind, getattr(config, setting))
 
@@ -200,8 +200,8 @@ def _unknown(kind: str, name: str) -> OSError:
 
 # -- parts ----------------------------------------------------------------------------------------
 def make(kind: str, name: str, *given: Any) -> Any:
-    """A part (of another kind than congestion control), perhaps one that is in use already.
-    `given` goes to its factory. Raises as `check`."""
+    """A part of any kind but congestion control, perhaps a shared one that is in use already.
+    `given` are arguments for its factory. Raises as `check`."""
     part = _shared.get((kind, name))
     if part is not None:
         return part
@@ -229,7 +229,7 @@ def _find(kind: str, name: str) -> tuple[Factory, tuple[int, ...]]:
 
 
 def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> Any:
-    """What `factory` makes. Raises OSError EINVAL with what it has raised, or for what is none."""
+    """What `factory` makes. Raises OSError EINVAL when it raises or makes no such part."""
     words, base = KINDS[kind].words, KINDS[kind].base
     try:
         part = guarded(words, base, factory, given)
@@ -241,7 +241,8 @@ def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> A
 
 
 def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl:
-    """One of that name for segments of `mss` bytes and a window of `cwnd`. Raises as `check`."""
+    """A congestion control for segments of `mss` bytes and a window of `cwnd` bytes. Raises as
+    `check`."""
     try:
         factory = registry.factory(name)
     except KeyError:
@@ -251,8 +252,8 @@ def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl
 
 
 def equip(tcb: Tcb) -> None:
-    """Give a new connection the parts that its stack's settings say, but for the experimental
-    option, which may be there already."""
+    """Give a new connection the parts that its stack's settings choose, except the experimental
+    option, which it may have already."""
     config = tcb.config
     for kind, slot, setting in _of_connections:
         setattr(tcb, slot, make(kind, getattr(config, setting)))
@@ -278,19 +279,19 @@ def of(tcb: Tcb | None, kind: str) -> Any:
 
 
 def name_of(part: Any) -> str:
-    """What a part was asked for by; there may be none, of an experimental option."""
+    """The name by which a part was chosen; NONE for no experimental option."""
     return NONE if part is None else str(part.name)
 
 
 def check_for_socket(kind: str) -> None:
-    """Raises OSError EOPNOTSUPP for a part that a whole stack has in common."""
+    """Raises OSError EOPNOTSUPP for a kind of which a stack has one for all connections."""
     if not KINDS[kind].slot:
         raise OSError(EOPNOTSUPP, f"there is one {KINDS[kind].words} per stack: set it there")
 
 
 def in_use(tcb: Tcb | None, chosen: dict[str, str], config: Config) -> list[tuple[str, str]]:
-    """Kind and name of each part of a connection, or of what it would have; `chosen` are those that
-    its socket has asked for."""
+    """Kind and name of each part of a connection, or of one that would be opened now; `chosen` are
+    the names that its socket has chosen."""
     found = []
     for kind in KINDS.values():
         if not kind.slot:

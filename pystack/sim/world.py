@@ -11,7 +11,7 @@ from random import Random
 from typing import BinaryIO, Final
 
 from pystack import arguments
-from pystack.aio.endpoint.endpoint import configured
+from pystack.parts.configured import configured
 from pystack.path.language.build import links
 from pystack.path.language.parse import parse
 from pystack.path.language.units import time_us

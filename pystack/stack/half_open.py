@@ -1,7 +1,7 @@
 """SYN_RECEIVED of a passive open: a compact record until the handshake completes.
 
-RFC 9293 §3.10.7.4 for that state. The final ACK makes a TCB in SYN_RECEIVED, which then takes that
-segment as any other.
+RFC 9293 §3.10.7.4 for that state. The final ACK makes a TCB in SYN_RECEIVED, and the TCB takes that
+segment like any other. `passive_open` does what is decided here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pystack.wire.flow_key import ends
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, ts_older
 
-# what a half-open connection says of a segment
+# what to do with a segment
 DROP: Final = 0
 COMPLETE: Final = 1  # the handshake is complete: make a TCB
 ANSWER_WITH_RST: Final = 2
@@ -58,7 +58,7 @@ class HalfOpen:
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
         mtu: int, option: ExperimentalOption | None = None,
     ) -> None:  # fmt: skip
-        """`option` is the connection's experimental one, which has seen the SYN, or None."""
+        """`option`: the connection's experimental option, which has seen the SYN, or None."""
         v4 = is_v4(seg.key)
         self.key = seg.key
         self.listener = listener
@@ -95,7 +95,7 @@ class HalfOpen:
         self.ecn = ecn.answer(config, listener.ecn, seg)
         self.ect_ok = self.ecn != ecn.OFF
         self.syn_field = seg.tos & ECN_FIELD
-        self.syn_acks = 0  # that were sent
+        self.syn_acks = 0  # sent so far
         self.ect = listener.ect if self.ect_ok else 0  # of the SYN,ACK itself
         self.option = option
 
@@ -104,12 +104,12 @@ class HalfOpen:
 
     # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
     def segment_arrives(self, seg: Segment, now_us: int) -> int:
-        """What is to be done with a segment: DROP, COMPLETE, …"""
+        """What to do with a segment: DROP, COMPLETE, …"""
         flags = seg.flags
         rcv_nxt = (self.irs + 1) & MASK
         if flags & SYN and not flags & (ACK | RST) and seg.seq == self.irs:
             if not ecn.agrees(self.ecn, flags):
-                self.ect_ok = False  # our data shall not be ECT (RFC 3168 §6.1.1)
+                self.ect_ok = False  # then our data is not ECT (RFC 3168 §6.1.1)
             return SYN_AGAIN  # our SYN,ACK was lost
         # first: timestamps and the sequence number
         if self.ts_ok and not flags & RST:
@@ -137,19 +137,19 @@ class HalfOpen:
         return COMPLETE
 
     def gives_up(self, config: Config) -> bool:
-        """Whether the last repeat was waited for; one that waits for data is kept as long as
-        TCP_DEFER_ACCEPT says (Linux: syn_ack_recalc)."""
+        """Whether the last SYN,ACK has gone unanswered. A connection that waits for data is kept as
+        long as TCP_DEFER_ACCEPT says (Linux: syn_ack_recalc)."""
         if self.repeats < config.tcp_synack_retries:
             return False
         return not self.ack_seen or self.repeats >= self.listener.defer_accept
 
-    def repeats_aloud(self) -> bool:
-        """Whether the SYN,ACK is to be sent again: not while an acknowledged one waits for data,
-        but at the end of that time, for a last chance."""
+    def retransmits(self) -> bool:
+        """Whether the SYN,ACK is sent again: not while it is acknowledged and data is waited for,
+        but once more at the end of that time."""
         return not self.ack_seen or self.repeats >= self.listener.defer_accept - 1
 
     def may_acknowledge(self, config: Config, now_us: int) -> bool:
-        """Whether an ACK in answer is within `tcp_invalid_ratelimit`."""
+        """Whether `tcp_invalid_ratelimit` allows an ACK in answer now; if so it counts as sent."""
         if self.challenge_us and now_us - self.challenge_us < config.tcp_invalid_ratelimit * 1000:
             return False
         self.challenge_us = now_us
@@ -157,11 +157,11 @@ class HalfOpen:
 
     # -- what it sends ----------------------------------------------------------------------------
     def send_syn_ack(self, tx: TxBatch, config: Config, now_us: int) -> bool:
-        """SYN,ACK with what both sides offer. False if the batch is full."""
+        """The SYN,ACK, with the options that both sides offer. False if the batch is full."""
         flags = ecn.syn_ack_flags(self.ecn, self.syn_field)
         accecn = b""
         if self.ecn == ecn.ACCURATE:
-            # what may be in its way: the option, then the flags (RFC 9768 §3.2.3.2.2)
+            # A middlebox may drop it for the option, or for the flags (RFC 9768 §3.2.3.2.2)
             if not self.syn_acks:
                 accecn = ecn.syn_ack_option(self.ecn, config)
             elif not self.ect_ok or (self.repeats > 1 and config.tcp_ecn_fallback):
@@ -182,12 +182,13 @@ class HalfOpen:
         return sent
 
     def send_ack(self, tx: TxBatch, now_us: int) -> bool:
-        """<SEQ=SND.NXT><ACK=RCV.NXT>, in answer to what is not acceptable."""
+        """<SEQ=SND.NXT><ACK=RCV.NXT>, in answer to a segment that is not acceptable."""
         opts = b""
         if self.ts_ok:
             tsval = options.timestamp(self.ts_offset, now_us)
             opts = options.timestamps_option(tsval, self.ts_recent)
-        wnd = -(-self.wnd >> max(self.rcv_wscale, 0))  # rounded up: promised is promised
+        # Rounded up: a window that was offered is not taken back
+        wnd = -(-self.wnd >> max(self.rcv_wscale, 0))
         return emit.bare(
             tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK,
             ACK | ecn.first_flags(self.ecn), wnd, opts,
@@ -195,7 +196,7 @@ class HalfOpen:
         )  # fmt: skip
 
     def send_reset(self, tx: TxBatch) -> bool:
-        """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>: it can't go on. False if the batch is full."""
+        """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>: a part failed. False if the batch is full."""
         return emit.bare(
             tx, self.key, (self.iss + 1) & MASK, (self.irs + 1) & MASK, RST | ACK, 0, b"",
             self.tos, self.ttl, self.ident, self.df,
@@ -207,7 +208,7 @@ class HalfOpen:
         self.due_us = now_us + min(wait_us, config.tcp_rto_max_ms * 1000)
 
     def make_tcb(self, tcb: Tcb) -> Tcb:
-        """Fill a fresh TCB, in SYN_RECEIVED, with what was agreed on."""
+        """Fill a new TCB with what the handshake agreed on, and bring it to SYN_RECEIVED."""
         if self.listener.settings is not None:
             self.listener.settings(tcb)
         tcb.option = self.option

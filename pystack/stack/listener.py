@@ -1,7 +1,7 @@
 """LISTEN: a port, its bounds, and the connections that wait to be accepted (RFC 9293 §3.10.7.2).
 
-Linux's bounds: half-open connections and the accept queue are limited by the backlog. A SYN makes
-a record of `half_open`; the listener itself never changes state.
+As in Linux the backlog bounds both the half-open connections and the accept queue. Segments don't
+come here: `passive_open` makes a record of `half_open` of a SYN. A listener never changes state.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Listener:
         self.df = 0 if config.ip_no_pmtu_disc else 1
         self.queue: deque[Tcb] = deque()
         self.half_open = 0
-        self.ecn = 0  # the ECN that its congestion control wants, whatever `tcp_ecn` says
+        self.ecn = 0  # ECN that its congestion control asks for, whatever `tcp_ecn` says
         self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
         self.option = ""  # name of an experimental option, "" for the stack's
-        self.notified = False  # its owner will be, after the batch
+        self.notified = False  # its owner is notified after the batch
 
     def __repr__(self) -> str:
         return printed(
@@ -64,12 +64,12 @@ class Listener:
 
     @property
     def largest_window(self) -> int:
-        """What an accepted connection can ever offer, 0 when it may grow without a clamp."""
+        """The largest window, in bytes, that an accepted connection can offer; 0: no clamp."""
         if not self.rcvbuf_locked:
             return self.window_clamp
         return min(self.rcvbuf >> 1, self.window_clamp or self.rcvbuf)
 
     @property
     def accept_queue_full(self) -> bool:
-        """Linux: one more than the backlog fits."""
+        """Whether no more connections fit; as in Linux one more than the backlog does."""
         return len(self.queue) > self.backlog

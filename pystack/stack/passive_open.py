@@ -186,5 +186,5 @@ def half_open_due(host: ConnectionTable, half_open: HalfOpen, now_us: int) -> No
     half_open.repeats += 1
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
-    if half_open.repeats_aloud() and _send_syn_ack(host, half_open, now_us):
+    if half_open.retransmits() and _send_syn_ack(host, half_open, now_us):
         host.counters.retrans_segs += 1

@@ -1,4 +1,4 @@
-"""A run of segments that arrive one behind the other, each at its own time, and is parsed once."""
+"""A run is parsed once, and its segments arrive one after the other, each at its own time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LAST_ONLY = FIN | PSH
 
 
 class RunInput:
-    """Pieces of a run for one host: the very segments that cutting it would have given."""
+    """The pieces of a run, for one host: the same segments as if the run had been cut."""
 
     __slots__ = (
         "packet",
@@ -31,7 +31,7 @@ class RunInput:
     )
 
     def __init__(self, host: HostCore) -> None:
-        self.packet: Packet | None = None  # the run that was loaded
+        self.packet: Packet | None = None  # the loaded run
         self._host = host
         self._rx = RxBatch(1)
         self._seg = Segment()
@@ -42,7 +42,8 @@ class RunInput:
         self._flags = 0
 
     def load(self, packet: Packet) -> bool:
-        """Take a run whose pieces come next. False: it is none that may be taken so, cut it."""
+        """Take a run whose pieces come next. False when it has to be cut instead: no valid TCP
+        segment, one with URG or SYN, or the host has a `trace`."""
         self.packet = None
         rx = self._rx
         rx.clear()
@@ -62,7 +63,7 @@ class RunInput:
         return True
 
     def piece(self, index: int, now_us: int) -> None:
-        """Piece `index` arrives."""
+        """Piece `index` of the run, counted from 0, arrives."""
         seg = self._seg
         size = self._gso_size
         at = index * size

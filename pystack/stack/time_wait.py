@@ -1,7 +1,8 @@
 """TIME_WAIT: a compact record of a connection that both sides have closed (RFC 9293 §3.6.1).
 
-It answers a repeated FIN, which restarts the 2 MSL; takes a new SYN by RFC 6191; obeys a RST
-unless `tcp_rfc1337`. All wait the same time, so their order is a queue and not a heap.
+A repeated FIN is answered and restarts the 2 MSL; a new SYN may open the connection anew (RFC
+6191); a RST ends it unless `tcp_rfc1337` is set. All wait equally long, so a queue is enough for
+their order. `demux` does what is decided here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pystack.wire.flow_key import ends
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, ts_older
 
-# what the host is to do with the segment
+# what to do with a segment
 STAY: Final = 0
 ANSWER: Final = 1  # acknowledge
 OPEN_ANEW: Final = 2  # remove the record and handle the SYN as in LISTEN
@@ -82,7 +83,7 @@ class TimeWaits:
             self.queue = deque(entry for entry in self.queue if entry[0] == entry[1].at_us)
 
     def forget(self, record: TimeWait) -> None:
-        """A record is gone, in whichever way."""
+        """A record is gone, for whatever reason."""
         record.at_us = 0
         self._live -= 1
 
@@ -111,7 +112,7 @@ class TimeWaits:
         flags = seg.flags
         has_ts = bool(seg.options & HAS_TIMESTAMPS)
         old = record.ts_ok and has_ts and ts_older(seg.tsval, record.ts_recent)
-        ahead = (seg.seq - record.rcv_nxt) & MASK  # of what was to come next; 0 is in order
+        ahead = (seg.seq - record.rcv_nxt) & MASK  # of the next expected octet; 0 is in order
         if flags & RST:
             if ahead or self.config.tcp_rfc1337:  # RFC 1337 §3
                 return STAY

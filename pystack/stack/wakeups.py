@@ -1,7 +1,7 @@
 """One lazy heap of deadlines for a whole host: no periodic tick, cheap cancelling.
 
 An entry is pushed only when a deadline becomes earlier than the one already in the heap; one
-that fires too early is looked at and pushed again. `wake_at_us` on the object is the time of
+that fires too early is pushed again. `wake_at_us` on the object is the time of
 its live entry, so older entries are known to be stale.
 """
 
@@ -64,7 +64,7 @@ class Wakeups:
         return None
 
     def forget(self, what: Wakeable) -> None:
-        """`what` is gone. When most entries are stale they are let go, with what they hold."""
+        """`what` is gone. When most entries are stale they are removed, with their objects."""
         if what.wake_at_us:
             what.wake_at_us = 0
             self._live -= 1

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from pystack.aio.devices.impaired import parsed
-from pystack.aio.endpoint.endpoint import configured
+from pystack.parts.configured import configured
 from pystack.path.language import units
 from pystack.path.language.spec import Impairment
 from pystack.path.language.tokens import listed

@@ -1,8 +1,8 @@
-"""UDP's endpoints (RFC 768): who has which port, and whom a datagram is for; as Linux has it.
+"""UDP's endpoints (RFC 768): which socket has which port and gets a datagram; as in Linux.
 
-A socket's end is a `UdpEndpoint`, in the table as long as it has a port. `udp_input` brings it
-what comes, `udp_output` sends for it. Ports are taken as those of TCP are (`ports`, RFC 6056),
-from a table of their own.
+A socket has a `UdpEndpoint`, which is in the table as long as it has a port. `udp_input` brings it
+datagrams, `udp_output` sends for it. Ports are chosen as those of TCP (`ip.ports`, RFC 6056), from
+a table of their own.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Quoted = tuple[Report, bytes, int, bytes]  # what happened to a datagram: to who
 
 
 class UdpEndpoint:
-    """A socket's end. Its options, buffers in octets, are the socket's to write; -1 stands for
-    the host's own choice.
+    """What UDP keeps of a socket. The socket writes its options; buffers are in octets, and -1
+    stands for the host's own choice.
 
     `local` may be a wildcard; `port` is 0 outside of the table; `remote` is b"" unless
     connected. `error` is the errno that the next call meets.
@@ -59,7 +59,7 @@ class UdpEndpoint:
         self.queue: deque[Received] = deque()
         self.held = 0  # what `queue` costs
         self.drops = 0  # datagrams that found no room in it
-        self.unsent = 0  # what waits to be sent costs
+        self.unsent = 0  # what the datagrams that wait to be sent cost
         self.wants_room = False  # a send has met EAGAIN
         self.reports: deque[Quoted] = deque(maxlen=MOST_REPORTS)
         self.rcvbuf = config.rmem_default
@@ -130,7 +130,7 @@ class UdpTable:
         self.config = ip.config
         self.counters = ip.counters
         self.wake = wake
-        self.failed = 0  # the errno of why nothing passes any more
+        self.failed = 0  # the errno that every send meets once the device is gone
         self.by_port: dict[int, list[UdpEndpoint]] = {}  # the one bound last comes first
         # packet, whose it is, what it costs, whether it is for ourselves
         self.out: deque[tuple[bytes, UdpEndpoint, int, bool]] = deque()
@@ -181,7 +181,7 @@ class UdpTable:
             if not same_port:
                 del self.by_port[port]
 
-    # -- whom it is for -------------------------------------------------------------------------
+    # -- who gets a datagram --------------------------------------------------------------------
     def find(self, local: bytes, port: int, remote: bytes, remote_port: int) -> UdpEndpoint | None:
         """The endpoint that fits best: of equal ones that which was bound last, or, where all
         have SO_REUSEPORT, one that the flow decides."""
@@ -218,7 +218,7 @@ class UdpTable:
         endpoint.events |= events
 
     def has_left(self, endpoint: UdpEndpoint, cost: int) -> None:
-        """A datagram of that cost waits no longer."""
+        """A datagram of that cost has left the send buffer."""
         endpoint.unsent -= cost
         if endpoint.wants_room and 2 * endpoint.unsent <= endpoint.sndbuf:
             endpoint.wants_room = False

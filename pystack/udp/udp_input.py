@@ -1,4 +1,4 @@
-"""Datagrams that come, and ICMP errors about those that went (RFC 768, RFC 1122 §4.1, Linux)."""
+"""Datagrams that arrive, and ICMP errors about those that were sent (RFC 768, RFC 1122 §4.1)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOC
 from pystack.wire.flow_key import local_end, remote_end
 from pystack.wire.segment import Segment
 
-# Codes of destination unreachable that say it will go on being so: only those end the waiting
-# of a connected socket (RFC 1122 §4.1.3.3 leaves it open; Linux's `fatal`).
+# Codes of destination unreachable that may pass: the others are an error for a connected socket
+# (RFC 1122 §4.1.3.3 leaves it open; Linux calls those fatal).
 _V4_PASSING: Final = frozenset((0, 1, 5, 11, 12))  # net, host, source route, and those for a TOS
 _V6_PASSING: Final = frozenset((0, 2, 3))  # no route, beyond scope, address
 
 
 def packet_arrives(table: UdpTable, seg: Segment, now_us: int) -> None:
-    """A packet of protocol 17: to whoever has the port, or port unreachable (RFC 1122
-    §4.1.3.1)."""
+    """A packet of protocol 17: to the endpoint that has the port, else "port unreachable" is sent
+    (RFC 1122 §4.1.3.1)."""
     ip = table.ip
     to_all = seg.local in ip.addresses.broadcast
     if not (has_valid_source(ip, seg) if to_all else is_for_host(ip, seg)):
@@ -58,7 +58,7 @@ def packet_arrives(table: UdpTable, seg: Segment, now_us: int) -> None:
 
 def _deliver(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> None:
     counters = table.counters
-    if endpoint.held > endpoint.rcvbuf:  # so that one at least is taken, whatever its size
+    if endpoint.held > endpoint.rcvbuf:  # so at least one is taken, whatever its size
         endpoint.drops += 1
         counters.udp_in_errors += 1
         counters.udp_rcvbuf_errors += 1

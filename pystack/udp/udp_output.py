@@ -1,4 +1,4 @@
-"""Datagrams that go (RFC 768), in fragments where the path's MTU asks for it, as in Linux."""
+"""Datagrams that are sent (RFC 768), in fragments where the path's MTU asks for it, as in Linux."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _LARGEST: Final = IPV6_HEADER + 0xFFFF  # what a host may send to itself
 
 
 def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
-    """Leave a datagram to be sent by the next transmit; 0, or the errno of why that is not
-    possible: EAGAIN (the send buffer is full: EVENT_WRITABLE follows), EMSGSIZE."""
+    """Queue a datagram for the next transmit; 0, or an errno: EAGAIN (the send buffer is full:
+    EVENT_WRITABLE follows), EMSGSIZE."""
     remote = datagram.destination
     v4 = is_v4(remote)
     most = udp.MAX_PAYLOAD_V4 if v4 else udp.MAX_PAYLOAD_V6
@@ -80,7 +80,7 @@ def _ttl(table: UdpTable, endpoint: UdpEndpoint, remote: bytes) -> int:
 def _leave(
     table: UdpTable, endpoint: UdpEndpoint, packet: bytes, remote: bytes, mtu: int, ident: int
 ) -> None:
-    """Put a packet, or its fragments, where the next transmit finds them."""
+    """Queue a packet, or its fragments, for the next transmit."""
     cost = len(packet) + OVERHEAD
     endpoint.unsent += cost
     out = table.out

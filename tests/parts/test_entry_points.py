@@ -72,7 +72,7 @@ def test_a_stack_can_be_told_to_use_it(install: Install) -> None:
 @pytest.mark.parametrize("name", ["guest", "guest-3"])
 def test_parts_of_other_kinds_come_in_the_same_way(install: Install, name: str) -> None:
     source = """
-from pystack.tcp.timing.delayed_ack import NOW, AckPolicy
+from pystack.tcp.policies.contracts import NOW, AckPolicy
 
 class Mine(AckPolicy):
     def __init__(self, n=1):

@@ -15,9 +15,8 @@ from pystack.parts import variants
 from pystack.parts.guard import calls_of, is_guarded
 from pystack.sockets import Socket
 from pystack.sockets import constants as c
-from pystack.tcp.policies.initial_window import InitialWindow
+from pystack.tcp.policies.contracts import AckPolicy, InitialWindow
 from pystack.tcp.policies.isn import IsnGenerator
-from pystack.tcp.timing.delayed_ack import AckPolicy
 from tests.sockets.wire import Wire, connected, make_wire
 
 TCP = c.IPPROTO_TCP

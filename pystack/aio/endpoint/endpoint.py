@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from errno import ENETDOWN, ENOENT
+from errno import ENETDOWN
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -22,9 +22,6 @@ from pystack.aio.handles import tls
 from pystack.aio.handles.datagram import DatagramTransport
 from pystack.aio.handles.server import ProtocolFactory, Server
 from pystack.aio.handles.socket_base import SocketBase, state_of
-from pystack.config import Config
-from pystack.errors import SetupError
-from pystack.parts import entry_points
 from pystack.printed import printed
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import AF_UNSPEC
@@ -378,22 +375,3 @@ def default() -> Endpoint | None:
 
 
 _default: Final[ContextVar[Endpoint | None]] = ContextVar("pystack_default", default=None)
-
-
-def configured(sysctl: Mapping[str, str | int]) -> Config:
-    """A configuration with these settings. Raises SetupError for one that does not exist, TypeError
-    for what is no dict of them."""
-    config = Config()
-    for name, value in arguments.mapping("sysctl", sysctl, "{'tcp_sack': 0}").items():
-        arguments.text("sysctl", name, "tcp_sack")
-        try:
-            config.set(name, value)
-        except OSError as error:
-            hint = "see pystack/config.py for all names and their values"
-            raise SetupError(error.errno or ENOENT, str(error.strerror), hint) from None
-    try:
-        entry_points.find_chosen(config)
-    except OSError as error:
-        problem, _, hint = str(error.strerror).partition(": ")
-        raise SetupError(error.errno or ENOENT, problem, hint) from None
-    return config

@@ -16,13 +16,14 @@ from pystack.aio.drive.alarm import monotonic_us
 from pystack.aio.drive.device import PacketDevice
 from pystack.aio.drive.device_driver import DeviceDriver
 from pystack.aio.endpoint import bind_hint
-from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, all_told, configured
+from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, all_told
 from pystack.aio.handles.fd_bridge import NO_READERS
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.device.linux import check_linux, check_packages
 from pystack.errors import SetupError
 from pystack.ip.addresses import Addresses
 from pystack.parts import entry_points
+from pystack.parts.configured import configured
 from pystack.path.language.spec import Impairment
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, SOCK_STREAM
