@@ -231,7 +231,10 @@ class Endpoint:
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     def bridge_fd(
-        self, connection: asyncio.Transport | asyncio.StreamWriter | SocketBase
+        self,
+        connection: asyncio.Transport | asyncio.StreamWriter | SocketBase,
+        *,
+        family: int | None = None,
     ) -> socket.socket:
         """A real descriptor for a connection: for threads that block, and for other processes.
 
@@ -241,7 +244,12 @@ class Endpoint:
         all copies of the descriptor are closed the connection is closed. When the connection is
         lost, by a RST too, reading gives what had come, then the end; writing raises
         BrokenPipeError (ConnectionResetError where text written just before was lost). With TLS
-        `shutdown(SHUT_WR)` ends nothing, as TLS here has no half-close.
+        `shutdown(SHUT_WR)` ends nothing, as TLS here has no half-close. The connection keeps
+        what it needs, whoever else lets go of it.
+
+        With `family` AF_INET or AF_INET6 it is a connection over the kernel's loopback instead,
+        for what sets options of TCP; names are the loopback's then, and that all copies are closed
+        after a half-close is noticed when the peer sends or closes.
 
         Raises ConnectionError for a connection that is closed, OSError ENOTCONN for a socket
         without one, NotImplementedError in virtual time.
@@ -252,13 +260,13 @@ class Endpoint:
             if connection.stack is not self or not isinstance(inner, Socket):
                 raise ValueError(f"A Stream Socket of this stack was expected, got {connection!r}")
             inner.getpeername()
-            return self.handles.bridge_fd(inner, connection)
+            return self.handles.bridge_fd(inner, connection, family)
         if not isinstance(connection, (asyncio.Transport, asyncio.StreamWriter)):
             raise TypeError(
                 "a transport, a StreamWriter or a connected socket of a stack is expected, not "
                 f"{connection!r}"
             )
-        return self.handles.bridge_fd(connection)
+        return self.handles.bridge_fd(connection, family=family)
 
     # -- servers ----------------------------------------------------------------------------------
     async def create_server(

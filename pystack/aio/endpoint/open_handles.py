@@ -157,13 +157,14 @@ class OpenHandles:
         self,
         connection: asyncio.Transport | asyncio.StreamWriter | Socket,
         user_socket: SocketBase | None = None,
+        family: int | None = None,
     ) -> socket_module.socket:
         """See `Endpoint.bridge_fd`; a socket is a connected one, known to its user by
         `user_socket`."""
         driver = self._ready()
         if isinstance(connection, Socket):
             connection = self._begun(driver, connection, asyncio.Protocol(), user_socket)
-        bridge = Bridge(driver.loop, connection, self._bridges)
+        bridge = Bridge(driver.loop, connection, self._bridges, family)
         bridge.begin()
         return bridge.user_socket
 

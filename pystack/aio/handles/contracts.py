@@ -59,7 +59,7 @@ class SocketStack(Protocol):
     def check(self) -> None:
         """Raise RuntimeError or OSError where it cannot be used from here, or now."""
 
-    def bridge_fd(self, connection: Any) -> socket.socket:
+    def bridge_fd(self, connection: Any, *, family: int | None = None) -> socket.socket:
         """A real descriptor for a connected socket."""
 
 

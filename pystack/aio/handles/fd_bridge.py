@@ -14,12 +14,14 @@ that is noticed when the connection has text for it, or ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 import sys
 from typing import Any, Final
 
 from pystack.aio.handles.asyncio_own import taken_from
+from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.handles.stream import is_at_end
 from pystack.printed import printed
 
@@ -40,10 +42,10 @@ class Bridge(asyncio.Protocol):
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, connection: asyncio.Transport | asyncio.StreamWriter,
-        bridges: dict[Bridge, None],
+        bridges: dict[Bridge, None], family: int | None = None,
     ) -> None:  # fmt: skip
-        """Is one of `bridges` as long as it has a descriptor open. Raises ConnectionError for a
-        connection that is closed."""
+        """Is one of `bridges` as long as it has a descriptor open. `family`: see `pair_of`. Raises
+        ConnectionError for a connection that is closed."""
         transport: Any = connection
         first: Any = b""
         if isinstance(connection, asyncio.StreamWriter):
@@ -63,7 +65,7 @@ class Bridge(asyncio.Protocol):
         self._is_lost = False
         self._has_ended = False  # its user writes no more
         self._hung_up: Any = None  # an epoll, then
-        self.user_socket, self._inner = socket.socketpair()
+        self.user_socket, self._inner = pair_of(family)
         self._inner.setblocking(False)
         self._fd = self._inner.fileno()
         bridges[self] = None
@@ -228,3 +230,29 @@ class Bridge(asyncio.Protocol):
         self._fd = -1
         self._inner.close()
         del self._bridges[self]
+
+
+def pair_of(family: int | None) -> tuple[socket.socket, socket.socket]:
+    """Two sockets that are joined: a socket pair, or for AF_INET or AF_INET6 a connection over the
+    loopback, which takes the options of TCP as well; where there is none, a pair again."""
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return socket.socketpair()
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with contextlib.suppress(OSError), KernelSocket(family, socket.SOCK_STREAM) as listening:
+        listening.bind((host, 0))
+        listening.listen(1)
+        near = KernelSocket(family, socket.SOCK_STREAM)
+        try:
+            near.connect(listening.getsockname())
+            while True:
+                far, peer = KernelSocket.accept(listening)
+                if peer == near.getsockname():  # and nobody else, who was quicker
+                    break
+                far.close()
+        except BaseException:
+            near.close()
+            raise
+        for end in near, far:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return near, far
+    return socket.socketpair()

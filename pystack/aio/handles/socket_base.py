@@ -205,7 +205,7 @@ class SocketBase(socket.socket):
             state.use().getpeername()
         except OSError:
             raise NotImplementedError(_NOT_HERE + "detached from it") from None
-        end = state.endpoint.bridge_fd(self)
+        end = state.endpoint.bridge_fd(self, family=self.family)
         with end:
             os.dup2(end.fileno(), KernelSocket.fileno(self), inheritable=False)
             os.set_blocking(KernelSocket.fileno(self), state.timeout is None)

@@ -91,6 +91,7 @@ def test_both_sides_of_tls(contexts: Contexts) -> None:
         assert isinstance(own, ssl.SSLSocket)
         assert near.fileno() == far.fileno() == -1  # as after any wrap_socket
         assert own.gettimeout() == 0
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # tornado asks for it
 
         async def serve() -> bytes:
             await tried(served.do_handshake)
