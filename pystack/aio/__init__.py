@@ -1,8 +1,17 @@
 """asyncio on top of the socket calls: the one room that awaits.
 
-`Stack` is a host with a device and a loop; `EventLoop` is asyncio's loop on which programs that
-know nothing of stacks use one, `attached` makes one of a loop that runs already. `Transport` and
-`Server` are what asyncio's users know; `DeviceDriver` moves packets and keeps the time.
+Each folder answers one question and says in its head how its files divide it. A folder imports only
+those that stand before it here:
+
+    drive     what moves packets between a host and a device, and keeps the time?
+    devices   where do packets come from and go to?
+    handles   what does a program hold: a transport, a server, a socket, a descriptor?
+    endpoint  what do asyncio's calls do on one host? (`Stack` is one with a device)
+    loop      which host is meant, or is it the kernel?
+
+`EventLoop` is asyncio's loop on which programs that know nothing of stacks use one; `attached`
+makes one of a loop that runs already; `loop.install` puts one under a whole program (`pystack
+run`).
 """
 
 from __future__ import annotations
