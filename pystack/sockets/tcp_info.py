@@ -200,8 +200,8 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_unacked=segments(tcb.flight),
         tcpi_sacked=segments(board.sacked_bytes + tcb.dup_bytes),  # without SACK: duplicate ACKs
         # as Linux, what was repeated since counts still (and once more in tcpi_retrans)
-        tcpi_lost=segments(board.lost_bytes + board.repeated_bytes - board.duplicate_bytes),
-        tcpi_retrans=segments(board.repeated_bytes),
+        tcpi_lost=segments(board.lost_bytes + board.retransmitted_bytes - board.duplicate_bytes),
+        tcpi_retrans=segments(board.retransmitted_bytes),
         tcpi_last_data_sent=ms_since(tcb.last_sent_us),
         tcpi_last_data_recv=ms_since(tcb.last_data_us),
         tcpi_last_ack_recv=ms_since(tcb.last_ack_us),

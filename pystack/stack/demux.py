@@ -21,7 +21,7 @@ from pystack.stack.no_connection import send_reset
 from pystack.stack.time_wait import TimeWait
 from pystack.tcp.ecn import ecn
 from pystack.tcp.input.segment_arrives import segment_arrives
-from pystack.tcp.output.output import output_ack
+from pystack.tcp.output.acks_and_probes import output_ack
 from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4
 from pystack.wire.segment import Segment

@@ -13,7 +13,7 @@ from pystack.printed import printed
 from pystack.stack.listener import Listener
 from pystack.tcp.ecn import ecn
 from pystack.tcp.header import options, timestamps, window
-from pystack.tcp.output import emit, output
+from pystack.tcp.output import emit, sent
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
@@ -224,5 +224,5 @@ class HalfOpen:
         if self.ts_ok:
             timestamps.first(tcb, self.ts_recent, self.first_sent_us)
         user_calls.open_passive(tcb)
-        output.begin_passive(tcb, self.first_sent_us, self.repeats)
+        sent.begin_passive(tcb, self.first_sent_us, self.repeats)
         return tcb

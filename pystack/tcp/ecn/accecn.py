@@ -140,7 +140,7 @@ def _option(ceb: int, e0b: int, e1b: int) -> bytes:
     return bytes((OPT_ACCECN1, _FULL - 1)) + fields.to_bytes(9, "big") + bytes((OPT_NOP,))
 
 
-def breaks_runs(acc: AccEcn) -> bool:
+def must_not_coalesce(acc: AccEcn) -> bool:
     """Whether segments are to leave one by one: who cuts a run clears CWR on all but the first,
     and here that flag is a digit."""
     return acc.rcv_cep & 0b010 != 0

@@ -194,7 +194,7 @@ def leaving(tcb: Tcb, ecn: Ecn, seq: int, length: int, flags: int) -> int:
     return ect
 
 
-def goes_alone(tcb: Tcb) -> bool:
+def ack_must_be_bare(tcb: Tcb) -> bool:
     """Whether the ACK that is due must not ride on text: it tells how the SYN,ACK came (RFC 9768
     §3.2.2.1)."""
     acc = tcb.accecn

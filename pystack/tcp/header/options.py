@@ -172,11 +172,3 @@ def syn_options(
     if wscale >= 0:
         parts.append(bytes((1, 3, 3, wscale)))
     return b"".join(parts)
-
-
-def sack_option(blocks: list[tuple[int, int]]) -> bytes:
-    """`nop,nop,sack` for up to four blocks of unwrapped numbers."""
-    parts = [bytes((1, 1, 5, 2 + 8 * len(blocks)))]
-    for left, right in blocks:
-        parts.append((left & MASK).to_bytes(4, "big") + (right & MASK).to_bytes(4, "big"))
-    return b"".join(parts)

@@ -10,6 +10,7 @@ from pystack.tcp import recording, soft_errors
 from pystack.tcp.ecn import ecn
 from pystack.tcp.header import options
 from pystack.tcp.recovery import recovery, tlp
+from pystack.tcp.recovery.sack_input import take_sack
 from pystack.tcp.state.states import CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, TIME_WAIT
 from pystack.tcp.tcb import CHALLENGE_ACK, Tcb
 from pystack.tcp.timeouts import timer_handlers
@@ -41,10 +42,11 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     if marks is not None:
         ecn.arrives(tcb, marks, seg)
     flight = tcb.snd_nxt - una
+    delivered = 0
     if ack > una:
-        _new_ack(tcb, seg, ack, now_us)
+        delivered = _new_ack(tcb, seg, ack, now_us)
     elif seg.n_sack and tcb.by_sack:
-        _sack_alone(tcb, seg, ack, now_us)
+        delivered = _sack_alone(tcb, seg, ack, now_us)
     if ack < una:
         return True  # old, but its text may be good
     if (
@@ -64,7 +66,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     ):
         tlp.on_dup_ack(tcb)
     if marks is not None and ecn.is_told_of_marks(tcb, marks, seg):
-        recovery.on_mark(tcb, flight, now_us)
+        recovery.on_mark(tcb, delivered, flight, now_us)
     if flight and tcb.recorder is not None:
         recording.note(tcb, recording.ACKED, now_us)
     # an ACK that moves SND.UNA is news whatever its number (Linux): a repeat may carry it
@@ -102,10 +104,7 @@ def first_window(tcb: Tcb, seg: Segment, seq: int) -> None:
 
 def syn_acked(tcb: Tcb, seg: Segment, now_us: int) -> None:
     """Our SYN is acknowledged: take it off, with its RTT (RFC 6298)."""
-    board = tcb.scoreboard
-    board.begin_ack()
-    board.acked(tcb.iss + 1, now_us)
-    rtt_us = board.rtt_us
+    rtt_us = tcb.scoreboard.acked(tcb.iss + 1, now_us).rtt_us
     if rtt_us < 0:
         rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     tcb.snd_una = tcb.iss + 1
@@ -115,21 +114,20 @@ def syn_acked(tcb: Tcb, seg: Segment, now_us: int) -> None:
         rtt.take_sample(tcb, rtt_us, now_us)
 
 
-def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
-    """SND.UNA < SEG.ACK =< SND.NXT: release, measure, grow, move on."""
+def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
+    """SND.UNA < SEG.ACK =< SND.NXT: release, measure, grow, move on. The bytes that are newly
+    delivered are returned."""
     una = tcb.snd_una
     acked = ack - una
     flight = tcb.snd_nxt - una
-    board = tcb.scoreboard
     prior_pipe = tcb.pipe
-    board.begin_ack()
-    board.acked(ack, now_us)
-    rtt_us = board.rtt_us
+    result = tcb.scoreboard.acked(ack, now_us)
+    rtt_us = result.rtt_us
     duplicate = False
     if seg.n_sack and tcb.by_sack:
-        duplicate = recovery.take_sack(tcb, seg, ack, now_us)
+        duplicate = take_sack(tcb, seg, ack, now_us)
         if rtt_us < 0:
-            rtt_us = board.sack_rtt_us
+            rtt_us = result.sack_rtt_us
     if rtt_us < 0:
         rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     if rtt_us >= 0:  # else Karn: a backed-off RTO stays until a sample is had
@@ -148,28 +146,31 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
         timers.arm_rto(tcb, 0)
     else:  # RFC 6298 §5.3; as Linux, at every partial ACK too
         timers.arm_rto(tcb, now_us + tcb.rto_us)
-    recovery.on_ack(tcb, seg, acked, flight, prior_pipe, duplicate, now_us)
+    recovery.on_ack(tcb, seg, result, acked, flight, prior_pipe, duplicate, now_us)
     if tcb.by_sack:
         tlp.schedule(tcb, now_us)
     if ack == tcb.snd_nxt and ack > text_end and tcb.fin_wanted:
         _fin_acked(tcb, now_us)
+    return result.newly_delivered
 
 
-def _sack_alone(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> None:
+def _sack_alone(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
     """SND.UNA stays, but SACK blocks may bring news, on old ACKs and on data too (RFC 6675 §2);
-    D-SACK also when nothing is in flight any more."""
-    board = tcb.scoreboard
-    flight = tcb.snd_nxt - tcb.snd_una
+    D-SACK also when nothing is in flight any more. The bytes that are newly delivered are
+    returned."""
+    una = tcb.snd_una
+    flight = tcb.snd_nxt - una
     prior_pipe = tcb.pipe
-    board.begin_ack()
-    duplicate = recovery.take_sack(tcb, seg, ack, now_us)
-    if not board.newly_delivered and not duplicate:
-        return
-    if board.sack_rtt_us >= 0:
-        rtt.take_sample(tcb, board.sack_rtt_us, now_us)
-    recovery.on_ack(tcb, seg, 0, flight, prior_pipe, duplicate, now_us)
+    result = tcb.scoreboard.acked(una, now_us)
+    duplicate = take_sack(tcb, seg, ack, now_us)
+    if not result.newly_delivered and not duplicate:
+        return 0
+    if result.sack_rtt_us >= 0:
+        rtt.take_sample(tcb, result.sack_rtt_us, now_us)
+    recovery.on_ack(tcb, seg, result, 0, flight, prior_pipe, duplicate, now_us)
     if tcb.tlp_at_us:
         tlp.schedule(tcb, now_us)  # losses are found by the blocks from here on
+    return result.newly_delivered
 
 
 def _rtt_by_timestamp(tcb: Tcb, seg: Segment, now_us: int) -> int:

@@ -1,6 +1,6 @@
 """The seventh and eighth steps of SEGMENT ARRIVES: text and FIN (RFC 9293 §3.10.7.4).
 
-Writes `rcv_nxt`, `fin_received`, `fin_at_seq`, `dsack`, `data_segs_in`, `bytes_received`,
+Writes `rcv_nxt`, `fin_received`, `fin_at_seq`, `data_segs_in`, `bytes_received`,
 `ooo_segs`, `last_data_us`. Keeps text that came out of order (SHLD-31) and tells what the SACK
 option is to say (RFC 2018, RFC 2883). Never sends; marks.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pystack.events import EVENT_PEER_CLOSED, EVENT_READABLE
 from pystack.tcp.ecn import ecn
-from pystack.tcp.header import window
+from pystack.tcp.header import sack_blocks, window
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
@@ -67,7 +67,7 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
         _no_memory(tcb)
         return
     if skip:
-        _note_dsack(tcb, seq, rcv_nxt)
+        sack_blocks.note_duplicate(tcb, seq, rcv_nxt)
     if tcb.ecn is not None:
         ecn.on_text(tcb, tcb.ecn, seg)
     tcb.data_segs_in += seg.segs
@@ -84,7 +84,7 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
     if recvbuf.has_holes:
         left, right = recvbuf.lowest_block()
         if start + len(text) > left:
-            _note_dsack(tcb, left, min(start + len(text), right))
+            sack_blocks.note_duplicate(tcb, left, min(start + len(text), right))
         before = recvbuf.held
         tcb.rcv_nxt = recvbuf.fill(rcv_nxt + len(text))
         tcb.bytes_received += recvbuf.held - before
@@ -121,20 +121,14 @@ def _hold(tcb: Tcb, start: int, text: bytes) -> None:
     before = recvbuf.ooo_bytes
     again = recvbuf.hold(start, text)
     if again is not None:
-        _note_dsack(tcb, *again)
+        sack_blocks.note_duplicate(tcb, *again)
     elif recvbuf.ooo_bytes == before:
         counters.dropped[DROP_RECEIVE_BUFFER] += 1
     tcb.pending |= ACK_NOW
 
 
-def _note_dsack(tcb: Tcb, start: int, end: int) -> None:
-    """Octets [start, end) came again: the next ACK reports them, once (RFC 2883 §4)."""
-    if tcb.sack_ok and tcb.config.tcp_dsack:
-        tcb.dsack = (start, end)
-
-
 def _duplicate(tcb: Tcb, start: int, end: int) -> None:
-    _note_dsack(tcb, start, end)
+    sack_blocks.note_duplicate(tcb, start, end)
     delayed_ack.on_duplicate(tcb)
 
 
@@ -168,16 +162,3 @@ def on_fin(tcb: Tcb, fin_seq: int, now_us: int) -> None:
         set_state(tcb, CLOSING)
     elif state == FIN_WAIT_2:
         set_state(tcb, TIME_WAIT)
-
-
-def take_blocks(tcb: Tcb, most: int) -> list[tuple[int, int]]:
-    """The SACK blocks of the ACK being built: D-SACK first, then the newest. Up to `most`."""
-    blocks = tcb.recvbuf.blocks()
-    dsack = tcb.dsack
-    if dsack is None:
-        return blocks[:most]
-    tcb.dsack = None  # reported in one ACK only
-    tcb.shared.counters.dsack_sent += 1
-    around = tcb.recvbuf.block_around(*dsack) if dsack[0] >= tcb.rcv_nxt else None
-    rest = [block for block in blocks if block != around]
-    return [dsack, *([around] if around else []), *rest][:most]

@@ -7,9 +7,8 @@ Fills what every segment has: acknowledgment, window, timestamps, SACK blocks; s
 from __future__ import annotations
 
 from pystack.tcp.ecn import accecn, ecn
-from pystack.tcp.header import options, window
-from pystack.tcp.input import receive
-from pystack.tcp.policies.experimental_option import OPTIONS_MOST, sack_blocks
+from pystack.tcp.header import options, sack_blocks, window
+from pystack.tcp.policies.experimental_option import OPTIONS_MOST
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.timing import delayed_ack
 from pystack.wire import codec
@@ -19,15 +18,6 @@ from pystack.wire.consts import ACK, ECN_FIELD, RST, SYN, URG
 from pystack.wire.seq import MASK
 
 _DSCP_MASK = 0xFC
-
-
-def sack_space(tcb: Tcb) -> int:
-    """Option octets that the SACK blocks of the next segment with text take."""
-    blocks = len(tcb.recvbuf.blocks()) + (tcb.dsack is not None)
-    if blocks:
-        taken = tcb.option.data_space() if tcb.option is not None else 0
-        blocks = min(blocks, sack_blocks(tcb.ts_ok, taken))
-    return 4 + 8 * blocks if blocks else 0
 
 
 def _option_octets(
@@ -41,9 +31,9 @@ def _option_octets(
     if option is not None and not flags & RST:
         mine = option.segment_octets(seq - tcb.iss - 1, length, flags, tcb.ts_ok, now_us)
         taken = max(len(mine), option.data_space()) if length else len(mine)
-    most = sack_blocks(tcb.ts_ok, taken) if sacks else 0
+    most = sack_blocks.that_fit(tcb.ts_ok, taken) if sacks else 0
     if most:
-        mine = options.sack_option(receive.take_blocks(tcb, most)) + mine
+        mine = sack_blocks.take(tcb, most) + mine
     acc = tcb.accecn
     if acc is not None:
         room = OPTIONS_MOST - (options.TIMESTAMPS_SPACE if tcb.ts_ok else 0) - len(mine)
@@ -102,6 +92,14 @@ def segment(
     if tcb.ack_scheduled or tcb.delack_at_us:
         delayed_ack.on_ack_sent(tcb)
     return True
+
+
+def must_not_coalesce(tcb: Tcb) -> bool:
+    """Whether each segment has something of its own, so that segments leave one by one: an urgent
+    pointer, an experimental option, a digit of accurate ECN in CWR."""
+    if tcb.snd_up > tcb.snd_una or (tcb.option is not None and tcb.option.must_not_coalesce()):
+        return True
+    return tcb.accecn is not None and accecn.must_not_coalesce(tcb.accecn)
 
 
 def tcb_headers(tcb: Tcb) -> int:

@@ -14,8 +14,9 @@ from pystack.cc.base import CongestionControl
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.tcp.policies.part import Part
+from pystack.tcp.scoreboard.ack_result import AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
-from pystack.tcp.scoreboard.sent_range import Run
+from pystack.tcp.scoreboard.sent_range import SentRange
 from pystack.tcp.state.variables import TcbVariables
 
 # what `AckPolicy.wait_us` may answer besides a time
@@ -108,14 +109,14 @@ class LossDetection(Part):
         # when `detect` is to be called without an ACK; 0 for never, 1 ms from now if it has passed
         self.look_at_us = 0
 
-    def on_ack(self, board: Scoreboard, now_us: int) -> None:
-        """The scoreboard has taken an ACK: `board.newly_delivered`, `board.newest`, …"""
+    def on_ack(self, board: Scoreboard, ack: AckResult, now_us: int) -> None:
+        """The scoreboard has taken an ACK; what that has told is read off `ack`, not kept."""
 
     def detect(self, board: Scoreboard, now_us: int) -> None:
         """Mark what is lost (`board.mark_lost` and its relatives), after each ACK that leaves
         something in flight and at `look_at_us`."""
 
-    def extra(self, board: Scoreboard) -> Run | None:
+    def extra(self, board: Scoreboard) -> SentRange | None:
         """In recovery, with window to spare, nothing lost and nothing new to send: a run to send
         again all the same, None for none."""
         return None

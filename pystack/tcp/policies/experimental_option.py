@@ -71,8 +71,8 @@ class ExperimentalOption(Part):
             return 0
         return -(-(2 + self.exid_bits // 8 + self.data_size) // 4) * 4
 
-    def goes_alone(self) -> bool:
-        """Whether each segment of text has octets of its own."""
+    def must_not_coalesce(self) -> bool:
+        """Whether each segment with payload has octets of its own."""
         return not self.uniform and self.data_space() > 0
 
     def syn_options(self, with_ack: bool, others: bytes, now_us: int) -> bytes:
@@ -127,9 +127,3 @@ class ExperimentalOption(Part):
         if padding + length > most:
             raise ValueError(f"an option of {padding + length} octets where {most} are free")
         return bytes((OPT_NOP,)) * padding + bytes((self.kind, length)) + option
-
-
-def sack_blocks(timestamps: bool, taken: int) -> int:
-    """How many SACK blocks fit beside `taken` octets of other options and the timestamps."""
-    room = OPTIONS_MOST - (_TIMESTAMPS if timestamps else 0) - taken
-    return min(max(room - 4, 0) // 8, 4)

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 from pystack.compiling import mypyc_attr
 from pystack.tcp.policies.contracts import LossDetection
+from pystack.tcp.scoreboard.ack_result import AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
-from pystack.tcp.scoreboard.sent_range import Run
+from pystack.tcp.scoreboard.sent_range import SentRange
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -38,7 +39,7 @@ class Rfc6675(LossDetection):
         self._judged = 0  # up to here everything was looked at
         self._rescued = False
 
-    def on_ack(self, board: Scoreboard, now_us: int) -> None:
+    def on_ack(self, board: Scoreboard, ack: AckResult, now_us: int) -> None:
         """Count the duplicate ACKs outside of recovery (§5, before step 1)."""
         head = board.head()
         if head is None:
@@ -46,7 +47,7 @@ class Rfc6675(LossDetection):
         if head.start != self._head_seq:
             self._head_seq = head.start
             self._dup_acks = 0
-        if board.newly_sacked:
+        if ack.newly_sacked:
             self._dup_acks += 1
 
     def detect(self, board: Scoreboard, now_us: int) -> None:
@@ -64,11 +65,11 @@ class Rfc6675(LossDetection):
             board.mark_lost_below(below, self._judged)
             self._judged = below
 
-    def extra(self, board: Scoreboard) -> Run | None:
+    def extra(self, board: Scoreboard) -> SentRange | None:
         """NextSeg of §4: rule 3, a hole below the highest block that was not judged lost; rule 4,
         once in a recovery, the end of what is out, unless it was repeated already."""
         if board.sacked_bytes:
-            run = board.first_unrepeated(self._judged, board.fack)
+            run = board.first_not_retransmitted(self._judged, board.fack)
             if run is not None:
                 return run
         if self._rescued:

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 
 from pystack.compiling import mypyc_attr
 from pystack.tcp.policies.contracts import LossDetection
+from pystack.tcp.scoreboard.ack_result import AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 
 KEPT_RECOVERIES: Final = 16  # a widened window is kept so long (§6.2, step 4)
@@ -32,20 +33,20 @@ class Rack(LossDetection):
         self.reo_wnd_persist = 0  # recoveries that the multiplier still lasts
         self._dsack_until = 0  # RACK.dsack_round: SND.NXT at the last D-SACK
 
-    def on_ack(self, board: Scoreboard, now_us: int) -> None:
+    def on_ack(self, board: Scoreboard, ack: AckResult, now_us: int) -> None:
         """Steps 1 and 2: remember the most recently sent of what was delivered."""
-        newest = board.newest
+        newest = ack.newest
         if newest is None:
             return
-        end = board.newest_end
+        end = ack.newest_end
         sent_us = newest.sent_us
-        if newest.copies and (
+        if ack.newest_copies and (
             now_us - sent_us < board.min_rtt_us or sent_us >= board.echoed_us
         ):  # more likely the first copy was delivered
-            newest = board.newest_once
+            newest = ack.newest_original
             if newest is None:
                 return
-            end = board.newest_once_end
+            end = ack.newest_original_end
             sent_us = newest.sent_us
         self.rtt_us = now_us - sent_us
         if sent_us > self.xmit_us or (sent_us == self.xmit_us and end > self.end_seq):
@@ -62,11 +63,14 @@ class Rack(LossDetection):
     def detect(self, board: Scoreboard, now_us: int) -> None:
         """Step 5: mark what is overdue; `look_at_us` is when the next is."""
         self.look_at_us = 0
-        sendings = board.sendings
-        oldest = sendings.oldest()
+        send_order = board.send_order
+        oldest = send_order.oldest()
         xmit_us = self.xmit_us
         if oldest is None or oldest[0] > xmit_us or not (
-            board.sacked_bytes or board.repeated_bytes or board.lost_bytes or oldest[0] < xmit_us
+            board.sacked_bytes
+            or board.retransmitted_bytes
+            or board.lost_bytes
+            or oldest[0] < xmit_us
         ):
             return  # only in order: nothing that was sent earlier is missing
         allowed_us = self.rtt_us + self.reo_wnd_us(board)
@@ -83,10 +87,10 @@ class Rack(LossDetection):
             else:
                 board.mark_sent_lost(start, stop, sent_us)
             if stop < end:
-                sendings.drop_oldest(stop)
+                send_order.drop_oldest(stop)
                 return
-            sendings.drop_oldest()
-            oldest = sendings.oldest()
+            send_order.drop_oldest()
+            oldest = send_order.oldest()
 
     def on_duplicate(self, board: Scoreboard, una: int, snd_nxt: int) -> None:
         """Once per round trip with a needless repeat: a quarter of min_rtt more."""

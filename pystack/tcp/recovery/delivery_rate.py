@@ -2,20 +2,21 @@
 Samples"; Linux: tcp_rate.c).
 
 The rate is what was delivered between the sending of the newest data of an ACK and now, over the
-longer of the two times that it took to send and to acknowledge it. Writes the scoreboard's marks of
-delivery.
+longer of the two times that it took to send and to acknowledge it. Writes the scoreboard's
+`app_limited_until`.
 """
 
 from __future__ import annotations
 
 from pystack.cc.base import AckSample
+from pystack.tcp.scoreboard.ack_result import AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 from pystack.tcp.tcb import Tcb
 
 
-def take_sample(board: Scoreboard, sample: AckSample, now_us: int) -> None:
+def take_sample(board: Scoreboard, ack: AckResult, sample: AckSample, now_us: int) -> None:
     """Put the rate that the present ACK shows into `sample`."""
-    newest = board.newest
+    newest = ack.newest
     if newest is None:
         sample.delivery_rate = 0
         sample.interval_us = 0
@@ -33,9 +34,8 @@ def take_sample(board: Scoreboard, sample: AckSample, now_us: int) -> None:
     send_us = sent_us - newest.first_sent_us
     ack_us = now_us - newest.delivered_us
     interval_us = send_us if send_us > ack_us else ack_us
-    board.first_sent_us = sent_us
-    board.delivered_us = now_us
-    sample.rtt_us = now_us - sent_us if not newest.copies else -1
+    board.rate_sampled(sent_us, now_us)
+    sample.rtt_us = now_us - sent_us if not ack.newest_copies else -1
     sample.prior_delivered = prior_delivered
     sample.prior_lost = newest.lost_before
     sample.tx_in_flight = newest.tx_in_flight

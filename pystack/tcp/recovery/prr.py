@@ -11,15 +11,14 @@ from pystack.tcp.state.records import Prr
 from pystack.tcp.tcb import Tcb
 
 
-def begin(tcb: Tcb) -> None:
+def begin(tcb: Tcb, delivered: int) -> None:
     """The window was just cut (§6.1); `output` asks for `allow` from now on, unless the congestion
-    control leads by itself."""
+    control leads by itself. The ACK that began it has delivered so many bytes."""
     if not tcb.cc.uses_prr:
         tcb.prr = None
         return
     board = tcb.scoreboard
-    # RecoverFS: in flight, with what the ACK that began it has delivered
-    tcb.prr = Prr(tcb.snd_nxt - tcb.snd_una - board.sacked_bytes + board.newly_delivered)
+    tcb.prr = Prr(tcb.snd_nxt - tcb.snd_una - board.sacked_bytes + delivered)
 
 
 def end(tcb: Tcb) -> None:

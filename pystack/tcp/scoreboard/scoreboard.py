@@ -1,11 +1,10 @@
-"""What was sent and is not acknowledged cumulatively, as runs: range, times, lost, delivered.
+"""What has become of all that was sent: acknowledged, delivered beyond a hole, lost, sent again.
 
-One run stands for a whole super-segment, runs sent in one go are joined and so are neighbours
-that were delivered, so the work per ACK follows what changed and not what is in flight: a block
-is found by bisection, a loss by the queue of sendings, the next to be repeated by a heap. Numbers
-include SYN and FIN. No other file writes its variables, except the facts for loss detection.
-
-What an ACK tells is gathered between `begin_ack` and its end: `newly_delivered`, `newest`, ….
+One range stands for a whole super-segment. Ranges that left in one go are joined, and so are
+neighbours that were delivered, so the work per ACK follows what changed and not what is in flight:
+a block is found by bisection, a loss by the send order, the next range to retransmit by a heap.
+Numbers include SYN and FIN. This file writes all ranges and all variables but the facts for loss
+detection.
 """
 
 from __future__ import annotations
@@ -14,259 +13,182 @@ from bisect import bisect_right
 from heapq import heappop, heappush
 from typing import Final
 
-from pystack.tcp.scoreboard.send_order import Sendings
-from pystack.tcp.scoreboard.sent_range import Run
+from pystack.tcp.scoreboard.ack_result import NEVER, AckResult
+from pystack.tcp.scoreboard.in_flight import InFlight
+from pystack.tcp.scoreboard.sent_range import SentRange
 
-_FRONT: Final = 64  # so many runs taken off at the front are let go together
-_NEVER: Final = 1 << 80
-_MANY_RUNS: Final = 1024
-_LEAST_MSS: Final = 48
+_FRONT: Final = 64  # acknowledged ranges are removed from the list when there are so many
 
 
-class Scoreboard:
-    """All runs in order of number. `lost_bytes` are judged lost and not resent since,
-    `sacked_bytes` delivered beyond a hole, `duplicate_bytes` on their way twice; `delivered` and
-    `lost` are totals of the connection.
+class Scoreboard(InFlight):
+    """What happens to the numbers in flight: sent, acknowledged, lost, sent again."""
 
-    The facts for who judges losses: `mss`, `srtt_us`, `min_rtt_us`, `in_recovery` (set by
-    `recovery` before it asks), `fack` (the highest number delivered so far), `reordering_seen`,
-    `echoed_us` (the present ACK, by its timestamp, answers what was sent before this), `text_end`
-    (the number behind the last octet of text, where a FIN may be).
-    """
-
-    __slots__ = (
-        "_runs", "_starts", "_first", "_lost_starts", "_last_us", "_last_end", "sendings",
-        "lost_bytes", "sacked_bytes", "repeated_bytes", "duplicate_bytes", "fack",
-        "reordering_seen",
-        # totals and marks of delivery
-        "delivered", "delivered_us", "first_sent_us", "app_limited_until", "lost",
-        # what the present ACK tells
-        "newly_delivered", "newly_sacked", "newest", "newest_end", "newest_once",
-        "newest_once_end", "rtt_us", "sack_rtt_us", "repeat_acked", "first_copy_end",
-        "repeat_lost_us", "echoed_us",
-        # facts
-        "mss", "srtt_us", "min_rtt_us", "in_recovery", "text_end",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self._runs: list[Run] = []
-        self._starts: list[int] = []
-        self._first = 0  # index of the first run still held
-        self._lost_starts: list[int] = []  # heap: where lost runs begin or began
-        self._last_us = 0  # when the last sending was, and where it ended
-        self._last_end = 0
-        self.sendings = Sendings()
-        self.lost_bytes = 0
-        self.sacked_bytes = 0
-        self.repeated_bytes = 0  # on their way, and sent more than once
-        self.duplicate_bytes = 0
-        self.fack = 0
-        self.reordering_seen = False
-        self.delivered = 0
-        self.delivered_us = 0
-        self.first_sent_us = 0
-        self.app_limited_until = 0
-        self.lost = 0
-        self.newly_delivered = 0
-        self.newly_sacked = 0
-        self.newest: Run | None = None
-        self.newest_end = 0
-        self.newest_once: Run | None = None  # if `newest` is a repeat: the newest that is none
-        self.newest_once_end = 0
-        self.rtt_us = -1
-        self.sack_rtt_us = -1
-        self.repeat_acked = False
-        self.first_copy_end = _NEVER
-        self.repeat_lost_us = 0
-        self.echoed_us = _NEVER
-        self.mss = 0
-        self.srtt_us = 0
-        self.min_rtt_us = 0
-        self.in_recovery = False
-        self.text_end = _NEVER
+    __slots__ = ()
 
     # -- what was sent ------------------------------------------------------------------------
     def sent(self, start: int, end: int, now_us: int, copies: int = 0, pipe: int = 0) -> None:
-        """New numbers [start, end) left at `now_us`, with so many repeats already; `pipe` was in
-        the network before."""
+        """New numbers [start, end) left at `now_us`, after `copies` earlier ones of the same;
+        `pipe` bytes were in the network before."""
         if now_us < self._last_us:
             now_us = self._last_us
         self._last_us = now_us
         self._last_end = end
-        runs = self._runs
-        if runs:
-            last = runs[-1]
+        ranges = self._ranges
+        if ranges:
+            last = ranges[-1]
             if (
                 last.sent_us == now_us and last.end == start and last.delivered == self.delivered
                 and not last.copies and not last.lost and not last.sacked and not copies
             ):  # fmt: skip
                 last.end = end
-                self.sendings.note(now_us, start, end)
+                self.send_order.note(now_us, start, end)
                 return
-        run = Run(start, end, now_us, copies)
+        sent = SentRange(start, end, now_us, copies)
         if copies:
-            self.repeated_bytes += end - start
-        self._stamp(run, now_us, pipe)
-        runs.append(run)
+            self.retransmitted_bytes += end - start
+        self._stamp(sent, now_us, pipe)
+        ranges.append(sent)
         self._starts.append(start)
-        self.sendings.note(now_us, start, end)
+        self.send_order.note(now_us, start, end)
 
-    def _stamp(self, run: Run, now_us: int, pipe: int) -> None:
+    def _stamp(self, sent: SentRange, now_us: int, pipe: int) -> None:
         if pipe <= 0:  # nothing was on its way: a new sampling interval begins
             self.first_sent_us = now_us
             self.delivered_us = now_us
-        run.delivered = self.delivered
-        run.delivered_us = self.delivered_us
-        run.first_sent_us = self.first_sent_us
-        run.app_limited = self.app_limited_until > 0
-        run.tx_in_flight = pipe + run.end - run.start
-        run.lost_before = self.lost
+        sent.delivered = self.delivered
+        sent.delivered_us = self.delivered_us
+        sent.first_sent_us = self.first_sent_us
+        sent.app_limited = self.app_limited_until > 0
+        sent.tx_in_flight = pipe + sent.end - sent.start
+        sent.lost_before = self.lost
 
-    def resent(self, run: Run, length: int, now_us: int, pipe: int = 0) -> None:
-        """The first `length` numbers of `run` left again at `now_us`. What left before in the same
-        µs must not seem to have left later for its higher numbers: the repeat is dated later."""
-        index = self._index(run.start)
-        end = run.start + length
+    def retransmitted(self, sent: SentRange, length: int, now_us: int, pipe: int = 0) -> None:
+        """The first `length` numbers of `sent` left again at `now_us`. What left before in the same
+        µs must not seem to have left later for its higher numbers: this one is dated later."""
+        index = self._index(sent.start)
+        end = sent.start + length
         if now_us <= self._last_us:
-            now_us = self._last_us + (run.start < self._last_end)
+            now_us = self._last_us + (sent.start < self._last_end)
         self._last_us = now_us
         self._last_end = end
-        if run.end > end:
-            tail = run.split_off(end)
-            self._insert(index + 1, tail)
-            if tail.lost:
-                heappush(self._lost_starts, end)
-        if run.lost:
-            run.lost = False
+        if sent.end > end:
+            self._split(index, end)
+        if sent.lost:
+            sent.lost = False
             self.lost_bytes -= length
-            self.repeated_bytes += length
+            self.retransmitted_bytes += length
         else:
-            if not run.copies:
-                self.repeated_bytes += length
-            if not run.doubled:
-                run.doubled = True
+            if not sent.copies:
+                self.retransmitted_bytes += length
+            if not sent.doubled:
+                sent.doubled = True
                 self.duplicate_bytes += length
-        run.copies += 1
-        run.sent_us = now_us
-        self._stamp(run, now_us, pipe)
-        self.sendings.note(now_us, run.start, end)
+        sent.copies += 1
+        sent.sent_us = now_us
+        self._stamp(sent, now_us, pipe)
+        self.send_order.note(now_us, sent.start, end)
         if index > self._first:  # joined with its neighbour when both left in one go
-            before = self._runs[index - 1]
+            before = self._ranges[index - 1]
             if (
-                before.sent_us == now_us and before.copies == run.copies and not before.lost
-                and not before.sacked and before.doubled == run.doubled
+                before.sent_us == now_us and before.copies == sent.copies and not before.lost
+                and not before.sacked and before.doubled == sent.doubled
             ):  # fmt: skip
                 before.end = end
-                self._delete(index, index + 1)
+                del self._ranges[index], self._starts[index]
+
+    def rate_sampled(self, sent_us: int, now_us: int) -> None:
+        """A sample of the delivery rate was taken, by data sent at `sent_us`: the next interval
+        begins there."""
+        self.first_sent_us = sent_us
+        self.delivered_us = now_us
 
     # -- what an ACK tells --------------------------------------------------------------------
-    def begin_ack(self) -> None:
-        """The next calls of `acked` and `sacked` belong to one ACK."""
-        self.newly_delivered = 0
-        self.newly_sacked = 0
-        self.newest = None
-        self.newest_once = None
-        self.rtt_us = -1
-        self.sack_rtt_us = -1
-        self.repeat_acked = False
-        self.first_copy_end = _NEVER
-        self.repeat_lost_us = 0
-        self.echoed_us = _NEVER
-
-    def acked(self, ack: int, now_us: int) -> None:
-        """Take off all numbers below `ack`.
-
-        `rtt_us` is the RTT of the newest run among them, or -1 if any of them was sent more than
-        once (Karn): the ACK of the others may have been held up by its repeat.
-        """
-        runs = self._runs
+    def acked(self, ack: int, now_us: int) -> AckResult:
+        """Take off all numbers below `ack`. With it begins what one ACK tells: the result also
+        takes what `sacked` is called for next. An ACK that covers nothing new has SND.UNA here."""
+        result = self.result
+        result.clear()
+        self.retransmission_lost_us = 0
+        ranges = self._ranges
         first = self._first
-        count = len(runs)
-        rtt_us = -1
+        count = len(ranges)
         while first < count:
-            run = runs[first]
-            start = run.start
+            sent = ranges[first]
+            start = sent.start
             if start >= ack:
                 break
-            end = run.end
+            end = sent.end
             whole = end <= ack
             if not whole:
                 end = ack
-            if run.sacked:
+            if sent.sacked:
                 self.sacked_bytes -= end - start
             else:
-                self._deliver(run, start, end)
-                if run.copies:
-                    self.repeat_acked = True
-                rtt_us = now_us - run.sent_us
-                if run.lost:
+                result.deliver(sent, start, end, False, now_us)
+                self.delivered += end - start
+                if sent.lost:
                     self.lost_bytes -= end - start
                     if not whole:
                         heappush(self._lost_starts, ack)
-                elif run.copies:
-                    self.repeated_bytes -= end - start
-                    if run.doubled:
-                        self.duplicate_bytes -= end - start
+                if sent.copies:
+                    if not sent.lost:
+                        self.retransmitted_bytes -= end - start
+                        if sent.doubled:
+                            self.duplicate_bytes -= end - start
+                elif end <= self.fack:
+                    self.reordering_seen = True  # later ones came before it
             if not whole:
-                run.start = ack
+                sent.start = ack
                 self._starts[first] = ack
                 break
             first += 1
         self._first = first
         if first == count:
-            runs.clear()
+            ranges.clear()
             self._starts.clear()
             self._first = 0
-            self.sendings.clear()
+            self.send_order.clear()
             self._lost_starts.clear()
         else:
             if first >= _FRONT:
-                del runs[:first]
+                del ranges[:first]
                 del self._starts[:first]
                 self._first = 0
-            self.sendings.acked(ack)
+            self.send_order.acked(ack)
         if ack > self.fack:
             self.fack = ack
-        if not self.repeat_acked:
-            self.rtt_us = rtt_us
+        return result
 
     def sacked(self, left: int, right: int, now_us: int) -> bool:
         """Numbers [left, right) were delivered beyond a hole; whether any of them is news."""
-        runs = self._runs
+        ranges = self._ranges
         first = self._first
-        count = len(runs)
+        count = len(ranges)
         index = bisect_right(self._starts, left, first) - 1
         if index < first:
             index = first
             if index >= count:
                 return False
-            left = max(left, runs[index].start)
+            left = max(left, ranges[index].start)
         news = False
         low = index
         crowded = self._is_crowded()
-        while index < len(runs):
-            run = runs[index]
-            if run.start >= right:
+        while index < len(ranges):
+            sent = ranges[index]
+            if sent.start >= right:
                 break
-            if run.sacked or run.end <= left:
+            if sent.sacked or sent.end <= left:
                 index += 1
                 continue
-            if crowded and (run.start < left or run.end > right):
+            if crowded and (sent.start < left or sent.end > right):
                 index += 1
                 continue
-            if run.start < left:
-                tail = run.split_off(left)
-                if tail.lost:
-                    heappush(self._lost_starts, left)
+            if sent.start < left:
+                sent = self._split(index, left)
                 index += 1
-                self._insert(index, tail)
-                run = tail
-            if run.end > right:
-                tail = run.split_off(right)
-                if tail.lost:
-                    heappush(self._lost_starts, right)
-                self._insert(index + 1, tail)
-            self._mark_sacked(run, now_us)
+            if sent.end > right:
+                self._split(index, right)
+            self._mark_sacked(sent, now_us)
             news = True
             index += 1
         if news:
@@ -275,301 +197,213 @@ class Scoreboard:
                 self.fack = right
         return news
 
-    def _is_crowded(self) -> bool:
-        """Whether there are many more runs than segments in flight: a peer that reports crumbs
-        (as in CVE-2019-11478) shall not make a run of each; only whole runs are marked then."""
-        count = len(self._runs) - self._first
-        if count < _MANY_RUNS:
-            return False
-        flight = self._runs[-1].end - self._runs[self._first].start
-        return count > 2 * flight // max(self.mss, _LEAST_MSS)
-
-    def _mark_sacked(self, run: Run, now_us: int) -> None:
-        length = run.end - run.start
-        self._deliver(run, run.start, run.end)
-        self.newly_sacked += length
-        if not run.copies:
-            self.sack_rtt_us = now_us - run.sent_us
-        if run.lost:
-            run.lost = False
+    def _mark_sacked(self, sent: SentRange, now_us: int) -> None:
+        length = sent.end - sent.start
+        self.result.deliver(sent, sent.start, sent.end, True, now_us)
+        self.delivered += length
+        if not sent.copies and sent.end <= self.fack:
+            self.reordering_seen = True  # later ones came before it, and it was not sent again
+        if sent.lost:
+            sent.lost = False
             self.lost_bytes -= length
-        elif run.copies:
-            self.repeated_bytes -= length
-            self._single(run)
-        run.sacked = True
+        elif sent.copies:
+            self.retransmitted_bytes -= length
+            self._one_copy_out(sent)
+        sent.sacked = True
         self.sacked_bytes += length
 
-    def _single(self, run: Run) -> None:
-        """At most one copy of a run is on its way from now on."""
-        if run.doubled:
-            run.doubled = False
-            self.duplicate_bytes -= run.end - run.start
-
-    def _deliver(self, run: Run, start: int, end: int) -> None:
-        """Numbers [start, end) of `run` are delivered, for the first time."""
-        self.newly_delivered += end - start
-        self.delivered += end - start
-        newest = self.newest
-        if newest is None or run.sent_us > newest.sent_us or (
-            run.sent_us == newest.sent_us and end > self.newest_end
-        ):
-            if run.copies and newest is not None and not newest.copies:
-                self.newest_once = newest
-                self.newest_once_end = self.newest_end
-            self.newest = run
-            self.newest_end = end
-        elif newest.copies and not run.copies:
-            once = self.newest_once
-            if once is None or (run.sent_us, end) > (once.sent_us, self.newest_once_end):
-                self.newest_once = run
-                self.newest_once_end = end
-        if not run.copies:
-            if end < self.first_copy_end:
-                self.first_copy_end = end
-            if start < self.fack and end <= self.fack:
-                self.reordering_seen = True  # later ones came before it, and it was not repeated
+    def _one_copy_out(self, sent: SentRange) -> None:
+        """At most one copy of the range is on its way from now on."""
+        if sent.doubled:
+            sent.doubled = False
+            self.duplicate_bytes -= sent.end - sent.start
 
     def _join_sacked(self, low: int, high: int) -> None:
-        """Neighbours among the runs [low, high] that were delivered become one."""
-        runs = self._runs
-        high = min(high, len(runs) - 1)
+        """Neighbours among the ranges [low, high] that were delivered become one."""
+        ranges = self._ranges
+        high = min(high, len(ranges) - 1)
         index = low
         while index < high:
-            run = runs[index]
-            after = runs[index + 1]
-            if run.sacked and after.sacked:
-                run.end = after.end
-                run.copies = max(run.copies, after.copies)
-                self._delete(index + 1, index + 2)
+            sent = ranges[index]
+            after = ranges[index + 1]
+            if sent.sacked and after.sacked:
+                sent.end = after.end
+                sent.copies = max(sent.copies, after.copies)
+                del ranges[index + 1], self._starts[index + 1]
                 high -= 1
             else:
                 index += 1
 
     # -- what is lost ---------------------------------------------------------------------------
-    def mark_lost(self, run: Run) -> int:
-        """Judge a run lost, its bytes being returned; 0 if it is already, or was delivered."""
-        if run.lost or run.sacked:
+    def mark_lost(self, sent: SentRange) -> int:
+        """Judge a range lost; its bytes are returned, 0 if it was already, or was delivered."""
+        if sent.lost or sent.sacked:
             return 0
-        run.lost = True
-        length = run.end - run.start
+        sent.lost = True
+        length = sent.end - sent.start
         self.lost_bytes += length
         self.lost += length
-        if run.copies:
-            self.repeated_bytes -= length
-            self._single(run)
-            if run.sent_us > self.repeat_lost_us:
-                self.repeat_lost_us = run.sent_us
-        heappush(self._lost_starts, run.start)
+        if sent.copies:
+            self.retransmitted_bytes -= length
+            self._one_copy_out(sent)
+            if sent.sent_us > self.retransmission_lost_us:
+                self.retransmission_lost_us = sent.sent_us
+        heappush(self._lost_starts, sent.start)
         return length
 
     def mark_first_lost(self, length: int) -> None:
         """Judge the first `length` numbers lost, if they are not already."""
-        run = self.head()
-        if run is None or run.lost or run.sacked:
+        sent = self.head()
+        if sent is None or sent.lost or sent.sacked:
             return
-        if run.end - run.start > length:
-            self._insert(self._first + 1, run.split_off(run.start + length))
-        self.mark_lost(run)
+        if sent.end - sent.start > length:
+            self._split(self._first, sent.start + length)
+        self.mark_lost(sent)
 
-    def mark_all_lost(self, sent_before_us: int = _NEVER) -> int:
+    def mark_all_lost(self, sent_before_us: int = NEVER) -> int:
         """Judge everything in flight lost that was not delivered (retransmission timeout), and
         was sent before that time; the bytes that are newly so."""
         newly = 0
-        for index in range(self._first, len(self._runs)):
-            run = self._runs[index]
-            if run.sent_us < sent_before_us:
-                newly += self.mark_lost(run)
+        for index in range(self._first, len(self._ranges)):
+            sent = self._ranges[index]
+            if sent.sent_us < sent_before_us:
+                newly += self.mark_lost(sent)
         return newly
 
     def mark_sent_lost(self, start: int, end: int, sent_us: int) -> int:
         """Judge lost what lies in [start, end), was last sent at `sent_us` and not delivered; the
         bytes that are newly so."""
-        runs = self._runs
-        index = max(bisect_right(self._starts, start, self._first) - 1, self._first)
+        ranges = self._ranges
+        index = self._at_or_above(start)
         newly = 0
-        while index < len(runs):
-            run = runs[index]
-            if run.start >= end:
+        while index < len(ranges):
+            sent = ranges[index]
+            if sent.start >= end:
                 break
-            if run.sent_us == sent_us and run.end > start and not run.lost and not run.sacked:
-                newly += self.mark_lost(run)
+            if sent.sent_us == sent_us and sent.end > start and not sent.lost and not sent.sacked:
+                newly += self.mark_lost(sent)
             index += 1
         return newly
 
-    def is_out(self, start: int, end: int, sent_us: int) -> bool:
-        """Whether anything in [start, end) that was sent at `sent_us` is still on its way."""
-        runs = self._runs
-        index = max(bisect_right(self._starts, start, self._first) - 1, self._first)
-        while index < len(runs):
-            run = runs[index]
-            if run.start >= end:
-                return False
-            if run.sent_us == sent_us and run.end > start and not run.lost and not run.sacked:
-                return True
-            index += 1
-        return False
-
     def mark_lost_below(self, seq: int, floor: int = 0) -> int:
         """Judge lost the first copies of all numbers in [floor, seq) that were not delivered; the
-        bytes that are newly so. Repeats are not judged. A run across `seq` is cut there."""
-        runs = self._runs
-        index = max(bisect_right(self._starts, floor, self._first) - 1, self._first)
+        bytes that are newly so. Retransmissions are not judged. A range across `seq` is cut."""
+        ranges = self._ranges
+        index = self._at_or_above(floor)
         newly = 0
-        while index < len(runs):
-            run = runs[index]
-            if run.start >= seq:
+        while index < len(ranges):
+            sent = ranges[index]
+            if sent.start >= seq:
                 break
-            if not run.lost and not run.sacked and run.end > floor:
-                if run.copies:
-                    if run.end <= seq:
-                        self._single(run)
+            if not sent.lost and not sent.sacked and sent.end > floor:
+                if sent.copies:
+                    if sent.end <= seq:
+                        self._one_copy_out(sent)
                 else:
-                    if run.end > seq:
-                        self._insert(index + 1, run.split_off(seq))
-                    newly += self.mark_lost(run)
+                    if sent.end > seq:
+                        self._split(index, seq)
+                    newly += self.mark_lost(sent)
             index += 1
         return newly
 
     def forget_sacked(self) -> None:
-        """The receiver has let go of what it had reported (RFC 2018 §8): nothing counts as
+        """The receiver has dropped what it had reported (RFC 2018 §8): nothing counts as
         delivered beyond the ACK."""
-        for index in range(self._first, len(self._runs)):
-            run = self._runs[index]
-            if run.sacked:
-                run.sacked = False
-                if run.copies:
-                    self.repeated_bytes += run.end - run.start
+        for index in range(self._first, len(self._ranges)):
+            sent = self._ranges[index]
+            if sent.sacked:
+                sent.sacked = False
+                if sent.copies:
+                    self.retransmitted_bytes += sent.end - sent.start
         self.sacked_bytes = 0
 
     def unmark_lost(self) -> None:
-        """What was judged lost was not, and is on its way, with its repeat (undo)."""
+        """What was judged lost was not (undo): it is on its way, and so is its retransmission."""
         self.lost_bytes = 0
         self._lost_starts.clear()
         out = []
-        for index in range(self._first, len(self._runs)):
-            run = self._runs[index]
-            length = run.end - run.start
-            if run.lost:
-                run.lost = False
-                if run.copies:
-                    self.repeated_bytes += length
-            elif run.copies and not run.sacked and not run.doubled:
-                run.doubled = True
+        for index in range(self._first, len(self._ranges)):
+            sent = self._ranges[index]
+            length = sent.end - sent.start
+            if sent.lost:
+                sent.lost = False
+                if sent.copies:
+                    self.retransmitted_bytes += length
+            elif sent.copies and not sent.sacked and not sent.doubled:
+                sent.doubled = True
                 self.duplicate_bytes += length
-            if not run.sacked:
-                out.append((run.sent_us, run.start, run.end))
+            if not sent.sacked:
+                out.append((sent.sent_us, sent.start, sent.end))
         out.sort()
-        self.sendings.replace(out)
+        self.send_order.replace(out)
 
     def note_reordering(self) -> None:
         """Others have overtaken what was taken for lost."""
         self.reordering_seen = True
 
-    # -- what is there ----------------------------------------------------------------------------
-    def head(self) -> Run | None:
-        """The run with the lowest numbers."""
-        return self._runs[self._first] if self._first < len(self._runs) else None
-
-    def has_reneged(self) -> bool:
-        """Whether the receiver has let go of what it had reported: the ACK does not cover it."""
-        run = self.head()
-        return run is not None and run.sacked
-
-    def tail(self) -> Run | None:
-        """The run with the highest numbers that were not delivered."""
-        for index in range(len(self._runs) - 1, self._first - 1, -1):
-            if not self._runs[index].sacked:
-                return self._runs[index]
-        return None
-
-    def cut_tail(self, mss: int) -> Run | None:
-        """The last segment that was not delivered, if its run was cut by `mss`, as a run of its
-        own. The FIN goes with the text before it."""
-        run = self.tail()
-        if run is None:
+    # -- what is sent next ------------------------------------------------------------------------
+    def cut_tail(self, mss: int) -> SentRange | None:
+        """The last segment that was not delivered, as a range of its own, its range having been cut
+        by `mss`. The FIN goes with the payload before it."""
+        sent = self.tail()
+        if sent is None:
             return None
-        text = min(run.end, self.text_end) - run.start
-        if text > mss:
-            tail = run.split_off(run.start + (text - 1) // mss * mss)
-            self._insert(self._index(run.start) + 1, tail)
-            if tail.lost:
-                heappush(self._lost_starts, tail.start)
-            run = tail
-        return run
+        payload = min(sent.end, self.data_end) - sent.start
+        if payload > mss:
+            at = sent.start + (payload - 1) // mss * mss
+            sent = self._split(self._index(sent.start), at)
+        return sent
 
-    def first_lost(self, most: int) -> Run | None:
-        """The lost run with the lowest numbers, joined with lost ones right behind it that were
+    def first_lost(self, most: int) -> SentRange | None:
+        """The lost range with the lowest numbers, joined with lost ones right behind it that were
         sent as often, up to `most` numbers or more."""
         heap = self._lost_starts
         while heap:
             index = bisect_right(self._starts, heap[0], self._first) - 1
             if index >= self._first:
-                run = self._runs[index]
-                if run.lost and run.end > heap[0]:
-                    self._join_lost(run, index, most)
-                    return run
+                sent = self._ranges[index]
+                if sent.lost and sent.end > heap[0]:
+                    self._join_lost(sent, index, most)
+                    return sent
             heappop(heap)
         return None
 
-    def _join_lost(self, run: Run, index: int, most: int) -> None:
-        runs = self._runs
+    def _join_lost(self, sent: SentRange, index: int, most: int) -> None:
+        ranges = self._ranges
         index += 1
         count = 0
-        while index + count < len(runs) and run.end - run.start < most:
-            after = runs[index + count]
-            if not after.lost or after.copies != run.copies:
+        while index + count < len(ranges) and sent.end - sent.start < most:
+            after = ranges[index + count]
+            if not after.lost or after.copies != sent.copies:
                 break
-            run.end = after.end
-            run.sent_us = max(run.sent_us, after.sent_us)
+            sent.end = after.end
+            sent.sent_us = max(sent.sent_us, after.sent_us)
             count += 1
         if count:
-            self._delete(index, index + count)
-
-    def first_unrepeated(self, floor: int, below: int) -> Run | None:
-        """The first run in [floor, below) that was neither delivered, nor repeated, nor is lost."""
-        first = max(bisect_right(self._starts, floor, self._first) - 1, self._first)
-        for index in range(first, len(self._runs)):
-            run = self._runs[index]
-            if run.start >= below:
-                return None
-            if not run.sacked and not run.copies and not run.lost:
-                return run
-        return None
-
-    def delivered_from_top(self, length: int, blocks: int) -> int:
-        """The number above which more than `length` bytes, or `blocks` separate blocks, were
-        delivered; 0 if that is nowhere (RFC 6675 §4, IsLost)."""
-        held = 0
-        seen = 0
-        for index in range(self._index(self.fack - 1), self._first - 1, -1):
-            run = self._runs[index]
-            if run.sacked:
-                held += run.end - run.start
-                seen += 1
-                if held > length or seen >= blocks:
-                    return run.start
-        return 0
+            del ranges[index : index + count]
+            del self._starts[index : index + count]
 
     def clear(self) -> None:
-        """Forget all runs."""
-        self._runs.clear()
+        """Forget all ranges."""
+        self._ranges.clear()
         self._starts.clear()
         self._first = 0
         self._lost_starts.clear()
-        self.sendings.clear()
+        self.send_order.clear()
+        self.result.clear()
         self.lost_bytes = 0
         self.sacked_bytes = 0
-        self.repeated_bytes = 0
+        self.retransmitted_bytes = 0
         self.duplicate_bytes = 0
 
     # -- the list --------------------------------------------------------------------------------
-    def _index(self, seq: int) -> int:
-        return bisect_right(self._starts, seq, self._first) - 1
-
-    def _insert(self, index: int, run: Run) -> None:
-        self._runs.insert(index, run)
-        self._starts.insert(index, run.start)
-
-    def _delete(self, low: int, high: int) -> None:
-        del self._runs[low:high]
-        del self._starts[low:high]
+    def _split(self, index: int, at: int) -> SentRange:
+        """Cut a range at number `at`; the upper part is returned, and stands behind it."""
+        sent = self._ranges[index]
+        upper = SentRange(at, sent.end, sent.sent_us, sent.copies, sent)
+        sent.end = at
+        self._ranges.insert(index + 1, upper)
+        self._starts.insert(index + 1, at)
+        if upper.lost:
+            heappush(self._lost_starts, at)
+        return upper

@@ -1,13 +1,13 @@
-"""The order of sending: when which numbers left, oldest first, for who judges by time (RACK)."""
+"""The order of sending: when which numbers left, oldest first, for detection by time (RACK)."""
 
 from __future__ import annotations
 
 from typing import Final
 
-_FRONT: Final = 64  # so many entries taken off at the front are let go together
+_FRONT: Final = 64  # entries taken off at the front are removed when there are so many
 
 
-class Sendings:
+class SendOrder:
     """A queue of (time in µs, start, end). What was sent in one go is one entry; an entry may be
     stale: its numbers may have been sent again, or delivered, since. No other file writes it."""
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pystack.tcp.policies.rack import Rack
+from pystack.tcp.scoreboard.ack_result import AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
-from pystack.tcp.scoreboard.sent_range import Run
+from pystack.tcp.scoreboard.sent_range import SentRange
 
 MSS = 4
 MIN_RTT, SRTT = 8, 20
@@ -128,7 +129,7 @@ class Model:
         return found
 
 
-def place(run: Run | None, end: int) -> tuple[int, int] | None:
+def place(run: SentRange | None, end: int) -> tuple[int, int] | None:
     """When a run was sent, and the last number of it that counts."""
     return None if run is None else (run.sent_us, end - 1)
 
@@ -153,8 +154,8 @@ class Machine(RuleBasedStateMachine):
         self.board.sent(self.model.nxt, self.model.nxt + length, self.now_us)
         self.model.sent(length, self.now_us)
 
-    def repeat(self, run: Run, start: int, length: int) -> None:
-        self.board.resent(run, length, self.now_us)
+    def repeat(self, run: SentRange, start: int, length: int) -> None:
+        self.board.retransmitted(run, length, self.now_us)
         self.model.resent(start, length, self.now_us)
 
     @precondition(lambda self: self.board.lost_bytes)
@@ -196,12 +197,10 @@ class Machine(RuleBasedStateMachine):
         self, moves: bool, part: float, blocks: list[tuple[float, float]]
     ) -> None:
         model = self.model
-        self.board.begin_ack()
         model.begin_ack()
-        if moves:
-            ack = model.una + 1 + int((model.nxt - model.una - 1) * part)
-            self.board.acked(ack, self.now_us)
-            model.acked(ack, self.now_us)
+        ack = model.una + (1 + int((model.nxt - model.una - 1) * part) if moves else 0)
+        result = self.board.acked(ack, self.now_us)
+        model.acked(ack, self.now_us)
         flight = model.nxt - model.una
         for one, other in sorted(blocks):
             low = model.una + int(flight * min(one, other))
@@ -214,24 +213,24 @@ class Machine(RuleBasedStateMachine):
                     most = max(octet.copies for octet in stretch)
                     for octet in stretch:
                         octet.copies, octet.sent_us = most, stretch[0].sent_us
-        self.check_ack()
+        self.check_ack(result)
 
-    def check_ack(self) -> None:
+    def check_ack(self, result: AckResult) -> None:
         board, model = self.board, self.model
-        assert board.newly_delivered == len(model.fresh)
-        assert board.rtt_us == model.rtt_us
-        assert board.sack_rtt_us == model.sack_rtt_us
-        assert board.repeat_acked == model.repeat_acked
+        assert result.newly_delivered == len(model.fresh)
+        assert result.rtt_us == model.rtt_us
+        assert result.sack_rtt_us == model.sack_rtt_us
+        assert result.retransmission_acked == model.repeat_acked
         newest = max(model.fresh, default=None)
         once = max((each for each in model.fresh if not each[2]), default=None)
-        assert place(board.newest, board.newest_end) == (newest and newest[:2])
+        assert place(result.newest, result.newest_end) == (newest and newest[:2])
         if newest and newest[2]:
-            assert place(board.newest_once, board.newest_once_end) == (once and once[:2])
+            assert place(result.newest_original, result.newest_original_end) == (once and once[:2])
         if once:
             numbers = [number for _, number, copies in model.fresh if not copies]
-            assert min(numbers) < board.first_copy_end <= max(numbers) + 1
+            assert min(numbers) < result.first_copy_end <= max(numbers) + 1
         else:
-            assert board.first_copy_end > model.nxt
+            assert result.first_copy_end > model.nxt
         assert board.has_reneged() == (bool(model.octets) and model.octets[model.una].sacked)
 
     @precondition(lambda self: self.model.octets)
@@ -311,7 +310,7 @@ class Machine(RuleBasedStateMachine):
     @rule(below=st.integers(0, 40))
     def the_first_that_was_sent_once(self, below: int) -> None:
         below += self.model.una
-        found = self.board.first_unrepeated(0, below)
+        found = self.board.first_not_retransmitted(0, below)
         expected = [
             number for number, octet in self.model.octets.items()
             if number < below and octet.out and not octet.copies
@@ -324,7 +323,7 @@ class Machine(RuleBasedStateMachine):
         octets = model.octets
         assert board.lost_bytes == sum(octet.lost for octet in octets.values())
         assert board.sacked_bytes == sum(octet.sacked for octet in octets.values())
-        assert board.repeated_bytes == sum(
+        assert board.retransmitted_bytes == sum(
             octet.out and octet.copies > 0 for octet in octets.values()
         )
         assert (board.delivered, board.lost) == (model.delivered, model.lost)
@@ -336,9 +335,9 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whoever goes by time finds all that is out, the oldest first."""
         entries = []
-        while (oldest := self.board.sendings.oldest()) is not None:
+        while (oldest := self.board.send_order.oldest()) is not None:
             entries.append(oldest)
-            self.board.sendings.drop_oldest()
+            self.board.send_order.drop_oldest()
         assert entries == sorted(entries, key=lambda entry: entry[0])
         for number, octet in self.model.octets.items():
             if octet.out:
@@ -361,8 +360,8 @@ class RackMachine(Machine):
     def recovery_begins_or_ends(self, recovery: bool) -> None:
         self.board.in_recovery = recovery
 
-    def check_ack(self) -> None:
-        super().check_ack()
+    def check_ack(self, result: AckResult) -> None:
+        super().check_ack(result)
         fresh = self.model.fresh
         newest = max(fresh, default=None)
         if newest and newest[2] and self.now_us - newest[0] < MIN_RTT:
@@ -372,13 +371,14 @@ class RackMachine(Machine):
             self.rtt_us = self.now_us - sent_us
             if (sent_us, number + 1) > (self.xmit_us, self.end_seq):
                 self.xmit_us, self.end_seq = sent_us, number + 1
-        self.rack.on_ack(self.board, self.now_us)
+        self.rack.on_ack(self.board, result, self.now_us)
         self.judge()
 
     @rule()
     def it_looks_again(self) -> None:
-        self.board.begin_ack()
+        self.board.acked(self.model.una, self.now_us)  # there is no ACK
         self.model.begin_ack()
+        self.model.acked(self.model.una, self.now_us)
         self.judge()
 
     def judge(self) -> None:
@@ -397,7 +397,7 @@ class RackMachine(Machine):
                     waits.append(due_us)
         self.rack.detect(board, self.now_us)
         assert board.lost == model.lost
-        assert board.repeat_lost_us == model.repeat_lost_us
+        assert board.retransmission_lost_us == model.repeat_lost_us
         assert self.rack.look_at_us == min(waits, default=0)
 
 
@@ -422,3 +422,23 @@ def test_at_a_timeout_the_head_is_lost_however_late_it_was_sent() -> None:
     head = board.head()
     assert head is not None
     assert (head.start, head.end, head.lost) == (1, 1 + MSS, True)
+
+
+def test_what_is_joined_within_an_ack_still_counts_as_sent_once() -> None:
+    """[1, 5) was sent once, [5, 8) again. A block joins 4 with what had been sent twice beside it;
+    it is 4 that was delivered now, and its round trip is measured."""
+    board = Scoreboard()
+    board.mss, board.srtt_us, board.min_rtt_us = MSS, SRTT, MIN_RTT
+    board.sent(1, 8, 1000)
+    tail = board.cut_tail(MSS)
+    assert tail is not None
+    board.retransmitted(tail, 3, 1000)
+    board.acked(1, 1000)
+    board.sacked(5, 8, 1000)
+    result = board.acked(1, 1002)
+    board.sacked(4, 8, 1002)
+    assert result.newest is not None
+    assert (result.newest_end, result.newest_copies, result.sack_rtt_us) == (5, 0, 2)
+    rack = Rack()
+    rack.on_ack(board, result, 1002)
+    assert (rack.xmit_us, rack.end_seq, rack.rtt_us) == (1000, 5, 2)
