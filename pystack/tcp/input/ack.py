@@ -34,7 +34,9 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         tcb.pending |= CHALLENGE_ACK
         return False
     if ack >= una:
-        sign_of_life(tcb, now_us)
+        tcb.last_ack_us = now_us
+        if tcb.probes_out:
+            timer_handlers.peer_answered(tcb)
         if tcb.soft_error and tcb.snd_nxt > una:
             soft_errors.clear(tcb)
     wnd = seg.wnd << tcb.snd_wscale

@@ -143,7 +143,8 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     mss = tcb.eff_mss
     if tcb.sack_ok and (tcb.dsack is not None or tcb.recvbuf.ooo_bytes):
         mss -= sack_blocks.space(tcb)
-    mss = _bounded_mss(tcb, mss)
+    if tcb.max_snd_wnd < 2 * mss:
+        mss = _bounded_mss(tcb, mss)
     una = tcb.snd_una
     if nxt == una and not _begin_flight(tcb, tx, now_us):
         return False
@@ -196,12 +197,20 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 
 
 def _begin_flight(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
-    """Nothing is in flight. False: the batch is full."""
+    """Nothing is in flight. After more than an RTO of silence the window is validated anew
+    (RFC 5681 §4.1). False: the batch is full."""
     if tcb.ecn is not None and tcb.pending & ACK_NOW and ecn.ack_must_be_bare(tcb):
         if not empty(tcb, tx, tcb.snd_nxt, now_us):
             return False
         tcb.pending &= ~ANY_ACK
-    _after_idle(tcb, now_us)
+    if not tcb.last_sent_us:
+        return True
+    idle_us = now_us - tcb.last_sent_us
+    tcb.cc.on_tx_start(idle_us, now_us)
+    config = tcb.config
+    if config.tcp_slow_start_after_idle and idle_us > tcb.rto_us:
+        restart_window = tcb.initial_window.in_bytes(tcb.eff_mss, config)
+        tcb.cc.on_restart(idle_us, tcb.rto_us, restart_window)
     return True
 
 
@@ -223,15 +232,3 @@ def _nagle_delays(tcb: Tcb, data_end: int, ahead: int) -> bool:
     if tcb.cork or tcb.push_seq < data_end:
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)
-
-
-def _after_idle(tcb: Tcb, now_us: int) -> None:
-    """Nothing sent for longer than an RTO: the window is validated anew (RFC 5681 §4.1)."""
-    config = tcb.config
-    if not tcb.last_sent_us:
-        return
-    idle_us = now_us - tcb.last_sent_us
-    tcb.cc.on_tx_start(idle_us, now_us)
-    if config.tcp_slow_start_after_idle and idle_us > tcb.rto_us:
-        restart_window = tcb.initial_window.in_bytes(tcb.eff_mss, config)
-        tcb.cc.on_restart(idle_us, tcb.rto_us, restart_window)

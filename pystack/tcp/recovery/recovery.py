@@ -74,7 +74,7 @@ def on_ack(
         _look_for_losses(tcb, ack.newly_delivered, flight, lost_before, now_us)
         if acked and board.has_reneged():
             timers.arm_rto(tcb, now_us + max(tcb.srtt_us >> 1, 10_000))
-    else:
+    elif tcb.rack_at_us:
         timers.arm_rack(tcb, 0)
     if tcb.prr is not None:
         prr.on_ack(tcb, tcb.prr, ack.newly_delivered, acked > 0 and board.lost == lost_before)
