@@ -31,8 +31,12 @@ class AckResult:
     __slots__ = tuple(__annotations__)
 
     def __init__(self) -> None:
+        self.newly_delivered = self.newly_sacked = 0
+        self.rtt_us = self.sack_rtt_us = -1
+        self.retransmission_acked = False
+        self.first_copy_end = NEVER
+        self.newest = self.newest_original = None
         self.newest_end = self.newest_original_end = self.newest_copies = 0
-        self.clear()
 
     def clear(self) -> None:
         """Nothing is told yet."""
