@@ -1,4 +1,4 @@
-"""asyncio on top of the socket calls: the one room that awaits.
+"""asyncio on a stack: how programs of asyncio connect, serve and wait, over which device.
 
 Each folder answers one question and says in its head how its files divide it. A folder imports only
 those that stand before it here:
@@ -11,30 +11,51 @@ those that stand before it here:
 
 `EventLoop` is asyncio's loop on which programs that know nothing of stacks use one; `attached`
 makes one of a loop that runs already; `loop.install` puts one under a whole program (`pystack
-run`).
+run`). `Transport` and `Server` are asyncio's, a `StackSocket` stands where a program has a
+`socket.socket`. `Cable`, `CallableDevice` and `ImpairedDevice` are devices; `PacketDevice` says
+what another one must have.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from pystack.lazy import names_of
 
 if TYPE_CHECKING:
+    from pystack.aio.devices.cable import Cable, CableEnd
+    from pystack.aio.devices.callable_device import CallableDevice
+    from pystack.aio.devices.impaired import ImpairedDevice, parsed
+    from pystack.aio.drive.device import PacketDevice
     from pystack.aio.endpoint.stack import Stack
+    from pystack.aio.handles.datagram import DatagramTransport
+    from pystack.aio.handles.server import Server
     from pystack.aio.handles.stack_socket import StackSocket
+    from pystack.aio.handles.stream import Transport
+    from pystack.aio.handles.transport_socket import DatagramTransportSocket, TransportSocket
     from pystack.aio.loop.event_loop import EventLoop, attached
 
-__all__ = ["EventLoop", "Stack", "StackSocket", "attached"]
+__all__ = [
+    "Cable", "CableEnd", "CallableDevice", "DatagramTransport", "DatagramTransportSocket",
+    "EventLoop", "ImpairedDevice", "PacketDevice", "Server", "Stack", "StackSocket", "Transport",
+    "TransportSocket", "attached", "parsed",
+]  # fmt: skip
 
-_HOMES: Final = {  # each is imported when it is first asked for
-    "EventLoop": "pystack.aio.loop.event_loop",
-    "Stack": "pystack.aio.endpoint.stack",
-    "StackSocket": "pystack.aio.handles.stack_socket",
-    "attached": "pystack.aio.loop.event_loop",
+_HOMES: Final = {
+    "Cable": "aio.devices.cable",
+    "CableEnd": "aio.devices.cable",
+    "CallableDevice": "aio.devices.callable_device",
+    "DatagramTransport": "aio.handles.datagram",
+    "DatagramTransportSocket": "aio.handles.transport_socket",
+    "EventLoop": "aio.loop.event_loop",
+    "ImpairedDevice": "aio.devices.impaired",
+    "PacketDevice": "aio.drive.device",
+    "Server": "aio.handles.server",
+    "Stack": "aio.endpoint.stack",
+    "StackSocket": "aio.handles.stack_socket",
+    "Transport": "aio.handles.stream",
+    "TransportSocket": "aio.handles.transport_socket",
+    "attached": "aio.loop.event_loop",
+    "parsed": "aio.devices.impaired",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__ = names_of(__name__, _HOMES)

@@ -35,8 +35,8 @@ class AckSample:
     believed in the network before and after it; `delivered` and `lost` are totals since the
     connection began.
 
-    Times in µs: `rtt_us` is this ACK's sample or -1; `min_rtt_us` the least of the last
-    `tcp_min_rtt_wlen` (0 while there is none); `srtt_us` RFC 6298's.
+    Times in µs: `now_us` is when it came; `rtt_us` is this ACK's sample or -1; `min_rtt_us` the
+    least of the last `tcp_min_rtt_wlen` (0 while there is none); `srtt_us` RFC 6298's.
 
     The delivery-rate sample (as the draft on delivery rate estimation has it): `delivery_rate` in
     bytes/s over `interval_us`, 0 when this ACK gives none; `prior_delivered`, `prior_lost` and
@@ -94,6 +94,9 @@ class AckSample:
 class CongestionControl:
     """Base of all algorithms. Subclasses override what they need; open to users' classes.
 
+    In bytes: `mss` (payload of a full segment), `cwnd` and `ssthresh`, which an algorithm sets;
+    `pacing_rate` in bytes/s, 0 for none of its own. `name` is what TCP_CONGESTION shows.
+
     Class attributes say what an algorithm wants: `uses_prr` (see above); `wants_ecn`: ECN is
     asked for whatever `tcp_ecn` says; `ect` is the codepoint of its data when ECN is agreed on;
     `scalable`: it reads `ce_bytes` itself, `on_ecn` is not called, and the receiver half echoes
@@ -114,7 +117,7 @@ class CongestionControl:
         self.cwnd = initial_cwnd
         self.ssthresh = INFINITE_SSTHRESH
         self.pacing_rate = 0
-        self.seed = 0  # 64 bits that differ between connections, for who needs chance
+        self.seed = 0  # 64 bits that differ between connections, for algorithms that draw
         self.paced = False  # the connection is paced though pacing_rate may be 0
 
     def __repr__(self) -> str:

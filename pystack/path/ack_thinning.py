@@ -27,10 +27,11 @@ def supersedes(later: Buffer, at: int, earlier: Buffer, earlier_at: int) -> bool
 
 
 class AckThinning(Stage):
-    """Of the pure ACKs of a flow every `every`-th passes; the others make way for later ones.
+    """Of the pure ACKs of a flow every `every`-th passes; later ones replace the others.
 
-    An ACK is held until the next of its flow comes, which takes its place, for `hold_us` at most;
-    it goes ahead of anything else of its flow, such as an ACK that does not supersede it.
+    An ACK is held until the next one of its flow replaces it, for `hold_us` at most; it goes ahead
+    of anything else of its flow, such as an ACK that does not supersede it. Raises ValueError for
+    `every` below 2 and for a `hold_us` of 0.
     """
 
     counted = ("thinned",)

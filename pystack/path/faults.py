@@ -1,4 +1,4 @@
-"""What may go wrong on a way: loss, duplication, reordering, corruption, each a stage of its own.
+"""What may go wrong on a path: loss, duplication, reordering, corruption, each a stage of its own.
 
 Every one is drawn per packet from a random source that the caller made: the same seed and the same
 packets give the same faults. A rate is a probability from 0 to 1, `correlation` how much it depends
@@ -26,7 +26,9 @@ class Cut(Stage):
 
 
 class Loss(Stage):
-    """Packets are lost; with `ecn` those that may be marked are marked instead (RFC 3168)."""
+    """Packets are lost with probability `rate` (0 to 1), drawn from `source`; `correlation` is that
+    with the packet before. With `ecn`, packets of senders that take part in ECN are marked instead
+    (RFC 3168). Raises ValueError for a probability that is none."""
 
     counted = ("lost", "marked")
 
@@ -51,7 +53,8 @@ class Loss(Stage):
 
 
 class Duplication(Stage):
-    """Packets come twice."""
+    """Packets come twice with probability `rate` (0 to 1), drawn from `source`; `correlation` is
+    that with the packet before. Raises ValueError for a probability that is none."""
 
     counted = ("duplicated",)
 
@@ -68,7 +71,8 @@ class Duplication(Stage):
 
 
 class Corruption(Stage):
-    """`bits` bits of a packet are flipped, anywhere from its IP header to its end.
+    """With probability `rate` (0 to 1), `bits` bits of a packet are flipped, anywhere from its IP
+    header to its end.
 
     Before that it becomes what an interface would have sent, with its checksum complete: one that
     is filled in later would hide the damage. The receiver has to verify it (CHECKSUM_COMPLETE).
@@ -100,7 +104,8 @@ class Corruption(Stage):
 
 
 class Reordering(Stage):
-    """A packet is held back until `behind` others have overtaken it, or for `hold_us` at most."""
+    """With probability `rate` (0 to 1) a packet is held back until `behind` others have overtaken
+    it, or for `hold_us` at most. Raises ValueError for numbers that are out of range."""
 
     counted = ("reordered",)
 

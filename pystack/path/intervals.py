@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From `begin_us` on for `length_us`; every `every_us` again, unless that is 0."""
+    """From `begin_us` on for `length_us`; every `every_us` again, unless that is 0. Raises
+    ValueError for negative times, and for an interval that is longer than its period."""
 
     begin_us: int
     length_us: int

@@ -1,4 +1,4 @@
-"""The way of packets from one end to the other: stages, one behind the other.
+"""The path of packets from one end to the other: stages, one behind the other.
 
 A stage is fed packets with the time, lets some of them out at once and keeps others until their
 time has come; who drives it asks for `next_deadline` and calls `take` then. Several of them make a
@@ -72,7 +72,8 @@ class Stage:
 
 
 class Link(Stage):
-    """Stages that a packet passes in turn, each at the moment at which the one before let it go."""
+    """`stages` that a packet passes in turn: each at the moment at which the one before let it
+    go."""
 
     def __init__(self, *stages: Stage) -> None:
         self.stages = stages
@@ -137,7 +138,8 @@ class Link(Stage):
 class Delay(Stage):
     """Every packet comes `delay_us` later, and up to `jitter_us` more, drawn evenly.
 
-    In order all the same, unless `reorder`: then jitter lets packets overtake each other.
+    Packets stay in order, unless `reorder` is set: then jitter lets them overtake each other.
+    Raises ValueError for negative times, and for jitter without a `source` of random numbers.
     """
 
     def __init__(

@@ -27,10 +27,11 @@ _TTL: Final = 64
 
 
 class Mtu(Stage):
-    """Packets of more than `mtu` octets do not pass; `silent` does not even tell.
+    """Packets of more than `mtu` bytes do not pass; an ICMP message says so, unless `silent`.
 
     The message comes from the address that the packet was for, as no router here has one. Runs that
-    offloading left in one piece are too big: `Cut` belongs in front.
+    offloading left in one piece are too big: `Cut` belongs in front. Raises ValueError for an MTU
+    below 68.
     """
 
     counted = ("too_big",)

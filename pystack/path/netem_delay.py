@@ -22,13 +22,14 @@ _TERMS: Final = 12  # so many uniform numbers added up have a standard deviation
 
 
 class NetemDelay(Stage):
-    """Packets come `delay_us` later, give or take `jitter_us`.
+    """Packets come `delay_us` later, plus or minus up to `jitter_us`, as netem delays them.
 
-    Evenly between both ends, or with `distribution` NORMAL with `jitter_us` as standard deviation
-    (6 of them at most); never before they came. `correlation` is that of successive delays. With
-    `overtakes`, packets that it strikes go at once: one at most in `gap`, which alone makes it
-    exactly every `gap`-th. The others keep their order if `in_order`, as netem's do behind a rate.
-    More than `limit` packets are not kept: what comes then is dropped (0: no limit).
+    Delays are distributed evenly, or with `distribution` NORMAL with `jitter_us` as standard
+    deviation (6 of them at most); none is negative. `correlation` is that of successive delays.
+    With `overtakes`, packets that it strikes pass at once, one of `gap` packets at most; with `gap`
+    alone exactly every `gap`-th does. The others keep their order if `in_order`, as netem's do
+    behind a rate. At most `limit` packets are kept, what comes then is dropped (0: no limit).
+    Raises ValueError for negative numbers and for an unknown distribution.
     """
 
     counted = ("reordered", "dropped")

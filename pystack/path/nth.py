@@ -7,7 +7,8 @@ from pystack.wire.batch import Packet
 
 
 class Nth(Stage):
-    """Loses the packets whose numbers are given; the first that comes is number 1."""
+    """Loses the packets whose numbers are given; the first packet is number 1. Raises ValueError
+    for lower numbers."""
 
     counted = ("lost",)
 

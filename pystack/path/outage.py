@@ -8,7 +8,7 @@ from pystack.wire.batch import Packet
 
 
 class Outage(Stage):
-    """Packets that come within an interval are lost."""
+    """Packets that come within one of the `intervals` are lost."""
 
     counted = ("cut_off",)
 

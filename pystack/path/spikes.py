@@ -1,7 +1,7 @@
-"""Spikes of the delay: for a while nothing comes through, then everything at once.
+"""Spikes of the delay: for a while nothing passes, then everything at once.
 
 As on a radio link that repeats a frame, or hands over to another cell: nothing is lost, but what is
-on the way comes late, and a timeout that happens meanwhile turns out to be spurious.
+on its way comes late, and a timeout that happens meanwhile turns out to be spurious.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pystack.wire.batch import Packet
 
 
 class Spikes(Stage):
-    """Packets that come within an interval are kept until its end, in order."""
+    """Packets that come within one of the `intervals` are kept until its end, in order."""
 
     counted = ("held_up",)
 

@@ -19,7 +19,8 @@ from pystack.sim.world import World
 
 @dataclass(frozen=True, slots=True)
 class Dumbbell:
-    """`senders[i]` reaches `receivers[i]` through `bottleneck`; `back` is its other direction."""
+    """`senders` and `receivers`, in pairs, on both sides of `bottleneck`; `back` is its other
+    direction."""
 
     senders: Sequence[SimHost]
     receivers: Sequence[SimHost]
@@ -45,7 +46,7 @@ def dumbbell(
     `rtts` are the round trips without queueing and the time for bits, one for all or one for each
     pair; all of it is on the receivers' links. `rate`, `queue` and `loss` are the bottleneck's,
     `there` replaces them in the direction of the receivers; `access` is the rate of all other
-    links. Raises ValueError when there are not as many `rtts` as pairs.
+    links, `mtu` in bytes. Raises ValueError when there are not as many `rtts` as pairs.
     """
     each = [rtts] * pairs if isinstance(rtts, str | int) else list(rtts)
     if len(each) != pairs:
@@ -69,7 +70,7 @@ def dumbbell(
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`one` reaches `other` over `hops`, the links between the routers, in that direction."""
+    """`one` reaches `other` over `hops`, the links between the `routers`, in that direction."""
 
     one: SimHost
     other: SimHost
@@ -87,7 +88,9 @@ def chain(
 ) -> Chain:
     """A host "one", routers "hop1" to "hop<n+1>" with a link between each two, a host "other".
 
-    `hops` say what the links are like, each the same in both directions.
+    `hops` say what the links are like, each the same in both directions; `access` is the rate of
+    the links of both hosts ("10gbit", or bit/s), `mtu` is in bytes, `sysctl` has the settings of
+    the hosts.
     """
     one, other = world.host("one", sysctl=sysctl), world.host("other", sysctl=sysctl)
     routers = [world.router(f"hop{n}") for n in range(1, len(hops) + 2)]

@@ -75,6 +75,15 @@ def _refuse(loop: object, *args: Any, **options: Any) -> NoReturn:
 _refused: Any = _refuse  # whatever the signature of the call that it stands for
 
 
+# what the loop refuses, and what it shares with its selector and with worlds
+_INSIDE: Final = frozenset((
+    "add_reader", "add_signal_handler", "add_writer", "connect_accepted_socket",
+    "connect_read_pipe", "connect_write_pipe", "create_unix_connection", "create_unix_server",
+    "finds_stacks", "has_kernel", "join", "remove_reader", "remove_writer", "router",
+    "sends_files_over_stacks", "subprocess_exec", "subprocess_shell", "use_stacks",
+))  # fmt: skip
+
+
 class _NoKernel(asyncio.BaseEventLoop):
     """Stands where other loops have the kernel: every call that needs one is refused."""
 
@@ -93,8 +102,8 @@ class VirtualLoop(StackCalls, _NoKernel):
     `attached`: a server is on the host whose address it is given, a connection begins at the
     host that `with host.as_default():` says, else at the first one that is not its destination.
 
-    It runs up to `end_us`, in µs. Whoever sets that gets an OutOfTimeError out of the loop, and may
-    set it anew and go on.
+    `events` are the clock and the heap of its world. It runs up to `end_us`, in µs. Whoever sets
+    that gets an OutOfTimeError out of the loop, and may set it anew and go on.
     """
 
     has_kernel = False

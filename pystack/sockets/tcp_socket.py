@@ -108,7 +108,8 @@ class Socket(TcpSocketState):
         MSG_MORE holds back a last partial segment, MSG_EOR lets none run across the end,
         MSG_OOB makes the last octet urgent (RFC 6093: not for new protocols); MSG_DONTWAIT and
         MSG_NOSIGNAL change nothing. Raises EAGAIN when there is no room or the connection is
-        still being made, EPIPE after shutdown or without connection, and the pending error.
+        still being made, EPIPE after shutdown or without connection, EBADF when closed, and the
+        pending error.
         """
         if self.closed:
             raise os_error(EBADF)
@@ -120,7 +121,8 @@ class Socket(TcpSocketState):
         MSG_PEEK leaves them there, MSG_TRUNC throws them away (so many zero octets come back),
         MSG_OOB reads the urgent octet (EINVAL when there is none or SO_OOBINLINE is set);
         MSG_WAITALL and MSG_DONTWAIT change nothing. Reading stops at the urgent mark. Raises
-        EAGAIN when nothing is there, ENOTCONN, and the pending error (ECONNRESET, ETIMEDOUT).
+        EAGAIN when nothing is there, ENOTCONN, EBADF when closed, and the pending error
+        (ECONNRESET, ETIMEDOUT).
         """
         if self.closed:
             raise os_error(EBADF)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pystack.compiling import mypyc_attr
 from pystack.sockets import sockaddr
 from pystack.sockets.base import BaseSocket
 from pystack.stack.host import HostCore
@@ -9,6 +10,7 @@ from pystack.udp.endpoints import UdpEndpoint
 from pystack.wire.address import place
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class UdpSocketState(BaseSocket):
     """The variables of a UDP socket: nearly all of them are its end in the stack, `udp`."""
 

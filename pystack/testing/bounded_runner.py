@@ -24,7 +24,7 @@ _LOOK_AGAIN_S: Final = 0.05
 
 
 class BoundedRunner:
-    """One loop, made by `make_loop`; all coroutines run in one context.
+    """One `loop`, made by `make_loop`; all coroutines run in one context.
 
     `failure` makes what is raised out of a text: a BaseException that programs do not catch.
     """

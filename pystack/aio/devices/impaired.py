@@ -47,12 +47,13 @@ def checked(given: str | Impairment | None) -> Impairment | None:
 
 
 class ImpairedDevice:
-    """A `PacketDevice` before another one, which is its own from then on.
+    """A `PacketDevice` before another one, `device`, which belongs to it from then on.
 
-    Only with offload off is a packet what it is on a wire: open `device` so if
-    `impairment.needs_packets()`. Times of the impairment count from now. `clock` and the loop must
-    have the same time. What is on the way out when it is closed goes at once: a host that ends does
-    not take back what it has sent.
+    `impairment` is what happens to packets; `name`, `mtu` and `offload` are those of `device`. With
+    offload, a packet is not what it is on a wire: open `device` without if
+    `impairment.needs_packets()`. Times of the impairment count from now. `clock`, in µs, and the
+    loop must have the same time. `seed` decides every chance. What is on its way out when it is
+    closed is sent at once: a host that ends does not take back what it has sent.
     """
 
     def __init__(

@@ -38,6 +38,9 @@ _FIRST_LOOK: Final = 0.001
 _TURNS_TO_TELL: Final = 3
 _LOOK_AGAIN: Final = 0.05
 
+# shared by the files of `pystack.aio`; `dir` leaves it out
+_INSIDE: Final = frozenset(("check", "driver", "handles", "owns", "reaches"))
+
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 Where = tuple[str | None, int | str]
 
@@ -56,6 +59,10 @@ class Endpoint:
         self._grace = grace
         self.driver: Driver | None = None
         self.handles = OpenHandles(self._ready)
+
+    def __dir__(self) -> list[str]:
+        """Without what is shared by the files of `pystack.aio`."""
+        return [name for name in super().__dir__() if name not in _INSIDE]
 
     def __repr__(self) -> str:
         return printed(self, self._words)

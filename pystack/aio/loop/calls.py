@@ -29,6 +29,12 @@ else:
     _Loop = object
 
 
+# shared by the files of `pystack.aio`
+_INSIDE: Final = frozenset((
+    "finds_stacks", "has_kernel", "router", "sends_files_over_stacks", "use_stacks",
+))  # fmt: skip
+
+
 class StackCalls(_Loop):
     """To be mixed in before a loop's class, which calls `use_stacks` before anything else.
 

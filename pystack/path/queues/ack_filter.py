@@ -23,9 +23,9 @@ class _Waiting:
 
 
 class AckFilter(Discipline):
-    """First in, first out; a pure ACK drops the one of its flow that waits and says less.
+    """First in, first out; a pure ACK drops the waiting one of its flow that it supersedes.
 
-    What does not fit is dropped.
+    More than `limit` packets (or bytes with `in_bytes`) are dropped.
     """
 
     counted = ("dropped", "thinned")

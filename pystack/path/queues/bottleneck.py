@@ -19,11 +19,11 @@ OCTET: Final = 8_000_000  # what one takes, in units of 1/rate µs
 
 
 class Queue(Stage):
-    """Packets wait by the rules of `discipline` until the line, of `rate_bps`, is free.
+    """Packets wait by the rules of `discipline` until the link, of `rate_bps` bit/s, is free.
 
-    The one that is being sent does not wait any more. `changes` are (time in µs, rate from then
-    on), ascending; the rest of a packet that is being sent goes at the new rate, and with a rate
-    of 0 not at all.
+    The packet that is being sent waits no longer. `changes` are pairs (time in µs, rate from then
+    on), ascending; the rest of a packet that is being sent goes at the new rate, and with a rate of
+    0 not at all. Raises ValueError for a negative rate and for times out of order.
     """
 
     def __init__(
@@ -107,10 +107,12 @@ class Queue(Stage):
 
 
 class Pipe(Stage):
-    """A line with a drop-tail queue before it and a way of `delay_us` behind it, in one.
+    """A link of `rate_bps` bit/s with a drop-tail queue before it and a delay of `delay_us` behind
+    it.
 
     The same as a `Queue` with `DropTail` and a `Delay`, packet for packet, at a fraction of the
-    cost: with a fixed rate, when a packet arrives is known when it comes.
+    cost: with a fixed rate, when a packet arrives is known when it comes. The queue has room for
+    `limit` packets, or bytes with `in_bytes`. Raises ValueError for numbers that are out of range.
     """
 
     counted = ("dropped",)

@@ -25,7 +25,8 @@ INTERVAL_US: Final = 100_000
 class CodelLaw:
     """What all queues of one discipline have in common, and what was done in them.
 
-    `ce_threshold_us` marks whatever has waited longer (Linux, for DCTCP and the like); 0: nothing.
+    `ce_threshold_us` marks every packet that has waited longer (Linux, for DCTCP and the like); 0:
+    none. Raises ValueError for numbers that are out of range.
     """
 
     target_us: int = TARGET_US
@@ -163,7 +164,7 @@ class CodelQueue:
 
 
 class Codel(Discipline):
-    """One queue under the law; when `limit` is reached, what comes is dropped."""
+    """One queue under the law; more than `limit` packets (or bytes with `in_bytes`) are dropped."""
 
     counted = ("dropped", "early_dropped", "marked")
 

@@ -15,11 +15,12 @@ from pystack.wire.batch import Packet
 
 
 class Discipline:
-    """`packets` and `octets` (of IP packets, with their headers) wait now.
+    """`packets` wait now, `octets` of them (IP packets, with their headers).
 
-    `limit` bounds the packets that wait, or their octets with `in_bytes`. `ecn` lets a discipline
+    `limit` bounds the packets that wait, or their bytes with `in_bytes`. `ecn` lets a discipline
     mark packets of senders that take part in ECN (RFC 3168) where it would drop them early; a full
-    queue drops them all the same.
+    queue drops them all the same. `counted` names the attributes that count what it did. Raises
+    ValueError for a limit below 1.
     """
 
     counted: ClassVar[tuple[str, ...]] = ("dropped",)
@@ -56,7 +57,7 @@ class Discipline:
 
 
 class DropTail(Discipline):
-    """First in, first out, and what does not fit is dropped: Linux's pfifo and bfifo."""
+    """First in, first out; what does not fit is dropped: Linux's pfifo and bfifo."""
 
     def __init__(self, limit: int, *, in_bytes: bool = False) -> None:
         super().__init__(limit, in_bytes=in_bytes)

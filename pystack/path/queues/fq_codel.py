@@ -33,10 +33,13 @@ class _Flow(CodelQueue):
 
 
 class FqCodel(Discipline):
-    """`flows` queues; which one is a packet's follows from its addresses, ports and protocol.
+    """`flows` queues, each under `law`; addresses, ports and protocol decide about a packet's
+    queue.
 
-    `perturbation` is a number drawn anew for each run, so that nobody knows who shares a queue.
-    When `limit` is reached, the longest queue loses half of its packets, the oldest first.
+    Queues take turns; in each turn a queue may send `quantum` bytes. `perturbation` is a number
+    drawn anew for each run, so that which flows share a queue cannot be foreseen. When `limit`
+    packets wait, the longest queue loses half of its packets, the oldest first. Raises ValueError
+    for numbers below 1.
     """
 
     counted = ("dropped", "early_dropped", "marked")

@@ -19,11 +19,12 @@ _ONE: Final = 1 << 32  # of the average: a fixed point of 32 bits
 class Red(DropTail):
     """A first-in-first-out queue that watches its average length.
 
-    Between `least` and `most` a packet that comes is struck with a probability that rises from 0
-    to `probability`, evenly spread; above `most` each is, or with `gentle` the probability goes on
-    to rise, to 1 at twice `most`. All three, and `limit`, are packets, or octets with `in_bytes`.
-    The average takes in 1/2**weight of the present length with each packet. `slot_us` is how long
-    a typical packet takes on the line: by that the average falls while the line is idle.
+    Between `least` and `most` a packet that comes is dropped or marked with a probability that
+    rises from 0 to `probability`, evenly spread; above `most` each one is, or with `gentle` the
+    probability goes on to rise, to 1 at twice `most`. `least`, `most` and `limit` are packets, or
+    bytes with `in_bytes`. With each packet the `average` takes in 1/2**`weight` of the present
+    length. `slot_us` is how long a typical packet takes on the link: at that pace the average falls
+    while the link is idle. Raises ValueError for numbers that are out of range.
     """
 
     counted = ("dropped", "early_dropped", "marked")

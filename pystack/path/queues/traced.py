@@ -39,8 +39,9 @@ class TracedQueue(Stage):
     """Packets wait by the rules of `discipline` for the opportunities of a trace.
 
     An opportunity carries `octets`: several small packets, or a part of a large one, the rest of
-    which goes with the next. What is left of it when nothing waits is lost. The trace begins at
-    `start_us`, and a packet that comes at the very moment of an opportunity misses it.
+    which goes with the next opportunity. What is left of it when nothing waits is lost. The trace
+    begins at `start_us`; a packet that comes at the very moment of an opportunity misses it. Raises
+    ValueError for times that do not ascend.
     """
 
     def __init__(

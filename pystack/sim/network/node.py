@@ -50,7 +50,7 @@ class Node(LinkEnd):
 
     def __dir__(self) -> list[str]:
         """Without what is called by links and the clock."""
-        return [name for name in object.__dir__(self) if name not in _INSIDE]
+        return [name for name in super().__dir__() if name not in _INSIDE]
 
     def __repr__(self) -> str:
         return printed(self, self._words)

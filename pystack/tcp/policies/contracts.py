@@ -97,6 +97,7 @@ class LossDetection(Part):
     `uses_sack`: it judges by SACK blocks. Without (or when the peer knows no SACK) losses are
     found by counting `dup_thresh` duplicate ACKs, and repaired as in RFC 6582. `uses_tlp`: a
     silent tail of the data is probed (RFC 8985 §7) before the retransmission timer.
+    `look_at_us`: when `detect` is to be called without an ACK, 0 for never.
     """
 
     uses_sack: ClassVar[bool] = True

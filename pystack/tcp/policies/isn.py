@@ -15,7 +15,7 @@ from pystack.wire.seq import MASK
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class IsnGenerator(Part):
-    """A subclass chooses initial sequence numbers; a stack has one, made with its secret."""
+    """A subclass chooses initial sequence numbers; a stack has one, made with its `secret`."""
 
     __slots__ = ("secret",)
 
