@@ -89,7 +89,7 @@ int cut(const uint8_t *arena, uint32_t off, uint32_t length, uint32_t gso_size, 
 {
     const uint8_t *from = arena + off;
     uint8_t *to = out + out_off;
-    uint32_t headers, text, done = 0, count = 0, seq, urgent;
+    uint32_t headers, payload, done = 0, count = 0, seq, urgent;
     struct layout at;
 
     if (gso_size == 0 || locate(from, length, &at))
@@ -98,11 +98,11 @@ int cut(const uint8_t *arena, uint32_t off, uint32_t length, uint32_t gso_size, 
     if (headers == 0)
         return 0;
     headers += at.upper;
-    text = at.end - headers;
+    payload = at.end - headers;
     seq = load32(from + at.upper + 4);
     urgent = load16(from + at.upper + 18);
     do {
-        uint32_t size = text - done < gso_size ? text - done : gso_size;
+        uint32_t size = payload - done < gso_size ? payload - done : gso_size;
         uint32_t flags = load16(from + at.upper + 12);
         uint8_t *tcp = to + at.upper;
         uint16_t total = (uint16_t)(headers + size);
@@ -116,7 +116,7 @@ int cut(const uint8_t *arena, uint32_t off, uint32_t length, uint32_t gso_size, 
         } else {
             store16(to + 4, total - (uint32_t)IPV6_HEADER);
         }
-        if (done + size < text)
+        if (done + size < payload)
             flags &= ~(uint32_t)(FIN | PSH);
         if (done > 0)
             flags &= ~(uint32_t)CWR;
@@ -133,6 +133,6 @@ int cut(const uint8_t *arena, uint32_t off, uint32_t length, uint32_t gso_size, 
         count++;
         to += total;
         done += size;
-    } while (done < text);
+    } while (done < payload);
     return (int)count;
 }

@@ -193,7 +193,7 @@ static int parse_tcp(const uint8_t *ip, const struct layout *at, struct record *
     memcpy(r->key + 32, tcp + 2, 2);
     memcpy(r->key + 34, tcp, 2);
     r->kind = KIND_TCP;
-    r->text += header;
+    r->payload_offset += header;
     r->length = n - header;
     r->seq = load32(tcp + 4);
     r->ack = load32(tcp + 8);
@@ -210,7 +210,7 @@ static void ip_fields(const uint8_t *ip, const struct layout *at, struct record 
     r->version = at->version;
     r->protocol = at->protocol;
     r->end = r->start + at->end;
-    r->upper = r->text = r->start + at->upper;
+    r->upper = r->payload_offset = r->start + at->upper;
     r->length = at->end - at->upper;
     r->kind = at->fragment ? KIND_FRAGMENT : KIND_OTHER;
     if (at->version == 4) {

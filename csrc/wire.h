@@ -18,7 +18,7 @@
 struct record {
     uint8_t key[36];
     uint8_t kind, reason, version, protocol;
-    uint32_t start, end, upper, text, length, seq, ack;
+    uint32_t start, end, upper, payload_offset, length, seq, ack;
     uint16_t flags, wnd, urgent, gso_size, mss;
     int8_t wscale;
     uint8_t options;

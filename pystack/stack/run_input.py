@@ -24,7 +24,7 @@ class RunInput:
         "_rx",
         "_seg",
         "_seq",
-        "_text",
+        "_payload_offset",
         "_length",
         "_gso_size",
         "_flags",
@@ -36,7 +36,7 @@ class RunInput:
         self._rx = RxBatch(1)
         self._seg = Segment()
         self._seq = 0
-        self._text = 0
+        self._payload_offset = 0
         self._length = 0
         self._gso_size = 0
         self._flags = 0
@@ -53,7 +53,7 @@ class RunInput:
         if kind != KIND_TCP or seg.flags & (URG | SYN) or self._host.trace is not None:
             return False
         self._seq = seg.seq
-        self._text = seg.text
+        self._payload_offset = seg.payload_offset
         self._length = seg.length
         self._gso_size = seg.gso_size
         self._flags = seg.flags
@@ -69,7 +69,7 @@ class RunInput:
         at = index * size
         left = self._length - at
         seg.seq = self._seq + at & MASK
-        seg.text = self._text + at
+        seg.payload_offset = self._payload_offset + at
         flags = self._flags
         if left > size:
             left = size
@@ -77,6 +77,6 @@ class RunInput:
         if at:
             flags &= ~CWR
         seg.length = left
-        seg.end = seg.text + left
+        seg.end = seg.payload_offset + left
         seg.flags = flags
         self._host.receive_segment(seg, now_us)

@@ -37,7 +37,7 @@ def wire_packets(packet: Packet) -> list[Packet]:
         segment = Segment()
         codec.parse(arena, 0, len(whole), checksum_state, gso_size, codec.pin(record), 0)
         if segment.load(memoryview(whole), record, 0) == consts.KIND_TCP and segment.segs > 1:
-            headers = segment.text - segment.start
+            headers = segment.payload_offset - segment.start
             out = bytearray(segment.length + segment.segs * headers)
             lengths = bytearray(2 * segment.segs)
             codec.cut(arena, 0, len(whole), gso_size, codec.pin(out), 0, codec.pin(lengths))

@@ -2,7 +2,7 @@
 
 A parser (the C module or its Python twin) writes one 128-byte record per packet. `Segment.load`
 unpacks it into the one `Segment` of a host. The payload stays in the arena it was read into;
-who keeps it copies it (`Segment.text_bytes`).
+who keeps it copies it (`Segment.payload`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pystack.printed import printed
 from pystack.wire import consts, flow_key
 
 RECORD_SIZE: Final = 128
-# key | kind reason version protocol | start end upper text length seq ack
+# key | kind reason version protocol | start end upper payload_offset length seq ack
 # | flags wnd urgent gso_size mss | wscale options | tsval tsecr | tos ttl n_sack
 RECORD: Final = Struct("<36s4B7I5HbB2I3B")
 SACK_OFFSET: Final = 96
@@ -31,12 +31,12 @@ class Segment:
     `seq`, `ack`, `wnd` (not scaled), `urgent`, `tsval`, `tsecr` are the header's; `length` is
     the payload's length in bytes, `segs` how many segments it stands for (a run brought by
     offload counts `ceil(length / gso_size)`). `mss` is 0 and `wscale` -1 where the option was
-    absent; `options` has the HAS_… bits. Offsets (`start`, `end`, `upper`, `text`) are into
-    `arena`: the IP header, the packet's end, the transport header, the payload.
+    absent; `options` has the HAS_… bits. `start`, `end`, `upper` and `payload_offset` are offsets
+    into `arena`: of the IP header, the packet's end, the transport header, the payload.
     """
 
     __slots__ = (
-        "key", "kind", "reason", "version", "protocol", "start", "end", "upper", "text",
+        "key", "kind", "reason", "version", "protocol", "start", "end", "upper", "payload_offset",
         "length", "seq", "ack", "flags", "wnd", "urgent", "gso_size", "mss", "wscale",
         "options", "tsval", "tsecr", "tos", "ttl", "n_sack", "segs", "arena", "records", "index",
     )  # fmt: skip
@@ -49,7 +49,7 @@ class Segment:
     start: int
     end: int
     upper: int
-    text: int
+    payload_offset: int
     length: int
     seq: int
     ack: int
@@ -75,7 +75,7 @@ class Segment:
         kind: int
         (
             self.key, kind, self.reason, self.version, self.protocol, self.start, self.end,
-            self.upper, self.text, length, self.seq, self.ack, self.flags, self.wnd,
+            self.upper, self.payload_offset, length, self.seq, self.ack, self.flags, self.wnd,
             self.urgent, gso_size, self.mss, self.wscale, self.options, self.tsval,
             self.tsecr, self.tos, self.ttl, self.n_sack,
         ) = RECORD.unpack_from(records, index * RECORD_SIZE)  # fmt: skip
@@ -103,9 +103,9 @@ class Segment:
         """The whole packet, from its IP header to its end."""
         return self.arena[self.start : self.end]
 
-    def text_bytes(self, skip: int, length: int) -> bytes:
+    def payload(self, skip: int, length: int) -> bytes:
         """A copy of `length` payload bytes after the first `skip`."""
-        at = self.text + skip
+        at = self.payload_offset + skip
         return bytes(self.arena[at : at + length])
 
     def option_octets(self) -> bytes:
@@ -115,7 +115,8 @@ class Segment:
 
     @property
     def options_end(self) -> int:
-        """Where the TCP header ends in the arena. `text` lies further on in a piece of a run."""
+        """Where the TCP header ends in the arena. In a piece of a run `payload_offset` lies further
+        on."""
         return self.upper + (self.arena[self.upper + _DATA_OFFSET] >> 4) * 4
 
     def sack_blocks(self) -> list[tuple[int, int]]:

@@ -99,7 +99,7 @@ class Notation:
         words.append(f"win {seg.wnd}")
         if seg.flags & consts.URG:
             words.append(f"urg {seg.urgent}")
-        options = bytes(seg.arena[seg.upper + consts.TCP_HEADER : seg.text])
+        options = bytes(seg.arena[seg.upper + consts.TCP_HEADER : seg.payload_offset])
         if options:
             words.append(f"<{self._options(options, back)}>")
         return " ".join(words)

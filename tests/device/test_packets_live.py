@@ -136,7 +136,7 @@ def test_what_the_kernel_sends_comes_in_runs_with_offload_only(
         else:
             assert segment.gso_size == 0
             assert segment.length == mss
-        assert segment.text_bytes(0, segment.length) == text[: segment.length]
+        assert segment.payload(0, segment.length) == text[: segment.length]
 
 
 @pytest.mark.parametrize("version", [4, 6])

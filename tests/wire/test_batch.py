@@ -41,7 +41,7 @@ def test_packets_from_memory_are_copied_parsed_and_given_back() -> None:
     assert packets == [(kept, 0, 0), (second, 1000, 2), (b"\x45junk", 0, 0)]
     seg = Segment()
     assert seg.load(rx.view, rx.records, 0) == consts.KIND_TCP
-    assert (seg.seq, seg.text_bytes(1, 4)) == (5, b"ello")
+    assert (seg.seq, seg.payload(1, 4)) == (5, b"ello")
 
 
 def test_a_full_batch_takes_no_more_until_it_is_cleared() -> None:

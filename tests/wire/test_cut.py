@@ -27,7 +27,7 @@ def test_a_run_becomes_segments_that_stand_for_themselves(
     found = [codec.parse(piece) for piece in pieces]
     assert all(crafted.checksums_hold(piece) for piece in pieces)
     assert [seg.seq for seg in found] == [0xFFFFFC00, 0xFFFFFC00 + 1000, 976]
-    assert b"".join(bytes(seg.text_bytes(0, seg.length)) for seg in found) == TEXT
+    assert b"".join(bytes(seg.payload(0, seg.length)) for seg in found) == TEXT
     assert [seg.length for seg in found] == [1000, 1000, 500]
     middle = consts.ACK | consts.ECE
     assert [seg.flags for seg in found] == [

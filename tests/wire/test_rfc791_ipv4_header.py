@@ -14,9 +14,9 @@ def test_every_field_of_the_record_is_filled(codec: Codec) -> None:
     seg = codec.parse(packet)
     assert seg.kind == consts.KIND_OTHER
     assert (seg.version, seg.protocol, seg.tos, seg.ttl, seg.reason) == (4, 17, 0xB9, 3, 0)
-    assert (seg.start, seg.end, seg.upper, seg.text, seg.length) == (16, 41, 36, 36, 5)
+    assert (seg.start, seg.end, seg.upper, seg.payload_offset, seg.length) == (16, 41, 36, 36, 5)
     assert seg.key == crafted.key(crafted.OURS4, crafted.PEER4, 0, 0)
-    assert bytes(seg.text_bytes(1, 3)) == b"bcd"
+    assert bytes(seg.payload(1, 3)) == b"bcd"
     assert (seg.seq, seg.ack, seg.flags, seg.wnd, seg.mss, seg.wscale) == (0, 0, 0, 0, 0, -1)
 
 
@@ -115,7 +115,7 @@ def test_a_dropped_packet_leaves_its_place_and_nothing_else(codec: Codec) -> Non
 def test_a_fragment_is_left_to_be_put_together(codec: Codec, field: int) -> None:
     seg = codec.parse(crafted.ipv4(b"\xff" * 16, fragment=field))
     assert (seg.kind, seg.protocol) == (consts.KIND_FRAGMENT, consts.IPPROTO_TCP)
-    assert (seg.upper, seg.text, seg.length) == (36, 36, 16)
+    assert (seg.upper, seg.payload_offset, seg.length) == (36, 36, 16)
     assert seg.key == crafted.key(crafted.OURS4, crafted.PEER4, 0, 0)
 
 

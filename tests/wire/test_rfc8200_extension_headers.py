@@ -20,7 +20,7 @@ def test_every_field_of_the_record_is_filled(codec: Codec) -> None:
     seg = codec.parse(packet)
     assert seg.kind == consts.KIND_TCP
     assert (seg.version, seg.protocol, seg.tos, seg.ttl, seg.reason) == (6, 6, 0xB9, 3, 0)
-    assert (seg.start, seg.end, seg.upper, seg.text, seg.length) == (16, 81, 56, 76, 5)
+    assert (seg.start, seg.end, seg.upper, seg.payload_offset, seg.length) == (16, 81, 56, 76, 5)
     assert seg.key == crafted.key(crafted.OURS6, crafted.PEER6, 80, 40000)
 
 
@@ -49,7 +49,7 @@ def test_tcp_is_found_behind_extension_headers(
     seg = codec.parse(crafted.ipv6(octets + SEGMENT, protocol=chain[0][0]))
     assert (seg.kind, seg.length) == (consts.KIND_TCP, 5)
     assert seg.upper == 16 + 40 + len(octets)
-    assert bytes(seg.text_bytes(0, 5)) == b"hello"
+    assert bytes(seg.payload(0, 5)) == b"hello"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_other_protocols_are_handed_on_as_they_are(codec: Codec, protocol: int) 
     octets = extension(protocol, PADN) + b"payload"
     seg = codec.parse(crafted.ipv6(octets, protocol=DSTOPTS))
     assert (seg.kind, seg.protocol, seg.length) == (consts.KIND_OTHER, protocol, 7)
-    assert bytes(seg.text_bytes(0, 7)) == b"payload"
+    assert bytes(seg.payload(0, 7)) == b"payload"
 
 
 @pytest.mark.parametrize(("offset", "more"), [(0, 1), (8, 0), (8, 1), (0xFFF8, 0)])
@@ -111,7 +111,7 @@ def test_a_fragment_is_left_to_be_put_together(codec: Codec, offset: int, more: 
     octets = extension(FRAGMENT, PADN) + crafted.fragment_header(DSTOPTS, offset, more, 9)
     seg = codec.parse(crafted.ipv6(octets + b"x" * 16, protocol=HOPOPTS))
     assert (seg.kind, seg.protocol) == (consts.KIND_FRAGMENT, DSTOPTS)
-    assert (seg.upper, seg.text, seg.length) == (16 + 56, 16 + 56, 16)
+    assert (seg.upper, seg.payload_offset, seg.length) == (16 + 56, 16 + 56, 16)
 
 
 @pytest.mark.requirement("RFC8200-S4.5-4")

@@ -33,7 +33,7 @@ def test_every_number_of_the_header_is_read(codec: Codec) -> None:
     assert (seg.wnd, seg.urgent, seg.length) == (0x8001, 0xFFFE, 4)
     assert seg.key == crafted.key(crafted.OURS4, crafted.PEER4, 80, 40000)
     assert (seg.local_port, seg.remote_port) == (80, 40000)
-    assert bytes(seg.text_bytes(0, 4)) == b"text"
+    assert bytes(seg.payload(0, 4)) == b"text"
 
 
 @pytest.mark.requirement("RFC9293-S3.1-1")

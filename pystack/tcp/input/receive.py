@@ -39,7 +39,7 @@ def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
     tcb.bytes_received += length
     if tcb.urgent_byte == urgent.NOT_YET:
         urgent.on_text(tcb, seg, tcb.rcv_nxt)
-    at = seg.text
+    at = seg.payload_offset
     recvbuf.append(bytes(seg.arena[at : at + length]))
     tcb.events |= EVENT_READABLE
     tcb.rcv_nxt += length
@@ -73,7 +73,7 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
     tcb.data_segs_in += seg.segs
     if tcb.urgent_byte == urgent.NOT_YET:
         urgent.on_text(tcb, seg, seq)
-    text = seg.text_bytes(skip, length - skip)
+    text = seg.payload(skip, length - skip)
     start = seq + skip
     if start > rcv_nxt:
         _hold(tcb, start, text)

@@ -38,7 +38,7 @@ def on_text(tcb: Tcb, seg: Segment, seq: int) -> None:
     """Text came while the urgent octet is awaited: take it if it is here."""
     offset = tcb.rcv_up - seq
     if 0 <= offset < seg.length:
-        tcb.urgent_byte = seg.arena[seg.text + offset]
+        tcb.urgent_byte = seg.arena[seg.payload_offset + offset]
         tcb.events |= EVENT_URGENT
 
 
