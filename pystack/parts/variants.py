@@ -106,6 +106,10 @@ _factories: Final[dict[str, dict[str, Factory]]] = {
     OPTION: {NONE: type(None)},
     ISN: {"rfc6528": isn.Rfc6528},
 }
+_BUILT_IN: Final = frozenset((
+    *(factory for known in _factories.values() for factory in known.values()),
+    *map(registry.factory, registry.names()),
+))  # fmt: skip
 _shared: Final[dict[tuple[str, str], Part]] = {}  # parts that serve all connections
 _by_setting: Final = {kind.setting: kind.name for kind in KINDS.values()}
 _of_connections: Final = [
@@ -232,7 +236,10 @@ def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> A
     """What `factory` makes. Raises OSError EINVAL when it raises or makes no such part."""
     words, base = KINDS[kind].words, KINDS[kind].base
     try:
-        part = guarded(words, base, factory, given)
+        if isinstance(factory, type) and factory in _BUILT_IN:
+            part = factory(*given)
+        else:
+            part = guarded(words, base, factory, given)
     except Exception as error:
         raise OSError(EINVAL, f"{words} {name!r} can't be made: {error}") from error
     if not isinstance(part, base) and not (part is None and name == NONE):

@@ -140,7 +140,7 @@ class ConnectionTable(HostState):
         offset = isn.timestamp_offset(self.secret, tcb.key)
         user_calls.open_active(tcb)
         try:
-            options.prepare(tcb, self.mtu, offset)
+            options.prepare(tcb, self.ip.mtu, offset)
         except Exception as error:
             if not self.contain_fault(tcb, error):
                 raise
@@ -235,7 +235,7 @@ class ConnectionTable(HostState):
     # -- the device -----------------------------------------------------------------------------
     def set_mtu(self, mtu: int) -> None:
         """The device's MTU has changed; what is in flight is re-cut when it has fallen."""
-        lowered = mtu < self.mtu
+        lowered = mtu < self.ip.mtu
         self.ip.path_mtus.device_mtu = mtu
         for connection in list(self.connections.values()):
             if type(connection) is Tcb:

@@ -12,7 +12,7 @@ from pystack.wire.ip_fields import least_mtu
 def send_icmp(host: HostState) -> None:
     """Whole packets made by ICMP, cut into fragments where the MTU asks for it."""
     for packet in host.ip.icmp.take_out():
-        mtu = max(host.mtu, least_mtu(packet))
+        mtu = max(host.ip.mtu, least_mtu(packet))
         pieces = [packet]
         if len(packet) > mtu:
             pieces = fragment(packet, mtu, host.ip.next_ident(b""))

@@ -81,7 +81,7 @@ def _on_syn(
         return
     half_open = HalfOpen(
         listener, seg, config, iss & MASK,
-        isn.timestamp_offset(host.secret, key), host.mtu, option,
+        isn.timestamp_offset(host.secret, key), host.ip.mtu, option,
     )  # fmt: skip
     if not is_v4(key):
         half_open.ident = keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
