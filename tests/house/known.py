@@ -21,7 +21,7 @@ WRITERS: set[str] = {
     "Segment.length",
     "Segment.segs",
     "Segment.seq",
-    "Segment.text",
+    "Segment.payload_offset",
     "TcbVariables.dirty",
     "Tcb.option",
     "Tcb.push_seq",
