@@ -23,5 +23,5 @@ def take_local(tx: TxBatch, local: Container[bytes]) -> list[Packet]:
         if kept != index:
             TX_RECORD.pack_into(tx.records, kept * size, start, length, gso_size, checksum_state)
         kept += 1
-    tx.count = kept
+    tx.keep_first(kept)
     return taken

@@ -58,8 +58,7 @@ class RunInput:
         self._gso_size = seg.gso_size
         self._flags = seg.flags
         self.packet = packet
-        seg.gso_size = 0
-        seg.segs = 1
+        seg.begin_pieces()
         return True
 
     def piece(self, index: int, now_us: int) -> None:
@@ -68,15 +67,11 @@ class RunInput:
         size = self._gso_size
         at = index * size
         left = self._length - at
-        seg.seq = self._seq + at & MASK
-        seg.payload_offset = self._payload_offset + at
         flags = self._flags
         if left > size:
             left = size
             flags &= ~_LAST_ONLY
         if at:
             flags &= ~CWR
-        seg.length = left
-        seg.end = seg.payload_offset + left
-        seg.flags = flags
+        seg.take_piece(self._seq + at & MASK, self._payload_offset + at, left, flags)
         self._host.receive_segment(seg, now_us)

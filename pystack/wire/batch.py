@@ -122,6 +122,10 @@ class TxBatch:
     def __repr__(self) -> str:
         return printed(self, lambda: f"{several(self.count, 'packet')} of {self.capacity}")
 
+    def keep_first(self, count: int) -> None:
+        """Forget all packets but the first `count`."""
+        self.count = count
+
     def reserve(self, length: int, gso_size: int = 0) -> int:
         """The offset in the arena at which a packet of `length` bytes may be built.
 

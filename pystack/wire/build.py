@@ -44,12 +44,10 @@ def build_tcp(
     /,
 ) -> int:
     at = Layout()
-    at.protocol = consts.IPPROTO_TCP
     header = consts.TCP_HEADER + (12 if timestamps else 0) + len(options)
     n = header + length
     if is_v4(key):
-        at.version = 4
-        at.upper = consts.IPV4_HEADER
+        at.put(4, consts.IPPROTO_TCP, consts.IPV4_HEADER)
         ip = memoryview(arena)[off : off + at.upper + n]
         _IPV4.pack_into(
             ip, 0, 0x45, tos, at.upper + n & 0xFFFF, ident & 0xFFFF, 0x4000 if df else 0, ttl,
@@ -57,8 +55,7 @@ def build_tcp(
         )  # fmt: skip
         _write_ipv4_checksum(ip, consts.IPV4_HEADER)
     else:
-        at.version = 6
-        at.upper = consts.IPV6_HEADER
+        at.put(6, consts.IPPROTO_TCP, consts.IPV6_HEADER)
         ip = memoryview(arena)[off : off + at.upper + n]
         first = 6 << 28 | tos << 20 | ident & 0xFFFFF
         _IPV6.pack_into(ip, 0, first, n & 0xFFFF, consts.IPPROTO_TCP, ttl, key[:32])

@@ -24,6 +24,12 @@ class Layout:
         self.upper = 0
         self.end = 0
 
+    def put(self, version: int, protocol: int, upper: int) -> None:
+        """Be that of a packet that is being built."""
+        self.version = version
+        self.protocol = protocol
+        self.upper = upper
+
 
 def locate(ip: memoryview, at: Layout) -> int:
     """Fill `at` from the IP headers at the start of `ip`; 0 or a DROP_… reason."""

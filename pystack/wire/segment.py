@@ -2,7 +2,7 @@
 
 A parser (the C module or its Python twin) writes one 128-byte record per packet. `Segment.load`
 unpacks it into the one `Segment` of a host. The payload stays in the arena it was read into;
-who keeps it copies it (`Segment.payload`).
+what keeps it copies it (`Segment.payload`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RECORD_SIZE: Final = 128
 RECORD: Final = Struct("<36s4B7I5HbB2I3B")
 SACK_OFFSET: Final = 96
 SACK_EDGES: Final = Struct("<8I")  # left, right of up to four blocks, as on the wire
-CHECKSUM_STATE_OFFSET: Final = 91  # one octet, for who hands the packet on or keeps it
+CHECKSUM_STATE_OFFSET: Final = 91  # one octet, for code that hands the packet on or keeps it
 assert RECORD.size <= CHECKSUM_STATE_OFFSET < SACK_OFFSET
 
 _DATA_OFFSET: Final = 12  # the octet of the TCP header that has it
@@ -31,14 +31,14 @@ class Segment:
     `seq`, `ack`, `wnd` (not scaled), `urgent`, `tsval`, `tsecr` are the header's; `length` is
     the payload's length in bytes, `segs` how many segments it stands for (a run brought by
     offload counts `ceil(length / gso_size)`). `mss` is 0 and `wscale` -1 where the option was
-    absent; `options` has the HAS_… bits. `start`, `end`, `upper` and `payload_offset` are offsets
-    into `arena`: of the IP header, the packet's end, the transport header, the payload.
+    absent; `options` has the HAS_… bits. Offsets (`start`, `end`, `upper`, `payload_offset`)
+    are into `arena`: of the IP header, the packet's end, the transport header, the payload.
     """
 
     __slots__ = (
         "key", "kind", "reason", "version", "protocol", "start", "end", "upper", "payload_offset",
-        "length", "seq", "ack", "flags", "wnd", "urgent", "gso_size", "mss", "wscale",
-        "options", "tsval", "tsecr", "tos", "ttl", "n_sack", "segs", "arena", "records", "index",
+        "length", "seq", "ack", "flags", "wnd", "urgent", "gso_size", "mss", "wscale", "options",
+        "tsval", "tsecr", "tos", "ttl", "n_sack", "segs", "arena", "records", "index",
     )  # fmt: skip
 
     key: bytes
@@ -88,6 +88,19 @@ class Segment:
         self.index = index
         return kind
 
+    def begin_pieces(self) -> None:
+        """A run is loaded whose pieces come one after the other (`take_piece`), as segments."""
+        self.gso_size = 0
+        self.segs = 1
+
+    def take_piece(self, seq: int, payload_offset: int, length: int, flags: int) -> None:
+        """Be one piece of the loaded run."""
+        self.seq = seq
+        self.payload_offset = payload_offset
+        self.length = length
+        self.end = payload_offset + length
+        self.flags = flags
+
     def __repr__(self) -> str:
         return printed(self, self._words)
 
@@ -115,8 +128,7 @@ class Segment:
 
     @property
     def options_end(self) -> int:
-        """Where the TCP header ends in the arena. In a piece of a run `payload_offset` lies further
-        on."""
+        """Where the TCP header ends in the arena. A piece of a run has its payload further on."""
         return self.upper + (self.arena[self.upper + _DATA_OFFSET] >> 4) * 4
 
     def sack_blocks(self) -> list[tuple[int, int]]:

@@ -11,23 +11,12 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
 ]
 
 WRITERS: set[str] = {
-    "Layout.protocol",
-    "Layout.upper",
-    "Layout.version",
     "Listener.half_open",
-    "Segment.end",
-    "Segment.flags",
-    "Segment.gso_size",
-    "Segment.length",
-    "Segment.segs",
-    "Segment.seq",
-    "Segment.payload_offset",
     "TcbVariables.dirty",
     "Tcb.option",
     "Tcb.push_seq",
     "Tcb.snd_up",
     "Tun.addresses",
-    "TxBatch.count",
     "UdpEndpoint.error",
     "UdpEndpoint.held",
     "UdpEndpoint.local",
