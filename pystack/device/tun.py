@@ -43,11 +43,12 @@ _WORKER_LOOKS: Final = 500
 
 
 class Tun:
-    """An open TUN device. `fd` is -1 once it is closed, and in a child process after fork."""
+    """An open TUN device. `fd` is -1 once it is closed, and in a child process after fork, but with
+    `kept_in_child`."""
 
     __slots__ = (
         "fd", "name", "index", "mtu", "queue_length", "addresses", "offload", "note",
-        "owner_pid", "_device", "_namespace", "__weakref__",
+        "owner_pid", "kept_in_child", "_device", "_namespace", "__weakref__",
     )  # fmt: skip
 
     fd: int
@@ -59,6 +60,7 @@ class Tun:
     offload: bool  # whether each read and write begins with a virtio header (vnet)
     note: str  # why there is no offload though it was asked for; else ""
     owner_pid: int
+    kept_in_child: bool  # a fork gives it to the child as well: see that one of them reads
 
     def __init__(self, device: Any, namespace: int | None, *, offload: bool, note: str) -> None:
         """Take over a pytun device and the descriptor of its namespace; see `open_tun`."""
@@ -73,6 +75,7 @@ class Tun:
         self.offload = offload
         self.note = note
         self.owner_pid = os.getpid()
+        self.kept_in_child = False
         _open_devices.add(self)
 
     @property
@@ -120,7 +123,8 @@ _open_devices: Final[weakref.WeakSet[Tun]] = weakref.WeakSet()
 
 def _close_in_child() -> None:
     for tun in list(_open_devices):
-        tun.close()  # only this process's copy: the device is the parent's
+        if not tun.kept_in_child:
+            tun.close()  # only this process's copy: the device is the parent's
 
 
 if sys.platform == "linux":  # this module is imported nowhere else

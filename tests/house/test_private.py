@@ -17,6 +17,9 @@ PYTHONS_OWN = {
     "_set_running_loop": "asyncio: written for event loops, in its __all__",
     "_FlowControlMixin": "asyncio.transports: water marks as its own transports have them",
     "_SendfileFallbackProtocol": "asyncio: what its own sendfile puts in a protocol's place",
+    "_unregister_task": "asyncio: written for event loops, in its __all__",
+    "_run_exitfuncs": "atexit: what Python calls at its end, which is before ours",
+    "_shutdown": "threading: what Python calls at its end, which is before ours",
     "_SendfileMode": "asyncio: how its loop asks a transport for sendfile",
 }
 

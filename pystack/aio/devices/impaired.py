@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pystack import arguments
 from pystack.aio.devices.arrivals import Arrivals
 from pystack.aio.drive.alarm import DeadlineAlarm, monotonic_us
-from pystack.aio.drive.device import PacketDevice, follow_link
+from pystack.aio.drive.device import GoesToChild, PacketDevice, follow_link
 from pystack.aio.drive.device_driver import BATCHES, FEW, SLOTS, TURN_US
 from pystack.aio.drive.device_writer import DeviceWriter
 from pystack.path.language.build import links
@@ -108,6 +108,7 @@ class ImpairedDevice:
     def stop(self) -> None:
         """See `PacketDevice.stop`."""
         self._arrivals.stop()
+        self._alarm.close()  # a fork must find nothing of ours on a loop
         self.device.stop()
 
     def read(self, rx: RxBatch, /) -> int:
@@ -250,6 +251,11 @@ class ImpairedDevice:
     def _on_gone(self) -> None:
         self._failure = OSError(EBADF, os.strerror(EBADF))
         self._arrivals.wake()
+
+    def keep_in_child(self, kept: bool, /) -> None:
+        """See `GoesToChild`."""
+        if isinstance(self.device, GoesToChild):
+            self.device.keep_in_child(kept)
 
     # -- time ------------------------------------------------------------------------------------
     def _arm(self) -> None:

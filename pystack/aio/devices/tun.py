@@ -78,6 +78,9 @@ class TunDevice:
         """See `ReportsLink.follow_link`."""
         return self.tun.follow_link(loop, changed)
 
+    def keep_in_child(self, kept: bool, /) -> None:
+        self.tun.kept_in_child = kept
+
     async def drops(self) -> dict[str, int]:
         """See `PacketDevice.drops`."""
         counters = await self.tun.counters()

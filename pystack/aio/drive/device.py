@@ -91,6 +91,14 @@ class ReportsLink(Protocol):
         what this returns is called. Raises OSError."""
 
 
+@runtime_checkable
+class GoesToChild(Protocol):
+    """A device that a fork can give to the child, while it is started on no loop."""
+
+    def keep_in_child(self, kept: bool, /) -> None:
+        """Whether children that are forked from now on have it, too."""
+
+
 def follow_link(
     device: PacketDevice, loop: asyncio.AbstractEventLoop, changed: Callable[[LinkState], None]
 ) -> Callable[[], None]:

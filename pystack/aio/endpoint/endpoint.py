@@ -80,11 +80,15 @@ class Endpoint:
         """The driver, if the caller may use it now."""
         driver = self.driver
         if driver is None:
-            raise RuntimeError(NOT_OPEN)
+            driver = self._late_driver()
         driver.check()
         if driver.error:
             raise errors.os_error(ENETDOWN)
         return driver
+
+    def _late_driver(self) -> Driver:
+        """One where there was none a moment ago. Raises RuntimeError."""
+        raise RuntimeError(NOT_OPEN)
 
     def check(self) -> None:
         """Raise RuntimeError when called from anywhere but the thread of the loop; OSError ENETDOWN

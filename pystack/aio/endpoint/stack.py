@@ -15,6 +15,7 @@ from pystack.aio.devices import impaired
 from pystack.aio.drive.alarm import monotonic_us
 from pystack.aio.drive.device import PacketDevice
 from pystack.aio.drive.device_driver import DeviceDriver
+from pystack.aio.drive.driver import Driver
 from pystack.aio.endpoint import bind_hint
 from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, all_told
 from pystack.aio.handles.fd_bridge import NO_READERS
@@ -75,7 +76,8 @@ class Stack(Endpoint):
         ]
         known = arguments.mapping("names", names or {}, "{'db': '198.18.0.1'}")
         self._names = {
-            arguments.text("names", name, "db"): _addresses(given) for name, given in known.items()
+            arguments.text("names", name, "db").lower(): _addresses(given)
+            for name, given in known.items()
         }
         self._open_device = open_device
         self._addresses = arguments.texts("addresses", addresses, ADDRESS)
@@ -86,6 +88,7 @@ class Stack(Endpoint):
         self._opened = False
         self._cleanup = ExitStack()
         self._capture: CaptureFile | None = None
+        self._on_needed: Callable[[], None] = lambda: None  # between two loops: `enter_by`
 
     @classmethod
     def over_tun(
@@ -203,8 +206,8 @@ class Stack(Endpoint):
         return None if self._capture is None else self._capture.error
 
     def look_up(self, name: str) -> Sequence[str]:
-        """The addresses of one of `names`, none for another name."""
-        return self._names.get(name, ())
+        """The addresses of one of `names`, in capitals or not; none for another name."""
+        return self._names.get(name.lower(), ())
 
     # -- begin and end ---------------------------------------------------------------------------
     if not TYPE_CHECKING:  # type checkers see none of these
@@ -270,6 +273,10 @@ class Stack(Endpoint):
             let_go(self)
         await all_told()
 
+    def _late_driver(self) -> Driver:
+        self._on_needed()
+        return self.driver or super()._late_driver()
+
     def check(self) -> None:
         """As `Endpoint.check`; between two loops it may be used from any thread."""
         if self.driver is not None or not self._opened:
@@ -310,6 +317,24 @@ class Stack(Endpoint):
             },
         }
         return {name: count for name, count in drops.items() if count}
+
+
+def enter_by(stack: Stack, needed: Callable[[], None]) -> None:
+    """Have `needed` called when the stack is used between two loops: it may `enter` one."""
+    stack._on_needed = needed
+
+
+def is_idle(stack: Stack) -> bool:
+    """Whether it is on a loop, and nothing of asyncio's is open on it or being closed."""
+    return stack.driver is not None and not stack.handles and not stack._is_busy()
+
+
+def leave_now(stack: Stack) -> None:
+    """As `Stack.leave`, at once: what is open is reset, and nobody hears of it. Nothing happens
+    between two loops."""
+    if isinstance(stack.driver, DeviceDriver):
+        stack._reset_all(stack.driver)
+        let_go(stack)
 
 
 def new_host(stack: Stack) -> Host:

@@ -17,7 +17,7 @@ from pystack.aio.endpoint.network import Network
 from pystack.aio.handles import tls
 from pystack.aio.handles.server import joined
 from pystack.aio.handles.socket_base import SocketBase
-from pystack.aio.loop.given_sockets import stack_of, stream_inside
+from pystack.aio.loop.given_sockets import stack_of, stream_inside, unwrapped
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 Stacks = Network[Endpoint]
@@ -41,6 +41,7 @@ async def create_connection(
         "ssl_handshake_timeout": ssl_handshake_timeout,
         "ssl_shutdown_timeout": ssl_shutdown_timeout,
     }  # fmt: skip
+    sock = unwrapped(sock)
     inner = stream_inside(sock)
     if inner is None and (sock is not None or (host is None and port is None)):
         if sock is not None:
@@ -70,6 +71,7 @@ async def connect_accepted_socket(
     ssl_handshake_timeout: float | None = None, ssl_shutdown_timeout: float | None = None,
 ) -> Any:  # fmt: skip
     """As asyncio's: a transport for a connection that was accepted by hand."""
+    sock = unwrapped(sock)
     inner = stream_inside(sock)
     if inner is None:
         return await kernels(
@@ -91,6 +93,7 @@ async def create_server(
 ) -> Any:  # fmt: skip
     """As asyncio's. The addresses of stacks, and wildcards, are stacks'; others the kernel's.
     `reuse_port` changes nothing at stacks': nobody else could have the port."""
+    sock = unwrapped(sock)
     inner = stream_inside(sock)
     given: dict[str, Any] = {"family": family, "flags": flags, "backlog": backlog, "ssl": ssl,
              "ssl_handshake_timeout": ssl_handshake_timeout,

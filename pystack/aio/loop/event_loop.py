@@ -81,14 +81,22 @@ class EventLoop(StackCalls, asyncio.SelectorEventLoop):
                 "stacks are opened and closed with an EventLoop while no other loop runs in the "
                 "thread; on a loop that runs use `async with stack` and pystack.aio.attached"
             )
-        task = self.create_task(coroutine)
+        task = asyncio.Task(coroutine, loop=self)
+        asyncio._unregister_task(task)  # (Extending asyncio): it is none of the program's
+        task.add_done_callback(lambda _: self.stop())
         try:
-            self.run_until_complete(task)
+            self._run_until_done(task)
         except BaseException:
-            if not task.done():
-                task.cancel()
-                self.run_until_complete(asyncio.wait([task]))
+            task.cancel()
+            self._run_until_done(task)
+            if not task.cancelled():
+                task.exception()  # told by what is raised here
             raise
+        task.result()
+
+    def _run_until_done(self, task: asyncio.Task[object]) -> None:
+        while not task.done():  # the loop may have been stopped before, or be stopped meanwhile
+            self.run_forever()
 
 
 @contextmanager
@@ -130,7 +138,10 @@ def _check(stack: object) -> None:
 
 
 async def _all_closed(stacks: Sequence[Endpoint]) -> None:
-    await asyncio.gather(*(stack.aclose() for stack in stacks))
+    closing = [asyncio.Task(stack.aclose()) for stack in stacks]
+    for task in closing:
+        asyncio._unregister_task(task)
+    await asyncio.gather(*closing)
 
 
 def _like(loop_class: type[asyncio.SelectorEventLoop]) -> type[EventLoop]:

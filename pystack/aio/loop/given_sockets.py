@@ -6,13 +6,22 @@ from typing import Any, cast
 
 from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.handles import tls
-from pystack.aio.handles.socket_base import SocketBase, state_of
+from pystack.aio.handles.known_fds import KernelSocket
+from pystack.aio.handles.socket_base import SocketBase, known, state_of
 from pystack.sockets import Socket
 
 
 def is_ours(sock: Any) -> bool:
     """Whether it is a stack's, and open."""
     return isinstance(sock, SocketBase) and sock.is_ours
+
+
+def unwrapped(sock: Any) -> Any:
+    """What a user hands over as a socket: where it is an object around one of a stack's, as
+    gunicorn's, the one inside."""
+    if sock is None or isinstance(sock, KernelSocket):
+        return sock
+    return known(sock) or sock
 
 
 def stack_of(sock: SocketBase) -> Endpoint:
