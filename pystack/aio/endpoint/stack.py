@@ -273,6 +273,12 @@ class Stack(Endpoint):
             let_go(self)
         await all_told()
 
+    def _has_any(self) -> bool:
+        return bool(self.handles) or self._is_busy()
+
+    def _reset(self, driver: Driver) -> None:
+        self._reset_all(driver)
+
     def _late_driver(self) -> Driver:
         self._on_needed()
         return self.driver or super()._late_driver()
@@ -326,14 +332,14 @@ def enter_by(stack: Stack, needed: Callable[[], None]) -> None:
 
 def is_idle(stack: Stack) -> bool:
     """Whether it is on a loop, and nothing of asyncio's is open on it or being closed."""
-    return stack.driver is not None and not stack.handles and not stack._is_busy()
+    return stack.driver is not None and not stack._has_any()
 
 
 def leave_now(stack: Stack) -> None:
     """As `Stack.leave`, at once: what is open is reset, and nobody hears of it. Nothing happens
     between two loops."""
     if isinstance(stack.driver, DeviceDriver):
-        stack._reset_all(stack.driver)
+        stack._reset(stack.driver)
         let_go(stack)
 
 
