@@ -45,7 +45,7 @@ from pystack.tcp.state.states import (
     SYN_SENT,
 )
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.user import user_calls
+from pystack.tcp.user import user_calls, user_settings
 from pystack.wire.address import is_multicast, is_v4
 from pystack.wire.flow_key import local_end
 
@@ -180,7 +180,7 @@ def _begin(sock: TcpSocketState, where: Any) -> None:
             raise  # a part of the connection can't be made
         raise os_error(EADDRNOTAVAIL) from None  # Linux: the connection exists
     if not sock.settings.quick_ack:
-        user_calls.set_quick_ack(tcb, False)
+        user_settings.set_quick_ack(tcb, False)
     if sock.shut & RCV_SHUTDOWN:  # by a shutdown() that found no connection
         user_calls.shutdown_read(tcb)
     _take_connection(sock, tcb, CONNECTING)

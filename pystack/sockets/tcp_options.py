@@ -39,7 +39,7 @@ from pystack.tcp.recording import Observer
 from pystack.tcp.state.states import CLOSED, LISTEN
 from pystack.tcp.state.variables import UNLIMITED
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.user import user_calls
+from pystack.tcp.user import user_settings
 from pystack.wire.flow_key import remote_address
 
 _MIN_CLAMP: Final = MIN_RCVBUF // 2
@@ -280,14 +280,16 @@ _SOCKET: Final[dict[int, TcpOption]] = {
     **options.socket_options(c.SOCK_STREAM, c.IPPROTO_TCP),
     c.SO_ERROR: Option(_get_error),
     c.SO_SNDBUF: Option(
-        _get_sndbuf, options.set_sndbuf, lambda s, tcb: user_calls.set_sndbuf(tcb, s.sndbuf)
+        _get_sndbuf, options.set_sndbuf, lambda s, tcb: user_settings.set_sndbuf(tcb, s.sndbuf)
     ),
     c.SO_RCVBUF: Option(
-        _get_rcvbuf, options.set_rcvbuf, lambda s, tcb: user_calls.set_rcvbuf(tcb, s.rcvbuf)
+        _get_rcvbuf, options.set_rcvbuf, lambda s, tcb: user_settings.set_rcvbuf(tcb, s.rcvbuf)
     ),
-    c.SO_KEEPALIVE: _flag("keepalive", lambda s, tcb: user_calls.set_keepalive(tcb, s.keepalive)),
+    c.SO_KEEPALIVE: _flag(
+        "keepalive", lambda s, tcb: user_settings.set_keepalive(tcb, s.keepalive)
+    ),
     c.SO_OOBINLINE: _flag(
-        "oob_inline", lambda s, tcb: user_calls.set_oob_inline(tcb, s.oob_inline)
+        "oob_inline", lambda s, tcb: user_settings.set_oob_inline(tcb, s.oob_inline)
     ),
     c.SO_LINGER: Option(_get_linger, _set_linger, raw=True),
     c.SO_RCVLOWAT: Option(lambda sock, settings: settings.rcvlowat, _set_rcvlowat),
@@ -295,15 +297,15 @@ _SOCKET: Final[dict[int, TcpOption]] = {
     c.SO_MAX_PACING_RATE: Option(
         _get_max_pacing_rate,
         _set_max_pacing_rate,
-        lambda s, tcb: user_calls.set_max_pacing_rate(tcb, s.max_pacing_rate),
+        lambda s, tcb: user_settings.set_max_pacing_rate(tcb, s.max_pacing_rate),
         raw=True,
     ),
 }
 
 _TCP: Final[dict[int, TcpOption]] = {
-    c.TCP_NODELAY: _flag("nodelay", lambda s, tcb: user_calls.set_nodelay(tcb, s.nodelay)),
+    c.TCP_NODELAY: _flag("nodelay", lambda s, tcb: user_settings.set_nodelay(tcb, s.nodelay)),
     c.TCP_MAXSEG: Option(_get_max_seg, _set_max_seg),  # counts in the SYN only
-    c.TCP_CORK: _flag("cork", lambda s, tcb: user_calls.set_cork(tcb, s.cork)),
+    c.TCP_CORK: _flag("cork", lambda s, tcb: user_settings.set_cork(tcb, s.cork)),
     c.TCP_KEEPIDLE: _number(
         "keepalive_time", 1, 32767, lambda sock: sock.host.config.tcp_keepalive_time,
         Settings.apply_keepalive_times,
@@ -318,7 +320,7 @@ _TCP: Final[dict[int, TcpOption]] = {
     ),
     c.TCP_SYNCNT: _number(
         "syn_retries", 1, 127, lambda sock: sock.host.config.tcp_syn_retries,
-        lambda s, tcb: user_calls.set_syn_retries(tcb, s.syn_retries),
+        lambda s, tcb: user_settings.set_syn_retries(tcb, s.syn_retries),
     ),
     c.TCP_LINGER2: Option(
         lambda sock, settings: settings.linger2 or sock.host.config.tcp_fin_timeout, _set_linger2,
@@ -327,11 +329,11 @@ _TCP: Final[dict[int, TcpOption]] = {
     c.TCP_DEFER_ACCEPT: Option(_get_defer_accept, _set_defer_accept),
     c.TCP_WINDOW_CLAMP: Option(
         _get_window_clamp, _set_window_clamp,
-        lambda s, tcb: user_calls.set_window_clamp(tcb, s.window_clamp),
+        lambda s, tcb: user_settings.set_window_clamp(tcb, s.window_clamp),
     ),
     c.TCP_INFO: Option(lambda sock, settings: TcpInfo.of(sock).pack()),
     c.TCP_QUICKACK: Option(
-        _get_quick_ack, _set_quick_ack, lambda s, tcb: user_calls.set_quick_ack(tcb, s.quick_ack)
+        _get_quick_ack, _set_quick_ack, lambda s, tcb: user_settings.set_quick_ack(tcb, s.quick_ack)
     ),
     c.TCP_CONGESTION: Option(
         _get_congestion, _set_congestion, Settings.apply_congestion, raw=True
@@ -339,7 +341,7 @@ _TCP: Final[dict[int, TcpOption]] = {
     c.TCP_VARIANT: Option(_get_variant, _set_variant, Settings.apply_variants, raw=True),
     c.TCP_USER_TIMEOUT: _number(
         "user_timeout", 0, INT_MAX, _zero,
-        lambda s, tcb: user_calls.set_user_timeout(tcb, s.user_timeout * 1000),
+        lambda s, tcb: user_settings.set_user_timeout(tcb, s.user_timeout * 1000),
     ),
     c.TCP_NOTSENT_LOWAT: _number(
         "notsent_lowat", -INT_MAX - 1, INT_MAX, _zero, Settings.apply_notsent_lowat

@@ -17,7 +17,7 @@ from pystack.tcp import recording
 from pystack.tcp.ecn import ecn
 from pystack.tcp.state.variables import UNLIMITED
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.user import user_calls
+from pystack.tcp.user import user_settings
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4
 
@@ -72,33 +72,33 @@ class Settings:
     def apply(self, tcb: Tcb) -> None:
         """Put all that was set into effect on a new connection."""
         if self.keepalive:
-            user_calls.set_keepalive(tcb, True)
+            user_settings.set_keepalive(tcb, True)
         if self.oob_inline:
-            user_calls.set_oob_inline(tcb, True)
+            user_settings.set_oob_inline(tcb, True)
         if self.sndbuf:
-            user_calls.set_sndbuf(tcb, self.sndbuf)
+            user_settings.set_sndbuf(tcb, self.sndbuf)
         if self.rcvbuf:
-            user_calls.set_rcvbuf(tcb, self.rcvbuf)
+            user_settings.set_rcvbuf(tcb, self.rcvbuf)
         if self.nodelay:
-            user_calls.set_nodelay(tcb, True)
+            user_settings.set_nodelay(tcb, True)
         if self.cork:
-            user_calls.set_cork(tcb, True)
+            user_settings.set_cork(tcb, True)
         if self.max_seg:
-            user_calls.set_max_seg(tcb, self.max_seg)
+            user_settings.set_max_seg(tcb, self.max_seg)
         if self.keepalive_time or self.keepalive_intvl or self.keepalive_probes:
             self.apply_keepalive_times(tcb)
         if self.syn_retries:
-            user_calls.set_syn_retries(tcb, self.syn_retries)
+            user_settings.set_syn_retries(tcb, self.syn_retries)
         if self.linger2:
             self.apply_linger2(tcb)
         if self.window_clamp:
-            user_calls.set_window_clamp(tcb, self.window_clamp)
+            user_settings.set_window_clamp(tcb, self.window_clamp)
         if self.user_timeout:
-            user_calls.set_user_timeout(tcb, self.user_timeout * 1000)
+            user_settings.set_user_timeout(tcb, self.user_timeout * 1000)
         if self.notsent_lowat:
             self.apply_notsent_lowat(tcb)
         if self.max_pacing_rate != UNLIMITED:
-            user_calls.set_max_pacing_rate(tcb, self.max_pacing_rate)
+            user_settings.set_max_pacing_rate(tcb, self.max_pacing_rate)
         if self.congestion:
             self.apply_congestion(tcb)
         if self.variants:
@@ -112,7 +112,7 @@ class Settings:
 
     def apply_keepalive_times(self, tcb: Tcb) -> None:
         """TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT, those that were set."""
-        user_calls.set_keepalive_times(
+        user_settings.set_keepalive_times(
             tcb,
             self.keepalive_time * 1_000_000 if self.keepalive_time else None,
             self.keepalive_intvl * 1_000_000 if self.keepalive_intvl else None,
@@ -122,18 +122,18 @@ class Settings:
     def apply_linger2(self, tcb: Tcb) -> None:
         """TCP_LINGER2: 0 is `tcp_fin_timeout`."""
         seconds = self.linger2 or tcb.config.tcp_fin_timeout
-        user_calls.set_linger2(tcb, seconds * 1_000_000 if seconds > 0 else -1)
+        user_settings.set_linger2(tcb, seconds * 1_000_000 if seconds > 0 else -1)
 
     def apply_notsent_lowat(self, tcb: Tcb) -> None:
         """TCP_NOTSENT_LOWAT: 0 is `tcp_notsent_lowat`; the number is unsigned."""
-        user_calls.set_notsent_lowat(
+        user_settings.set_notsent_lowat(
             tcb, self.notsent_lowat & 0xFFFF_FFFF or tcb.config.tcp_notsent_lowat
         )
 
     def apply_congestion(self, tcb: Tcb) -> None:
         """TCP_CONGESTION: another algorithm takes over the windows of the one before."""
         make = variants.make_congestion_control
-        user_calls.set_congestion(tcb, make(self.congestion, tcb.eff_mss, tcb.cc.cwnd))
+        user_settings.set_congestion(tcb, make(self.congestion, tcb.eff_mss, tcb.cc.cwnd))
 
     def apply_variants(self, tcb: Tcb) -> None:
         """TCP_VARIANT: other parts go on where those before them were."""
@@ -145,12 +145,13 @@ class Settings:
         """What the IP header of this connection's packets says. An AF_INET6 socket has both
         sets of options, of which the one of the connection's addresses counts."""
         v4 = tcb.v4
-        user_calls.set_ip(tcb, tos=self.tos if v4 else self.tclass, ttl=self.ttl_of(tcb.config, v4))
+        tos = self.tos if v4 else self.tclass
+        user_settings.set_ip(tcb, tos=tos, ttl=self.ttl_of(tcb.config, v4))
         df = self.dont_fragment(v4)
         if df >= 0:
-            user_calls.set_ip(tcb, df=df)
+            user_settings.set_ip(tcb, df=df)
         if self.recverr or self.recverr_v6 or tcb.user.recverr:
-            user_calls.set_recverr(tcb, self.recverr if v4 else self.recverr_v6)
+            user_settings.set_recverr(tcb, self.recverr if v4 else self.recverr_v6)
 
     def dont_fragment(self, v4: bool) -> int:
         """Whether packets get DF, -1 when the host decides."""

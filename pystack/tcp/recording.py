@@ -1,7 +1,7 @@
-"""Who watches a connection's sender is told here: one call per ACK, per run sent, per timeout.
+"""A connection's observer, told of its sender: one call per ACK, per run sent, per timeout.
 
-Writes `recorder`. It is None on a connection that nobody watches, and whoever has something to
-tell looks at that first, so that watching costs nothing where it is not done.
+Writes `recorder`. It is None on a connection without an observer. The caller looks at that first,
+so that nothing is spent there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Observer(Protocol):
 
 
 def attach(tcb: Tcb, observer: Observer | None) -> None:
-    """Let `observer` watch from now on, in the place of any other; None: nobody."""
+    """Let `observer` watch from now on, in the place of any other; None ends it."""
     tcb.recorder = observer
 
 

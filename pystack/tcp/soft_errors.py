@@ -20,7 +20,7 @@ _MOST: Final = 64  # reports kept unread
 def report(
     tcb: Tcb, error: int, origin: int, kind: int, code: int, info: int, offender: bytes
 ) -> None:
-    """Note a soft error: errno, who says so, ICMP type and code, its information."""
+    """Note a soft error: errno, origin, ICMP type and code, information, offender."""
     if origin != ORIGIN_LOCAL:
         tcb.soft_error = error  # ours is no error yet: SO_ERROR is not to show it
     if not tcb.user.recverr:

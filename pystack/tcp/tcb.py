@@ -53,9 +53,9 @@ class Tcb(TcbVariables):
     loss: LossDetection
     pacing: Pacing
     option: ExperimentalOption | None
-    # who watches. The stack writes `watch`, `recording` the other
+    # observers. The stack writes `watch`, `recording` writes `recorder`
     watch: Callable[[Tcb, int, int], None] | None  # told of each change of state: old, new
-    recorder: Any  # a recording.Observer, None where nobody records
+    recorder: Any  # a recording.Observer, None for none
 
     __slots__ = tuple(__annotations__)
 

@@ -1,7 +1,7 @@
 """Accurate ECN feedback (RFC 9768): counters of marks in the ACE field and in an option.
 
-Each half keeps as receiver how many packets came marked CE (`rcv_cep`) and how much text came in
-packets of each codepoint, and tells it again and again: the low three bits of the first in the
+As receiver each side counts the packets that came marked CE (`rcv_cep`) and the payload of packets
+of each codepoint, and reports these counts again and again: the low three bits of the first in the
 flags AE, CWR and ECE of every segment, the others in the AccECN option when there is room. As
 sender it works out by how much the peer's counters have moved. Writes `accecn`; `ecn` is the door.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.tcp.header import options
-from pystack.tcp.state.records import FIRST_CEP, NOT_TOLD, AccEcn
+from pystack.tcp.state.records import FIRST_CEP, NO_REPORT, AccEcn
 from pystack.tcp.tcb import ACK_NOW, Tcb
 from pystack.wire.consts import (
     CE,
@@ -33,16 +33,16 @@ ACE: Final = 7
 CLASSIC_SETUP: Final = 0b011  # on a SYN: RFC 3168's request
 
 _NONSENSE: Final = -1  # no ECN field, told by a code that means none
-# The ECN field that a SYN or a SYN,ACK arrived with, as its answer tells it (RFC 9768 §3.1.1)
-_TOLD: Final = (0b010, 0b011, 0b100, 0b110)
-_HEARD: Final = {ace: field for field, ace in enumerate(_TOLD)}
+# The ECN field that a SYN or a SYN,ACK arrived with, as its answer reports it (RFC 9768 §3.1.1)
+_REPORTS: Final = (0b010, 0b011, 0b100, 0b110)
+_REPORTED: Final = {ace: field for field, ace in enumerate(_REPORTS)}
 
 _COUNT: Final = 0xFF_FFFF  # what a field of the option holds
 _TOO_LATE: Final = 0x7F_FFFF
 _FULL: Final = options.ACCECN_SPACE  # octets of an option of three fields and a NOP
 _SHORT: Final = 8  # of one of two
 
-# ACKs at the latest after so many marks, with and without new text (§3.2.2.5.1)
+# an ACK is due after this many marks, with and without new data (§3.2.2.5.1)
 _MARKS_WITH_TEXT: Final = 2
 _MARKS: Final = 3
 
@@ -57,9 +57,9 @@ def ace(flags: int) -> int:
     return flags >> ACE_SHIFT & ACE
 
 
-def told(field: int) -> int:
+def report_of(field: int) -> int:
     """The flags by which the answer to a SYN or SYN,ACK says which ECN field that came with."""
-    return _TOLD[field] << ACE_SHIFT
+    return _REPORTS[field] << ACE_SHIFT
 
 
 def first_flags() -> int:
@@ -82,7 +82,7 @@ def on_syn_ack(acc: AccEcn, tcb: Tcb, seg: Segment) -> bool:
     if field == CE and acc.rcv_cep == FIRST_CEP:
         acc.rcv_cep += 1  # once, however many come (§3.2.2.2)
     _take_option(acc, tcb, seg)
-    return _credible(acc.syn_field, _HEARD.get(ace(seg.flags), _NONSENSE))
+    return _credible(acc.syn_field, _REPORTED.get(ace(seg.flags), _NONSENSE))
 
 
 def _credible(sent: int, arrived: int) -> bool:
@@ -91,20 +91,20 @@ def _credible(sent: int, arrived: int) -> bool:
 
 
 def syn_ack_option() -> bytes:
-    """The option of a SYN,ACK: no text was counted yet."""
+    """The option of a SYN,ACK: no payload was counted yet."""
     return _option(0, 1, 1)
 
 
 # -- what leaves -----------------------------------------------------------------------------------
 def leaving(acc: AccEcn, tcb: Tcb, length: int, flags: int) -> int:
-    """The three flags of a segment that leaves now, with `length` octets of text."""
+    """The three flags of a segment that leaves now, with `length` octets of payload."""
     acc.unsent = 0
     field = acc.reflect
     if field >= 0:
-        acc.reflect = NOT_TOLD
+        acc.reflect = NO_REPORT
         bare = not length and not flags & (FIN | RST) and not tcb.recvbuf.ooo_bytes
         if bare and tcb.rcv_nxt == tcb.irs + 1:
-            return told(field)
+            return report_of(field)
     return (acc.rcv_cep & ACE) << ACE_SHIFT
 
 
@@ -114,7 +114,7 @@ def option(acc: AccEcn, tcb: Tcb, room: int, now_us: int) -> bytes:
     if not acc.sends:
         return b""
     if tcb.retransmits and not tcb.bytes_acked:
-        acc.sends = False  # our first text does not get through: is it for the option (§3.2.3.2.2)?
+        acc.sends = False  # our first data is lost: the option may be the reason (§3.2.3.2.2)
         return b""
     if tcb.config.tcp_ecn_option == 1 and not acc.demand:
         if (now_us - acc.said_us) * _BEACONS < tcb.srtt_us:
@@ -141,8 +141,8 @@ def _option(ceb: int, e0b: int, e1b: int) -> bytes:
 
 
 def must_not_coalesce(acc: AccEcn) -> bool:
-    """Whether segments are to leave one by one: who cuts a run clears CWR on all but the first,
-    and here that flag is a digit."""
+    """Whether segments must leave one by one: where a run is cut, CWR is cleared on all but the
+    first, and here that flag is a digit."""
     return acc.rcv_cep & 0b010 != 0
 
 
@@ -174,14 +174,14 @@ def arrives(acc: AccEcn, tcb: Tcb, seg: Segment) -> bool:
         return True
     acc.first = False
     _take_option(acc, tcb, seg)
-    told_ace = ace(seg.flags)
-    if not told_ace:
+    code = ace(seg.flags)
+    if not code:
         return False
     if not acc.passive or length or seg.n_sack or seg.flags & FIN:
         return True
     # how our SYN,ACK came; codes that mean nothing yet are no reason for distrust
     acc.decoded = True
-    arrived = _HEARD.get(told_ace, acc.syn_field)
+    arrived = _REPORTED.get(code, acc.syn_field)
     if not _credible(acc.syn_field, arrived):
         return False
     if arrived == CE:
@@ -189,8 +189,8 @@ def arrives(acc: AccEcn, tcb: Tcb, seg: Segment) -> bool:
     return True
 
 
-def on_text(acc: AccEcn, tcb: Tcb, seg: Segment) -> None:
-    """Text in the window: a change of its mark is told at once (§3.2.2.5.1, §3.2.3.3)."""
+def on_payload(acc: AccEcn, tcb: Tcb, seg: Segment) -> None:
+    """Payload in the window: a change of its mark is told at once (§3.2.2.5.1, §3.2.3.3)."""
     field = seg.tos & ECN_FIELD
     if field and field != acc.rcv_field:
         if acc.rcv_field or field == CE:

@@ -48,8 +48,9 @@ def wanted_by(cc: CongestionControl) -> int:
 def syn_flags(tcb: Tcb, with_ack: bool) -> int:
     """The flags of our SYN, each time that it leaves, or of the SYN,ACK of a simultaneous open.
 
-    A peer that does not answer may not bear them: repeats go without, accurate ECN being asked for
-    twice (RFC 3168 §6.1.1.1, RFC 9768 §3.1.4.1). Then our data is not ECT whatever comes."""
+    A peer that does not answer may drop SYNs that have them. Retransmissions go without, accurate
+    ECN being asked for twice (RFC 3168 §6.1.1.1, RFC 9768 §3.1.4.1); then our data is not ECT,
+    whatever the answer."""
     if with_ack:
         acc = tcb.accecn
         return syn_ack_flags(mode_of(tcb), 0 if acc is None else acc.their_syn)
@@ -121,7 +122,7 @@ def asks(flags: int) -> bool:
 
 
 def agrees(mode: int, flags: int) -> bool:
-    """Whether a repeat of the peer's SYN asks as the first one did, for `mode` or more."""
+    """Whether the peer's SYN, sent again, asks as the first one did, for `mode` or more."""
     return accecn.ace(flags) != 0 if mode == ACCURATE else asks(flags)
 
 
@@ -141,12 +142,12 @@ def answer(config: Config, wanted: int, seg: Segment) -> int:
 def syn_ack_flags(mode: int, syn_field: int) -> int:
     """The flags of a SYN,ACK in that mode, the SYN having had the ECN field `syn_field`."""
     if mode == ACCURATE:
-        return accecn.told(syn_field)
+        return accecn.report_of(syn_field)
     return ECE if mode == CLASSIC else 0
 
 
 def first_flags(mode: int) -> int:
-    """The flags of an ACK from who has not established yet."""
+    """The flags of an ACK of a connection that is not established yet."""
     return accecn.first_flags() if mode == ACCURATE else 0
 
 
@@ -163,13 +164,13 @@ def take_agreed(tcb: Tcb, mode: int, ect_ok: bool, syn_ack_field: int) -> None:
 
 
 def control_ect(tcb: Tcb) -> int:
-    """The ECN field of segments without text: only of a `scalable` algorithm's network, where
+    """The ECN field of segments without payload: only of a `scalable` algorithm's network, where
     they must not be dropped sooner than others, ECT (RFC 8257 §3.4, Linux)."""
     return _ect(tcb) if tcb.cc.scalable else 0
 
 
 def _ect(tcb: Tcb) -> int:
-    """ECT(1) is for who hears of every mark (RFC 9331 §4.1)."""
+    """ECT(1) is for algorithms that are told of every mark (RFC 9331 §4.1)."""
     ecn = tcb.ecn
     if ecn is None or not ecn.ect_ok:
         return 0
@@ -178,9 +179,9 @@ def _ect(tcb: Tcb) -> int:
 
 # -- what leaves -----------------------------------------------------------------------------------
 def leaving(tcb: Tcb, ecn: Ecn, seq: int, length: int, flags: int) -> int:
-    """A segment with `length` octets of text from `seq` on leaves now: its ECN field, and 4 times
-    its flags of ECN. New text is ECT and has the CWR that is due; repeats, ACKs and probes are
-    not."""
+    """The ECN field of a segment that leaves now, with `length` octets of payload from `seq` on,
+    plus 4 times its flags of ECN. New data is ECT and has the CWR that is due. Retransmissions,
+    ACKs and probes are not ECT."""
     new = length > 0 and seq >= tcb.snd_nxt
     ect = _ect(tcb) if new else control_ect(tcb)
     acc = tcb.accecn
@@ -195,7 +196,7 @@ def leaving(tcb: Tcb, ecn: Ecn, seq: int, length: int, flags: int) -> int:
 
 
 def ack_must_be_bare(tcb: Tcb) -> bool:
-    """Whether the ACK that is due must not ride on text: it tells how the SYN,ACK came (RFC 9768
+    """Whether the ACK that is due must have no payload: it tells how the SYN,ACK came (RFC 9768
     §3.2.2.1)."""
     acc = tcb.accecn
     return acc is not None and acc.reflect >= 0
@@ -209,7 +210,7 @@ def window_cut(tcb: Tcb) -> None:
 
 
 def cut_undone(tcb: Tcb) -> None:
-    """The cut was for nothing, and is taken back (Linux: tcp_ecn_withdraw_cwr)."""
+    """The cut was needless, and is taken back (Linux: tcp_ecn_withdraw_cwr)."""
     if tcb.ecn is not None:
         tcb.ecn.cwr_due = False
 
@@ -231,12 +232,12 @@ def arrives(tcb: Tcb, ecn: Ecn, seg: Segment) -> None:
         ecn.ect_ok = False
 
 
-def on_text(tcb: Tcb, ecn: Ecn, seg: Segment) -> None:
-    """Text in the window came: note its mark, for the ACKs that follow."""
+def on_payload(tcb: Tcb, ecn: Ecn, seg: Segment) -> None:
+    """Payload in the window has come: note its mark, for the ACKs that follow."""
     field = seg.tos & ECN_FIELD
     acc = tcb.accecn
     if acc is not None:
-        accecn.on_text(acc, tcb, seg)
+        accecn.on_payload(acc, tcb, seg)
     elif tcb.cc.scalable:
         if field and (field == CE) != ecn.echo:
             ecn.echo = field == CE
@@ -252,7 +253,7 @@ def on_text(tcb: Tcb, ecn: Ecn, seg: Segment) -> None:
     if field:
         ecn.ect_seen = True
     elif ecn.ect_seen:
-        delayed_ack.on_mark(tcb)  # no longer ECT: it must be a repeat (Linux)
+        delayed_ack.on_mark(tcb)  # no longer ECT: it must be a retransmission (Linux)
 
 
 def on_delivery(tcb: Tcb, ecn: Ecn, seg: Segment, delivered: int) -> None:

@@ -27,7 +27,7 @@ from pystack.wire.seq import HALF, MASK
 
 TIMESTAMPS_SPACE: Final = 12
 ACCECN_SPACE: Final = 12
-MAX_RUN: Final = 65535 - 120  # octets of text: the largest IP packet less the largest headers
+MAX_RUN: Final = 65535 - 120  # octets of payload: the largest IP packet less the largest headers
 _MSS: Final = Struct("!BBH")
 _TIMESTAMPS: Final = Struct("!BBBBII")  # after two octets: sackOK, or nop,nop
 _SACK_PERMITTED: Final = b"\x01\x01\x04\x02"
@@ -86,7 +86,7 @@ def announced_mss(mtu: int, v4: bool, max_seg: int, minimum: int) -> int:
 
 
 def prepare(tcb: Tcb, mtu: int, ts_offset: int) -> None:
-    """Before our SYN: what we shall offer. `mtu` is the device's."""
+    """Before our SYN: what we offer. `mtu` is the device's."""
     config = tcb.config
     v4 = tcb.v4
     tcb.adv_mss = announced_mss(mtu, v4, tcb.user.max_seg, config.tcp_min_snd_mss)

@@ -91,7 +91,7 @@ def offer_on_syn(tcb: Tcb, wnd: int) -> None:
 
 
 def grow(tcb: Tcb, length: int) -> None:
-    """Text of some size came in order: offer more than at first, as far as the buffer goes
+    """Payload of some size came in order: offer more than at first, as far as the buffer goes
     (Linux: tcp_grow_window; a peer that sends crumbs does not get the whole buffer)."""
     room = full_space(tcb) - tcb.rcv_ssthresh
     if room > 0 and length >= _WORTH_GROWING:

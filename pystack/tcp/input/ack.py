@@ -13,7 +13,7 @@ from pystack.tcp.recovery import recovery, tlp
 from pystack.tcp.recovery.sack_input import take_sack
 from pystack.tcp.state.states import CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, TIME_WAIT
 from pystack.tcp.tcb import CHALLENGE_ACK, Tcb
-from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timeouts import probes, timer_handlers
 from pystack.tcp.timing import rtt, timers
 from pystack.tcp.transitions import end, set_state
 from pystack.wire.consts import DROP_BAD_ACK, DROP_OLD_ACK, FIN, HAS_TIMESTAMPS, SYN
@@ -36,7 +36,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     if ack >= una:
         tcb.last_ack_us = now_us
         if tcb.probes_out:
-            timer_handlers.peer_answered(tcb)
+            probes.peer_answered(tcb)
         if tcb.soft_error and tcb.snd_nxt > una:
             soft_errors.clear(tcb)
     wnd = seg.wnd << tcb.snd_wscale
@@ -50,7 +50,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     elif seg.n_sack and tcb.by_sack:
         delivered = _sack_alone(tcb, seg, ack, now_us)
     if ack < una:
-        return True  # old, but its text may be good
+        return True  # old, but its payload may be good
     if (
         ack == una
         and tcb.snd_nxt > una
@@ -71,7 +71,7 @@ def on_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         recovery.on_mark(tcb, delivered, flight, now_us)
     if flight and tcb.recorder is not None:
         recording.note(tcb, recording.ACKED, now_us)
-    # an ACK that moves SND.UNA is news whatever its number (Linux): a repeat may carry it
+    # an ACK that moves SND.UNA is news whatever its number (Linux): it may be on a retransmission
     if ack > una or seq > tcb.snd_wl1 or (seq == tcb.snd_wl1 and ack >= tcb.snd_wl2):
         _take_window(tcb, seq, ack, wnd, now_us)
     return True
@@ -81,7 +81,7 @@ def sign_of_life(tcb: Tcb, now_us: int) -> None:
     """The peer has shown that it knows where we are: probing starts over."""
     tcb.last_ack_us = now_us
     if tcb.probes_out:
-        timer_handlers.peer_answered(tcb)
+        probes.peer_answered(tcb)
 
 
 def _take_window(tcb: Tcb, seq: int, ack: int, wnd: int, now_us: int) -> None:
@@ -93,7 +93,7 @@ def _take_window(tcb: Tcb, seq: int, ack: int, wnd: int, now_us: int) -> None:
     if wnd > tcb.max_snd_wnd:
         tcb.max_snd_wnd = wnd
     if tcb.persist_at_us and wnd:
-        timer_handlers.window_opened(tcb, now_us)
+        probes.window_opened(tcb, now_us)
 
 
 def first_window(tcb: Tcb, seg: Segment, seq: int) -> None:
@@ -176,8 +176,8 @@ def _sack_alone(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
 
 
 def _rtt_by_timestamp(tcb: Tcb, seg: Segment, now_us: int) -> int:
-    """A repeat was acknowledged: timestamps tell which copy (RFC 7323 §4.1, RFC 6298 §3); in
-    whole ms, one at the least (Linux). -1 without them."""
+    """A retransmission was acknowledged: timestamps tell which copy (RFC 7323 §4.1, RFC 6298 §3).
+    In whole ms, one at the least (Linux). -1 without them."""
     if not tcb.ts_ok or not seg.options & HAS_TIMESTAMPS or not seg.tsecr:
         return -1
     ticks = (options.now_ts(tcb, now_us) - seg.tsecr) & MASK

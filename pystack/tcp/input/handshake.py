@@ -7,7 +7,7 @@ from pystack.tcp.input import ack
 from pystack.tcp.recovery import recovery
 from pystack.tcp.state.states import ESTABLISHED, FIN_WAIT_1
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timeouts import probes
 from pystack.tcp.timing import delayed_ack, rtt
 from pystack.tcp.transitions import set_state
 
@@ -26,7 +26,7 @@ def become_established(tcb: Tcb, now_us: int) -> None:
     ack.grow_send_buffer(tcb)
     delayed_ack.set_up(tcb)
     if tcb.user.keepalive:
-        timer_handlers.arm_keepalive(tcb, now_us)
+        probes.arm_keepalive(tcb, now_us)
     tcb.events |= EVENT_ESTABLISHED
     if tcb.fin_wanted:  # closed while the handshake was on
         set_state(tcb, FIN_WAIT_1)

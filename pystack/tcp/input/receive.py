@@ -1,7 +1,7 @@
-"""The seventh and eighth steps of SEGMENT ARRIVES: text and FIN (RFC 9293 §3.10.7.4).
+"""The seventh and eighth steps of SEGMENT ARRIVES: payload and FIN (RFC 9293 §3.10.7.4).
 
 Writes `rcv_nxt`, `fin_received`, `fin_at_seq`, `data_segs_in`, `bytes_received`,
-`ooo_segs`, `last_data_us`. Keeps text that came out of order (SHLD-31) and tells what the SACK
+`ooo_segs`, `last_data_us`. Keeps payload that came out of order (SHLD-31) and tells what the SACK
 option is to say (RFC 2018, RFC 2883). Never sends; marks.
 """
 
@@ -27,30 +27,30 @@ from pystack.wire.segment import Segment
 
 
 def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
-    """Text that begins at RCV.NXT and fits the window, nothing being held out of order."""
+    """Payload that begins at RCV.NXT and fits the window, nothing being held out of order."""
     length = seg.length
     recvbuf = tcb.recvbuf
     if recvbuf.held + length > recvbuf.bound:
         _no_memory(tcb)
         return
     if tcb.ecn is not None:
-        ecn.on_text(tcb, tcb.ecn, seg)
+        ecn.on_payload(tcb, tcb.ecn, seg)
     tcb.data_segs_in += seg.segs
     tcb.bytes_received += length
     if tcb.urgent_byte == urgent.NOT_YET:
-        urgent.on_text(tcb, seg, tcb.rcv_nxt)
+        urgent.on_payload(tcb, seg, tcb.rcv_nxt)
     at = seg.payload_offset
     recvbuf.append(bytes(seg.arena[at : at + length]))
     tcb.events |= EVENT_READABLE
     tcb.rcv_nxt += length
     window.grow(tcb, length)
-    delayed_ack.on_text(tcb, seg, now_us)
+    delayed_ack.on_payload(tcb, seg, now_us)
     tcb.last_data_us = now_us
     delayed_ack.schedule(tcb, now_us)
 
 
-def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
-    """Seventh: text numbered from `seq`, of which at least a part lies in the window."""
+def on_payload(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
+    """Seventh: payload numbered from `seq`, of which at least a part lies in the window."""
     rcv_nxt = tcb.rcv_nxt
     recvbuf = tcb.recvbuf
     length = min(seg.length, tcb.rcv_adv - seq)  # beyond the window: cut off
@@ -69,36 +69,36 @@ def on_text(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
     if skip:
         sack_blocks.note_duplicate(tcb, seq, rcv_nxt)
     if tcb.ecn is not None:
-        ecn.on_text(tcb, tcb.ecn, seg)
+        ecn.on_payload(tcb, tcb.ecn, seg)
     tcb.data_segs_in += seg.segs
     if tcb.urgent_byte == urgent.NOT_YET:
-        urgent.on_text(tcb, seg, seq)
-    text = seg.payload(skip, length - skip)
+        urgent.on_payload(tcb, seg, seq)
+    payload = seg.payload(skip, length - skip)
     start = seq + skip
     if start > rcv_nxt:
-        _hold(tcb, start, text)
+        _hold(tcb, start, payload)
         return
-    tcb.bytes_received += len(text)
-    recvbuf.append(text)
+    tcb.bytes_received += len(payload)
+    recvbuf.append(payload)
     tcb.events |= EVENT_READABLE
     if recvbuf.has_holes:
         left, right = recvbuf.lowest_block()
-        if start + len(text) > left:
-            sack_blocks.note_duplicate(tcb, left, min(start + len(text), right))
+        if start + len(payload) > left:
+            sack_blocks.note_duplicate(tcb, left, min(start + len(payload), right))
         before = recvbuf.held
-        tcb.rcv_nxt = recvbuf.fill(rcv_nxt + len(text))
+        tcb.rcv_nxt = recvbuf.fill(rcv_nxt + len(payload))
         tcb.bytes_received += recvbuf.held - before
         tcb.pending |= ACK_NOW  # a gap closed or narrowed (RFC 5681 §4.2)
         if tcb.fin_at_seq and tcb.rcv_nxt >= tcb.fin_at_seq:
             if tcb.rcv_nxt == tcb.fin_at_seq:
                 on_fin(tcb, tcb.fin_at_seq, now_us)
                 return
-            tcb.fin_at_seq = 0  # text lies where it was (Linux drops such a FIN too)
+            tcb.fin_at_seq = 0  # payload lies where it was (Linux drops such a FIN too)
             recvbuf.drop_fin()
     else:
-        tcb.rcv_nxt = rcv_nxt + len(text)
-    window.grow(tcb, len(text))
-    delayed_ack.on_text(tcb, seg, now_us)
+        tcb.rcv_nxt = rcv_nxt + len(payload)
+    window.grow(tcb, len(payload))
+    delayed_ack.on_payload(tcb, seg, now_us)
     tcb.last_data_us = now_us
     if length < seg.length:
         tcb.pending |= ACK_NOW  # some did not fit: tell the peer how far we are
@@ -112,14 +112,14 @@ def _no_memory(tcb: Tcb) -> None:
     tcb.pending |= ACK_NOW
 
 
-def _hold(tcb: Tcb, start: int, text: bytes) -> None:
-    """Text beyond a hole: keep it and answer at once with what is missing."""
+def _hold(tcb: Tcb, start: int, payload: bytes) -> None:
+    """Payload beyond a hole: keep it and answer at once with what is missing."""
     recvbuf = tcb.recvbuf
     counters = tcb.shared.counters
     tcb.stats.ooo_segs += 1
     counters.ooo_queued += 1
     before = recvbuf.ooo_bytes
-    again = recvbuf.hold(start, text)
+    again = recvbuf.hold(start, payload)
     if again is not None:
         sack_blocks.note_duplicate(tcb, *again)
     elif recvbuf.ooo_bytes == before:

@@ -48,7 +48,7 @@ from pystack.wire.consts import (
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK, unwrap
 
-# flags that make no difference to the path: those of ECN are for ack and receive, if for anyone
+# flags that make no difference to the fast path; those of ECN are looked at in ack and receive
 _PLAIN: Final = ~(PSH | ECE | CWR | AE)
 _FAST_OPTIONS: Final = HAS_TIMESTAMPS | HAS_EXPERIMENT  # options that it looks at
 
@@ -85,7 +85,7 @@ def segment_arrives(tcb: Tcb, seg: Segment, now_us: int) -> int:
     if seg.flags & URG:
         urgent.on_urgent(tcb, seg, seq)  # sixth
     if seg.length or seg.flags & FIN:
-        return _seventh_text_eighth_fin(tcb, seg, seq, now_us)
+        return _seventh_payload_eighth_fin(tcb, seg, seq, now_us)
     return HANDLED
 
 
@@ -204,7 +204,7 @@ def _second_check_rst(tcb: Tcb, seq: int) -> None:
 
 def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
     """Fourth: a SYN here is answered by a challenge ACK (RFC 5961 §4.2). In SYN_RECEIVED it is
-    the peer's repeat, or the SYN,ACK of a simultaneous open, whose ACK counts (§3.5)."""
+    the peer's SYN again, or the SYN,ACK of a simultaneous open, whose ACK counts (§3.5)."""
     if tcb.state == SYN_RECEIVED and seq == tcb.irs:
         if tcb.ecn is not None:
             ecn.on_syn_again(tcb, seg)
@@ -236,24 +236,24 @@ def _fifth_check_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> int:
     return HANDLED if tcb.state == CLOSED else -1
 
 
-def _seventh_text_eighth_fin(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> int:
-    """Seventh: text. Eighth: FIN, if all before it has come."""
+def _seventh_payload_eighth_fin(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> int:
+    """Seventh: payload. Eighth: FIN, if all before it has come."""
     state = tcb.state
     length = seg.length
     if length and state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
         if seq + length > tcb.rcv_nxt and (
             tcb.orphan or (tcb.user.read_shut and state != ESTABLISHED)
         ):
-            # nobody will ever read it (SHLD-3, Linux: TCPAbortOnData)
+            # the user will not read it (SHLD-3, Linux: TCPAbortOnData)
             tcb.shared.counters.dropped[DROP_AFTER_CLOSE] += 1
             end(tcb, 0 if tcb.orphan else ECONNRESET)
             return ANSWER_WITH_RST
         fits = seq + length <= tcb.rcv_adv
-        receive.on_text(tcb, seg, seq, now_us)
+        receive.on_payload(tcb, seg, seq, now_us)
         if seg.flags & FIN and fits and tcb.state == state:
             receive.on_fin(tcb, seq + length, now_us)
     elif length:
-        tcb.pending |= ACK_NOW  # text behind a FIN is not taken
+        tcb.pending |= ACK_NOW  # payload behind a FIN is not taken
     elif seg.flags & FIN:
         if state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
             receive.on_fin(tcb, seq + length, now_us)

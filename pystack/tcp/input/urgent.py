@@ -34,8 +34,8 @@ def on_urgent(tcb: Tcb, seg: Segment, seq: int) -> None:
     tcb.events |= EVENT_URGENT
 
 
-def on_text(tcb: Tcb, seg: Segment, seq: int) -> None:
-    """Text came while the urgent octet is awaited: take it if it is here."""
+def on_payload(tcb: Tcb, seg: Segment, seq: int) -> None:
+    """Payload came while the urgent octet is awaited: take it if it is here."""
     offset = tcb.rcv_up - seq
     if 0 <= offset < seg.length:
         tcb.urgent_byte = seg.arena[seg.payload_offset + offset]

@@ -19,7 +19,7 @@ from pystack.tcp.tcb import (
     WINDOW_UPDATE,
     Tcb,
 )
-from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timeouts import probes
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import PSH
 
@@ -92,5 +92,5 @@ def _window_probe(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return False  # acceptable to a shut window, so that it tells of urgent data (MUST-66)
     if not empty(tcb, tx, tcb.snd_una - 1, now_us):
         return False
-    timer_handlers.probe_sent(tcb, now_us)
+    probes.probe_sent(tcb, now_us)
     return True

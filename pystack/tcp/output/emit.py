@@ -139,7 +139,7 @@ def bare(
     tx: TxBatch, key: bytes, seq: int, ack: int, flags: int, wnd: int, opts: bytes,
     tos: int, ttl: int, ident: int, df: int = 1, ect: int = 0,
 ) -> bool:  # fmt: skip
-    """A segment without text and without a TCB's help: SYN,ACK, RST, TIME_WAIT's ACK.
+    """A segment without payload and without a TCB's help: SYN,ACK, RST, TIME_WAIT's ACK.
 
     `seq` and `ack` are 32-bit, `wnd` is the header's field, `opts` all options, `ect` IP's ECN
     field.

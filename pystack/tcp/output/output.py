@@ -35,7 +35,7 @@ from pystack.tcp.tcb import (
     WINDOW_UPDATE,
     Tcb,
 )
-from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timeouts import probes, timer_handlers
 from pystack.tcp.timing import pacing, timers
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import FIN, PSH, RST
@@ -60,7 +60,7 @@ def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 
 
 def _output_data(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
-    """Repeats, new text and FIN, tail loss probe, when pacing lets them go."""
+    """Tail loss probe, retransmissions, new data and FIN, as far as pacing allows."""
     board = tcb.scoreboard
     if tcb.pending & PROBE_TAIL and not probe_tail(tcb, tx, now_us):
         return False
@@ -80,7 +80,7 @@ def _output_data(tcb: Tcb, tx: TxBatch, unsent: bool, now_us: int) -> bool:
         if not full:
             return False
     if tcb.recovery == LOSS and tcb.undo.new_data_first and tcb.snd_nxt == tcb.recover:
-        undo.frto_failed(tcb)  # the windows have let nothing new go: repeats do (Linux)
+        undo.frto_failed(tcb)  # no new data could go, so retransmissions do (Linux)
         return retransmit_lost(tcb, tx, now_us)
     if tcb.recovery == FAST and tcb.by_sack and not board.lost_bytes:
         return retransmit_extra(tcb, tx, now_us)
@@ -102,7 +102,7 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return True
     if pending & ARM:
         tcb.pending &= ~ARM
-        timer_handlers.arm_keepalive(tcb, now_us)
+        probes.arm_keepalive(tcb, now_us)
         timer_handlers.arm_orphan(tcb, now_us)
         if tcb.pending & SEND_RST:  # TCP_LINGER2 wants no FIN_WAIT_2
             return _output_rare(tcb, tx, now_us)
@@ -192,7 +192,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if full and fin and nxt == data_end and nxt < wnd_end:
         full = _send_fin(tcb, tx, mss, now_us)
     if tcb.snd_nxt == una and full and not (tcb.persist_at_us or tcb.pending & WINDOW_PROBE):
-        timer_handlers.start_persist(tcb, now_us)  # nothing is in flight whose ACK would wake us
+        probes.start_persist(tcb, now_us)  # nothing is in flight whose ACK would wake us
     return full
 
 
@@ -228,7 +228,7 @@ def _nagle_delays(tcb: Tcb, data_end: int, ahead: int) -> bool:
     if tcb.snd_up > tcb.snd_una:
         return False
     if tcb.recovery == LOSS and tcb.undo.new_data_first:
-        return False  # new text of any length tells whether the timeout was spurious (Linux)
+        return False  # new data of any length tells whether the timeout was spurious (Linux)
     if tcb.cork or tcb.push_seq < data_end:
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)

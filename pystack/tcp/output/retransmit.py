@@ -12,7 +12,7 @@ from pystack.tcp.output import emit, sent
 from pystack.tcp.recovery import recovery, tlp
 from pystack.tcp.scoreboard.sent_range import SentRange
 from pystack.tcp.tcb import PROBE_TAIL, RETRANSMIT_NOW, Tcb
-from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timeouts import retry_limits
 from pystack.tcp.timing import pacing, timers
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import FIN, PSH
@@ -50,7 +50,7 @@ def retransmit_lost(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
             return False
         tcb.pending &= ~RETRANSMIT_NOW
         if tcb.rto_at_us == 0 or start <= tcb.snd_una or (tcb.recovery == FAST and not tcb.by_sack):
-            timers.arm_rto(tcb, timer_handlers.next_rto_at(tcb, now_us))
+            timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, now_us))
         if tcb.release_us > now_us and pacing.holds(tcb, now_us):
             break
     return True
@@ -104,7 +104,7 @@ def probe_tail(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tlp.sent(tcb, True)
     tcb.pending &= ~PROBE_TAIL
     tcb.shared.counters.loss_probes += 1
-    timers.arm_rto(tcb, timer_handlers.next_rto_at(tcb, now_us))
+    timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, now_us))
     return True
 
 

@@ -10,7 +10,7 @@ from pystack.tcp import recording
 from pystack.tcp.recovery import prr, recovery, undo
 from pystack.tcp.scoreboard.sent_range import SentRange
 from pystack.tcp.tcb import ANY_ACK, SEND_SYN, WINDOW_UPDATE, Tcb
-from pystack.tcp.timeouts import timer_handlers
+from pystack.tcp.timeouts import retry_limits
 from pystack.tcp.timing import delayed_ack, pacing, timers
 
 
@@ -37,7 +37,7 @@ def new_data_sent(
     tcb.last_sent_us = now_us
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     if not tcb.rto_at_us:
-        timers.arm_rto(tcb, timer_handlers.next_rto_at(tcb, now_us))
+        timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, now_us))
     if tcb.persist_at_us:
         timers.arm_persist(tcb, 0)
     if tcb.recorder is not None:
@@ -81,7 +81,7 @@ def syn_sent(tcb: Tcb, now_us: int) -> None:
         tcb.stats.total_retrans += 1
         tcb.shared.counters.retrans_segs += 1
     tcb.segs_out += 1
-    timers.arm_rto(tcb, timer_handlers.next_rto_at(tcb, now_us))
+    timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, now_us))
 
 
 def begin_passive(tcb: Tcb, sent_us: int, retransmissions: int) -> None:

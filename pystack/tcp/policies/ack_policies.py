@@ -76,13 +76,12 @@ class EveryN(AckPolicy):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class AckRate(AckPolicy):
-    """So many ACKs per round trip and no more, as QUIC's ACK frequency and TACK have it and
-    draft-ietf-tcpm-ack-rate-request lets a sender ask for: the first text that is not acknowledged
-    waits 1/n of SRTT, 1 ms at the least and 40 ms at the most.
+    """At most `n` ACKs per round trip, as in QUIC's ACK frequency, TACK and
+    draft-ietf-tcpm-ack-rate-request: the first payload that is not acknowledged waits 1/n of SRTT,
+    1 ms at the least and 40 ms at the most.
 
-    As many per window are sent besides, as the sender may have no room left to wait; the ACKs that
-    Linux would send without delay are not held back; while there is no RTT, every second full
-    segment is acknowledged.
+    `n` per window are sent besides, as the sender may have no room left. ACKs that Linux would send
+    without delay are not delayed. While there is no RTT, every second full segment is acknowledged.
     """
 
     shared: ClassVar[bool] = True

@@ -32,7 +32,7 @@ _RUN_SHIFT: Final = 10  # Linux's sk_pacing_shift: about a millisecond's worth
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class AckPolicy(Part):
-    """When text that came in order is acknowledged: a subclass says how long that may wait.
+    """When payload that came in order is acknowledged: a subclass says how long the ACK may wait.
 
     Of the TCB it reads what it needs: `rcv_nxt - last_ack_sent` octets are not acknowledged yet,
     `rcv_mss` is the peer's segment size, `quick_acks` is how many ACKs Linux would now send
@@ -42,9 +42,9 @@ class AckPolicy(Part):
     __slots__ = ()
 
     def wait_us(self, tcb: TcbVariables, now_us: int) -> int:
-        """Text was taken and counted in `rcv_nxt`: how long its ACK may wait for more text or for
-        an answer to ride on, in µs, or NOW or AFTER_BATCH. An ACK that waits already is moved
-        forward, never back; 499 ms are the most."""
+        """Payload was taken and counted in `rcv_nxt`. How long may its ACK wait for more of it, or
+        for data of ours to go with: in µs, or NOW or AFTER_BATCH. An ACK that waits already is
+        moved forward, never back; 499 ms are the most."""
         raise NotImplementedError
 
 
@@ -68,7 +68,7 @@ class RttEstimator(Part):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class NaglePolicy(Part):
-    """A subclass says in `holds` whether the partial segment at the end of the text waits."""
+    """A subclass says in `holds` whether the partial segment at the end of the payload waits."""
 
     __slots__ = ()
 
@@ -86,7 +86,7 @@ class InitialWindow(Part):
     __slots__ = ()
 
     def in_bytes(self, mss: int, config: Config) -> int:
-        """The window in bytes for segments of `mss` octets of text."""
+        """The window in bytes for segments of `mss` octets of payload."""
         raise NotImplementedError
 
 
@@ -123,7 +123,7 @@ class LossDetection(Part):
         return None
 
     def on_duplicate(self, board: Scoreboard, una: int, snd_nxt: int) -> None:
-        """The peer reports that a repeat was needless (RFC 2883)."""
+        """The peer reports that a retransmission was needless (RFC 2883)."""
 
     def on_recovered(self, board: Scoreboard) -> None:
         """Recovery is over: all that was outstanding at its start is acknowledged."""

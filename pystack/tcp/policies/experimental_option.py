@@ -22,10 +22,10 @@ class ExperimentalOption(Part):
     """Base of all experimental options; one object per connection, from its SYN on.
 
     `exid` of `exid_bits` (16 or 32) names the experiment; `kind` is 253 or 254, and both are read.
-    `data_size` is the largest value, in octets, on a segment with text or FIN, -1 for none there:
-    so much less text fits into every segment. `uniform`: all segments of a run may carry the same
-    octets; without it, who writes on data sends each segment by itself. `needs_peer`: once the
-    handshake is past the SYN, written only if the peer's SYN or SYN,ACK had it (`peer_has_it`).
+    `data_size` is the largest value, in octets, on a segment with payload or FIN, -1 for none
+    there. Every segment has that much less payload. `uniform`: all segments of a run may have the
+    same octets; without it, and with a `data_size`, each segment leaves by itself. `needs_peer`:
+    after the SYN, written only if the peer's SYN or SYN,ACK had it (`peer_has_it`).
 
     A value of None leaves the option out, b"" is one of ExID alone.
     """
@@ -52,12 +52,13 @@ class ExperimentalOption(Part):
         return None
 
     def data_value(self, offset: int, length: int, now_us: int) -> bytes | None:
-        """The value, `data_size` octets at most, for a segment with `length` octets of text after
-        the first `offset` of the stream, sent for the first time or again. A FIN alone has 0."""
+        """The value, `data_size` octets at most, for a segment with `length` octets of payload that
+        follow the first `offset` of the stream, sent for the first time or again. A FIN alone has
+        a length of 0."""
         return None
 
     def ack_value(self, now_us: int) -> bytes | None:
-        """The value for a segment without text. What it takes, SACK blocks have not."""
+        """The value for a segment without payload. SACK blocks have the room that it leaves."""
         return None
 
     def on_received(self, value: bytes, flags: int, now_us: int) -> None:
@@ -66,7 +67,7 @@ class ExperimentalOption(Part):
 
     # -- for the core -----------------------------------------------------------------------------
     def data_space(self) -> int:
-        """Octets that a segment with text must leave free for it now, padding included."""
+        """Octets that a segment with payload must leave free for it now, padding included."""
         if self.data_size < 0 or (self.needs_peer and not self.peer_has_it):
             return 0
         return -(-(2 + self.exid_bits // 8 + self.data_size) // 4) * 4

@@ -67,7 +67,7 @@ class Rfc6675(LossDetection):
 
     def extra(self, board: Scoreboard) -> SentRange | None:
         """NextSeg of §4: rule 3, a hole below the highest block that was not judged lost; rule 4,
-        once in a recovery, the end of what is out, unless it was repeated already."""
+        once in a recovery, the end of what is out, unless it was retransmitted already."""
         if board.sacked_bytes:
             run = board.first_not_retransmitted(self._judged, board.fack)
             if run is not None:

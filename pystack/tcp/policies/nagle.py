@@ -1,7 +1,7 @@
 """Whether a last partial segment waits for an ACK: Nagle's algorithm and its variants.
 
 RFC 9293 §3.7.4 (MUST-17), RFC 896. Asked only where TCP_NODELAY is off and neither TCP_CORK,
-MSG_MORE nor urgent text has decided already. Writes nothing.
+MSG_MORE nor urgent data has decided already. Writes nothing.
 """
 
 from __future__ import annotations

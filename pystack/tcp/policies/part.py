@@ -13,7 +13,7 @@ class Part:
     """One replaceable part, open to users' classes.
 
     `shared`: it remembers nothing of a connection, so one object serves them all. `name` is what
-    it was asked for by, set by who makes it.
+    it was asked for by, set where it is made.
     """
 
     shared: ClassVar[bool] = False

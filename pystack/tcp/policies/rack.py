@@ -18,7 +18,7 @@ KEPT_RECOVERIES: Final = 16  # a widened window is kept so long (§6.2, step 4)
 class Rack(LossDetection):
     """RFC 8985, with Linux's choices: no window while no reordering was seen and three segments
     were delivered beyond the hole or a recovery is on; else min_rtt/4, more with each round trip in
-    which needless repeats are reported, SRTT at the most."""
+    which needless retransmissions are reported, SRTT at the most."""
 
     uses_tlp: ClassVar[bool] = True
 
@@ -93,7 +93,7 @@ class Rack(LossDetection):
             oldest = send_order.oldest()
 
     def on_duplicate(self, board: Scoreboard, una: int, snd_nxt: int) -> None:
-        """Once per round trip with a needless repeat: a quarter of min_rtt more."""
+        """Once per round trip with a needless retransmission: a quarter of min_rtt more."""
         if una >= self._dsack_until:
             self._dsack_until = max(snd_nxt, una + 1)
             self.reo_wnd_mult += 1

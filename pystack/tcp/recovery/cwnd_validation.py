@@ -11,7 +11,7 @@ from pystack.tcp.tcb import Tcb
 
 
 def note_use(tcb: Tcb, full: bool) -> None:
-    """New text has left as far as it may; `full`: the window takes no segment more. One that was
+    """New data has left as far as it may; `full`: the window takes no segment more. One that was
     full once counts so until what was sent by then is acknowledged."""
     flight = tcb.snd_nxt - tcb.snd_una
     if full or tcb.snd_una >= tcb.cwnd_seq or (not tcb.cwnd_limited and flight > tcb.cwnd_most):

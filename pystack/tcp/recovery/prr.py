@@ -13,7 +13,7 @@ from pystack.tcp.tcb import Tcb
 
 def begin(tcb: Tcb, delivered: int) -> None:
     """The window was just cut (§6.1); `output` asks for `allow` from now on, unless the congestion
-    control leads by itself. The ACK that began it has delivered so many bytes."""
+    control leads by itself. `delivered`: bytes that the ACK which began it has delivered."""
     if not tcb.cc.uses_prr:
         tcb.prr = None
         return
@@ -27,7 +27,7 @@ def end(tcb: Tcb) -> None:
 
 
 def on_ack(tcb: Tcb, prr: Prr, delivered: int, safe: bool) -> None:
-    """`delivered` bytes were newly so (§6.2); `safe`: SND.UNA has moved and nothing more was
+    """An ACK has delivered `delivered` bytes (§6.2); `safe`: SND.UNA has moved and nothing more was
     lost."""
     ssthresh = tcb.cc.ssthresh
     pipe = tcb.pipe
@@ -42,12 +42,12 @@ def on_ack(tcb: Tcb, prr: Prr, delivered: int, safe: bool) -> None:
             allow += mss
         allow = min(allow, ssthresh - pipe)
     if not prr.out:
-        allow = max(allow, mss)  # the first repeat is never held back
+        allow = max(allow, mss)  # the first retransmission always goes
     prr.allow = max(allow, 0)
 
 
 def on_lost(tcb: Tcb, prr: Prr, length: int) -> None:
-    """So many bytes were found lost without an ACK. What the last ACK has let into the network
+    """`length` bytes were found lost without an ACK. What the last ACK has let into the network
     stays (cwnd of §6.2), and that much of it is free."""
     if prr.out:
         prr.allow += length
@@ -56,6 +56,6 @@ def on_lost(tcb: Tcb, prr: Prr, length: int) -> None:
 
 
 def on_sent(prr: Prr, length: int) -> None:
-    """So many bytes have left, repeats or not."""
+    """`length` bytes have left, for the first time or again."""
     prr.out += length
     prr.allow = max(prr.allow - length, 0)

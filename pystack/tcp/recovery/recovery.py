@@ -130,8 +130,8 @@ def _tell(
 def _look_for_losses(
     tcb: Tcb, delivered: int, flight: int, lost_before: int, now_us: int
 ) -> None:
-    """Let the detector judge; a loss begins recovery. The ACK, if there was one, has delivered so
-    many bytes."""
+    """Let the detector judge; a loss begins recovery. The ACK, if there was one, has delivered
+    `delivered` bytes."""
     board = tcb.scoreboard
     loss = tcb.loss
     board.in_recovery = tcb.recovery in _IN_RECOVERY  # this ACK may have ended it
@@ -147,7 +147,7 @@ def _look_for_losses(
     if recovery in (OPEN, CWR):
         _enter(tcb, delivered, flight, now_us)
     elif board.retransmission_lost_us >= tcb.reduced_us:
-        # a repeat was lost as well: a second sign of congestion (RFC 5681 §4.3)
+        # a retransmission was lost as well: a second sign of congestion (RFC 5681 §4.3)
         undo.forget(tcb)
         undo.frto_failed(tcb)
         tcb.recovery = FAST
@@ -189,7 +189,7 @@ def _cut(tcb: Tcb, delivered: int, flight: int, now_us: int) -> None:
 
 
 def _cut_once(tcb: Tcb, flight: int, now_us: int) -> None:
-    """A loss that is repaired already, by a tail loss probe (RFC 8985 §7.4.2)."""
+    """A loss that a tail loss probe has repaired already (RFC 8985 §7.4.2)."""
     if tcb.recovery != OPEN:
         return
     undo.forget(tcb)
@@ -201,8 +201,8 @@ def _cut_once(tcb: Tcb, flight: int, now_us: int) -> None:
 
 def on_mark(tcb: Tcb, delivered: int, flight: int, now_us: int) -> None:
     """The ACK that was just taken echoes a mark: cut the window as for a loss, once for what was
-    in flight then (RFC 3168 §6.1.2). It has delivered so many bytes; `flight` were outstanding
-    before it."""
+    in flight then (RFC 3168 §6.1.2). It has delivered `delivered` bytes; `flight` were
+    outstanding before it."""
     cc = tcb.cc
     if cc.scalable:
         return  # it has counted the marks itself
@@ -350,7 +350,7 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
         _note_facts(tcb)
         tcb.loss.on_timeout(board, now_us)
     else:
-        board.mark_all_lost()  # where it was let go of, when it was sent says nothing (Linux)
+        board.mark_all_lost()  # what the receiver has dropped is lost whenever it was sent (Linux)
     note_retransmit(tcb, now_us)
     tcb.pending |= RETRANSMIT_NOW
 
@@ -363,7 +363,7 @@ def note_retransmit(tcb: Tcb, now_us: int) -> None:
 
 
 def on_established(tcb: Tcb) -> None:
-    """The handshake's own repeats don't count for the data that follows."""
+    """Retransmissions of the handshake don't count for the data that follows."""
     tcb.retransmits = 0
     tcb.retrans_since_us = 0
     tcb.recover = tcb.iss
@@ -371,8 +371,8 @@ def on_established(tcb: Tcb) -> None:
 
 
 def loss_chosen(tcb: Tcb) -> None:
-    """The detector was chosen, perhaps another one in mid-connection: what had been judged stays,
-    what was counted is forgotten."""
+    """The detector was chosen, perhaps another one in mid-connection: what was judged lost stays
+    so, duplicate ACKs are counted anew."""
     tcb.by_sack = tcb.sack_ok and tcb.loss.uses_sack
     newreno_recovery.forget(tcb)
     if not tcb.by_sack:

@@ -68,9 +68,9 @@ def is_wanted(tcb: Tcb) -> bool:
     )
 
 
-def sent(tcb: Tcb, repeat: bool) -> None:
+def sent(tcb: Tcb, is_retransmission: bool) -> None:
     """The probe has left: new data, or the last segment again."""
-    tcb.tail_probe = TailProbe(tcb.snd_nxt, repeat)
+    tcb.tail_probe = TailProbe(tcb.snd_nxt, is_retransmission)
     tcb.tlp_rtt_samples = tcb.rtt_samples  # the next one wants a new measurement (§7.3)
 
 

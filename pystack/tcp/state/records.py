@@ -11,7 +11,7 @@ from typing import Final
 from pystack.config import Config
 
 FIRST_CEP: Final = 5  # what a counter of CE packets begins with (RFC 9768 §3.2.1)
-NOT_TOLD: Final = -1  # AccEcn.reflect: no field of a SYN,ACK waits to be told
+NO_REPORT: Final = -1  # AccEcn.reflect: no field of a SYN,ACK waits to be told
 
 
 class UserSettings:
@@ -163,7 +163,7 @@ class AccEcn:
     rcv_e1b: int
     rcv_field: int  # ECN field of the last payload that was ECT
     unsent: int  # marks since our last segment
-    reflect: int  # the ECN field of the SYN,ACK, for the pure ACK that answers it; else NOT_TOLD
+    reflect: int  # the ECN field of the SYN,ACK, for the pure ACK that answers it; else NO_REPORT
     snd_cep: int
     snd_ceb: int
     snd_e0b: int
@@ -191,7 +191,7 @@ class AccEcn:
         self.rcv_ceb = self.snd_ceb = 0
         self.rcv_e0b = self.rcv_e1b = self.snd_e0b = self.snd_e1b = 1
         self.rcv_field = self.unsent = 0
-        self.reflect = NOT_TOLD
+        self.reflect = NO_REPORT
         self.ce_bytes = self.guessed = self.marked = 0
         self.decoded = False
         self.ewma = 0

@@ -1,6 +1,6 @@
-"""Received text: in-order chunks waiting for the user, and runs held out of order.
+"""Received payload: in-order chunks that the user has not read, and what came out of order.
 
-In-order text is a queue of the very bytes objects that the user will get. Text beyond a hole
+In-order payload is a queue of the very bytes objects that the user will get. Payload beyond a hole
 is held, cut so that no octet is held twice, until the hole is filled; bytes are bounded by the
 window, holes by `max_holes`. Empty, it holds nothing. No other file writes its variables.
 """
@@ -13,8 +13,8 @@ from typing import Final
 
 from pystack.tcp.state.stack_shared import Memory
 
-_MANY: Final = 32  # so many chunks are kept as they came
-_CRUMB: Final = 512  # behind them texts under this are gathered
+_MANY: Final = 32  # chunks that are kept as they came
+_CRUMB: Final = 512  # behind them payloads under this are gathered
 _GATHERED: Final = 8192
 
 
@@ -27,7 +27,7 @@ class RecvBuffer:
 
     __slots__ = (
         "limit", "bound", "memory", "held", "read_seq", "_chunks", "ooo_bytes", "_max_holes",
-        "_starts", "_texts", "_recent",
+        "_starts", "_payloads", "_recent",
     )  # fmt: skip
 
     def __init__(self, limit: int, max_holes: int, memory: Memory) -> None:
@@ -39,8 +39,8 @@ class RecvBuffer:
         self._chunks: deque[bytes | bytearray | memoryview] = deque()
         self.ooo_bytes = 0
         self._max_holes = max_holes
-        self._starts: list[int] = []  # first numbers of the texts held out of order, sorted
-        self._texts: list[bytes] = []
+        self._starts: list[int] = []  # first numbers of the payloads held out of order, sorted
+        self._payloads: list[bytes] = []
         self._recent: list[tuple[int, int]] = []  # the blocks they form, newest first
 
     def set_limit(self, limit: int) -> None:
@@ -53,18 +53,18 @@ class RecvBuffer:
         self.read_seq = read_seq
 
     # -- in order ---------------------------------------------------------------------------
-    def append(self, text: bytes) -> None:
-        """Add text that continues the stream."""
+    def append(self, payload: bytes) -> None:
+        """Add payload that continues the stream."""
         chunks = self._chunks
-        length = len(text)
+        length = len(payload)
         if length < _CRUMB and len(chunks) > _MANY and len(chunks[-1]) < _GATHERED:
-            last = chunks[-1]  # an object for each crumb would cost many times what it holds
+            last = chunks[-1]  # an object for each tiny one would take many times its size
             if type(last) is bytearray:
-                last += text
+                last += payload
             else:
-                chunks[-1] = bytearray(b"".join((last, text)))
+                chunks[-1] = bytearray(b"".join((last, payload)))
         else:
-            chunks.append(text)
+            chunks.append(payload)
         self.held += length
         self.memory.receive_bytes += length
 
@@ -134,7 +134,7 @@ class RecvBuffer:
     # -- out of order -----------------------------------------------------------------------
     @property
     def has_holes(self) -> bool:
-        """Whether text or a FIN waits beyond a hole."""
+        """Whether payload or a FIN waits beyond a hole."""
         return self.ooo_bytes > 0
 
     def hold_fin(self, seq: int) -> None:
@@ -144,19 +144,19 @@ class RecvBuffer:
         self.memory.receive_bytes += 1
 
     def drop_fin(self) -> None:
-        """The peer has sent text where its FIN was: only text counts."""
+        """The peer has sent payload where its FIN was: only payload counts."""
         self.ooo_bytes -= 1
         self.memory.receive_bytes -= 1
 
-    def hold(self, start: int, text: bytes) -> tuple[int, int] | None:
-        """Keep what is new of `text`, numbered from `start`, beyond a hole.
+    def hold(self, start: int, payload: bytes) -> tuple[int, int] | None:
+        """Keep what is new of `payload`, numbered from `start`, beyond a hole.
 
-        Returns the leftmost part of it that was held already, None without one. Text that would
-        make more than `max_holes` separate blocks, or a great many tiny texts, is not kept.
+        Returns the leftmost part of it that was held already, None without one. Payload that would
+        make more than `max_holes` separate blocks, or a great many tiny payloads, is not kept.
         """
-        end = start + len(text)
+        end = start + len(payload)
         starts = self._starts
-        texts = self._texts
+        payloads = self._payloads
         if len(starts) >= 16 * self._max_holes or (
             len(self._recent) >= self._max_holes and not self._touches(start, end)
         ):
@@ -168,11 +168,11 @@ class RecvBuffer:
             index = 0
         while start < end and index < len(starts):
             left = starts[index]
-            right = left + len(texts[index])
+            right = left + len(payloads[index])
             if left >= end:
                 break
             if start < left:
-                self._insert(index, start, text[start - at : left - at])
+                self._insert(index, start, payload[start - at : left - at])
                 start = left
                 index += 1
             if start < right:
@@ -184,15 +184,15 @@ class RecvBuffer:
                 start = right
             index += 1
         if start < end:
-            self._insert(index, start, text[start - at :])
+            self._insert(index, start, payload[start - at :])
         self._note_block(at, end)
         return again
 
-    def _insert(self, index: int, start: int, text: bytes) -> None:
+    def _insert(self, index: int, start: int, payload: bytes) -> None:
         self._starts.insert(index, start)
-        self._texts.insert(index, text)
-        self.ooo_bytes += len(text)
-        self.memory.receive_bytes += len(text)
+        self._payloads.insert(index, payload)
+        self.ooo_bytes += len(payload)
+        self.memory.receive_bytes += len(payload)
 
     def _touches(self, start: int, end: int) -> bool:
         return any(left <= end and right >= start for left, right in self._recent)
@@ -208,22 +208,22 @@ class RecvBuffer:
         self._recent = [(start, end), *kept]
 
     def fill(self, rcv_nxt: int) -> int:
-        """Move held text that now continues the stream at `rcv_nxt`; the new RCV.NXT."""
+        """Move held payload that now continues the stream at `rcv_nxt`; the new RCV.NXT."""
         starts = self._starts
-        texts = self._texts
+        payloads = self._payloads
         count = 0
         while count < len(starts) and starts[count] <= rcv_nxt:
-            text = texts[count]
-            end = starts[count] + len(text)
-            self.ooo_bytes -= len(text)
-            self.memory.receive_bytes -= len(text)
+            payload = payloads[count]
+            end = starts[count] + len(payload)
+            self.ooo_bytes -= len(payload)
+            self.memory.receive_bytes -= len(payload)
             if end > rcv_nxt:
-                self.append(text if starts[count] == rcv_nxt else text[rcv_nxt - end :])
+                self.append(payload if starts[count] == rcv_nxt else payload[rcv_nxt - end :])
                 rcv_nxt = end
             count += 1
         if count:
             del starts[:count]
-            del texts[:count]
+            del payloads[:count]
         if self._recent:
             self._recent = [block for block in self._recent if block[1] > rcv_nxt]
         return rcv_nxt
@@ -244,20 +244,20 @@ class RecvBuffer:
         return None
 
     def highest(self) -> int:
-        """The right edge of all text held out of order; 0 when there is none."""
-        return self._starts[-1] + len(self._texts[-1]) if self._starts else 0
+        """The right edge of all payload held out of order; 0 when there is none."""
+        return self._starts[-1] + len(self._payloads[-1]) if self._starts else 0
 
     def clear(self) -> None:
-        """Let go of all memory."""
+        """Drop everything."""
         self._chunks.clear()
         self.memory.receive_bytes -= self.held
         self.held = 0
         self.clear_held()
 
     def clear_held(self) -> None:
-        """Let go of the text held out of order; its blocks are reported no more."""
+        """Drop the payload held out of order; its blocks are reported no more."""
         self._starts.clear()
-        self._texts.clear()
+        self._payloads.clear()
         self._recent.clear()
         self.memory.receive_bytes -= self.ooo_bytes
         self.ooo_bytes = 0

@@ -18,7 +18,7 @@ SMALL: Final = 8192  # writes under this are gathered
 class SendBuffer:
     """Octets [start_seq, end_seq): `start_seq` follows SND.UNA, `end_seq` is the next to write.
 
-    `limit` is SO_SNDBUF in bytes of text (see `set_limit`), `memory` the stack's count.
+    `limit` is SO_SNDBUF in bytes of payload (see `set_limit`), `memory` the stack's count.
     """
 
     __slots__ = ("start_seq", "end_seq", "limit", "memory", "_chunks", "_starts", "_first", "eor")
@@ -137,7 +137,7 @@ class SendBuffer:
                 self.eor = None
 
     def clear(self) -> None:
-        """Let go of all memory; the numbers stay."""
+        """Drop everything; the numbers stay."""
         self._chunks.clear()
         self._starts.clear()
         self._first = 0

@@ -48,8 +48,8 @@ class Shared:
     def take_challenge(self, now_us: int) -> bool:
         """Whether the stack may send one more challenge ACK in this second (RFC 5961 §7).
 
-        A limit is taken as a random half to one and a half of itself each second, so that
-        nobody can count what others have drawn (CVE-2016-5696, as Linux).
+        The limit of each second is a random number from half of it to one and a half, so that a
+        peer cannot count the challenge ACKs that others were sent (CVE-2016-5696, as Linux).
         """
         if now_us >= self._challenges_until_us:
             self._challenges_until_us = now_us + 1_000_000

@@ -21,7 +21,7 @@ NAMES: Final = (
     "FIN_WAIT_2", "CLOSE_WAIT", "CLOSING", "LAST_ACK", "TIME_WAIT",
 )  # fmt: skip
 
-# The arrows of Figure 5 and of the text of §3.10; every state may also go to CLOSED (reset,
+# The arrows of Figure 5 and of §3.10; every state may also go to CLOSED (reset,
 # abort, timeout). SYN_SENT to FIN_WAIT_1 or CLOSE_WAIT never happens in one step.
 TRANSITIONS: Final = {
     CLOSED: frozenset({SYN_SENT, SYN_RECEIVED}),

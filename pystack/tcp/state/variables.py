@@ -64,10 +64,10 @@ class TcbVariables:
     push_seq: int  # end of what was written without MSG_MORE
     snd_up: int  # SND.UP: behind the last urgent octet (RFC 9293 §3.8.5)
     want_write: bool  # a send was short: tell when there is room
-    cc: CongestionControl  # the congestion control
 
     # -- user.user_settings
     user: UserSettings
+    cc: CongestionControl  # the congestion control
     nodelay: bool  # TCP_NODELAY
     cork: bool  # TCP_CORK
     notsent_lowat: int  # TCP_NOTSENT_LOWAT
@@ -199,7 +199,7 @@ class TcbVariables:
     reports: deque[Report] | None  # for the error queue
     stats: Statistics
 
-    # -- timeouts
+    # -- timeouts.probes
     probes_out: int  # probes without an answer, of zero windows and keep-alives
     probe_backoff: int
 

@@ -1,8 +1,8 @@
 """When to acknowledge (RFC 9293 §3.8.6.3, RFC 5681 §4.2), with Linux's timing unless replaced.
 
-Writes `rcv_mss`, `ato_us`, `quick_acks`, `pingpong`, `ack_scheduled`. How long the ACK of text in
-order may wait is a part that can be replaced (others are in `ack_policies`); what has to be
-acknowledged at once, such as text out of order, is so whatever the policy.
+Writes `rcv_mss`, `ato_us`, `quick_acks`, `pingpong`, `ack_scheduled`. How long the ACK of payload
+in order may wait is a part that can be replaced (`policies.ack_policies`). What must be
+acknowledged at once, such as payload out of order, is so with every policy.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def on_mark(tcb: Tcb) -> None:
     tcb.ato_us = ATO_MIN_US
 
 
-def on_text(tcb: Tcb, seg: Segment, now_us: int) -> None:
-    """In-order text came: note the peer's segment size and its rhythm."""
+def on_payload(tcb: Tcb, seg: Segment, now_us: int) -> None:
+    """In-order payload came: note the peer's segment size and its rhythm."""
     size = seg.gso_size or seg.length
     if size >= tcb.rcv_mss:
         tcb.rcv_mss = min(size, tcb.adv_mss)
@@ -68,7 +68,7 @@ def on_text(tcb: Tcb, seg: Segment, now_us: int) -> None:
 
 
 def schedule(tcb: Tcb, now_us: int) -> None:
-    """In-order text was taken: acknowledge now or later."""
+    """In-order payload was taken: acknowledge now or later."""
     tcb.ack_scheduled = True
     if tcb.recvbuf.ooo_bytes:  # a gap is still there (RFC 5681 §4.2)
         tcb.pending |= ACK_NOW

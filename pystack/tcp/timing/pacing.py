@@ -46,7 +46,7 @@ def holds(tcb: Tcb, now_us: int) -> bool:
 
 
 def on_sent(tcb: Tcb, length: int, now_us: int) -> None:
-    """So many bytes of text have left. The first ten segments of all go at once (Linux)."""
+    """`length` bytes of payload have left. The first ten segments of all go at once (Linux)."""
     rate = paced_rate(tcb)
     if rate and tcb.data_segs_out >= _FREE_SEGS:
         tcb.release_us = tcb.pacing.release_us(tcb.release_us, length, rate, now_us)

@@ -52,11 +52,11 @@ def undo_back_off(tcb: Tcb, rto_us: int) -> None:
 
 
 def hold_syn_interval(tcb: Tcb) -> None:
-    """A repeat of the SYN in Linux's linear phase: the interval stays."""
+    """A retransmission of the SYN in Linux's linear phase: the interval stays."""
     tcb.backoff += 1
 
 
 def fall_back(tcb: Tcb) -> None:
-    """The SYN was repeated and gave no sample: data starts with 3 s (RFC 6298 §5.7)."""
+    """The SYN was retransmitted and gave no sample: data starts with 3 s (RFC 6298 §5.7)."""
     tcb.backoff = 0
     rtt_estimators.fall_back(tcb)
