@@ -12,8 +12,8 @@ those that stand before it here:
 `EventLoop` is asyncio's loop on which programs that know nothing of stacks use one; `attached`
 makes one of a loop that runs already; `loop.install` puts one under a whole program (`pystack
 run`). `Transport` and `Server` are asyncio's, a `StackSocket` stands where a program has a
-`socket.socket`. `Cable`, `CallableDevice` and `ImpairedDevice` are devices; `PacketDevice` says
-what another one must have.
+`socket.socket`. `Cable`, `CallableDevice` and `ImpairedDevice` are devices; `PacketDevice`, and
+`ReportsLink` for the state of its link, say what another one must have.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pystack.aio.devices.cable import Cable, CableEnd
     from pystack.aio.devices.callable_device import CallableDevice
     from pystack.aio.devices.impaired import ImpairedDevice, parsed
-    from pystack.aio.drive.device import PacketDevice
+    from pystack.aio.drive.device import PacketDevice, ReportsLink
     from pystack.aio.endpoint.stack import Stack
     from pystack.aio.handles.datagram import DatagramTransport
     from pystack.aio.handles.server import Server
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from pystack.aio.handles.stream import Transport
     from pystack.aio.handles.transport_socket import DatagramTransportSocket, TransportSocket
     from pystack.aio.loop.event_loop import EventLoop, attached
+    from pystack.device.link_state import LinkState
 
 __all__ = [
     "Cable", "CableEnd", "CallableDevice", "DatagramTransport", "DatagramTransportSocket",
-    "EventLoop", "ImpairedDevice", "PacketDevice", "Server", "Stack", "StackSocket", "Transport",
-    "TransportSocket", "attached", "parsed",
+    "EventLoop", "ImpairedDevice", "LinkState", "PacketDevice", "ReportsLink", "Server", "Stack",
+    "StackSocket", "Transport", "TransportSocket", "attached", "parsed",
 ]  # fmt: skip
 
 _HOMES: Final = {
@@ -49,7 +50,9 @@ _HOMES: Final = {
     "DatagramTransportSocket": "aio.handles.transport_socket",
     "EventLoop": "aio.loop.event_loop",
     "ImpairedDevice": "aio.devices.impaired",
+    "LinkState": "device.link_state",
     "PacketDevice": "aio.drive.device",
+    "ReportsLink": "aio.drive.device",
     "Server": "aio.handles.server",
     "Stack": "aio.endpoint.stack",
     "StackSocket": "aio.handles.stack_socket",

@@ -8,7 +8,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """A device as others see it now; all zero once it is gone for good."""
+    """A device as others see it now: whether it is `present` and `up`, its `mtu` in bytes.
+
+    All of it is zero once it is gone for good.
+    """
 
     present: bool
     up: bool

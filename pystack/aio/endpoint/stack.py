@@ -177,7 +177,7 @@ class Stack(Endpoint):
         Raises TypeError and ValueError for what is none.
         """
         if isinstance(device, (str, type)) or not hasattr(device, "read"):
-            wanted = "a device was expected, such as an end of a pystack.aio.devices.cable.Cable"
+            wanted = "a device was expected, such as an end of a pystack.aio.Cable"
             raise TypeError(arguments.unfit("device", device, wanted))
         own = Addresses()
         for one in addresses:
