@@ -112,7 +112,7 @@ class Link:
             with asyncio.Runner(loop_factory=self.make_loop) as runner:
                 loop = runner.get_loop()
                 assert isinstance(loop, EventLoop)
-                with replaced(loop) if facade else nullcontext():
+                with replaced(loop.router) if facade else nullcontext():
                     return runner.run(_within(seconds, main()))
 
         def on_the_kernel() -> T:

@@ -140,7 +140,9 @@ class SocketState:
             self.options.append((level, option, value))
 
     def set_timeout(self, value: float | None) -> None:
-        """0: calls don't block."""
+        """0: calls don't block. Raises OSError EBADF when closed, as the kernel's."""
+        if self.inner is None:
+            raise errors.os_error(EBADF)
         self.timeout = value
 
     # -- use -------------------------------------------------------------------------------------
