@@ -16,7 +16,9 @@ def known(
     """As getaddrinfo, of a name that one of the stacks knows; None for another. Raises
     `socket.gaierror` where it has no address of the family."""
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    found = dict.fromkeys(text for one in stacks for text in one.look_up(name or ""))
+    if not isinstance(name, str):
+        return None
+    found = dict.fromkeys(text for one in stacks for text in one.look_up(name))
     if not found:
         return None
     infos: list[Any] = []
