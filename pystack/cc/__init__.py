@@ -1,7 +1,12 @@
-"""Congestion control: each algorithm is told facts and owns cwnd, ssthresh and pacing rate.
+"""Congestion control: how much may be in flight, and how fast it is sent.
 
-To bring one of your own: `register("mine", Mine)`, Mine being a `CongestionControl`; then
+Each algorithm is told facts, and owns cwnd, ssthresh and pacing rate. To add one of your own:
+`register("mine", Mine)`, where Mine is a `CongestionControl`; then
 `setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"mine")` or the sysctl `tcp_congestion_control`.
+
+`base` is the contract, `registry` has the names. The algorithms are one to a file: `reno`, `cubic`,
+`dctcp`, `vegas`, `westwood`, `ledbat`, `bbr` and `bbr3`; both versions of BBR share `bbr_model`,
+and `policer` finds the rate behind a token bucket for version 1.
 """
 
 from pystack.cc.base import AckSample, CongestionControl

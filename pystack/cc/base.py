@@ -2,9 +2,9 @@
 
 An algorithm owns `cwnd` and `ssthresh` (bytes) and `pacing_rate` (bytes/s, 0 for none) and
 sees no TCB. Loss recovery decides what is lost and what goes next, and tells the algorithm
-through the hooks. While a loss (or a mark) is being recovered from, proportional rate reduction
-leads the flight down to `ssthresh`, and `cwnd` stays as `on_enter_recovery` has set it; an
-algorithm that wants to lead by itself says so by `uses_prr = False`.
+through the hooks. During recovery from a loss (or a mark), proportional rate reduction brings the
+flight down to `ssthresh`, and `cwnd` stays as `on_enter_recovery` has set it; an algorithm that
+controls its window by itself then sets `uses_prr = False`.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class CongestionControl:
         self.cwnd = initial_cwnd
 
     def on_sample(self, sample: AckSample) -> None:
-        """Once per ACK that tells anything new, in every state, before `on_ack`."""
+        """Once per ACK that brings anything new, in every state, before `on_ack`."""
 
     def on_ack(self, sample: AckSample) -> None:
         """Once per ACK of new data while the window may grow: in OPEN and in LOSS."""
@@ -158,16 +158,17 @@ class CongestionControl:
         """The retransmission timer expired; `first` for the first time for this segment."""
 
     def on_undo(self, cwnd: int, ssthresh: int) -> None:
-        """The last reduction was spurious; these were the values before it."""
+        """The last reduction was spurious; the arguments are the values before it."""
         self.cwnd = max(self.cwnd, cwnd)
         self.ssthresh = max(self.ssthresh, ssthresh)
 
     def on_ecn(self, flight: int, now_us: int) -> None:
-        """The peer echoed a congestion mark, told at most once per round trip."""
+        """The peer echoed a congestion mark; called at most once per round trip."""
         self.on_enter_recovery(flight, now_us)
 
     def on_tx_start(self, idle_us: int, now_us: int) -> None:
-        """Data is about to be sent with nothing in flight, `idle_us` after the last that was."""
+        """Data is about to be sent with nothing in flight, `idle_us` after the last data was
+        sent."""
 
     def on_restart(self, idle_us: int, rto_us: int, initial_cwnd: int) -> None:
         """Sending starts again after more than one RTO without (RFC 5681 §4.1)."""

@@ -1,11 +1,12 @@
 """BBR, version 1 (draft-cardwell-iccrg-bbr-congestion-control-00, as in Linux's tcp_bbr.c).
 
 The model is the most that was delivered per second in ten rounds, and the shortest RTT of ten
-seconds (see bbr_model.py). Recovery is its own: packet conservation for a round, then slow start up
-to the model's window. It answers no congestion marks. `ssthresh` says only where STARTUP ended.
+seconds (see bbr_model.py). It has a recovery of its own: packet conservation for a round, then slow
+start up to the model's window. It ignores congestion marks. `ssthresh` only says where STARTUP
+ended.
 
-With Linux, beyond the draft: room for aggregated ACKs (`extra_acked`), and the rate behind a
-policer. Where Linux asks what its fq will have let out, the flight is taken as it is.
+As Linux, beyond the draft: room for aggregated ACKs (`extra_acked`), and the rate behind a policer.
+Where Linux estimates what its fq will have sent by then, the flight is taken as it is.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ PROBE_BW: Final = 3  # the fourth mode
 
 
 class MaxOfRounds:
-    """The largest of the values of the last `rounds` rounds, kept by three (Kathleen Nichols'
+    """The largest of the values of the last `rounds` rounds; three are kept (Kathleen Nichols'
     windowed filter, as in Linux's lib/win_minmax.c)."""
 
     __slots__ = ("rounds", "best")
@@ -48,7 +49,7 @@ class MaxOfRounds:
         self.best = [(0, 0)] * 3  # round and value: best, second, third
 
     def update(self, at: int, value: int) -> int:
-        """Put in the value of round `at`; the largest now."""
+        """Add the value of round `at`; returns the largest now."""
         best = self.best
         new = (at, value)
         if value >= best[0][1] or at - best[2][0] > self.rounds:
@@ -62,7 +63,7 @@ class MaxOfRounds:
         return best[0][1]
 
     def _age(self, at: int, new: tuple[int, int]) -> None:
-        """Let go of the best when it is too old; keep the others apart in time."""
+        """Drop the best value when it is too old; keep the others apart in time."""
         best = self.best
         gone = at - best[0][0]
         if gone > self.rounds:
@@ -138,7 +139,7 @@ class Bbr(Model):
             )  # fmt: skip
 
     def _check_full_bw(self, sample: AckSample) -> None:
-        """STARTUP has filled the pipe when three rounds in turn brought less than a quarter."""
+        """STARTUP has filled the pipe when the rate grew by less than a quarter in three rounds."""
         if self.full_bw_reached or not self.round_start or self.is_app_limited(sample):
             return
         best = self.max_bw.best[0][1]
@@ -171,7 +172,7 @@ class Bbr(Model):
             return
         over = sample.now_us - self.cycle_from_us > self.min_rtt_us
         if self.pacing_gain > UNIT:
-            # until the higher flight was tried or has met its limit
+            # until the higher flight has been tried or has met its limit
             over = over and (
                 sample.newly_lost > 0 or sample.prior_pipe >= self._inflight(self.pacing_gain)
             )
@@ -202,7 +203,7 @@ class Bbr(Model):
 
     # -- window ------------------------------------------------------------------------
     def _inflight(self, gain: int, extra: int = 0) -> int:
-        """`bdp`, and what offload and delayed ACKs need besides."""
+        """`bdp`, and what offload and delayed ACKs need in addition."""
         mss = self.mss
         window = self.bdp(gain) + extra + 3 * self.at_once()
         window += -window % (2 * mss)  # a whole number of pairs, for delayed ACKs

@@ -1,13 +1,13 @@
-"""BBR, version 3 (draft-ietf-ccwg-bbr): the model of version 1, bounded by what losses teach.
+"""BBR, version 3 (draft-ietf-ccwg-bbr): the model of version 1, bounded by what losses show.
 
 Beside the largest rate of two probing cycles and the shortest RTT it keeps `inflight_hi`, above
 which a round lost more than 2 %, and, between probes, `bw_lo` and `inflight_lo`, that fall to 0.7
 in a round with a loss. PROBE_BW goes round DOWN, CRUISE, REFILL, UP: UP looks for more every two
 to three seconds (or as often as Reno would), CRUISE leaves 15 % of `inflight_hi` to others.
 
-Deviations: losses are judged by ACK and not by packet lost, as the contract tells them (what the
-newest acknowledged packet had in flight, and what was lost since it left); in recovery packets are
-conserved for a round as in version 1. Congestion marks are not used.
+Deviations: losses are evaluated per ACK, not per lost packet, as the contract has them (what was in
+flight when the newest acknowledged packet was sent, and what was lost since); in recovery packets
+are conserved for a round as in version 1. Congestion marks are not used.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ PACING_GAINS: Final = (
 )
 CWND_GAINS: Final = (UNIT * 2, UNIT * 2, UNIT // 2, UNIT * 2, UNIT * 2, UNIT * 2, UNIT * 9 // 4)
 
-LOSS_THRESH: Final = 50  # one in so many
+LOSS_THRESH: Final = 50  # one packet of these
 BETA: Final = 7, 10
 HEADROOM: Final = 15, 100
-STARTUP_LOSSES: Final = 6  # ACKs that tell of losses in a round, before STARTUP ends by them
+STARTUP_LOSSES: Final = 6  # ACKs with losses in a round that end STARTUP
 PROBE_RTT_EVERY_US: Final = 5_000_000
-PROBE_WAIT_US: Final = 2_000_000  # and up to 1 s more
+PROBE_WAIT_US: Final = 2_000_000  # plus up to 1 s
 RENO_ROUNDS: Final = 63
 
-# what the ACKs that come in tell of
+# what the ACKs that arrive are about
 ACKS_INIT: Final = 0
 ACKS_REFILLING: Final = 1
 ACKS_PROBE_STARTING: Final = 2
@@ -170,7 +170,8 @@ class Bbr3(Model):
         self.bw_lo = self.inflight_lo = INFINITE
 
     def _lost_too_much(self, sample: AckSample) -> bool:
-        """More than 2 % of what was in flight when the newest delivered packet left."""
+        """Whether more than 2 % was lost of what was in flight when the newest delivered packet
+        left."""
         if not sample.newly_delivered:
             return False
         return (sample.lost - sample.prior_lost) * LOSS_THRESH > sample.tx_in_flight
@@ -181,7 +182,7 @@ class Bbr3(Model):
         self.full_bw_now = False
 
     def _check_full_bw(self, sample: AckSample) -> None:
-        """Three rounds in turn without a quarter more show that there is no more."""
+        """Three rounds in which the rate grew by less than a quarter show that there is no more."""
         if self.full_bw_now or not self.round_start or self.is_app_limited(sample):
             return
         rate = sample.delivery_rate
@@ -248,7 +249,7 @@ class Bbr3(Model):
                 self._start_up(sample)
         elif mode == UP:
             if sample.cwnd_limited and self.cwnd >= self.inflight_hi:
-                self._reset_full_bw(sample.delivery_rate)  # it is the bound that keeps us back
+                self._reset_full_bw(sample.delivery_rate)  # the bound limits us
             elif self.full_bw_now:
                 self._start_down(sample.now_us)
 
@@ -274,7 +275,7 @@ class Bbr3(Model):
         return max(self.inflight_hi - headroom, MIN_WINDOW_SEGS * self.mss)
 
     def _adapt_upper_bound(self, sample: AckSample) -> None:
-        """Move `inflight_hi` by what the ACKs of a probe tell."""
+        """Adapt `inflight_hi` to what the ACKs of a probe show."""
         if self.round_start:
             if self.ack_phase == ACKS_PROBE_STARTING:
                 self.ack_phase = ACKS_PROBE_FEEDBACK

@@ -15,7 +15,7 @@ UNIT: Final = 256
 MIN_WINDOW_SEGS: Final = 4
 PACING_MARGIN: Final = 99, 100  # a little below the rate, so that the queue goes down
 NOMINAL_RTT_US: Final = 1000  # until there is a sample
-SLOW_RATE: Final = 150_000  # below 1.2 Mbit/s one segment goes at a time
+SLOW_RATE: Final = 150_000  # below 1.2 Mbit/s one segment is sent at a time
 MOST_AT_ONCE: Final = 0xFFFF
 EXTRA_ACKED_ROUNDS: Final = 5  # of each of two windows
 EXTRA_ACKED_US: Final = 100_000
@@ -67,7 +67,7 @@ class Model(CongestionControl):
         self.has_rtt = False
         self.probe_rtt_done_us = 0  # 0: the flight is not down yet
         self.probe_rtt_round_done = False
-        self.slow_until = 0  # what is sent before `delivered` gets there goes slowly on purpose
+        self.slow_until = 0  # what is sent until `delivered` gets there is slow on purpose
         self.idle_restart = False
         self.extra_acked = [0, 0]
         self.extra_acked_now = self.extra_acked_rounds = 0
@@ -99,7 +99,7 @@ class Model(CongestionControl):
             self.conserving = False
 
     def is_app_limited(self, sample: AckSample) -> bool:
-        """Whether the rate sampled may be below what the path gives: PROBE_RTT's is so too."""
+        """Whether the sampled rate may be below what the path gives; that of PROBE_RTT is."""
         return sample.app_limited or sample.prior_delivered < self.slow_until
 
     def chance(self, below: int) -> int:
@@ -132,7 +132,7 @@ class Model(CongestionControl):
             self.extra_acked[self.extra_acked_now] = extra
 
     def extra_room(self) -> int:
-        """What the window gets on top so that aggregated ACKs leave no gap."""
+        """What is added to the window so that aggregated ACKs leave no gap."""
         if not self.full_bw_reached:
             return 0
         return min(max(self.extra_acked), self.bw * EXTRA_ACKED_US // 1_000_000)
@@ -190,13 +190,13 @@ class Model(CongestionControl):
         self.save_cwnd()
 
     def on_ecn(self, flight: int, now_us: int) -> None:
-        """The model has no place for marks; a loss may follow while this one is being told."""
+        """The model ignores marks; a loss may follow while this one is handled."""
         self.save_cwnd()
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
         self.save_cwnd()
         self.prior_recovery = LOSS
-        self.full_bw = 0  # what comes now is measured anew
+        self.full_bw = 0  # measured anew from here
         self.conserving = False
         self.cwnd = self.mss
 
@@ -231,11 +231,11 @@ class Model(CongestionControl):
             self.end_probe_rtt(now_us)
 
     def end_probe_rtt(self, now_us: int) -> None:
-        """Go on in another mode."""
+        """Change the mode."""
         raise NotImplementedError
 
     def on_tx_start(self, idle_us: int, now_us: int) -> None:
-        """After idling nothing has to be probed: on with the rate that the model has."""
+        """After an idle time nothing has to be probed: the rate of the model goes on."""
         self.idle_restart = True
         self.epoch_us, self.epoch_acked = now_us, 0
         if self.mode > PROBE_RTT:  # PROBE_BW

@@ -22,12 +22,12 @@ MIN_RTT_DIVISOR: Final = 8
 N_RTT_SAMPLE: Final = 8
 CSS_GROWTH_DIVISOR: Final = 4
 CSS_ROUNDS: Final = 5
-L_SEGS: Final = 8  # most that one ACK adds when nothing paces what it lets out
+L_SEGS: Final = 8  # most that one ACK adds when there is no pacing
 
 _CUBE: Final = 4, 10**19  # C per byte of MSS, for times in µs
 _NO_RTT: Final = 1 << 62
 
-# what on_undo brings back besides the windows (RFC 9438 §4.9)
+# what on_undo restores beside the windows (RFC 9438 §4.9)
 _Epoch = tuple[int, int, int, int, int, int, int, int]
 
 
@@ -60,11 +60,11 @@ class Cubic(Reno):
         super().__init__(mss, initial_cwnd)
         self.w_max = 0  # cwnd before the last reduction; 0 when K is to be 0 (RFC 9438 §4.8, §4.10)
         self.cwnd_prior = 0
-        self.epoch_us = 0  # start of congestion avoidance, less what did not count; 0: not begun
+        self.epoch_us = 0  # start of congestion avoidance, without idle times; 0: not begun
         self.k_us = 0
         self.origin = 0  # W_max of this epoch
         self.w_est = 0
-        self.w_est_part = 0  # what is not a whole byte yet, of w_est and of cwnd
+        self.w_est_part = 0  # fractions of a byte, of w_est and of cwnd
         self.cwnd_part = 0
         self.last_us = 0
         self.before: _Epoch | None = None
@@ -182,7 +182,7 @@ class Cubic(Reno):
             self.w_est_part, self.cwnd_part,
         )  # fmt: skip
         cwnd = self.cwnd
-        # fast convergence (§4.7): a window that shrinks leaves room to others, (1 + β)/2 of it
+        # fast convergence (§4.7): a shrinking window, (1 + β)/2 of it, leaves room to others
         self.w_max = cwnd if cwnd >= self.w_max else cwnd * 17 // 20
         self.cwnd_prior = cwnd
         self.epoch_us = 0
@@ -225,4 +225,4 @@ class Cubic(Reno):
 
     def on_mss(self, mss: int) -> None:
         super().on_mss(mss)
-        self.epoch_us = 0  # K was reckoned in segments of the old size
+        self.epoch_us = 0  # K was computed in segments of the old size

@@ -1,7 +1,8 @@
 """DCTCP (RFC 8257): cuts the window in proportion to how much of it was marked.
 
-`alpha`, the smoothed part that was marked, is kept in 1/1024 with g = 1/16, by the shifts of
-Linux's tcp_dctcp.c. To a loss it answers as Reno (§3.5); with a peer without ECN it is Reno.
+`alpha`, the smoothed part of the bytes that was marked, is kept in 1/1024 with g = 1/16, by the
+shifts of Linux's tcp_dctcp.c. After a loss it does what Reno does (§3.5); with a peer without ECN
+it is Reno.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Dctcp(Reno):
             self.window_end = sample.delivered
         if not sample.ce_bytes or sample.recovery in (FAST, LOSS):
             return
-        # marks on what was sent before the last cut are those that it was for
+        # marks on data sent before the last cut were answered by that cut
         if sample.prior_delivered >= self.cut_end:
             self.cut_end = sample.delivered
             reduced = self.cwnd - (self.cwnd * self.alpha >> ALPHA_BITS + 1)
@@ -53,7 +54,8 @@ class Dctcp(Reno):
             self.bytes_acked = 0
 
     def _update_alpha(self) -> None:
-        """alpha = (1 − g) alpha + g M, M being what part of the window's bytes was marked."""
+        """alpha = (1 − g) alpha + g M, where M is the part of the window's bytes that was
+        marked."""
         alpha = self.alpha
         marked = (self.window_ce_bytes << ALPHA_BITS - G_SHIFT) // self.window_bytes
         # the last 15/1024 would never go away by shifting

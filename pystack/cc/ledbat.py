@@ -1,13 +1,13 @@
 """LEDBAT++ (draft-irtf-iccrg-ledbat-plus-plus): uses what other traffic leaves over.
 
-A queueing delay of 60 ms is aimed at, measured by RTT: the least of the last four samples above the
-least of the last ten minutes. Below it the window grows by GAIN segments a round, where
-GAIN = 1 / min(16, ceil(2 · target / base)) ("slower than Reno increase"); above it, it shrinks in
+The target is a queueing delay of 60 ms, measured by RTT: the least of the last four samples above
+the least of the last ten minutes. Below it the window grows by GAIN segments a round, where GAIN =
+1 / min(16, ceil(2 · target / base)) ("slower than Reno increase"); above it, it shrinks in
 proportion to the excess, by a half at most ("multiplicative decrease"). Slow start grows by GAIN
 too, begins with two segments, and ends the first time at 3/4 of the target ("modified slow start").
-Two rounds after that, and then so often that a tenth of the time goes by with it, a slowdown leaves
-two segments for two rounds, so that the base delay can be seen whoever else has filled the queue
-("initial and periodic slowdown"). Losses halve the window as Reno's.
+Two rounds after that, and then for a tenth of the time, a slowdown leaves two segments for two
+rounds, so that the base delay can be seen even if others have filled the queue ("initial and
+periodic slowdown"). Losses halve the window as Reno's.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Ledbat(Reno):
         self.grown_part %= slower
 
     def _once_per_round(self, sample: AckSample) -> bool:
-        """Slowdowns, or congestion avoidance; whether the window has been decided on."""
+        """Slowdowns, or congestion avoidance; returns whether it has set the window."""
         now_us = sample.now_us
         self.phase_rounds += 1
         if self.phase == _DOWN:
@@ -161,7 +161,7 @@ class Ledbat(Reno):
         self._after_loss(now_us)
 
     def _after_loss(self, now_us: int) -> None:
-        """The loss has decided on the window; the first one ends the first slow start too."""
+        """The loss has set the window; the first one ends the first slow start, too."""
         if self.phase in (_DOWN, _RAMP):
             self._end_slowdown(now_us)
         elif not self.slowdown_at_us:

@@ -2,7 +2,7 @@
 
 A token bucket lets a burst through at the full rate and drops what is above its own rate after
 that; the largest rate seen is then the wrong one. Two intervals in turn of 4 to 16 rounds, each
-with a fifth lost and at the same rate, show such a bucket: that rate is kept to for 48 rounds.
+with a fifth lost and at the same rate, show such a bucket: that rate is used for 48 rounds.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 LEAST_ROUNDS: Final = 4
 MOST_ROUNDS: Final = 16
 LOSS_THRESH: Final = 50  # of 256: about a fifth
-RATE_RATIO: Final = 8  # rates that differ by an eighth at most are the same,
-RATE_DIFF: Final = 500  # or by so many bytes/s
+RATE_RATIO: Final = 8  # rates are the same that differ by an eighth at most,
+RATE_DIFF: Final = 500  # or by this, bytes/s
 ROUNDS_IN_USE: Final = 48
 
 
@@ -27,7 +27,7 @@ class Policer:
         self.forget()
 
     def forget(self) -> None:
-        """Begin from nothing."""
+        """Forget everything."""
         self.bw = self.rounds = 0
         self.in_use = self.sampling = False
 
@@ -53,7 +53,7 @@ class Policer:
             self._end(now_us, delivered, lost)
 
     def is_over(self) -> bool:
-        """Told once a round while in use: whether it is time to look at the path again."""
+        """Called once a round while in use; returns whether it is time to probe the path again."""
         self.rounds += 1
         return self.rounds >= ROUNDS_IN_USE
 

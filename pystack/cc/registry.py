@@ -24,9 +24,8 @@ _factories: Final[dict[str, Factory]] = {
 
 
 def register(name: str, factory: Factory) -> None:
-    """Make `factory(mss, initial_cwnd)`, mostly a class made from `CongestionControl`, known as
-    `name`, in place of one that has that name already. A class without a `name` of its own gets
-    this one.
+    """Register `factory(mss, initial_cwnd)`, usually a subclass of `CongestionControl`, as `name`;
+    it replaces one of the same name. A class without a `name` of its own gets this one.
 
     Raises ValueError for a bad name, TypeError for a name that is no text and for what makes no
     congestion control.

@@ -88,6 +88,6 @@ class Vegas(Reno):
         self._forget_round()
 
     def _forget_round(self) -> None:
-        """What was measured before tells nothing of now."""
+        """What was measured before no longer holds."""
         self.round_min_rtt_us = _NO_RTT
         self.rtt_samples = 0

@@ -1,7 +1,7 @@
-"""Fewer acknowledgements: of those that only say what a later one says too, some are dropped.
+"""Fewer acknowledgements: some of those that a later one supersedes are dropped.
 
-As on asymmetric links (RFC 3449 §5.2.1): the sender sees that many segments are acknowledged at
-once, and its clock ticks in lumps.
+As on asymmetric links (RFC 3449 §5.2.1): the sender sees many segments acknowledged at once, and
+its ACK clock becomes bursty.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class AckThinning(Stage):
         if not at or stands_for >= self.every:
             due.append(packet)
         else:
-            # the one that is superseded has waited already: its successor does not begin anew
+            # the superseded one has waited already: its successor inherits its time
             until = held[0] if held is not None and stands_for > 1 else now_us + self.hold_us
             self._held[flow] = (until, stands_for, kept(packet), at)
         return due

@@ -10,7 +10,7 @@ _WHOLE: Final = 1 << 32
 
 
 def checked(rate: float, what: str = "a rate") -> float:
-    """A probability as it is. Raises ValueError when it is none."""
+    """`rate`, if it is a probability; else raises ValueError."""
     if not 0 <= rate <= 1:
         raise ValueError(f"{what} lies between 0 and 1: {rate}")
     return rate
@@ -20,7 +20,7 @@ class Correlated:
     """Numbers of 32 bits, each like the one before by the share `correlation`.
 
     As in netem (`get_crandom`): a mean of a new random number and the last result. Numbers near
-    the ends become rare by that, so a small probability happens more seldom than it says.
+    the ends become rare, so events of small probability are rarer than they should be.
     """
 
     def __init__(self, source: RandomSource, correlation: float) -> None:
@@ -30,7 +30,7 @@ class Correlated:
         self._last = 0
 
     def draw(self, terms: int = 1) -> int:
-        """The next number, from 0 to 2**32 - 1; or a sum of so many, as correlated as one."""
+        """The next number, from 0 to 2**32 - 1; or a sum of `terms`, as correlated as one."""
         value = self._source.randrange(_WHOLE)
         for _ in range(terms - 1):
             value += self._source.randrange(_WHOLE)
@@ -42,7 +42,8 @@ class Correlated:
 
 
 class Chance:
-    """Strikes with the probability `rate`, each time on its own unless `correlation`."""
+    """Something that happens with probability `rate`; independent each time, unless there is a
+    `correlation`."""
 
     def __init__(self, rate: float, source: RandomSource, correlation: float = 0.0) -> None:
         self.rate = checked(rate)

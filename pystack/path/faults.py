@@ -1,9 +1,9 @@
 """What may go wrong on a path: loss, duplication, reordering, corruption, each a stage of its own.
 
-Every one is drawn per packet from a random source that the caller made: the same seed and the same
-packets give the same faults. A rate is a probability from 0 to 1, `correlation` how much it depends
-on the packet before (`Correlated`). A run that offloading left in one piece is one packet to them,
-so that its loss is that of all its segments: `Cut` in front makes packets of it.
+Faults are drawn for each packet from a random source that the caller made: the same seed and the
+same packets give the same faults. A rate is a probability from 0 to 1, `correlation` how much it
+depends on the packet before (`Correlated`). A run that offloading left in one piece counts as one
+packet, so that all its segments are lost together: `Cut` in front makes packets of it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Reordering(Stage):
         self.hold_us = hold_us
         self.reordered = 0
         self._chance = Chance(rate, source)
-        self._passed = 0  # packets that were let by
+        self._passed = 0  # packets that have passed
         # (deadline, value of _passed that sets it free, packet), both ascending
         self._held: deque[tuple[int, int, Packet]] = deque()
 

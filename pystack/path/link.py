@@ -1,11 +1,11 @@
 """The path of packets from one end to the other: stages, one behind the other.
 
-A stage is fed packets with the time, lets some of them out at once and keeps others until their
-time has come; who drives it asks for `next_deadline` and calls `take` then. Several of them make a
+A stage is fed packets with the time; it lets some of them out at once and keeps others until their
+time has come. Its driver asks for `next_deadline` and calls `take` then. Several stages make a
 `Link`, which is a stage again. One link is one direction. Times are µs above 0, and never go back.
 
-Who drives late gets what it would have got in time, only later: a stage reckons with the moments
-at which things were due, not with those at which it was asked.
+A driver that is late gets the same packets, only later: a stage computes with the moments at which
+things were due, not with those at which it was called.
 
 A packet that is let out at once may be the very buffer that was fed; what is kept is copied, unless
 it is `bytes` and so cannot change.
@@ -34,7 +34,7 @@ class Stage:
     """Lets every packet pass. Stages override what they need."""
 
     counted: ClassVar[tuple[str, ...]] = ()  # attributes that count what it did
-    answers: bool = False  # whether `take_answers` may ever have something
+    answers: bool = False  # whether `take_answers` may ever return something
 
     def __repr__(self) -> str:
         return printed(self, lambda: attributes(self))
@@ -62,7 +62,7 @@ class Stage:
     def take_answers(self) -> list[Packet]:
         """ICMP errors about packets that did not pass, since the last call.
 
-        They are for who sent those: whoever drives the stage sees to it that they get there.
+        They are for the senders of those packets; the driver of the stage has to deliver them.
         """
         return []
 
@@ -97,7 +97,7 @@ class Link(Stage):
         out: list[Packet] = []
         while 0 < self._deadline <= now_us:
             at_us = self._deadline
-            # the last stage first: what it has kept was there before what comes to it now
+            # the last stage first: what it has kept comes before what it gets now
             for index in range(len(self.stages) - 1, -1, -1):
                 kept = self.stages[index].take(at_us)
                 if kept:
@@ -112,7 +112,7 @@ class Link(Stage):
         return [answer for stage in self._answering for answer in stage.take_answers()]
 
     def counts(self) -> dict[str, int]:
-        """Those of all stages; what several of them count by one name is added up."""
+        """Those of all stages; counts of the same name are added up."""
         total: dict[str, int] = {}
         for stage in self.stages:
             for name, count in stage.counts().items():

@@ -1,5 +1,4 @@
-"""Congestion Experienced: the mark by which a queue says what it would otherwise say by a loss
-(RFC 3168 §5)."""
+"""Congestion Experienced: the mark that a queue sets instead of dropping a packet (RFC 3168 §5)."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from pystack.wire.ip_fields import CE, ecn_field, with_ce
 def marked(packet: Packet) -> Packet | None:
     """The packet with CE set; None when its sender does not take part in ECN.
 
-    One that has CE already comes back as it is (`bytes`, whoever fed it).
+    A packet that has CE already comes back as it is (as `bytes`).
     """
     octets, gso_size, checksum_state = kept(packet)
     field = ecn_field(octets) if len(octets) >= 20 else 0

@@ -1,7 +1,7 @@
-"""A narrow place: packets larger than its MTU do not pass, and their senders may be told.
+"""A link with a smaller MTU: larger packets do not pass, and their senders may be told.
 
 RFC 792 and RFC 1191 §4 for IPv4 ("fragmentation needed"), RFC 4443 §3.2 for IPv6 ("packet too
-big"). It cuts nothing, so IPv4 packets that may be fragmented are lost as well, without a word.
+big"). It fragments nothing, so IPv4 packets that may be fragmented are lost as well, in silence.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Mtu(Stage):
 
 
 def _too_big(packet: Buffer, mtu: int) -> bytes | None:
-    """What its sender is told, unless it must not be."""
+    """The ICMP error for its sender; none where none may be sent."""
     headers = read(packet, version_of(packet))
     if headers is None or not _may_be_told(packet, headers):
         return None
@@ -86,7 +86,7 @@ def _may_be_told(packet: Buffer, headers: IpHeaders) -> bool:
     if headers.offset or not is_unicast_source(headers.source):
         return False
     if not is_unicast_source(headers.destination):
-        return False  # nobody single that the message could come from
+        return False  # no single node that the message could come from
     if headers.protocol in (consts.IPPROTO_ICMP, consts.IPPROTO_ICMPV6):
         if len(packet) <= headers.upper:
             return False

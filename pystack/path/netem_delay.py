@@ -1,7 +1,8 @@
-"""Delay as netem has it: a mean with jitter around it, correlated, and some packets at once.
+"""Delay as netem has it: a mean with jitter around it, correlated; some packets pass at once.
 
-Jitter lets packets overtake each other, as each goes when its own time has come. Where netem draws
-from tables made with libm, a normal distribution is made of sums here, the same on all machines.
+Jitter lets packets overtake each other, as each passes when its own time has come. Where netem
+draws from tables made with libm, a normal distribution is made of sums here, the same on all
+machines.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NORMAL: Final = "normal"
 DISTRIBUTIONS: Final = (UNIFORM, NORMAL)
 
 _WHOLE: Final = 1 << 32
-_TERMS: Final = 12  # so many uniform numbers added up have a standard deviation of 1
+_TERMS: Final = 12  # uniform numbers; the sum of 12 has a standard deviation of 1
 
 
 class NetemDelay(Stage):
@@ -63,7 +64,7 @@ class NetemDelay(Stage):
         self.reordered = 0
         self.dropped = 0
         self._overtakes = overtakes
-        self._since = 0  # packets since the last that went at once
+        self._since = 0  # packets since the last one that passed at once
         self._correlated = Correlated(source, correlation)
         self._heap: list[tuple[int, int, Packet]] = []  # when due, number in order of coming
         self._count = 0

@@ -1,4 +1,4 @@
-"""The n-th packets are lost, and no others: a loss that a test can count on."""
+"""Certain packets are lost, by their number: a loss that a test can rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans of time in which nothing passes."""
+"""Outages: intervals of time in which nothing passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage that gives way to others, each at its time."""
+"""A stage that is replaced by others, each at its time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Scheduled(Stage):
         self.stages = stages
         self.answers = any(stage.answers for _, stage in stages)
         self._present: Stage = Stage()
-        self._begun = 0  # so many have
+        self._begun = 0  # how many have
 
     def feed(self, packet: Packet, now_us: int) -> list[Packet]:
         return self.feed_all((packet,), now_us)

@@ -1,7 +1,7 @@
-"""Applications for experiments, on plain sockets: who sends, asks or answers, and counts.
+"""Applications for experiments, on plain sockets: they send, ask or answer, and count.
 
-They begin at once when they are made; `World.at` makes one later. What is sent is a pattern of 64
-KB again and again, so that who receives it can tell whether it is the same.
+Each begins at once when it is made; `World.at` makes one later. What they send is a pattern of 64
+KB again and again, so that a receiver can tell whether it is the same.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _ENDS: Final = EVENT_CLOSED | EVENT_PEER_CLOSED
 
 
 class Flow:
-    """One end of a connection. `sent` and `received` count octets that the stack took and gave.
+    """One end of a connection. `sent` counts bytes that the stack took, `received` those it gave.
 
     `began_us` is when it was made, `ended_us` when it was over, 0 before that; `error` is the errno
-    that ended it, 0 for none. `wrong` tells that other octets came than the pattern's. `socket` is
-    that of `host`; `on_received`, to be set, is called when text has come.
+    that ended it, 0 for none. `wrong`: other bytes came than the pattern's. `socket` is that of
+    `host`; `on_received`, to be set, is called when data has come.
     """
 
     def __init__(self, host: SimHost, socket: Socket, *, check: bool = False) -> None:
@@ -59,7 +59,7 @@ class Flow:
         return self.ended_us > 0
 
     def happened(self, events: int) -> None:
-        """The stack tells of EVENT_… bits."""
+        """EVENT_… bits of the socket."""
         if self.ended_us:
             return
         self._read()
@@ -72,7 +72,7 @@ class Flow:
         """Something was acknowledged or received: send what is next."""
 
     def write(self, octets: int) -> int:
-        """Send up to so many octets of the pattern; how many the stack took."""
+        """Send up to `octets` bytes of the pattern; returns how many the stack took."""
         begin = self.sent
         send = self.socket.send
         end = begin + octets
@@ -80,13 +80,13 @@ class Flow:
             while self.sent < end:
                 at = self.sent & 0xFFFF
                 if not at and end - self.sent >= len(PATTERN):
-                    self.sent += send(PATTERN)  # the very object: nobody copies it
+                    self.sent += send(PATTERN)  # the same object each time, so it is not copied
                 else:
                     self.sent += send(_TWICE[at : at + min(end - self.sent, len(PATTERN))])
         return self.sent - begin
 
     def close(self) -> None:
-        """Nothing more is written; what was is still delivered."""
+        """Write nothing more; what was written is still delivered."""
         self.socket.close()
         self.ended_us = self.ended_us or self.host.now_us
 
@@ -249,7 +249,7 @@ class Requests(Flow):
         self._finished = False
 
     def go_on(self) -> None:
-        """Ask the first time, or again once all of the answer is here."""
+        """Send the first request, or the next one when the whole answer has come."""
         done = len(self.latencies_us)
         if self._asked > done and self.received >= self._asked * self.response:
             self.latencies_us.append(self.host.now_us - self._asked_us)
@@ -277,7 +277,7 @@ class Responder(Flow):
         self.response = response
 
     def go_on(self) -> None:
-        """Send what is still owed."""
+        """Send the rest of the answers."""
         owed = self.received // self.request * self.response - self.sent
         if owed:
             self.write(owed)

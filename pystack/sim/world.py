@@ -36,7 +36,7 @@ DirectionSpec = LinkSpec | Stage | None
 
 
 class World:
-    """Hosts, routers and links whose every secret and chance comes from `seed`.
+    """Hosts, routers and links; all secrets and all chance come from `seed`.
 
         world = World(seed=1)
         a, b = world.host("a"), world.host("b")
@@ -182,11 +182,11 @@ class World:
         return outbound, inbound
 
     def random(self, purpose: str) -> Random:
-        """A source of chance of its own, decided by the seed and `purpose` alone."""
+        """A random source of its own, decided by the seed and `purpose` alone."""
         return Random(f"{self.seed}/{purpose}")
 
     def look_up(self, name: str) -> Sequence[str]:
-        """The addresses of the node called `name`; none when there is no such."""
+        """The addresses of the node called `name`; none when there is no such node."""
         node = self.nodes.get(name)
         return () if node is None else node.addresses
 
@@ -242,15 +242,15 @@ class World:
         self.events.call_at(START_US + _microseconds(time), function)
 
     def after(self, time: str | float, function: Callable[[], object]) -> None:
-        """Call `function` so much later than now: "1500ms", or seconds. Raises as `at`."""
+        """Call `function` after a time from now: "1500ms", or seconds. Raises as `at`."""
         arguments.function("function", function)
         self.events.call_at(self.events.now_us + _microseconds(time), function)
 
     def run(self, *, until: Callable[[], bool] | None = None, for_s: float | None = None) -> bool:
         """Let time pass, for `for_s` seconds or until nothing is left to happen.
 
-        With `until`, which is asked after each event, at most to the moment at which it is true.
-        Returns whether it is (without it, True). Raises RuntimeError where time passes by itself,
+        With `until`, which is called after each event, time stops when it is true. Returns whether
+        it was (without it, True). Raises RuntimeError where time passes by itself,
         TypeError and ValueError for seconds that are none.
         """
         if for_s is not None:
@@ -291,7 +291,7 @@ class World:
         return f"10.0.{number >> 8}.{number & 255}/8", f"fd00::{number:x}/64"
 
     def _find_routes(self) -> None:
-        """The shortest ways, by links; of equal ones the one whose link was made first."""
+        """The shortest routes, by links; of equal ones the one whose link was made first."""
         for router in self.nodes.values():
             if isinstance(router, Router):
                 router.routes = _routes_from(router)

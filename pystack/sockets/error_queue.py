@@ -46,8 +46,8 @@ def message(
     size: int,
     ancillary_size: int,
 ) -> Message:
-    """What `recvmsg` returns for an entry: the octets it is about, as many as fit `size`, the
-    report if it fits `ancillary_size`, flags and where the octets were to go."""
+    """What `recvmsg` returns for an entry: up to `size` of the octets that it is about, the
+    report if it fits `ancillary_size`, flags, and the destination of the octets."""
     item = _ancillary(family, report)
     flags = MSG_ERRQUEUE | (MSG_TRUNC if len(payload) > size else 0)
     where = sockaddr.unparse(family, *remote)

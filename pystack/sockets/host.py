@@ -24,7 +24,7 @@ from pystack.stack.host import HostCore
 _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC
 _PROTOCOLS: Final = {c.SOCK_STREAM: c.IPPROTO_TCP, c.SOCK_DGRAM: c.IPPROTO_UDP}
 _AVAILABLE: Final = "tcp_available_congestion_control"
-# what the files of `pystack.stack` and this one share, and is nobody else's
+# shared by the files of `pystack.stack` and this one; `dir` leaves it out
 _INSIDE: Final = frozenset((
     "abandon_all", "acceptable", "connection_key", "contain_fault", "dirty", "forget_half_open",
     "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb", "next_isn",

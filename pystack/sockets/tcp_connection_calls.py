@@ -84,7 +84,7 @@ def _somebody_listens(host: HostCore, local: bytes, port: int, v6only: bool) -> 
 
 
 def release_port(sock: TcpSocketState) -> None:
-    """The port may be taken by others; `getsockname` still shows it, as in Linux."""
+    """Others may take the port; `getsockname` still shows it, as in Linux."""
     if sock.reserved is not None:
         local, port, reuse, v6only = sock.reserved
         sock.host.ports.release(local, port, reuse, v6only)
@@ -197,9 +197,9 @@ def _take_connection(sock: TcpSocketState, tcb: Tcb, phase: int) -> None:
     sock.local, sock.port = local_end(key)
 
 
-# -- the ways out ---------------------------------------------------------------------------------
+# -- disconnect, shutdown, close -----------------------------------------------------------------
 def disconnect(sock: TcpSocketState) -> None:
-    """Back to a socket as new, but for its options and what `bind` chose (Linux:
+    """Make the socket as new, except for its options and what `bind` chose (Linux:
     tcp_disconnect). A peer gets a RST, and the socket ECONNRESET."""
     host = sock.host
     tcb = sock.tcb
@@ -220,12 +220,12 @@ def disconnect(sock: TcpSocketState) -> None:
 
 
 def _reset(host: HostCore, tcb: Tcb) -> bool:
-    """End a connection at once, with a RST where Linux sends one; whether it was still on."""
+    """End a connection at once, with a RST where Linux sends one; whether it was still open."""
     state = tcb.state
     tcb.owner = None
     alive = state in (SYN_SENT, SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT)
     if state in (CLOSING, LAST_ACK):
-        alive = tcb.sndbuf.end_seq + 1 > tcb.snd_nxt  # our FIN, or text before it, is unsent
+        alive = tcb.sndbuf.end_seq + 1 > tcb.snd_nxt  # our FIN, or data before it, is unsent
         if not alive:
             user_calls.abandon(tcb, 0)
     if alive and state != SYN_SENT:

@@ -1,6 +1,6 @@
 """What is known of a connection, by the names, units and order of Linux's `struct tcp_info`.
 
-Left out is what the stack does not measure or has not got: `tcpi_fackets`, `tcpi_last_ack_sent`
+Left out is what the stack does not measure or does not have: `tcpi_fackets`, `tcpi_last_ack_sent`
 (Linux does not know it either), `tcpi_rcv_ssthresh`, `tcpi_rcv_rtt`, the delivery rate and the
 times spent busy or limited, what was delivered in all, Fast Open counts. In `pack` those are 0.
 """

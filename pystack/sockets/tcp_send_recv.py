@@ -1,6 +1,6 @@
 """Sending and receiving, with the out-of-band octet.
 
-The order in which a read meets text, end of stream, error and shutdown is Linux's
+The order in which a read finds data, end of stream, error and shutdown is Linux's
 (`tcp_recvmsg_locked`), as is that of a write (`tcp_sendmsg_locked`).
 """
 
@@ -114,7 +114,7 @@ def recv_into(sock: TcpSocketState, buffer: Any, nbytes: int, flags: int) -> int
 
 def _ready(sock: TcpSocketState, tcb: Tcb, flags: int) -> int:
     """How many octets one call may read now. An urgent octet that is next and out of band is
-    stepped over; a peek leaves it where it is."""
+    skipped; a peek leaves it where it is."""
     held = tcb.recvbuf.held
     if tcb.urgent_byte == urgent.NONE:
         return held
@@ -139,20 +139,20 @@ def _hole(tcb: Tcb) -> int:
 
 def _has_read(sock: TcpSocketState, tcb: Tcb) -> None:
     if tcb.urgent_byte != urgent.NONE and tcb.recvbuf.read_seq > tcb.rcv_up:
-        urgent.readable_before_mark(tcb, tcb.user.oob_inline)  # read past the mark: it is gone
+        urgent.readable_before_mark(tcb, tcb.user.oob_inline)  # read past the mark
     user_calls.after_read(tcb)
     if tcb.state != CLOSED:
         sock.host.mark(tcb)
 
 
 def _meet_end(sock: TcpSocketState) -> None:
-    """Nothing to read: return at the end of the stream, else raise why."""
+    """Nothing to read: return at the end of the stream, else raise the reason."""
     tcb = sock.tcb
     state = sock.state
     if state == LISTEN:
         raise os_error(ENOTCONN)
     if tcb is not None and tcb.fin_received:
-        return  # before any error, as in Linux: all that the peer wanted to say has come
+        return  # before any error, as in Linux: all that the peer sent has come
     if tcp_errors.pending(sock):
         raise tcp_errors.take_os_error(sock, 0)
     if sock.shutdowns & RCV_SHUTDOWN:

@@ -1,7 +1,7 @@
 """The options of one socket: kept here before there is a connection, put into effect on it.
 
 A listening socket's options go to the connections that it takes, when their handshake ends.
-Settings are never changed in place once a connection may share them: `options` copies first.
+Settings are never changed in place, since connections may share them: `tcp_options` copies first.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Settings:
         self.apply_recorder(tcb)
 
     def apply_recorder(self, tcb: Tcb) -> None:
-        """Who watches the connection, if anybody."""
+        """Attach what watches the connection, if there is something."""
         recording.attach(tcb, self.recorder(tcb) if self.recorder is not None else None)
 
     def apply_keepalive_times(self, tcb: Tcb) -> None:
@@ -191,7 +191,7 @@ class Settings:
 
 
 def seconds_to_repeats(seconds: int, config: Config) -> int:
-    """How many SYN,ACKs it takes to wait so long (TCP_DEFER_ACCEPT; Linux: 1, 2, 4 … s apart)."""
+    """How many SYN,ACKs are sent in that time (TCP_DEFER_ACCEPT; Linux: 1, 2, 4 … s apart)."""
     timeout = most = 0
     repeats = period = 0
     timeout = max(config.tcp_rto_initial_ms // 1000, 1)
@@ -204,7 +204,7 @@ def seconds_to_repeats(seconds: int, config: Config) -> int:
 
 
 def repeats_to_seconds(repeats: int, config: Config) -> int:
-    """The inverse: how long so many SYN,ACKs last, in seconds."""
+    """The inverse: in how many seconds that many SYN,ACKs are sent."""
     timeout = max(config.tcp_rto_initial_ms // 1000, 1)
     most = config.tcp_rto_max_ms // 1000
     period = 0

@@ -2,8 +2,8 @@
 
 What a call does is in `tcp_connection_calls` (bind to close), `tcp_send_recv`, `tcp_poll` (with
 ioctl) and `tcp_options`; what they act on is `tcp_state`. No call waits and none takes a time:
-what needs a clock happens at the host's next `transmit`. A call that cannot be done raises OSError
-with Linux's errno, on a closed socket EBADF.
+what needs a clock happens at the host's next `transmit`. A call that fails raises OSError with
+Linux's errno, on a closed socket EBADF.
 """
 
 from __future__ import annotations
@@ -95,17 +95,18 @@ class Socket(TcpSocketState):
         tcp_connection_calls.shutdown(self, how)
 
     def close(self) -> None:
-        """Release the socket. What was written is still delivered, followed by FIN; with text
+        """Release the socket. What was written is still delivered, followed by FIN; with data
         left unread, and with SO_LINGER of 0 s, the peer gets a RST (RFC 9293 SHLD-3, RFC 2525
-        §2.17). A longer SO_LINGER is nothing to wait for here: closing goes on by itself."""
+        §2.17). A longer SO_LINGER makes no difference: nothing waits here, closing goes on by
+        itself."""
         if self.begin_close():
             tcp_connection_calls.close(self)
 
-    # -- text -----------------------------------------------------------------------------------
+    # -- data -----------------------------------------------------------------------------------
     def send(self, data: Any, flags: int = 0) -> int:
-        """Queue as much of `data` (bytes-like) as there is room for; that many are returned.
+        """Queue as much of `data` (bytes-like) as there is room for; returns how many bytes.
 
-        MSG_MORE holds back a last partial segment, MSG_EOR lets none run across the end,
+        MSG_MORE holds back a last partial segment, MSG_EOR lets no segment run across the end,
         MSG_OOB makes the last octet urgent (RFC 6093: not for new protocols); MSG_DONTWAIT and
         MSG_NOSIGNAL change nothing. Raises EAGAIN when there is no room or the connection is
         still being made, EPIPE after shutdown or without connection, EBADF when closed, and the
@@ -118,18 +119,18 @@ class Socket(TcpSocketState):
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Up to `size` received octets; b"" at the end of the stream.
 
-        MSG_PEEK leaves them there, MSG_TRUNC throws them away (so many zero octets come back),
-        MSG_OOB reads the urgent octet (EINVAL when there is none or SO_OOBINLINE is set);
-        MSG_WAITALL and MSG_DONTWAIT change nothing. Reading stops at the urgent mark. Raises
-        EAGAIN when nothing is there, ENOTCONN, EBADF when closed, and the pending error
-        (ECONNRESET, ETIMEDOUT).
+        MSG_PEEK leaves them there, MSG_TRUNC discards them (zero octets are returned in their
+        place), MSG_OOB reads the urgent octet (EINVAL when there is none or SO_OOBINLINE is set);
+        MSG_WAITALL and MSG_DONTWAIT change nothing. Reading stops at the urgent mark. Raises EAGAIN
+        when nothing is there, ENOTCONN, EBADF when closed, and the pending error (ECONNRESET,
+        ETIMEDOUT).
         """
         if self.closed:
             raise os_error(EBADF)
         return tcp_send_recv.recv(self, size, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """As `recv`, into a writable buffer; how many octets is returned. With MSG_TRUNC the
+        """As `recv`, into a writable buffer; returns how many octets. With MSG_TRUNC the
         buffer stays as it is."""
         self.check()
         return tcp_send_recv.recv_into(self, buffer, nbytes, flags)
@@ -145,17 +146,17 @@ class Socket(TcpSocketState):
         return tcp_send_recv.recvmsg(self, size, ancillary_size, flags)
 
     def take_chunk(self) -> bytes | memoryview:
-        """The next received chunk as it came, uncopied; b"" when nothing is there. `at_eof`
-        tells whether that is the end. Never raises."""
+        """The next received chunk, without a copy; b"" when nothing is there. `at_eof` tells
+        whether that is the end of the stream. Never raises."""
         return tcp_send_recv.take_chunk(self)
 
     def skip(self) -> int:
-        """Throw away all that has come; how many octets that was. Never raises."""
+        """Discard all that has come; returns how many octets that was. Never raises."""
         return tcp_send_recv.skip(self)
 
     @property
     def at_eof(self) -> bool:
-        """Whether `recv` would return b"": all is read and no more will come."""
+        """Whether `recv` would return b"": all has been read and no more will come."""
         return tcp_send_recv.at_eof(self)
 
     # -- readiness ------------------------------------------------------------------------------
@@ -182,8 +183,8 @@ class Socket(TcpSocketState):
         tcp_options.set_recorder(self, recorder)
 
     def variant(self, kind: str) -> Any:
-        """The connection's part of that kind, a key of `stack.variants.KINDS`: an object that its
-        own class explains. None without a connection, and for no experimental option.
+        """The connection's part of that kind, a key of `parts.variants.KINDS`; its class explains
+        it. None without a connection, and for no experimental option.
         Raises OSError ENOENT for an unknown kind."""
         self.check()
         return variants.of(self.tcb, kind)

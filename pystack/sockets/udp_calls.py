@@ -41,7 +41,7 @@ def bind(sock: UdpSocketState, where: Any) -> None:
 
 
 def _take_port(sock: UdpSocketState) -> None:
-    """A call needs a port, and `bind` has chosen none."""
+    """Take a port if `bind` has not chosen one."""
     if not sock.udp.port:
         sock.host.udp.bind(sock.udp, sock.udp.local, 0)
 
@@ -65,7 +65,7 @@ def connect(sock: UdpSocketState, where: Any) -> None:
 
 
 def _ends(sock: UdpSocketState, remote: bytes) -> tuple[bytes, bytes]:
-    """From where to where a datagram to `remote` goes."""
+    """Source and destination of a datagram to `remote`."""
     host, udp = sock.host, sock.udp
     remote = binding.destination(host, udp.local, remote, udp.v6only)
     if remote in host.addresses.broadcast and not udp.broadcast:
@@ -122,7 +122,7 @@ def recvmsg(
         udp.held -= len(payload) + OVERHEAD
     truncated = c.MSG_TRUNC if len(payload) > size else 0
     where = sockaddr.unparse(sock.family, source, port)
-    if truncated and flags & c.MSG_TRUNC:  # the length is told, the octets are not
+    if truncated and flags & c.MSG_TRUNC:  # the length is returned, the octets are not
         return payload[:size].ljust(len(payload), b"\0"), [], truncated, where
     return payload[:size], [], truncated, where
 

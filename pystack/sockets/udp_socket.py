@@ -46,8 +46,8 @@ class DatagramSocket(UdpSocketState):
         udp_calls.bind(self, address)
 
     def connect(self, address: Any) -> None:
-        """Choose the peer: `send` goes there, and nothing else is received. May be called again;
-        None dissolves, and gives back the address and port that `bind` has not chosen.
+        """Choose the peer: `send` sends to it, and only its datagrams are received. May be called
+        again; None removes the peer, and releases an address and port that `bind` has not chosen.
 
         Raises ENETUNREACH, EACCES (a broadcast address without SO_BROADCAST), EAGAIN (no port
         is free).
@@ -78,10 +78,10 @@ class DatagramSocket(UdpSocketState):
         return self.recvfrom(size, flags)[0]
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Address]:
-        """The next datagram, of which octets behind `size` are lost, and its sender.
+        """The next datagram and its sender; octets behind `size` are lost.
 
-        MSG_PEEK leaves it there; with MSG_TRUNC as many octets are returned as it has, those
-        behind `size` being zero. Raises EAGAIN when there is none, and the pending error
+        MSG_PEEK leaves it there; with MSG_TRUNC all its octets are returned, those behind `size` as
+        zeros. Raises EAGAIN when there is none, and the pending error
         (ECONNREFUSED: the peer's port is closed).
         """
         self.check()

@@ -77,7 +77,7 @@ class RxBatch:
         return printed(self, lambda: f"{several(self.count, 'packet')} of {self.capacity}")
 
     def packets(self, count: int) -> Iterator[Packet]:
-        """The first `count` packets as they came in, for who captures them or hands them on."""
+        """The first `count` packets as they came in, to be captured or handed on."""
         segment = Segment()
         for index in range(count):
             segment.load(self.view, self.records, index)

@@ -37,7 +37,7 @@ them, which the caller sees to. Nothing here decides anything about TCP.
   read failed; an error after the first is left to the next call.
 - `write_batch(fd, arena, records, first, count, vnet) -> int`: writes the packets of `count`
   TX_RECORDs from `first` on. Returns how many were written before an error, or -errno if the
-  first one failed (EINVAL condemns that packet alone: go on behind it). Without `vnet` partial
+  first one failed (EINVAL concerns that packet alone: go on with the next). Without `vnet` partial
   checksums are completed in the arena.
 """
 

@@ -62,8 +62,8 @@ DEFAULT_MSS_IPV6: Final = 1220
 
 # -- the third item of a packet: what is known of its transport checksum -----------------------
 CHECKSUM_COMPLETE: Final = 0  # the field holds a full checksum; the receiver verifies it
-CHECKSUM_VALID: Final = 1  # somebody below us has verified it (received packets only)
-CHECKSUM_PARTIAL: Final = 2  # the field holds the pseudo-header sum; whoever sends it completes it
+CHECKSUM_VALID: Final = 1  # verified below us, by the kernel or a device (received packets only)
+CHECKSUM_PARTIAL: Final = 2  # the field holds the pseudo-header sum; a device below completes it
 
 # -- what a record describes ---------------------------------------------------------------
 KIND_BAD: Final = 0  # dropped; Segment.reason says why
@@ -80,7 +80,7 @@ DROP_BAD_IP_OPTION: Final = 5  # IPv4 option or IPv6 extension header of impossi
 DROP_BAD_TCP_HEADER: Final = 6  # data offset under 5 or past the end
 DROP_BAD_TCP_CHECKSUM: Final = 7
 DROP_BAD_TCP_OPTION: Final = 8  # length 0, 1 or past the header (RFC 9293 MUST-7)
-DROP_NOT_FOR_US: Final = 9  # destination is none of our addresses
+DROP_NOT_FOR_US: Final = 9  # the destination is not one of our addresses
 DROP_BAD_SOURCE: Final = 10  # multicast, broadcast, loopback or unspecified source
 DROP_BAD_FRAGMENT: Final = 11  # overlapping, oversized or misaligned
 DROP_FRAGMENT_LIMIT: Final = 12  # reassembly memory or time exhausted
@@ -95,9 +95,9 @@ DROP_OUT_OF_WINDOW: Final = 20
 DROP_NO_ACK: Final = 21  # synchronised, but no ACK bit
 DROP_OLD_ACK: Final = 22  # acknowledges data from before the largest window (RFC 5961 §5)
 DROP_BAD_ACK: Final = 23  # acknowledges what was never sent
-DROP_RECEIVE_BUFFER: Final = 24  # no memory for text that came out of order
-DROP_AFTER_CLOSE: Final = 25  # text for a connection nobody reads any more
-DROP_RST_REFUSED: Final = 26  # RST outside of the one number that is obeyed (RFC 5961 §3)
+DROP_RECEIVE_BUFFER: Final = 24  # no memory for data that came out of order
+DROP_AFTER_CLOSE: Final = 25  # data for a connection that is closed for reading
+DROP_RST_REFUSED: Final = 26  # RST that has not exactly the next number (RFC 5961 §3)
 DROP_ICMP_QUOTE: Final = 27  # an ICMP error quoting no connection, or a number not in flight
 DROP_SOURCE_ROUTE: Final = 28  # as Linux by default, and RFC 7126 §4.3, §4.4
 DROP_BAD_UDP_HEADER: Final = 29  # a length under 8 or past the packet's end

@@ -1,7 +1,7 @@
 """Batch read and write on a TUN descriptor: Python twin of csrc/batch.c.
 
-The one file below the doors that touches a descriptor, because its C twin parses as it reads.
-It is called by the device's owner only; the core never does.
+The one file of the core that touches a descriptor, because its C twin parses as it reads. Only
+devices call it; the core does not.
 """
 
 from __future__ import annotations

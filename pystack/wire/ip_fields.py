@@ -1,4 +1,4 @@
-"""Single fields of a packet, read in place or changed in a copy, for who makes no object of it.
+"""Single fields of a packet, read in place or changed in a copy, without an object for the packet.
 
 A packet is whole and begins at the first octet of its buffer; nothing is verified. `ip_headers` has
 all fields in one object, `parse` what the core needs of a segment.
@@ -27,7 +27,7 @@ _DF: Final = 0x4000
 
 
 def version_of(packet: Buffer) -> int:
-    """4, 6, or what else the first octet says."""
+    """The IP version: 4, 6, or whatever the first octet says."""
     return packet[0] >> 4
 
 
@@ -71,7 +71,7 @@ def tcp_headers(packet: Buffer) -> int:
 
 
 def with_lower_hop_limit(packet: Buffer) -> bytearray:
-    """A copy with a hop less to live, IPv4's checksum updated (RFC 1624)."""
+    """A copy with TTL or hop limit decremented, IPv4's checksum updated (RFC 1624)."""
     copy = bytearray(packet)
     if copy[0] >> 4 == 6:
         copy[_HOP_LIMIT] -= 1

@@ -35,7 +35,7 @@ DF: Final = 0x4000  # don't fragment
 
 @dataclass(slots=True)
 class IpHeaders:
-    """What the headers of one packet say; offsets count from the packet's first octet.
+    """The fields of one packet's headers; offsets count from the packet's first octet.
 
     `length` is the whole packet's as its header claims. `named_at` is where the octet lies
     that names `protocol`, `upper` where that protocol's header begins. `complete` is False

@@ -122,7 +122,7 @@ def _locate_ipv6(ip: memoryview, at: Layout) -> int:
 
 
 def _ipv6_options(options: memoryview) -> bool:
-    """Whether the packet is condemned: by a length, or an option we may not skip (§4.2)."""
+    """Whether the packet has to be dropped: for a length, or an option we may not skip (§4.2)."""
     at, end = 0, len(options)
     while at < end:
         if options[at] == 0:

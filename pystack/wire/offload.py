@@ -15,7 +15,7 @@ _PIECES: Final = 512  # of a run that is cut in place; others are cut in buffers
 
 
 def completed(packet: Packet) -> Buffer:
-    """The packet's octets with a full transport checksum; the very buffer if it has one."""
+    """The packet's octets with a full transport checksum: its own buffer if it has one already."""
     buffer, _, checksum_state = packet
     if checksum_state != consts.CHECKSUM_PARTIAL:
         return buffer
@@ -65,7 +65,7 @@ class Cutter:
         """The packets that an interface would send for it."""
         buffer, gso_size, checksum_state = packet
         length = len(buffer)
-        # one that claims a full checksum is looked at first, whether it is right
+        # a packet that claims a full checksum is verified first
         if checksum_state and 0 < gso_size < length <= _LARGEST and length < gso_size * _PIECES:
             self._view[:length] = buffer
             count = codec.cut(

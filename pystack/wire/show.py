@@ -2,7 +2,7 @@
 
 `S 0:0(0) win 64240 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>`; `.` stands for ACK, E for ECE,
 W for CWR, A for AE. Sequence numbers count from the sender's ISS, so that the first octet
-of text is 1; one whose ISS was never seen is absolute and marked with `=`.
+of data is 1; numbers whose ISS was never seen are absolute and marked with `=`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Notation:
         iss, here, back = self._iss, seg.key, _reverse(seg.key)
         if here in iss and iss[here] != seg.seq:
             del iss[here]
-            iss.pop(back, None)  # the ports are used again: another connection
+            iss.pop(back, None)  # the ports were reused: another connection
         while len(iss) >= _FLOWS:
             del iss[next(iter(iss))]
         iss[here] = seg.seq

@@ -43,7 +43,7 @@ from pystack.path.spikes import Spikes
 DEFAULT_LIMIT: Final = 1000  # packets, of netem, pfifo and codel
 FQ_CODEL_LIMIT: Final = 10_240
 _SLOWEST: Final = 16  # weight of RED's average
-_ENDLESS: Final = 100_000  # a burst of so many packets fills any average
+_ENDLESS: Final = 100_000  # packets; a burst as long as this fills any average
 _TYPICAL: Final = 1000  # octets of a packet, tc's avpkt for RED
 
 _DRAWERS: Final = ("loss", "duplicate", "corrupt", "queue", "delay", "reorder")

@@ -1,4 +1,4 @@
-"""A bottleneck: a line that carries so many bits a second, and packets that wait for it.
+"""A bottleneck: a link of a certain rate, and packets that wait for it.
 
 Times are exact. An octet takes 8,000,000 / rate µs, so time is reckoned in units of 1/rate µs, in
 which everything is an integer; a packet comes out at the first whole µs at which its last bit is

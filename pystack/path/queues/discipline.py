@@ -46,7 +46,7 @@ class Discipline:
         raise NotImplementedError
 
     def has_room(self, length: int) -> bool:
-        """Whether a packet of so many octets fits in."""
+        """Whether a packet of that many octets fits in."""
         if self.in_bytes:
             return self.octets + length <= self.limit
         return self.packets < self.limit

@@ -76,7 +76,7 @@ class FqCodel(Discipline):
 
     def queue_of(self, packet: Packet) -> int:
         """The number of its queue."""
-        # crc32 alone is linear: who shares a queue would do so whatever the perturbation
+        # crc32 alone is linear: the same flows would share a queue whatever the perturbation
         number = crc32(flow_of(packet[0])) ^ self.perturbation
         number = (number ^ number >> 16) * 0x85EBCA6B & _MASK
         number = (number ^ number >> 13) * 0xC2B2AE35 & _MASK

@@ -139,7 +139,7 @@ class Node(LinkEnd):
             self._wake(self._events.now_us)
 
     def _transmit(self, now_us: int) -> None:
-        """All that the host has to send; then it sleeps."""
+        """Send all that the host has to send; then set its alarm."""
         host = self.host
         while True:
             tx = host.transmit(now_us)

@@ -1,4 +1,4 @@
-"""A router: forwards what is not for itself (RFC 1812 §5, RFC 8200 §3), or says why it does not."""
+"""A router: forwards packets (RFC 1812 §5, RFC 8200 §3), or says by ICMP why it does not."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Router(Node):
         return f"{self.name} at {', '.join(self.addresses)}: {links}, {done}"
 
     def send(self, packet: Packet, now_us: int) -> None:
-        """A packet of its own: an ICMP message, or a RST."""
+        """Send a packet of its own: an ICMP message, or a RST."""
         direction = self.routes.get(destination_of(packet[0]))
         if direction is None:
             self.unsent += 1
@@ -81,7 +81,7 @@ class Router(Node):
         self.arrive([packet], now_us)
 
     def _forward(self, packet: Packet, local: set[bytes], now_us: int) -> bool:
-        """Send a packet on; False when it is for the router itself, or is no packet at all."""
+        """Forward a packet; False when it is for the router itself, or is no packet at all."""
         buffer, gso_size, checksum_state = packet
         if len(buffer) < 20 or version_of(buffer) not in (4, 6):
             return False
