@@ -64,8 +64,8 @@ class Recorder:
     `time_us` is the clock of the connection's host. `connection` numbers the connections in the
     order in which they came, and `connections` has the addresses of each, ours first. `event` are
     bits of `EVENT_NAMES`. In bytes: cwnd, ssthresh (2^31 - 1 while there is none), pipe, and the
-    totals `sent` (text, repeats included), `acked`, `lost`, `retransmitted` and `spurious`. In
-    bytes/s: `pacing_rate`, 0 for none, and `delivery_rate`, that of the last sample.
+    totals `sent` (payload, retransmissions included), `acked`, `lost`, `retransmitted` and
+    `spurious`. In bytes/s: `pacing_rate`, 0 for none, and `delivery_rate`, that of the last sample.
 
     Each ACK that comes while something is in flight, and each run sent (up to 64 KB), is a row.
     `every=n` keeps one in n of those with which nothing else happened; `limit=n` keeps at most n

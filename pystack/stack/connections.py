@@ -28,7 +28,7 @@ from pystack.tcp.state.states import (
 from pystack.tcp.tcb import SEND_RST, Tcb
 from pystack.tcp.timing import timers
 from pystack.tcp.transitions import end
-from pystack.tcp.user import user_calls
+from pystack.tcp.user import user_calls, user_settings
 from pystack.wire.address import is_v4
 from pystack.wire.consts import DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6
 from pystack.wire.flow_key import flow_key, local_port, remote_address
@@ -81,7 +81,8 @@ class ConnectionTable(HostState):
         if key in self.connections:
             raise OSError(EADDRINUSE, "that connection exists")
         tcb = self._make_tcb(key)
-        tcb.option = variants.make(variants.OPTION, self.config.tcp_experimental_option)
+        option = variants.make(variants.OPTION, self.config.tcp_experimental_option)
+        user_settings.set_experimental_option(tcb, option)
         if settings is not None:
             settings(tcb)
         self.register(tcb)
@@ -104,7 +105,7 @@ class ConnectionTable(HostState):
         """The TCB that takes over from a half-open record, registered in its place. Raises OSError
         for a part that can't be made or raises."""
         tcb = self._make_tcb(half_open.key)
-        tcb.option = half_open.option
+        user_settings.set_experimental_option(tcb, half_open.option)
         tcb.watch = None  # the change to SYN_RECEIVED was that of the record
         try:
             half_open.make_tcb(tcb)

@@ -16,7 +16,7 @@ from pystack.tcp.header import options, timestamps, window
 from pystack.tcp.output import emit, sent
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.user import user_calls
+from pystack.tcp.user import user_calls, user_settings
 from pystack.wire.address import is_v4
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import (
@@ -211,7 +211,7 @@ class HalfOpen:
         """Fill a new TCB with what the handshake agreed on, and bring it to SYN_RECEIVED."""
         if self.listener.settings is not None:
             self.listener.settings(tcb)
-        tcb.option = self.option
+        user_settings.set_experimental_option(tcb, self.option)
         tcb.set_send_sequence(self.iss)
         tcb.set_receive_sequence(self.irs)
         options.take_agreed(

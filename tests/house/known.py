@@ -13,9 +13,6 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
 WRITERS: set[str] = {
     "Listener.half_open",
     "TcbVariables.dirty",
-    "Tcb.option",
-    "Tcb.push_seq",
-    "Tcb.snd_up",
     "Tun.addresses",
     "UdpEndpoint.error",
     "UdpEndpoint.held",

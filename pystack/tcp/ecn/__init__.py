@@ -1,5 +1,5 @@
-"""How are congestion marks told and heard?
+"""How are congestion marks reported and answered?
 
-`ecn` is the door: the agreement in the SYNs, ECT on what leaves, and the echo of RFC 3168. `accecn`
-is accurate feedback (RFC 9768), which counts marks.
+`ecn` is what the other folders call: the agreement in the SYNs, ECT on what leaves, and the echo of
+RFC 3168. `accecn` is accurate feedback (RFC 9768), which counts marks.
 """

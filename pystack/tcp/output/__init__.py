@@ -1,4 +1,6 @@
 """What leaves now?
 
-`output` looks at the marks and decides; `emit` puts one segment into the batch.
+`output` looks at the marks, decides, and sends new data and FIN; `retransmit` sends again,
+`acks_and_probes` sends what has no payload. `emit` puts one segment into the batch, `sent` notes
+that it has left.
 """

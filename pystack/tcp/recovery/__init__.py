@@ -1,7 +1,8 @@
 """What follows from a loss, and how much may be in flight?
 
-`recovery` has the states of recovery and how each ACK changes them; `prr` how much leaves during
-recovery, `tlp` the probe of a silent tail, `undo` whether it was a loss at all, `delivery_rate` how
-fast data arrives, `cwnd_validation` whether the window is used. What counts as lost is judged by a
-part (`policies.loss_detection`, `policies.rack`).
+`recovery` has the states of recovery and how each ACK changes them; `sack_input` puts the blocks of
+an ACK on the scoreboard, `newreno_recovery` counts duplicate ACKs where there are none. `prr` says
+how much leaves during recovery, `tlp` probes a silent tail, `undo` finds out whether it was a loss
+at all, `delivery_rate` how fast data arrives, `cwnd_validation` whether the window is used. What
+counts as lost is judged by a part (`policies.loss_detection`, `policies.rack`).
 """

@@ -1,6 +1,6 @@
 """How long is waited?
 
-`timers` keeps every deadline, `rtt` turns round-trip times into the retransmission timeout,
-`delayed_ack` says when what has come is acknowledged, `pacing` when the next segments may leave.
-What happens when a deadline passes is in `timeouts`.
+`timers` keeps every deadline, `rtt` the retransmission timeout and the least round-trip time,
+`delayed_ack` says when what has come is acknowledged, `pacing` when the next run may leave. What
+happens when a deadline passes is in `timeouts`.
 """

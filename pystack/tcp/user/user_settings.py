@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pystack.cc.base import CongestionControl
 from pystack.tcp.header import options
+from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import ARM, WINDOW_UPDATE, Tcb
 from pystack.tcp.timing import delayed_ack
 
@@ -116,6 +117,11 @@ def set_rcvbuf(tcb: Tcb, limit: int) -> None:
     tcb.recvbuf.set_limit(limit)
     tcb.user.rcvbuf_locked = True
     tcb.pending |= WINDOW_UPDATE
+
+
+def set_experimental_option(tcb: Tcb, option: ExperimentalOption | None) -> None:
+    """The option of RFC 6994, one object per connection, before its SYN or with its SYN,ACK."""
+    tcb.option = option
 
 
 def set_congestion(tcb: Tcb, cc: CongestionControl) -> None:
