@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
-from functools import partial
 from hashlib import blake2b
 from random import Random
 from typing import Any, BinaryIO, Final, TypeVar
@@ -64,6 +63,8 @@ class Bench:
         self.plan = plan
         self.seed = seed
         self._files = ExitStack()
+        # for each direction what sends, and where that arrives
+        self._ends: dict[str, tuple[LinkDirection | CableEnd, LinkDirection | CableEnd]] = {}
 
     @property
     def world(self) -> World:
@@ -87,6 +88,10 @@ class Bench:
     def capture(self, host: NetworkHost, path: str | os.PathLike[str]) -> None:
         """Write what passes at a host to a file, which is closed at the end."""
         raise NotImplementedError
+
+    def _traffic(self, direction: str) -> dict[str, int]:
+        near, far = self._ends[direction]
+        return {"sent": near.sent, "arrived": far.arrived, "octets": near.octets}
 
     def _opened(self, path: str | os.PathLike[str]) -> BinaryIO:
         return self._files.enter_context(open(path, "wb"))
@@ -190,7 +195,7 @@ class VirtualBench(Bench):
 
     def join(self) -> Network:
         world, plan = self._world, self.plan
-        link = NetworkLink(plan, lambda: world.now_us, world.random)
+        link = NetworkLink(plan, lambda: world.now_us, world.random, self._traffic)
         # the server first: the first host listens at wildcards
         server, client = (
             world.host(name, *addresses(plan, name), sysctl=plan.sysctl)
@@ -200,7 +205,7 @@ class VirtualBench(Bench):
             client, server, there=link.stages[OUT], back=link.stages[IN], mtu=plan.mtu
         )
         for direction, line in zip((OUT, IN), lines, strict=True):
-            link._watch(direction, partial(_traffic, line, line))
+            self._ends[direction] = (line, line)
         self.network = network = Network(self, client, server, link)
         return network
 
@@ -221,7 +226,7 @@ class RealBench(Bench):
         super().__init__(plan, seed)
         self._begin_us = monotonic_us()
         self._link = NetworkLink(
-            plan, monotonic_us, lambda purpose: Random(f"{seed}/{purpose}")
+            plan, monotonic_us, lambda purpose: Random(f"{seed}/{purpose}"), self._traffic
         )
         stages = self._link.stages
         self._cable = cable = Cable((stages[OUT], stages[IN]), mtu=plan.mtu, names=(CLIENT, SERVER))
@@ -239,7 +244,7 @@ class RealBench(Bench):
         # the server first: the first host listens at wildcards
         self.runner = BoundedRunner(lambda: EventLoop(*reversed(hosts)), failure)
         for direction, end in ((OUT, cable.left), (IN, cable.right)):
-            self._link._watch(direction, partial(_traffic, end, end.other))
+            self._ends[direction] = (end, end.other)
 
     @property
     def hosts(self) -> Sequence[NetworkHost]:
@@ -266,10 +271,6 @@ def addresses(plan: NetworkPlan, name: str) -> list[str]:
     """Those of a host, of the families that there are."""
     v4, v6 = _ADDRESSES[name]
     return [v4] * plan.ipv4 + [v6] * plan.ipv6
-
-
-def _traffic(near: LinkDirection | CableEnd, far: LinkDirection | CableEnd) -> dict[str, int]:
-    return {"sent": near.sent, "arrived": far.arrived, "octets": near.octets}
 
 
 def _described(tcb: Tcb) -> str:

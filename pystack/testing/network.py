@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pystack import arguments
 from pystack.aio.devices.impaired import parsed
@@ -23,9 +23,6 @@ from pystack.printed import counted, printed
 from pystack.sim.host import SimHost
 from pystack.sim.world import World
 from pystack.testing.network_plan import NetworkPlan, Said, changed, way
-
-if TYPE_CHECKING:
-    from pystack.testing.bench import Bench
 
 T = TypeVar("T")
 
@@ -50,7 +47,7 @@ class StackHost(Stack):
 
 
 NetworkHost = SimHost | StackHost
-Traffic = Callable[[], dict[str, int]]
+Traffic = Callable[[str], dict[str, int]]
 
 
 class NetworkLink:
@@ -60,16 +57,21 @@ class NetworkLink:
     """
 
     def __init__(
-        self, plan: NetworkPlan, clock: Callable[[], int], random: Callable[[str], Random]
+        self,
+        plan: NetworkPlan,
+        clock: Callable[[], int],
+        random: Callable[[str], Random],
+        traffic: Traffic = lambda direction: {},
     ) -> None:
-        """`random` makes sources of chance out of what they are for."""
+        """`random` makes sources of chance out of what they are for. `traffic` gives what `counts`
+        says of a direction besides what its stages count."""
         self._said: Said = plan.said
         self._clock = clock
         self._random = random
         self._changes = 0
         inward, outward = self._links(plan.impairment)
         self.stages = {OUT: ReplaceableStage(outward), IN: ReplaceableStage(inward)}
-        self._traffic: dict[str, Traffic] = {}
+        self._traffic = traffic
 
     def __repr__(self) -> str:
         return printed(self, self._words)
@@ -80,10 +82,6 @@ class NetworkLink:
             for name, counts in self.counts().items()
         )
         return f"{way(self._said).text}; {'; '.join(ways)}"
-
-    def _watch(self, direction: str, traffic: Traffic) -> None:
-        """`traffic` gives what `counts` says of a direction besides what its stages count."""
-        self._traffic[direction] = traffic
 
     def _links(self, impairment: Impairment) -> tuple[Stage, Stage]:
         purpose = f"network {self._changes}"
@@ -135,19 +133,41 @@ class NetworkLink:
         """For "out" and "in": packets `sent` and `arrived`, `octets` sent, and what became of the
         others by name (lost, dropped, cut_off, …)."""
         return {
-            name: {**self._traffic[name](), **stage.counts()} for name, stage in self.stages.items()
+            name: {**self._traffic(name), **stage.counts()} for name, stage in self.stages.items()
         }
 
 
+class NetworkBench(Protocol):
+    """What a network is made on: see `bench.Bench`."""
+
+    seed: int | str
+
+    @property
+    def world(self) -> World:
+        """The world of the hosts. Raises RuntimeError in real time, which has none."""
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the network was made."""
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns, within the time that there is."""
+
+    def capture(self, host: NetworkHost, path: str | os.PathLike[str]) -> None:
+        """Write what passes at a host to a file."""
+
+
 class Network:
-    """`client` and `server`, joined by `link`; made of a `Bench`.
+    """`client` and `server`, joined by `link`; a bench makes it.
 
     Hosts have asyncio's calls (`open_connection`, `start_server`, …), `address`, and `host`, the
     `sockets.Host` inside with its settings and counters. In virtual time they are those of
     `world`.
     """
 
-    def __init__(self, bench: Bench, client: NetworkHost, server: NetworkHost, link: NetworkLink):
+    def __init__(
+        self, bench: NetworkBench, client: NetworkHost, server: NetworkHost, link: NetworkLink
+    ) -> None:
         self._bench = bench
         self.client = client
         self.server = server

@@ -6,7 +6,6 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
     frozenset(circle.split())
     for circle in (
         "aio.loop.install aio.loop.refusing",
-        "testing.bench testing.network",
     )
 ]
 
@@ -28,7 +27,6 @@ WRITERS: set[str] = {
 PRIVATE: set[str] = {
     "aio/drive/device_driver.py",
     "aio/loop/install.py",
-    "testing/bench.py",
     "testing/pytest_plugin.py",
 }
 
