@@ -25,10 +25,13 @@ async def serve(sock):
         await server.serve_forever()
 """
 PRE_FORK = SERVE + """\
+class Wrapped:  # as gunicorn's
+    def __init__(self, sock): self.sock = sock
+    def __getattr__(self, name): return getattr(self.sock, name)
 sock = socket.create_server(("198.18.0.2", 7000))
 child = os.fork()
 if not child:
-    asyncio.run(serve(sock))
+    asyncio.run(serve(Wrapped(sock)))
 print("waited", os.waitpid(child, 0)[1], flush=True)
 """
 TWO_WORKERS = SERVE + """\
@@ -57,6 +60,38 @@ asyncio.run(serve(socket.create_server(("198.18.0.2", 7000))))
 """
 
 
+CONNECTS = """\
+import asyncio, multiprocessing
+async def sockname():
+    reader, writer = await asyncio.open_connection("198.18.0.1", 8000)
+    writer.close()
+    return writer.get_extra_info("sockname")[0]
+def child():
+    print("child", asyncio.run(sockname()), flush=True)
+for _ in range(2):
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+print("parent", asyncio.run(sockname()))
+"""
+WATCHES = """\
+import asyncio, os, socket
+sock = socket.create_server(("198.18.0.2", 7000))
+sock.setblocking(False)
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+loop = asyncio.new_event_loop()
+def accepted():
+    client, _ = sock.accept()
+    client.send(b"accepted")
+    client.close()
+loop.add_reader(sock, accepted)
+print("serving", flush=True)
+loop.run_forever()
+"""
+
+
 def said(namespace: Namespace) -> str:
     return namespace.run(["nc", "-d", "-w", "10", OWN, "7000"]).stdout
 
@@ -78,6 +113,29 @@ def test_a_child_that_was_forked_before_any_loop_serves(
         program.end(signal.SIGTERM)
         gone = f"while kill -0 {child} || ip link show tun0; do sleep 0.05; done"
         namespace.run(["timeout", str(PATIENCE), "sh", "-c", gone])
+
+
+def test_a_child_connects_and_the_stack_comes_back(namespace: Namespace) -> None:
+    server = namespace.popen([sys.executable, "-m", "http.server", "8000"])
+    try:
+        until_ready = "until ss -ltn | grep -q :8000; do sleep 0.05; done"
+        namespace.run(["sh", "-c", until_ready])
+        with running(namespace, CONNECTS) as program:
+            assert program.end() == 0, program.err
+            assert program.out.splitlines() == [f"child {OWN}"] * 2 + [f"parent {OWN}"]
+            assert program.err == ""
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_child_that_watches_a_socket_before_its_loop_runs_has_the_stack(
+    namespace: Namespace,
+) -> None:
+    with running(namespace, WATCHES) as program:
+        program.until("serving")
+        assert said(namespace) == "accepted"
+        program.end(signal.SIGTERM)
 
 
 def test_a_second_worker_ends_the_program_with_one_sentence(namespace: Namespace) -> None:

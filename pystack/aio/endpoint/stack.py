@@ -328,6 +328,7 @@ class Stack(Endpoint):
 def enter_by(stack: Stack, needed: Callable[[], None]) -> None:
     """Have `needed` called when the stack is used between two loops: it may `enter` one."""
     stack._on_needed = needed
+    stack.host.on_dirty = needed
 
 
 def is_idle(stack: Stack) -> bool:
@@ -363,6 +364,7 @@ def let_go(stack: Stack) -> None:
     if isinstance(stack.driver, DeviceDriver):
         stack.driver.let_go()
         stack.driver = None
+        stack.host.on_dirty = stack._on_needed
 
 
 def _addresses(given: str | Sequence[str]) -> tuple[str, ...]:

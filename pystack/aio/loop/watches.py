@@ -15,7 +15,7 @@ from typing import Any
 
 from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.handles.socket_base import SocketBase, known, state_of
-from pystack.aio.loop.given_sockets import refuse_taken
+from pystack.aio.loop.given_sockets import refuse_taken, stack_of
 
 Callback = Callable[..., object]
 Key = tuple[SocketBase, int]  # and READABLE or WRITABLE (`ready_fd`)
@@ -53,6 +53,8 @@ class Watches:
         if self._loop.is_closed():
             raise RuntimeError("Event loop is closed")
         refuse_taken(sock)
+        if stack_of(sock).driver is None:
+            _ = stack_of(sock).loop  # takes the stack, in a child that has not used it so far
         self.remove(sock, mask)
         self._follow(sock)
         forget = partial(self._active.pop, (sock, mask), None)

@@ -479,3 +479,58 @@ def test_loops_of_several_threads_and_the_refusals_between_them_take_turns(stack
         for thread in threads:
             thread.join(PATIENCE)
     assert failures == []
+
+
+def test_a_loop_that_was_told_to_stop_can_be_closed_and_others_follow(stack: Stack) -> None:
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        server = loop.run_until_complete(serving())
+        loop.stop()
+        loop.close()
+        assert loop.is_closed()
+        assert not server.is_serving()
+        asyncio.run(asyncio.sleep(0))
+
+
+def test_a_loop_is_closed_while_another_one_runs_in_the_thread(stack: Stack) -> None:
+    first = asyncio.new_event_loop()
+    first.run_until_complete(serving())
+
+    async def main() -> None:
+        first.close()
+
+    asyncio.run(main())
+    assert first.is_closed()
+    asyncio.run(connected_to_itself())
+
+
+async def connected_to_itself() -> None:
+    async with await asyncio.start_server(echo, OWN, 80):
+        assert await echoed(await asyncio.open_connection(OWN, 80)) == b"text"
+
+
+def test_a_loop_in_a_thread_takes_the_stack_when_it_uses_it(stack: Stack) -> None:
+    def elsewhere() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(asyncio.sleep(0))
+        assert stack.driver is None  # most loops in threads do something else
+        loop.run_until_complete(connected_to_itself())
+        loop.close()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(PATIENCE)
+    asyncio.run(connected_to_itself())
+
+
+def test_names_may_be_bytes_and_in_capitals(stack: Stack) -> None:
+    infos = socket.getaddrinfo(b"WEB", 80, socket.AF_INET, socket.SOCK_STREAM)
+    assert [info[4] for info in infos] == [(OWN, 80)]
+    assert socket.gethostbyname("web") == OWN
+    assert socket.gethostbyname_ex("other") == ("other", [], [OTHER])
+
+
+def test_uvloop_is_a_module_that_is_not_found(stack: Stack) -> None:
+    with pytest.raises(ModuleNotFoundError, match="knows the kernel only") as caught:
+        import uvloop  # noqa: F401
+    assert caught.value.name == "uvloop"
