@@ -27,20 +27,27 @@ def is_shared(host: HostCore, local: bytes) -> bool:
     return is_multicast(local) or local in host.addresses.broadcast
 
 
-def destination(host: HostCore, local: bytes, remote: bytes, v6only: bool) -> bytes:
-    """Where what is sent to `remote` goes; for a wildcard to an own address, at `local` if that is
-    one of this version.
+def ends(host: HostCore, local: bytes, remote: bytes, v6only: bool) -> tuple[bytes, bytes]:
+    """Source and destination of what a socket that is bound to `local` sends to `remote`; for a
+    wildcard it goes to an own address, at `local` if that is one of this version.
 
-    Raises ENETUNREACH where no such packet may go; EAFNOSUPPORT, as Linux does, for IPv6 from a
-    socket that is bound to IPv4, if only to its wildcard "::ffff:0.0.0.0".
+    Raises ENETUNREACH where no such packet may go, and for IPv4 from a socket that is bound to
+    IPv6; EAFNOSUPPORT, as Linux does, for IPv6 from a socket that is bound to IPv4, if only to its
+    wildcard "::ffff:0.0.0.0".
     """
+    v4 = is_v4(remote)
     if remote in WILDCARDS:
-        remote = _own_address(host, local, is_v4(remote) or is_v4(local))
-    elif is_v4(local) and not is_v4(remote):
+        v4 = v4 or is_v4(local)
+        remote = _own_address(host, local, v4)
+    elif not v4 and is_v4(local):
         raise os_error(EAFNOSUPPORT)
-    if (is_loopback(remote) and remote not in host.addresses.local) or (v6only and is_v4(remote)):
+    if (v6only and v4) or (is_loopback(remote) and remote not in host.addresses.local):
         raise os_error(ENETUNREACH)
-    return remote
+    if local in WILDCARDS or is_shared(host, local):
+        return host.source_for(remote), remote
+    if is_v4(local) != v4:
+        raise os_error(ENETUNREACH)
+    return local, remote
 
 
 def _own_address(host: HostCore, local: bytes, v4: bool) -> bytes:
@@ -50,13 +57,3 @@ def _own_address(host: HostCore, local: bytes, v4: bool) -> bytes:
         if is_v4(own) == v4:
             return own
     raise os_error(ENETUNREACH)
-
-
-def source(host: HostCore, local: bytes, remote: bytes) -> bytes:
-    """The address that packets to `remote` (see `destination`) come from, when the socket is bound
-    to `local`. Raises ENETUNREACH for IPv4 from a socket that is bound to IPv6."""
-    if local in WILDCARDS or is_shared(host, local):
-        return host.source_for(remote)
-    if is_v4(local) != is_v4(remote):
-        raise os_error(ENETUNREACH)
-    return local

@@ -168,10 +168,9 @@ def _begin(sock: TcpSocketState, where: Any) -> None:
     """Make the connection; its SYN leaves with the next transmit."""
     host = sock.host
     remote, port = sockaddr.parse(sock.family, where)
-    remote = binding.destination(host, sock.local, remote, sock.settings.v6only)
+    local, remote = binding.ends(host, sock.local, remote, sock.settings.v6only)
     if binding.is_shared(host, remote):
         raise os_error(ENETUNREACH)  # MUST-46
-    local = binding.source(host, sock.local, remote)
     key = host.connection_key(remote, port, local, sock.port if sock.reserved else 0)
     try:
         tcb = host.new_tcb(key, sock.apply_settings)

@@ -67,10 +67,10 @@ def connect(sock: UdpSocketState, where: Any) -> None:
 def _ends(sock: UdpSocketState, remote: bytes) -> tuple[bytes, bytes]:
     """Source and destination of a datagram to `remote`."""
     host, udp = sock.host, sock.udp
-    remote = binding.destination(host, udp.local, remote, udp.v6only)
-    if remote in host.addresses.broadcast and not udp.broadcast:
+    found = binding.ends(host, udp.local, remote, udp.v6only)
+    if not udp.broadcast and found[1] in host.addresses.broadcast:
         raise os_error(EACCES)
-    return binding.source(host, udp.local, remote), remote
+    return found
 
 
 # -- sending --------------------------------------------------------------------------------------
