@@ -23,7 +23,6 @@ from pystack.sockets.error_queue import Ancillary, Message
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.udp_state import UdpSocketState
 from pystack.udp import udp_output
-from pystack.udp.endpoints import OVERHEAD
 from pystack.wire.udp import Datagram
 
 _LARGEST: Final = 0xFFFF  # bytes of a payload that are looked at at all
@@ -50,18 +49,16 @@ def connect(sock: UdpSocketState, where: Any) -> None:
     """See `DatagramSocket.connect`."""
     udp = sock.udp
     if where is None:
-        udp.remote, udp.remote_port = b"", 0
-        if not sock.address_locked:
-            udp.local = sockaddr.any_address(sock.family)
+        local = udp.local if sock.address_locked else sockaddr.any_address(sock.family)
+        udp.set_ends(local, b"", 0)
         if not sock.port_locked:
             sock.host.udp.release(udp)
         return
     remote, port = sockaddr.parse(sock.family, where)
     _take_port(sock)
     source, remote = _ends(sock, remote)
-    if udp.local in binding.WILDCARDS:
-        udp.local = source
-    udp.remote, udp.remote_port = remote, port
+    local = source if udp.local in binding.WILDCARDS else udp.local
+    udp.set_ends(local, remote, port)
 
 
 def _ends(sock: UdpSocketState, remote: bytes) -> tuple[bytes, bytes]:
@@ -118,8 +115,7 @@ def recvmsg(
         raise os_error(EAGAIN)
     payload, source, port = udp.queue[0]
     if not flags & c.MSG_PEEK:
-        udp.queue.popleft()
-        udp.held -= len(payload) + OVERHEAD
+        udp.get()
     truncated = c.MSG_TRUNC if len(payload) > size else 0
     where = sockaddr.unparse(sock.family, source, port)
     if truncated and flags & c.MSG_TRUNC:  # the length is returned, the octets are not
@@ -133,7 +129,7 @@ def _take_report(sock: UdpSocketState, size: int, ancillary_size: int) -> Messag
         raise os_error(EAGAIN)
     report, remote, port, payload = udp.reports.popleft()
     left = udp.reports[0][0] if udp.reports else None
-    udp.error = error_queue.error_after(report, left, udp.error)
+    udp.set_error(error_queue.error_after(report, left, udp.error))
     return error_queue.message(sock.family, report, (remote, port), payload, size, ancillary_size)
 
 
@@ -145,7 +141,9 @@ def _raise_pending(sock: UdpSocketState) -> None:
 
 def take_error(sock: UdpSocketState) -> int:
     """The pending errno, which is thereby forgotten; 0 for none."""
-    code, sock.udp.error = sock.udp.error, 0
+    code = sock.udp.error
+    if code:
+        sock.udp.set_error(0)
     return code
 
 
@@ -186,6 +184,4 @@ def close(sock: UdpSocketState) -> None:
     udp = sock.udp
     udp.owner = None
     sock.host.udp.release(udp)
-    udp.queue.clear()
-    udp.reports.clear()
-    udp.held = 0
+    udp.clear()

@@ -118,6 +118,7 @@ class ConnectionTable(HostState):
         self.take_path_mtu(tcb, False)
         self.wakeups.forget(half_open)
         self.connections[tcb.key] = tcb
+        half_open.listener.half_open -= 1
         return tcb
 
     def register(self, connection: Tcb | HalfOpen | TimeWait) -> None:
@@ -212,6 +213,13 @@ class ConnectionTable(HostState):
         listener = Listener(local, port, min(backlog, self.config.somaxconn), owner, self.config)
         self.listeners[name] = listener
         return listener
+
+    def add_half_open(self, half_open: HalfOpen) -> None:
+        """A SYN has begun a half-open connection."""
+        self.register(half_open)
+        half_open.listener.half_open += 1
+        if self.trace is not None:
+            self.trace.state(half_open.key, LISTEN, SYN_RECEIVED, self.now_us)
 
     def forget_half_open(self, half_open: HalfOpen) -> None:
         """A half-open connection is gone: back to LISTEN, in silence."""

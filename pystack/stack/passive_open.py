@@ -18,7 +18,7 @@ from pystack.stack.listener import Listener
 from pystack.stack.no_connection import send_reset
 from pystack.tcp.policies import isn
 from pystack.tcp.policies.experimental_option import ExperimentalOption
-from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED
+from pystack.tcp.state.states import CLOSED
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import is_v4
 from pystack.wire.consts import (
@@ -87,13 +87,10 @@ def _on_syn(
         half_open.ident = keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
     elif not half_open.df:
         half_open.ident = host.ip.next_ident(seg.remote)
-    host.register(half_open)
-    listener.half_open += 1
+    host.add_half_open(half_open)
     half_open.first_sent_us = now_us
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
-    if host.trace is not None:
-        host.trace.state(key, LISTEN, SYN_RECEIVED, now_us)
     _send_syn_ack(host, half_open, now_us)
 
 
@@ -157,14 +154,12 @@ def _tcb_for(host: ConnectionTable, half_open: HalfOpen, seg: Segment) -> Tcb | 
             host.counters.dropped[DROP_ACCEPT_QUEUE_FULL] += 1
         return None
     try:
-        tcb = host.tcb_for(half_open)
+        return host.tcb_for(half_open)
     except OSError as error:
         host.part_failed(str(error.strerror), error)
         send_reset(host, seg)
         host.forget_half_open(half_open)
         return None
-    listener.half_open -= 1
-    return tcb
 
 
 def handshake_complete(host: ConnectionTable, listener: Listener, tcb: Tcb) -> None:

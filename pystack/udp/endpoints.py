@@ -88,6 +88,48 @@ class UdpEndpoint:
             names = f"{names} -> {place(self.remote, self.remote_port)}"
         return f"{names} unread {len(self.queue)}, unsent {self.unsent}, drops {self.drops}"
 
+    def set_ends(self, local: bytes, remote: bytes, remote_port: int) -> None:
+        """Where it is from now on, and its peer; b"" and 0 for none."""
+        self.local = local
+        self.remote = remote
+        self.remote_port = remote_port
+
+    def put(self, payload: bytes, source: bytes, source_port: int) -> bool:
+        """Queue a datagram that arrived; False, and it is dropped, when there is no room."""
+        if self.held > self.rcvbuf:  # so at least one is taken, whatever its size
+            self.drops += 1
+            return False
+        self.queue.append((payload, source, source_port))
+        self.held += len(payload) + OVERHEAD
+        return True
+
+    def get(self) -> Received:
+        """Remove and return the oldest datagram of the queue, which there is."""
+        received = self.queue.popleft()
+        self.held -= len(received[0]) + OVERHEAD
+        return received
+
+    def clear(self) -> None:
+        """Drop all that is unread."""
+        self.queue.clear()
+        self.reports.clear()
+        self.held = 0
+
+    def set_error(self, code: int) -> None:
+        """The next call meets this errno, 0 for none."""
+        self.error = code
+
+    def has_room(self) -> bool:
+        """Whether another datagram may be sent; if not, EVENT_WRITABLE follows when it may."""
+        if self.unsent < self.sndbuf:
+            return True
+        self.wants_room = True
+        return False
+
+    def charge(self, cost: int) -> None:
+        """A datagram of that cost waits to be sent; a negative one: it waits no longer."""
+        self.unsent += cost
+
     def pmtud(self, v4: bool) -> int:
         """PMTUD_… for datagrams of a version."""
         return self.mtu_discover if v4 else self.mtu_discover_v6
@@ -219,7 +261,7 @@ class UdpTable:
 
     def has_left(self, endpoint: UdpEndpoint, cost: int) -> None:
         """A datagram of that cost has left the send buffer."""
-        endpoint.unsent -= cost
+        endpoint.charge(-cost)
         if endpoint.wants_room and 2 * endpoint.unsent <= endpoint.sndbuf:
             endpoint.wants_room = False
             self.note(endpoint, EVENT_WRITABLE)

@@ -17,7 +17,7 @@ from pystack.ip.icmp_messages import (
     is_too_big,
 )
 from pystack.ip.reports import ORIGIN_ICMP, ORIGIN_ICMP6
-from pystack.udp.endpoints import OVERHEAD, PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint, UdpTable
+from pystack.udp.endpoints import PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint, UdpTable
 from pystack.wire import udp
 from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOCKET_BUFFER
 from pystack.wire.flow_key import local_end, remote_end
@@ -58,15 +58,12 @@ def packet_arrives(table: UdpTable, seg: Segment, now_us: int) -> None:
 
 def _deliver(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> None:
     counters = table.counters
-    if endpoint.held > endpoint.rcvbuf:  # so at least one is taken, whatever its size
-        endpoint.drops += 1
+    if not endpoint.put(datagram.payload, datagram.source, datagram.source_port):
         counters.udp_in_errors += 1
         counters.udp_rcvbuf_errors += 1
         counters.dropped[DROP_SOCKET_BUFFER] += 1
         return
     counters.udp_in_datagrams += 1
-    endpoint.queue.append((datagram.payload, datagram.source, datagram.source_port))
-    endpoint.held += len(datagram.payload) + OVERHEAD
     table.note(endpoint, EVENT_READABLE)
 
 
@@ -100,7 +97,7 @@ def icmp_error_arrives(table: UdpTable, error: IcmpError, now_us: int) -> bool:
     report = (number, origin, error.type, error.code, error.mtu, error.offender)
     payload = error.quoted_upper[udp.HEADER.size :]
     if endpoint.report(report, remote, remote_port, payload, v4) or (lasting and endpoint.remote):
-        endpoint.error = number
+        endpoint.set_error(number)
         table.note(endpoint, EVENT_SOFT_ERROR)
     return lowered
 

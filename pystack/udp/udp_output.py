@@ -43,8 +43,7 @@ def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
         report = (EMSGSIZE, ORIGIN_LOCAL, 0, 0, mtu, b"")
         endpoint.report(report, remote, datagram.destination_port, datagram.payload, v4)
         return EMSGSIZE
-    if endpoint.unsent >= endpoint.sndbuf:
-        endpoint.wants_room = True
+    if not endpoint.has_room():
         return EAGAIN
     df = v4 and (
         mode in (PMTUD_DO, PMTUD_PROBE)
@@ -82,7 +81,7 @@ def _leave(
 ) -> None:
     """Queue a packet, or its fragments, for the next transmit."""
     cost = len(packet) + OVERHEAD
-    endpoint.unsent += cost
+    endpoint.charge(cost)
     out = table.out
     addresses = table.ip.addresses
     if remote in addresses.local:

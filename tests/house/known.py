@@ -10,14 +10,8 @@ CIRCLES: list[frozenset[str]] = [  # of files, and of folders
 ]
 
 WRITERS: set[str] = {
-    "Listener.half_open",
     "TcbVariables.dirty",
     "Tun.addresses",
-    "UdpEndpoint.error",
-    "UdpEndpoint.held",
-    "UdpEndpoint.local",
-    "UdpEndpoint.unsent",
-    "UdpEndpoint.wants_room",
     "endpoint.error",
     "host.name",
     "self.octets",
