@@ -26,8 +26,8 @@ _PROTOCOLS: Final = {c.SOCK_STREAM: c.IPPROTO_TCP, c.SOCK_DGRAM: c.IPPROTO_UDP}
 _AVAILABLE: Final = "tcp_available_congestion_control"
 # shared by the files of `pystack.stack` and this one; `dir` leaves it out
 _INSIDE: Final = frozenset((
-    "abandon_all", "acceptable", "connection_key", "contain_fault", "dirty", "forget_half_open",
-    "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb", "next_isn",
+    "abandon_all", "acceptable", "add_half_open", "connection_key", "contain_fault", "dirty",
+    "forget_half_open", "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb", "next_isn",
     "note_acceptable", "open", "opening", "part_failed", "path_mtu_changed", "ports",
     "receive_packet", "receive_segment", "register", "remove_time_wait", "retire", "rx", "secret",
     "seg", "shared", "source_for", "take_acceptable", "take_isn_generator", "take_path_mtu",
