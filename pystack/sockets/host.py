@@ -27,8 +27,8 @@ _AVAILABLE: Final = "tcp_available_congestion_control"
 # shared by the files of `pystack.stack` and this one; `dir` leaves it out
 _INSIDE: Final = frozenset((
     "abandon_all", "acceptable", "add_half_open", "connection_key", "contain_fault", "dirty",
-    "forget_half_open", "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb", "next_isn",
-    "note_acceptable", "open", "opening", "part_failed", "path_mtu_changed", "ports",
+    "forget_half_open", "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb",
+    "next_isn", "note_acceptable", "open", "opening", "part_failed", "path_mtu_changed", "ports",
     "receive_packet", "receive_segment", "register", "remove_time_wait", "retire", "rx", "secret",
     "seg", "shared", "source_for", "take_acceptable", "take_isn_generator", "take_path_mtu",
     "tcb_for", "time_waits", "touch", "tx", "udp", "unlisten", "unregister", "wake", "wakeups",
