@@ -1,5 +1,5 @@
 /* What Python may call. cffi reads this file as declarations and the compiler as a header, so
- * it holds no preprocessor lines. pystack/wire/codec.py says what each function does. */
+ * it holds no preprocessor lines. pystack/wire/codec says what each function does. */
 
 int checksum(const uint8_t *arena, uint32_t off, uint32_t length, uint32_t initial);
 

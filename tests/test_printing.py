@@ -33,24 +33,24 @@ INSIDE = """
 aio.drive.alarm.DeadlineAlarm aio.drive.alarm.LoopAlarm aio.drive.alarm.TimerAlarm
 aio.handles.blocking.BlockingProxy aio.drive.capture.CaptureFile aio.handles.ready_fd.ReadyFd
 aio.handles.ready_fd.ReadyPair aio.loop.refusing.Refuser aio.loop.ownership.Ownership
-aio.handles.sendfile.FileSending aio.endpoint.streams.Handlers cc.bbr.MaxOfRounds cc.policer.Policer
-device.link.Netlink device.link_watch.LinkWatch testing.bench.Bench testing.bench.RealBench
-testing.bench.VirtualBench testing.bounded_runner.BoundedRunner path.chance.Chance
-path.chance.Correlated path.queues.codel.CodelQueue wire.offload.Cutter path.pcap.Capture
-path.language.tokens.Tokens sockets.options.OptionTable sockets.tcp_options.TcpOptions
-ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit ip.path_mtu.PathMtu ip.ports.Ports
-stack.run_input.RunInput stack.time_wait.TimeWaits udp.endpoints.UdpTable stack.wakeups.Wakeups
-tcp.state.records.AccEcn tcp.state.recvbuf.RecvBuffer tcp.scoreboard.scoreboard.Scoreboard
-tcp.state.sendbuf.SendBuffer tcp.state.stack_shared.Memory tcp.state.stack_shared.Shared
-tcp.state.records.Ecn tcp.state.records.Prr tcp.state.records.ReceiveSpace
-tcp.state.records.Statistics tcp.state.records.TailProbe tcp.state.records.Undo
-tcp.state.records.UserSettings tcp.state.variables.TcbVariables tcp.scoreboard.ack_result.AckResult
-tcp.scoreboard.in_flight.InFlight tcp.scoreboard.send_order.SendOrder
-tcp.scoreboard.sent_range.SentRange wire.layout.Layout wire.show.Notation
-sim.network.link_direction.LinkEnd sim.virtual_selector.VirtualSelector aio.loop.calls.StackCalls
-aio.loop.watches.Watch aio.loop.watches.Watches aio.loop.routing.StackRouter
-aio.loop.routing.CallersRouter aio.endpoint.resolve.Resolver aio.handles.socket_state.SocketState
-aio.endpoint.open_handles.OpenHandles
+aio.handles.sendfile.FileSending aio.endpoint.streams.Handlers cc.bbr.MaxOfRounds
+cc.policer.Policer device.link.Netlink device.link_watch.LinkWatch testing.bench.Bench
+testing.bench.RealBench testing.bench.VirtualBench testing.bounded_runner.BoundedRunner
+path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue wire.offload.Cutter
+path.pcap.Capture path.language.tokens.Tokens sockets.options.OptionTable
+sockets.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
+ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput stack.time_wait.TimeWaits
+udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.state.records.AccEcn tcp.state.recvbuf.RecvBuffer
+tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer tcp.state.stack_shared.Memory
+tcp.state.stack_shared.Shared tcp.state.records.Ecn tcp.state.records.Prr
+tcp.state.records.ReceiveSpace tcp.state.records.Statistics tcp.state.records.TailProbe
+tcp.state.records.Undo tcp.state.records.UserSettings tcp.state.variables.TcbVariables
+tcp.scoreboard.ack_result.AckResult tcp.scoreboard.in_flight.InFlight
+tcp.scoreboard.send_order.SendOrder tcp.scoreboard.sent_range.SentRange wire.codec.layout.Layout
+wire.show.Notation sim.network.link_direction.LinkEnd sim.virtual_selector.VirtualSelector
+aio.loop.calls.StackCalls aio.loop.watches.Watch aio.loop.watches.Watches
+aio.loop.routing.StackRouter aio.loop.routing.CallersRouter aio.endpoint.resolve.Resolver
+aio.handles.socket_state.SocketState aio.endpoint.open_handles.OpenHandles
 """.split()  # noqa: SIM905 (a list of them would be a page)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from pystack.wire.arenas import TX_RECORD
 from pystack.wire.batch import Packet, TxBatch
-from pystack.wire.descriptor import TX_RECORD
 from pystack.wire.ip_fields import destination_of
 
 

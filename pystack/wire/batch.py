@@ -11,7 +11,7 @@ from typing import Final
 
 from pystack.printed import printed, several
 from pystack.wire import codec, consts
-from pystack.wire.descriptor import SLOT_HEADROOM, TX_RECORD
+from pystack.wire.arenas import SLOT_HEADROOM, TX_RECORD
 from pystack.wire.ip_fields import Buffer
 from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
 

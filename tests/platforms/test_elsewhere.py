@@ -18,7 +18,8 @@ SYSTEMS = {"darwin": "macOS", "win32": "Windows"}
 # what stands on a TUN device, or on the C module
 LINUX_ALONE = {
     "pystack.aio.devices.tun", "pystack.device.link",
-    "pystack.device.link_watch", "pystack.device.tun", "pystack.wire._fast", "pystack.wire.fast",
+    "pystack.device.link_watch", "pystack.device.tun", "pystack.wire._fast",
+    "pystack.wire.codec.fast",
 }  # fmt: skip
 BOUND = 120.0  # seconds: a net for what hangs
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from pystack.wire import pure
+from pystack.wire.codec import pure
 from pystack.wire.segment import RECORD_SIZE, Segment
 
 try:
-    from pystack.wire import fast
+    from pystack.wire.codec import fast
 except ModuleNotFoundError:  # installed with PYSTACK_PURE=1
     MODULES: tuple[ModuleType, ...] = (pure,)
 else:

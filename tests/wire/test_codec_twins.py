@@ -166,7 +166,7 @@ def test_pieces_parse_and_make_up_the_whole(text: bytes, gso_size: int, v4: bool
 
 EDGE = """
     import ctypes, mmap, random
-    from pystack.wire import fast
+    from pystack.wire.codec import fast
     from tests.wire import crafted
 
     PAGE = mmap.PAGESIZE

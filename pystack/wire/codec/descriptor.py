@@ -13,13 +13,12 @@ from struct import Struct
 from typing import Any, Final
 
 from pystack.wire import consts
-from pystack.wire.build import complete_checksum
-from pystack.wire.layout import Layout, locate, tcp_header
-from pystack.wire.parse import parse
+from pystack.wire.arenas import SLOT_HEADROOM, TX_RECORD
+from pystack.wire.codec.build import complete_checksum
+from pystack.wire.codec.layout import Layout, locate, tcp_header
+from pystack.wire.codec.parser import parse
 
-SLOT_HEADROOM: Final = 16
 ENOUGH: Final = 192 * 1024  # octets of one batch: about what a core's cache keeps until copied out
-TX_RECORD: Final = Struct("<IIHH")  # start, length, gso_size, checksum state
 
 # struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 _VNET: Final = Struct("=BBHHHH")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pystack.wire.layout import Layout
+from pystack.wire.codec.layout import Layout
 
 _CHUNK: Final = 4096  # even
 

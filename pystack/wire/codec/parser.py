@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pystack.wire import consts
 from pystack.wire.address import V4_PREFIX
-from pystack.wire.checksum import add, pseudo_sum, sum16
-from pystack.wire.layout import Layout, locate, tcp_header
+from pystack.wire.codec.internet_checksum import add, pseudo_sum, sum16
+from pystack.wire.codec.layout import Layout, locate, tcp_header
 from pystack.wire.segment import (
     CHECKSUM_STATE_OFFSET,
     RECORD,

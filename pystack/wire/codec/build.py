@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from pystack.wire import consts
 from pystack.wire.address import is_v4
-from pystack.wire.checksum import add, pseudo_sum, sum16
-from pystack.wire.layout import Layout, locate, tcp_header
-from pystack.wire.parse import TCP
+from pystack.wire.codec.internet_checksum import add, pseudo_sum, sum16
+from pystack.wire.codec.layout import Layout, locate, tcp_header
+from pystack.wire.codec.parser import TCP
 
 _IPV4: Final = Struct("!BBHHHBBH4s4s")
 _IPV6: Final = Struct("!IHBB32s")

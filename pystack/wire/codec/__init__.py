@@ -1,4 +1,8 @@
-"""The codec that this process uses: C (`wire.fast`), or its Python twins (`wire.pure`).
+"""The codec that this process uses: C (`fast`), or its Python twins (`pure`).
+
+This folder stays Python where the core is compiled: the choice is made while it is imported, and
+the twins are for machines without a compiler. `parser`, `build`, `internet_checksum`, `layout` and
+`descriptor` are twins of the files in csrc/.
 
 The twins are taken when PYSTACK_PURE=1 is set, or when the C module was not built. Both have the
 same functions, and all arguments are positional. `arena`, `records`, `out` and `lengths` are
@@ -48,12 +52,12 @@ from typing import TYPE_CHECKING, Final
 from pystack import config
 
 if TYPE_CHECKING or config.PURE:
-    from pystack.wire import pure as chosen
+    from pystack.wire.codec import pure as chosen
 else:
     try:
-        from pystack.wire import fast as chosen
+        from pystack.wire.codec import fast as chosen
     except ModuleNotFoundError:
-        from pystack.wire import pure as chosen
+        from pystack.wire.codec import pure as chosen
 
 PURE: Final = chosen.__name__.endswith("pure")
 
