@@ -59,7 +59,7 @@ async def connected(
 async def _attempt(
     network: Network[E], info: Info, local: Sequence[Info]
 ) -> tuple[E, Socket] | socket.socket:
-    """A connection to one address, from the first of `local` that can be had, if any is given."""
+    """A connection to one address, from the first of `local` that is available, if any is given."""
     family, kind, proto, _, address = info
     own = [one[4] for one in local if one[0] == family]
     if local and not own:
@@ -107,7 +107,7 @@ async def first_connected(
 
     One after the other; with `delay` (seconds) the next one begins when the one before has
     failed or taken that long (RFC 8305), and what loses the race is cancelled; `close` is for
-    what succeeds when nobody wants it any more. `all_errors` raises an ExceptionGroup of them.
+    what succeeds too late. `all_errors` raises an ExceptionGroup of them.
     """
     failures: list[Exception] = []
     if delay is None:

@@ -68,7 +68,7 @@ def opened(
     reuse_port: bool = False,
     allow_broadcast: bool = False,
 ) -> tuple[DatagramTransport, P]:
-    """A transport over the first pair of ends that can be had, and its protocol. Raises OSError,
+    """A transport over the first pair of ends that is available, and its protocol. Raises OSError,
     the first one's, if none can."""
     failures: list[OSError] = []
     for endpoint, pair in found:

@@ -251,12 +251,12 @@ class Endpoint:
 
         What it gives is a blocking socket, one end of a socket pair, which may be used in any
         thread and handed to a subprocess (`stdin=`, `stdout=`). The connection is the
-        descriptor's from then on: text, room for text and half-close pass both ways, and when
+        descriptor's from then on: data, room for data and half-close pass both ways, and when
         all copies of the descriptor are closed the connection is closed. When the connection is
         lost, by a RST too, reading gives what had come, then the end; writing raises
-        BrokenPipeError (ConnectionResetError where text written just before was lost). With TLS
+        BrokenPipeError (ConnectionResetError where data written just before was lost). With TLS
         `shutdown(SHUT_WR)` ends nothing, as TLS here has no half-close. The connection keeps
-        what it needs, whoever else lets go of it.
+        what it needs, even if no other reference to it is left.
 
         With `family` AF_INET or AF_INET6 it is a connection over the kernel's loopback instead,
         for what sets options of TCP; names are the loopback's then, and that all copies are closed

@@ -117,7 +117,7 @@ def bind(socket: Bindable, address: Any) -> None:
 
 
 def bind_first(socket: Bindable, addresses: Sequence[Any]) -> None:
-    """Bind to the first of them that can be had. Raises OSError, the last one's, if none can."""
+    """Bind to the first address that is available. Raises OSError, the last one's, if none is."""
     failure: OSError | None = None
     for address in addresses:
         try:

@@ -23,6 +23,6 @@ Nothing here knows an `Endpoint` or an event loop of ours: what it needs of them
     connecting        an active open that is awaited
 
     ready_fd          descriptors that poll as a socket of a stack does
-    fd_bridge         a connection as a real descriptor: the loop carries the text
+    fd_bridge         a connection as a real descriptor: the loop carries the data
     blocking          a socket that blocks in another thread, by such a descriptor
 """

@@ -1,4 +1,4 @@
-"""A socket that blocks, in another thread than the loop's: the loop carries its text.
+"""A socket that blocks, in another thread than the loop's: the loop carries its data.
 
 A thread may wait, so `socket.connect` can do there what it always does: a connection is made on the
 loop, a bridge gives it a descriptor, and that takes the place of the socket's own.
@@ -63,7 +63,7 @@ async def _bridged(
     inner = stack.host.socket(numbers.family(family))
     sock = StackSocket(stack, inner=inner)
     try:
-        inner.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # the pair has gathered text already
+        inner.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # the pair has gathered data already
         await established(asyncio.get_running_loop(), inner, address)
         for level, option, value in options:
             if level in LEVELS:

@@ -4,11 +4,11 @@
     process = subprocess.Popen(["sha256sum"], stdin=descriptor, stdout=descriptor)
     descriptor.close()
 
-One end of a socket pair is the user's; the loop carries text between the other end and the
+One end of a socket pair is the user's; the loop carries data between the other end and the
 connection. Each octet is copied into the kernel and out of it once more.
 
 Only Linux tells at once that a descriptor which had ended is closed altogether (epoll). Elsewhere
-that is noticed when the connection has text for it, or ends.
+that is noticed when the connection has data for it, or ends.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PIECE: Final = 262_144  # octets taken from the descriptor at a time
 
 
 class Bridge(asyncio.Protocol):
-    """Carries text between a connection and `user_socket`, the user's end of a socket pair.
+    """Carries data between a connection and `user_socket`, the user's end of a socket pair.
 
     It takes the place of the connection's protocol, which still hears of the end. Where one side
     has no room, the other is not read.
@@ -61,7 +61,7 @@ class Bridge(asyncio.Protocol):
         self._kept_alive: Any = connection  # a writer that is collected closes its connection
         self._at_end = is_at_end(transport)
         self._kept = memoryview(first)  # for the descriptor, which has no room
-        self._is_deaf = False  # nobody will read the descriptor any more
+        self._is_deaf = False  # the descriptor will not be read any more
         self._is_lost = False
         self._has_ended = False  # its user writes no more
         self._hung_up: Any = None  # an epoll, then
@@ -131,7 +131,7 @@ class Bridge(asyncio.Protocol):
             self._transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """The peer's end, for the descriptor when it has all text. With TLS it is that of the
+        """The peer's end, for the descriptor when it has all data. With TLS it is that of the
         connection."""
         self._at_end = True
         if not self._kept:
@@ -160,7 +160,7 @@ class Bridge(asyncio.Protocol):
             return self._inner.recv(_PIECE)
         except BlockingIOError:
             return None
-        except OSError:  # closed over text that was not read
+        except OSError:  # closed over data that was not read
             return b""
 
     def _limit(self) -> int:
@@ -180,7 +180,7 @@ class Bridge(asyncio.Protocol):
         """The descriptor's user writes no more, and may have closed it."""
         self._has_ended = True
         if sys.platform == "linux":
-            # asked for nothing, epoll tells of hang-ups and errors; asked for text it would now
+            # asked for nothing, epoll tells of hang-ups and errors; asked for data it would now
             # always tell of the end
             self._hung_up = select.epoll()
             self._hung_up.register(self._fd, 0)
@@ -246,7 +246,7 @@ def pair_of(family: int | None) -> tuple[socket.socket, socket.socket]:
             near.connect(listening.getsockname())
             while True:
                 far, peer = KernelSocket.accept(listening)
-                if peer == near.getsockname():  # and nobody else, who was quicker
+                if peer == near.getsockname():  # another process may have been quicker
                     break
                 far.close()
         except BaseException:

@@ -1,4 +1,4 @@
-"""Descriptors by which somebody knows a socket that is, or may become, a stack's.
+"""Descriptors of sockets that are, or may become, a stack's, once `fileno` was called.
 
 `loop.add_reader` and others may be given the number alone.
 """
@@ -13,7 +13,7 @@ KernelSocket: Final = socket.socket  # also where a program's module has another
 
 
 def add(sock: socket.socket, fd: int) -> None:
-    """Somebody has asked for the descriptor of `sock`."""
+    """`fileno` of `sock` was called."""
     _by_fd[fd] = sock
 
 
@@ -28,12 +28,12 @@ def get(fd: Any) -> socket.socket | None:
 
 
 def has(sock: socket.socket) -> bool:
-    """Whether somebody has asked for the descriptor of `sock`."""
+    """Whether `fileno` of `sock` was called."""
     return _by_fd.get(KernelSocket.fileno(sock)) is sock
 
 
 def remove(sock: socket.socket) -> None:
-    """The descriptor is closed, or somebody else's, from now on."""
+    """The descriptor is closed, or belongs to another object, from now on."""
     if has(sock):
         del _by_fd[KernelSocket.fileno(sock)]
 

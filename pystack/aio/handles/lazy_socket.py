@@ -215,7 +215,7 @@ def adopt(sock: socket.socket, stack: SocketStack) -> bool:
 
 
 def bind_to_stack(sock: socket.socket, state: SocketState, stack: SocketStack) -> None:
-    """Have `sock`, whose state that is, be a socket of `stack` with the options that were set."""
+    """Make `sock`, with its `state`, a socket of `stack` with the options that were set."""
     kind, timeout = KernelSocket.type.__get__(sock), KernelSocket.gettimeout(sock)
     bound = KernelSocket.getsockname(sock)
     family = numbers.family(KernelSocket.family.__get__(sock))

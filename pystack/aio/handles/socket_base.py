@@ -190,16 +190,16 @@ class SocketBase(socket.socket):
             KernelSocket._real_close(self, *args)  # type: ignore[attr-defined]
 
     def detach(self) -> int:
-        """The descriptor, which carries the text of the connection from now on (see `bridge_fd`).
+        """The descriptor, which carries the data of the connection from now on (see `bridge_fd`).
         Raises NotImplementedError without a connection."""
         state = self._state
         if not state.kernels and state.inner is not None:
-            self._carry_text()
+            self._carry_data()
         known_fds.remove(self)
         return KernelSocket.detach(self)
 
-    def _carry_text(self) -> None:
-        """Have the loop carry the text between the connection and the descriptor."""
+    def _carry_data(self) -> None:
+        """Have the loop carry the data between the connection and the descriptor."""
         state = self._state
         try:
             state.use().getpeername()
@@ -230,7 +230,7 @@ class SocketBase(socket.socket):
             self._state.drop()
         KernelSocket.__del__(self)  # type: ignore[attr-defined]  # closes it, with a warning
 
-    # -- text ------------------------------------------------------------------------------------
+    # -- data ------------------------------------------------------------------------------------
     def send(self, data: Any, flags: int = 0) -> int:
         """See `sockets.Socket.send`."""
         state = self._state
@@ -259,7 +259,7 @@ class SocketBase(socket.socket):
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None
     ) -> int:
-        """The buffers as one text, or one datagram. Raises NotImplementedError with `ancdata`."""
+        """The buffers joined, for UDP as one datagram. NotImplementedError with `ancdata`."""
         if self._state.kernels:
             where = () if address is None else (address,)
             return KernelSocket.sendmsg(self, buffers, ancdata, flags, *where)
@@ -303,7 +303,7 @@ class SocketBase(socket.socket):
         state = self._state
         if state.kernels:
             return KernelSocket.recv_into(self, buffer, nbytes, flags)
-        if memoryview(buffer).readonly:  # also while there is no text for it
+        if memoryview(buffer).readonly:  # also while there is no data for it
             raise TypeError(
                 "recv_into() argument 1 must be read-write bytes-like object, not "
                 + type(buffer).__name__
@@ -313,7 +313,7 @@ class SocketBase(socket.socket):
         return length
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
-        """A datagram and where it came from; of a connection its text, and None."""
+        """A datagram and where it came from; of a connection its data, and None."""
         state = self._state
         if state.kernels:
             return KernelSocket.recvfrom(self, size, flags)
@@ -342,23 +342,23 @@ class SocketBase(socket.socket):
         if state.kernels:
             return KernelSocket.recvmsg(self, size, ancillary_size, flags)
         inner: Any = state.use()
-        text, told, found, where = state.tried(
+        data, ancillary, found, where = state.tried(
             inner.recvmsg, size, ancillary_size, numbers.flags(flags)
         )
-        return text, told, numbers.flags_here(found), where
+        return data, ancillary, numbers.flags_here(found), where
 
     def recvmsg_into(self, buffers: Iterable[Any], ancillary_size: int = 0, flags: int = 0) -> Any:
         """As `recvmsg`, into one buffer after the other."""
         if self._state.kernels:
             return KernelSocket.recvmsg_into(self, buffers, ancillary_size, flags)
         views = [memoryview(buffer).cast("B") for buffer in buffers]
-        text, *rest = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
+        data, *rest = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
         at = 0
         for view in views:
-            piece = text[at : at + len(view)]
+            piece = data[at : at + len(view)]
             view[: len(piece)] = piece
             at += len(piece)
-        return len(text), *rest
+        return len(data), *rest
 
     # -- names and options -----------------------------------------------------------------------
     def getsockname(self) -> Any:

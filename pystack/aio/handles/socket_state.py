@@ -49,13 +49,14 @@ class SocketState:
     inner: InnerSocket | None
     endpoint: SocketStack
     kernels: bool  # calls are the kernel's: it is not a stack's, or not yet
-    options: list[Option] | None  # that were set; None: whose it is can no longer change
+    options: list[Option] | None  # that were set; None: it can no longer become a stack's
     family: int  # as `sockets` has it, as `type`
     type: int
     timeout: float | None
-    ready: Ready | None  # the descriptor, once somebody knows it
+    ready: Ready | None  # its descriptor, once `fileno` was called
     watchers: list[Watcher]
-    on_move: list[Callable[[], None]]  # called when it becomes a stack's, or leaves it (`detach`)
+    # called with True when it becomes a stack's or leaves it (`detach`)
+    on_move: list[Callable[[bool], None]]  # with False when neither can come any more
     transport: Any  # which has taken it over
     proxy: Proxy | None  # on the loop, for a thread that blocks
 
@@ -76,8 +77,8 @@ class SocketState:
             self.drop()
 
     def drop(self) -> None:
-        """Nobody has the socket any more: it is closed in a turn of its loop, whichever thread
-        this is. Garbage is collected in the midst of anything."""
+        """There is no reference to the socket any more: it is closed in a turn of its loop, in
+        whichever thread this is. Garbage is collected at any moment."""
         inner, self.inner = self.inner, None
         if inner is None or inner.closed:
             return
@@ -88,7 +89,7 @@ class SocketState:
         elif driver is None:
             inner.close()
 
-    # -- whose it is -----------------------------------------------------------------------------
+    # -- the kernel's or a stack's ----------------------------------------------------------------
     @property
     def may_change(self) -> bool:
         """Whether it is the kernel's only as long as no address says otherwise."""
@@ -97,7 +98,7 @@ class SocketState:
     def keep_to_kernel(self) -> None:
         """It stays the kernel's."""
         self.options = None
-        self.on_move.clear()
+        self._tell_move(False)
 
     def bind_to_stack(
         self, stack: SocketStack, inner: InnerSocket, type: int, timeout: float | None
@@ -110,7 +111,7 @@ class SocketState:
         self.timeout = timeout
         self.kernels = False
         self.options = None
-        this = weakref.ref(self)  # a socket that nobody has is to go, whatever its peer does
+        this = weakref.ref(self)  # one without references is closed, whatever its peer does
 
         def on_events(events: int) -> None:
             state = this()
@@ -118,12 +119,12 @@ class SocketState:
                 state.notify(events)
 
         inner.on_events = on_events
-        self._tell_move()
+        self._tell_move(True)
 
-    def _tell_move(self) -> None:
+    def _tell_move(self, has_moved: bool) -> None:
         on_move, self.on_move = self.on_move, []
         for call in on_move:
-            call()
+            call(has_moved)
 
     def carry_by(self, proxy: Proxy) -> None:
         """A connection on the loop has the other end of the descriptor from now on."""
@@ -210,21 +211,21 @@ class SocketState:
 
     # -- its descriptor --------------------------------------------------------------------------
     def place_ready(self, sock: socket.socket) -> int:
-        """Have the descriptor of `sock`, which somebody knows, polled as this; its number."""
+        """Have the descriptor of `sock` poll as this does; its number is returned."""
         if self.ready is None:
             self.ready = ready_in_place_of(sock)
             self.show()
         return self.ready.fd
 
     def show(self) -> None:
-        """Have the descriptor, if somebody knows it, follow what there is now."""
+        """Have the descriptor, if `fileno` was called, follow what there is now."""
         if self.ready is not None and self.inner is not None:
             self.ready.show(self.inner.poll())
 
     def detach(self) -> None:
-        """The descriptor carries the text from now on, and is somebody else's."""
+        """The descriptor carries the data from now on, and belongs to another object."""
         self.inner = None
-        self._tell_move()
+        self._tell_move(True)
         self._let_go()
 
     def close(self) -> None:
@@ -239,7 +240,7 @@ class SocketState:
     def _let_go(self) -> None:
         self.transport = None
         self.options = None
-        self.on_move.clear()
+        self._tell_move(False)
         if self.ready is not None:
             self.ready.close()
         watchers, self.watchers = self.watchers, []

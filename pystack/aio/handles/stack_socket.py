@@ -16,14 +16,14 @@ from pystack.aio.handles.socket_base import SocketBase
 from pystack.aio.handles.socket_state import SocketState
 from pystack.sockets.constants import SOCK_NONBLOCK, SOCK_TYPE_MASK
 
-# what the kernel makes until somebody asks for a descriptor
+# the descriptor until `fileno` is called
 _PLACEHOLDER: Final[int] = getattr(socket, "AF_UNIX", socket.AF_INET)
 
 
 class StackSocket(SocketBase):
     """A socket of `stack`: see `sockets.Socket` and `DatagramSocket` for the calls.
 
-    The descriptor that `fileno()` gives polls readable on text, end, error or a waiting connection,
+    The descriptor that `fileno()` gives polls readable on data, end, error or a waiting connection,
     writable where there is room, and carries no data. Like all of a stack it belongs to the thread
     of the loop: RuntimeError elsewhere. When the stack is closed or its device gone, calls raise
     OSError ENETDOWN.

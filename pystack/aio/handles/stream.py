@@ -1,9 +1,9 @@
 """One connection as an `asyncio.Transport`, with asyncio's own semantics.
 
 What differs from asyncio's transport over a kernel socket: the end of a connection goes out with
-the last data instead of one turn of the loop later; received text is handed over as it came,
+the last data instead of one turn of the loop later; received data is handed over as it came,
 without asking for a size; and `close` and `abort` never lose what the stack had accepted while
-the peer still has to acknowledge it, even if the application leaves text unread.
+the peer still has to acknowledge it, even if the application leaves data unread.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Transport(TransportBase):
             self._show()
 
     def _look_for_error(self) -> None:
-        """The connection may have failed: that is told when all received text has been taken."""
+        """The connection may have failed: that is told when all received data has been taken."""
         socket = self._socket
         tcb = socket.tcb
         assert tcb is not None
@@ -166,7 +166,7 @@ class Transport(TransportBase):
         tcb = socket.tcb
         assert tcb is not None
         recvbuf = tcb.recvbuf
-        had_text = recvbuf.held
+        had_data = recvbuf.held
         while recvbuf.held:
             if self._gives_buffer:
                 self._fill_buffer()
@@ -185,7 +185,7 @@ class Transport(TransportBase):
             if self._paused or self._closing:
                 return
         if not self._eof_told and socket.at_eof:
-            if had_text:  # asyncio, too, lets a turn pass: tasks see the text before the end
+            if had_data:  # asyncio, too, lets a turn pass: tasks see the data before the end
                 self._loop.call_soon(self._on_events, EVENT_CLOSED)
             else:
                 self._tell_eof()
@@ -201,7 +201,7 @@ class Transport(TransportBase):
         return b"".join(parts)
 
     def _fill_buffer(self) -> None:
-        """Received text straight into a BufferedProtocol's buffer, as far as it reaches."""
+        """Received data straight into a BufferedProtocol's buffer, as far as it reaches."""
         call = "get_buffer"
         try:
             buffer = self._protocol.get_buffer(-1)
@@ -358,7 +358,7 @@ class Transport(TransportBase):
         socket = self._socket
         tcb = socket.tcb
         if tcb is not None and tcb.recvbuf.held and len(tcb.sndbuf):
-            while socket.take_chunk():  # closing over unread text would be a RST, and lose ours
+            while socket.take_chunk():  # closing over unread data would be a RST, and lose ours
                 pass
         if self._file is not None:
             self._file.fail(error)

@@ -24,7 +24,7 @@ _logger = logging.getLogger("pystack")
 
 
 class TransportBase(transports._FlowControlMixin):
-    """A transport over a socket of a stack; the two kinds add how text comes and goes.
+    """A transport over a socket of a stack; the two kinds add how data comes and goes.
 
     All calls raise RuntimeError in another thread than the loop's. Attributes may be set on it, as
     on asyncio's own.
@@ -62,7 +62,7 @@ class TransportBase(transports._FlowControlMixin):
         self._user_socket = user_socket
         if user_socket is not None:
             state_of(user_socket).take_over(self)
-        self._ready: Ready | None = None  # made when somebody asks for a descriptor
+        self._ready: Ready | None = None  # made when `fileno` is called
         self._protocol: Any = protocol
 
     def __repr__(self) -> str:

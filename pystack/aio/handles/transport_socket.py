@@ -54,7 +54,7 @@ class DatagramTransportSocket:
         return IPPROTO_TCP if self._socket.type == SOCK_STREAM else IPPROTO_UDP
 
     def fileno(self) -> int:
-        """A descriptor that polls readable on text or an end that nobody has taken yet, and
+        """A descriptor that polls readable on data or an end that was not taken yet, and
         carries no data; -1 when it is closed."""
         return self._fileno()
 

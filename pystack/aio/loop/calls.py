@@ -38,7 +38,7 @@ _INSIDE: Final = frozenset((
 class StackCalls(_Loop):
     """To be mixed in before a loop's class, which calls `use_stacks` before anything else.
 
-    `router` says whose an address is.
+    `router` says which stack an address is for.
     """
 
     finds_stacks: Final = True  # by asyncio's own calls

@@ -92,7 +92,7 @@ async def create_server(
     ssl_shutdown_timeout: float | None = None, start_serving: bool = True,
 ) -> Any:  # fmt: skip
     """As asyncio's. The addresses of stacks, and wildcards, are stacks'; others the kernel's.
-    `reuse_port` changes nothing at stacks': nobody else could have the port."""
+    `reuse_port` changes nothing at stacks': no other process could have the port."""
     sock = unwrapped(sock)
     inner = stream_inside(sock)
     given: dict[str, Any] = {"family": family, "flags": flags, "backlog": backlog, "ssl": ssl,

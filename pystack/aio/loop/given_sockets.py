@@ -1,4 +1,4 @@
-"""Sockets that a user hands to the calls of a loop: whose they are, and what is inside."""
+"""Sockets that a user hands to calls of a loop: which stack they belong to, what is inside."""
 
 from __future__ import annotations
 

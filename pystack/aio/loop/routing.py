@@ -52,7 +52,7 @@ class StackRouter:
 
 
 class CallersRouter:
-    """Whose an address is in a program with one stack, as the calling thread has it.
+    """Which stack an address is for in a program with one stack, as the calling thread has it.
 
     Where a loop runs in the thread, that loop knows: one that the stack is not on has the kernel
     only. Elsewhere the stack is meant; what of it the thread may use, the stack says.
@@ -73,7 +73,7 @@ class CallersRouter:
         return None if router is None else router.stack_to(remote, own)
 
     def is_taken(self, own: bytes, port: int, kind: int, /) -> bool:
-        """Whether the stack has the address, and somebody the port there."""
+        """Whether the stack has the address, and the port is in use there."""
         host = self._stack.host
         if kind == socket.SOCK_DGRAM:
             places = [one.local for one in host.udp.by_port.get(port, ())]

@@ -77,14 +77,18 @@ class Watches:
     def _follow(self, sock: SocketBase) -> None:
         if sock not in self._followed:
             self._followed.add(sock)
-            this = weakref.ref(sock)  # one that nobody has is to go
-            state_of(sock).on_move.append(lambda: self._move(this()))
+            this = weakref.ref(sock)  # one without references is closed
+            state_of(sock).on_move.append(lambda has_moved: self._move(this(), has_moved))
 
-    def _move(self, sock: SocketBase | None) -> None:
-        """It has become a stack's, or its descriptor is to be taken."""
+    def _move(self, sock: SocketBase | None, has_moved: bool) -> None:
+        """It has become a stack's, or its descriptor is to be taken; or neither can come."""
         if sock is None or self._loop.is_closed():
             return
         self._followed.discard(sock)
+        if not has_moved:
+            for mask in self._selects:
+                self._lazy.pop((sock, mask), None)
+            return
         fd = KernelSocket.fileno(sock)
         for mask, (select, unselect) in self._selects.items():
             lazy = self._lazy.pop((sock, mask), None)
