@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from scripts.benchmarks.networks import KERNEL, PYSTACK
@@ -88,13 +87,8 @@ class Networks:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def __exit__(self, *failure: Any) -> None:
+        self._stack.__exit__(*failure)
 
     def run(
         self, sides: tuple[str, ...], cc: str, path: Path, seconds: float, seed: int

@@ -59,7 +59,7 @@ class DeviceDriver(Driver):
         super().__init__(host, loop)
         self.device = device
         self.tap = tap
-        self._writer = DeviceWriter(device, self._on_room, self._on_gone)
+        self._writer = DeviceWriter(device, self.flush, self._on_gone)
         self._clock = clock
         self._rx = RxBatch(SLOTS)
         self._busy = False  # a transmit follows anyway
@@ -195,17 +195,6 @@ class DeviceDriver(Driver):
                 self._is_limited = tx.limit(2 * tx.size)
             if not host.dirty:
                 return
-
-    def _on_room(self) -> None:
-        """The device has taken all that it had no room for."""
-        if self.thread == NO_THREAD:
-            return
-        self._busy = True
-        try:
-            self._transmit(self._clock())
-        finally:
-            self._busy = False
-            self._arm()
 
     def _on_gone(self) -> None:
         self.loop.call_soon(self._gone)
