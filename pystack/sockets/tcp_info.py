@@ -186,11 +186,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_retransmits=tcb.retransmits,
         tcpi_probes=tcb.probes_out,
         tcpi_backoff=tcb.backoff,
-        tcpi_options=(OPT_TIMESTAMPS if tcb.ts_ok else 0)
-        | (OPT_SACK if tcb.sack_ok else 0)
-        | (OPT_WSCALE if tcb.snd_wscale or tcb.rcv_wscale else 0)
-        | (OPT_ECN if tcb.ecn is not None and synchronised else 0)
-        | (OPT_ECN_SEEN if tcb.ecn is not None and tcb.ecn.ect_seen else 0),
+        tcpi_options=_options(tcb),
         tcpi_snd_wscale=tcb.snd_wscale,
         tcpi_rcv_wscale=tcb.rcv_wscale,
         tcpi_rto=tcb.rto_us,
@@ -214,30 +210,48 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_snd_cwnd=cc.cwnd // mss,
         tcpi_advmss=tcb.adv_mss - (TIMESTAMPS_SPACE if tcb.ts_ok and synchronised else 0),
         tcpi_rcv_space=tcb.rcv_space.most if tcb.rcv_space is not None else 0,
-        tcpi_total_retrans=tcb.stats.total_retrans,
         tcpi_pacing_rate=tcb.pacing_rate or NO_PACING,
         tcpi_max_pacing_rate=tcb.max_pacing_rate,
-        tcpi_bytes_acked=tcb.bytes_acked,
-        tcpi_bytes_received=tcb.bytes_received,
-        tcpi_segs_out=tcb.segs_out,
-        tcpi_segs_in=tcb.segs_in,
         tcpi_notsent_bytes=max(tcb.sndbuf.end_seq - tcb.snd_nxt, 0),
         tcpi_min_rtt=tcb.min_rtt_us,
-        tcpi_data_segs_in=tcb.data_segs_in,
-        tcpi_data_segs_out=tcb.data_segs_out,
-        tcpi_bytes_sent=tcb.bytes_sent,
-        tcpi_bytes_retrans=tcb.stats.bytes_retrans,
         tcpi_delivered=segments(board.delivered),
         tcpi_delivered_ce=tcb.ecn.delivered_ce if tcb.ecn is not None else 0,
         tcpi_delivery_rate=tcb.delivery_rate,
         tcpi_delivery_rate_app_limited=int(tcb.delivery_app_limited),
-        tcpi_dsack_dups=tcb.stats.dsack_dups,
         tcpi_reord_seen=int(board.reordering_seen),
-        tcpi_rcv_ooopack=tcb.stats.ooo_segs,
         tcpi_snd_wnd=tcb.snd_wnd,
         tcpi_rcv_wnd=max(tcb.rcv_adv - tcb.rcv_nxt, 0),
+        **_counts(tcb),
         **_accurate_ecn(tcb),
     )
+
+
+def _options(tcb: Tcb) -> int:
+    """OPT_… bits: what both sides agreed on."""
+    return (
+        (OPT_TIMESTAMPS if tcb.ts_ok else 0)
+        | (OPT_SACK if tcb.sack_ok else 0)
+        | (OPT_WSCALE if tcb.snd_wscale or tcb.rcv_wscale else 0)
+        | (OPT_ECN if tcb.ecn is not None and tcb.state >= ESTABLISHED else 0)
+        | (OPT_ECN_SEEN if tcb.ecn is not None and tcb.ecn.ect_seen else 0)
+    )
+
+
+def _counts(tcb: Tcb) -> dict[str, int]:
+    """What only counts up."""
+    return {
+        "tcpi_total_retrans": tcb.stats.total_retrans,
+        "tcpi_bytes_acked": tcb.bytes_acked,
+        "tcpi_bytes_received": tcb.bytes_received,
+        "tcpi_segs_out": tcb.segs_out,
+        "tcpi_segs_in": tcb.segs_in,
+        "tcpi_data_segs_in": tcb.data_segs_in,
+        "tcpi_data_segs_out": tcb.data_segs_out,
+        "tcpi_bytes_sent": tcb.bytes_sent,
+        "tcpi_bytes_retrans": tcb.stats.bytes_retrans,
+        "tcpi_dsack_dups": tcb.stats.dsack_dups,
+        "tcpi_rcv_ooopack": tcb.stats.ooo_segs,
+    }
 
 
 def _accurate_ecn(tcb: Tcb) -> dict[str, int]:

@@ -34,8 +34,6 @@ LONG_FILES: set[str] = {
     "tests/testing/test_pytest_plugin.py",
 }
 
-LONG_FUNCTIONS: set[str] = {
-    "pystack/sockets/tcp_info.py:_of_connection",
-}
+LONG_FUNCTIONS: set[str] = set()
 
 SAME_NAMES: set[str] = set()
