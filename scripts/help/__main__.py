@@ -19,6 +19,7 @@ PROGRAMS: Final = {
     "calls": ("scripts.call_counts",),
     "conformance": ("tests.conformance",),
     "libraries": ("tests.libraries",),
+    "mutate": ("scripts.mutation",),
     "pictures": ("scripts.drawings",),
     "side-by-side": ("scripts.side_by_side",),
     "pystack": ("pystack",),

@@ -142,6 +142,7 @@ def _parse(script: str, arguments: list[str]) -> None:
     from scripts.benchmarks.command import main as bench
     from scripts.call_counts.command import main as calls
     from scripts.drawings.command import main as pictures
+    from scripts.mutation.command import main as mutate
     from scripts.side_by_side.command import main as side_by_side
     from tests.conformance.command import arguments as conformance
 
@@ -155,7 +156,7 @@ def _parse(script: str, arguments: list[str]) -> None:
         return
     commands = {
         "asyncio-suites": asyncio_suites, "behaviour": behaviour, "bench": bench,
-        "calls": calls, "pictures": pictures, "side-by-side": side_by_side,
+        "calls": calls, "mutate": mutate, "pictures": pictures, "side-by-side": side_by_side,
     }  # fmt: skip
     if script in commands:
         commands[script].make_context(script, arguments)
