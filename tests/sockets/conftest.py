@@ -9,14 +9,7 @@ import pytest
 
 from pystack.sockets.constants import AF_INET, AF_INET6
 from tests.live.namespace import Namespace, missing_rights
-from tests.sockets.world import OurWorld, World, kernel_world
-
-_WORLDS = [
-    pytest.param((family, is_kernel), id=f"{who}-{name}", marks=[pytest.mark.live] * is_kernel)
-    for is_kernel, who in enumerate(("ours", "kernel"))
-    for family, name in ((AF_INET, "IPv4"), (AF_INET6, "IPv6"))
-]
-
+from tests.sockets.world import OurWorld, World, kernel_world, worlds
 
 OLDEST = (6, 6)  # what is expected was measured on 6.18; some answers of old kernels were others
 
@@ -32,9 +25,9 @@ def kernel_namespace() -> Iterator[Namespace]:
         yield namespace
 
 
-@pytest.fixture(params=_WORLDS)
+@pytest.fixture(params=worlds(AF_INET, AF_INET6))
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Both address families, on our hosts and on the kernel."""
+    """Both address families, on our hosts and on the kernel; IPV4_ONLY, IPV6_ONLY choose one."""
     family, is_kernel = request.param
     if not is_kernel:
         yield OurWorld(family)

@@ -14,7 +14,7 @@ from pystack.sockets.constants import (
     SO_REUSEADDR,
     SOL_SOCKET,
 )
-from tests.sockets.world import World, outcome
+from tests.sockets.world import IPV4_ONLY, World, outcome
 
 
 def reusing(sock: Any) -> Any:
@@ -62,9 +62,8 @@ def test_multicast_is_invalid_for_ipv6_and_taken_for_ipv4(world: World) -> None:
         assert outcome(world.near().bind, ("255.255.255.255", 0)) is None
 
 
+@IPV4_ONLY
 def test_a_mapped_address_binds_an_ipv6_socket_unless_v6only(world: World) -> None:
-    if world.family == AF_INET6:
-        return
     mapped = "::ffff:" + world.here
     sock = world.near(AF_INET6)
     assert outcome(sock.bind, (mapped, 0)) is None

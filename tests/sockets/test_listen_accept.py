@@ -9,7 +9,7 @@ import pytest
 
 from pystack.sockets import constants as c
 from tests.sockets.wire import connected, make_wire
-from tests.sockets.world import World, error_of, outcome, polled
+from tests.sockets.world import IPV4_ONLY, World, error_of, outcome, polled
 
 ENDED = {"IN", "OUT", "HUP", "RDHUP"}
 
@@ -141,9 +141,8 @@ def test_shutting_a_listener_for_reading_ends_its_listening(world: World) -> Non
     assert outcome(listener.listen, 1) is None
 
 
+@IPV4_ONLY
 def test_a_dual_stack_listener_takes_both_families(world: World) -> None:
-    if world.family == c.AF_INET6:
-        return
     listener = world.far(c.AF_INET6)
     listener.bind(("", 0))
     listener.listen(2)
@@ -155,9 +154,8 @@ def test_a_dual_stack_listener_takes_both_families(world: World) -> None:
     assert server.getsockopt(c.SOL_SOCKET, c.SO_DOMAIN) == c.AF_INET6
 
 
+@IPV4_ONLY
 def test_a_v6only_listener_refuses_ipv4(world: World) -> None:
-    if world.family == c.AF_INET6:
-        return
     listener = world.far(c.AF_INET6)
     listener.setsockopt(c.IPPROTO_IPV6, c.IPV6_V6ONLY, 1)
     listener.bind(("", 0))

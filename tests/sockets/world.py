@@ -34,6 +34,7 @@ POLL_NAMES = {
     c.POLLIN: "IN", c.POLLPRI: "PRI", c.POLLOUT: "OUT", c.POLLERR: "ERR", c.POLLHUP: "HUP",
     c.POLLRDHUP: "RDHUP",
 }  # fmt: skip
+NAMES = {c.AF_INET: "IPv4", c.AF_INET6: "IPv6"}
 LINGER_0 = (c.SOL_SOCKET, c.SO_LINGER, struct.pack("ii", 1, 0))
 Option = tuple[int, int, Any]
 
@@ -57,6 +58,23 @@ def polled(sock: Any) -> set[str]:
     """The names of the poll bits that are set."""
     bits = sock.poll()
     return {name for bit, name in POLL_NAMES.items() if bits & bit}
+
+
+def worlds(*families: int) -> list[Any]:
+    """Values of the fixture `world`: of these families, on ours and on the kernel."""
+    live = [pytest.mark.live]
+    return [
+        pytest.param((one, is_kernel), id=f"{who}-{NAMES[one]}", marks=live * is_kernel)
+        for is_kernel, who in enumerate(("ours", "kernel"))
+        for one in families
+    ]
+
+
+IPV4_ONLY = pytest.mark.parametrize("world", worlds(c.AF_INET), indirect=True)
+IPV6_ONLY = pytest.mark.parametrize("world", worlds(c.AF_INET6), indirect=True)
+_OURS, _KERNELS = worlds(*NAMES)[:2], worlds(*NAMES)[2:]
+OURS_ONLY = pytest.mark.parametrize("world", _OURS, indirect=True)
+KERNEL_ONLY = pytest.mark.parametrize("world", _KERNELS, indirect=True)
 
 
 class World:

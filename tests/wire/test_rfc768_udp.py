@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pystack.wire import consts, udp
@@ -67,8 +67,7 @@ def test_any_flipped_bit_of_the_header_or_text_is_found(
     upper = bytearray(encode.udp(*ends, 4000, 5000, payload))
     at = bit % (8 * len(upper))
     upper[at // 8] ^= 1 << at % 8
-    if upper[6:8] == b"\0\0":
-        return  # now it says that there is no checksum
+    assume(upper[6:8] != b"\0\0")  # it would say that there is no checksum
     assert isinstance(read(packet_of(ends, bytes(upper))), int)
 
 

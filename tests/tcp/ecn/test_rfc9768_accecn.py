@@ -333,14 +333,14 @@ def test_when_its_ack_is_held_back_no_other_segment_tells_of_a_syn_ack(tcp: Tcp,
     if what == "fin":
         sock.shutdown(1)
         tcp.play("+0 > F.EA 1:1(0) ack 1")
-        return
-    start = 1 if what == "text" else 11
-    tcp.play(
-        f"""
-        +0   < P.EA {start}:{start + 10}(10) ack 1
-        +0   > .EA 1:1(0) ack {11 if what == "text" else 1}
-        """
-    )
+    else:
+        start = 1 if what == "text" else 11
+        tcp.play(
+            f"""
+            +0   < P.EA {start}:{start + 10}(10) ack 1
+            +0   > .EA 1:1(0) ack {11 if what == "text" else 1}
+            """
+        )
 
 
 @pytest.mark.parametrize(("setting", "first"), [(1, "S.E"), (3, "S.W")])
