@@ -210,7 +210,7 @@ def test_the_tests_of_a_line_are_run_and_say_whether_they_notice(
 ) -> None:
     one = change(before, after)
     assert sorted(covering.tests(one)) == sorted(tests)
-    outcome = copy.outcome(one, covering.tests(one), PATIENCE)
+    outcome = copy.outcome(one, [(name, 0.1) for name in covering.tests(one)], PATIENCE)
     assert outcome.noticed is noticed
     assert outcome.by == (tests[0] if noticed else "")
     assert (copy.tree / FILE).read_bytes() == SOURCE
@@ -218,7 +218,7 @@ def test_the_tests_of_a_line_are_run_and_say_whether_they_notice(
 
 def test_a_change_that_never_ends_is_noticed_by_the_time(copy: Copy, checkout: Path) -> None:
     one = change("a -= 1", "pass")
-    outcome = copy.outcome(one, [REST], 5.0)
+    outcome = copy.outcome(one, [(REST, 0.1)], 5.0)
     assert (outcome.noticed, outcome.by) == (True, "not done after 5 s")
     assert (copy.tree / FILE).read_bytes() == (checkout / FILE).read_bytes() == SOURCE
 

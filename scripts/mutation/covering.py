@@ -24,7 +24,7 @@ class Covering:
         """`found` is as `plugin` writes it."""
         self.sources = room.sources
         self.names: list[str] = [name for name, _ in found["tests"]]
-        self.seconds: list[float] = [seconds for _, seconds in found["tests"]]
+        self.seconds: dict[str, float] = dict(found["tests"])
         self.lines: dict[str, dict[int, list[int]]] = {
             file: {int(line): tests for line, tests in lines.items()}
             for file, lines in found["lines"].items()
@@ -63,11 +63,6 @@ class Covering:
     def _on(self, file: str, lines: Any) -> set[int]:
         known = self.lines.get(file, {})
         return {test for line in lines for test in known.get(line, ())}
-
-    def expected_s(self, tests: list[str]) -> float:
-        """How long these take, watched as they were."""
-        seconds = dict(zip(self.names, self.seconds, strict=True))
-        return sum(seconds[name] for name in tests)
 
 
 def kept_as(room: Room) -> Path:

@@ -17,6 +17,8 @@ from scripts.mutation.change import Change
 
 FIRST: Final = 25  # tests that are run on their own: most changes are noticed by them
 BUILD_S: Final = 120.0
+START_S: Final = 20.0  # for pytest to begin, on a busy machine
+SLOWER: Final = 3  # times what the tests took may pass before a change counts as a loop
 _BUILD: Final = ("-c", "from setuptools import setup; setup()", "-q", "build_ext", "--inplace")
 _LEFT_OUT: Final = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info")
 
@@ -103,8 +105,13 @@ class Copy:
         )
 
     # -- changing ---------------------------------------------------------------------------------
-    def outcome(self, change: Change, tests: Sequence[str], limit_s: float) -> Outcome:
-        """Make a change, run tests until one notices it, and undo it."""
+    def outcome(
+        self, change: Change, tests: Sequence[tuple[str, float]], limit_s: float | None = None
+    ) -> Outcome:
+        """Make a change, run tests until one notices it, and undo it.
+
+        `tests` have names and the seconds they took without it; `limit_s` is for a run of some.
+        """
         path = self.tree / change.file
         before, times = path.read_bytes(), path.stat()
         modules = {p: p.read_bytes() for p in (self.tree / "pystack" / "wire").glob("*.so")}
@@ -123,12 +130,15 @@ class Copy:
                     module.unlink(missing_ok=True)
                     module.write_bytes(octets)
 
-    def _tried(self, change: Change, tests: Sequence[str], limit_s: float) -> Outcome:
+    def _tried(
+        self, change: Change, tests: Sequence[tuple[str, float]], limit_s: float | None
+    ) -> Outcome:
         for part in tests[:FIRST], tests[FIRST:]:
             if part:
-                run = self.chosen(part, limit_s)
+                patience_s = limit_s or START_S + SLOWER * sum(seconds for _, seconds in part)
+                run = self.chosen([name for name, _ in part], patience_s)
                 if run.status is None:
-                    return Outcome(change, True, f"not done after {limit_s:.0f} s")
+                    return Outcome(change, True, f"not done after {patience_s:.0f} s")
                 if run.status != 0:
                     return Outcome(change, True, run.failed or run.output.strip()[-200:])
         return Outcome(change, False)

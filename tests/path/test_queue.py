@@ -87,6 +87,12 @@ def test_a_rate_of_0_holds_everything_until_it_ends() -> None:
     assert departures(stopped, train(2)) == []
 
 
+def test_a_packet_that_is_through_as_the_rate_falls_to_0_comes_out() -> None:
+    """Its last bit leaves in the very microsecond; nobody may ask later than its deadline."""
+    queue = Queue(8 * MBIT, DropTail(10), changes=[(1_100, 0)])
+    assert departures(queue, train(2)) == [(1_100, 0)]
+
+
 def test_a_change_while_the_line_is_idle_counts_from_the_next_packet_on() -> None:
     queue = Queue(8 * MBIT, DropTail(10), changes=[(600, 4 * MBIT)])
     assert departures(queue, train(1, at_us=1_000)) == [(3_000, 0)]

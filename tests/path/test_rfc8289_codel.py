@@ -106,6 +106,20 @@ def test_long_after_it_begins_anew() -> None:
     assert standing.dropped_at == [2280, 2380, 2451]
 
 
+@pytest.mark.parametrize(("ms", "goes_on"), [(0, True), (1, False)])
+def test_long_is_sixteen_intervals_after_the_next_drop_was_due(ms: int, goes_on: bool) -> None:
+    """RFC 8289 §5.5 compares with the drop that would have come next, at 501.8 ms here."""
+    standing = Standing(CodelLaw())
+    standing.run(480)
+    standing.run_empty()
+    standing.ms = 502 + 1600 - 101 + ms  # the first drop is an interval after this
+    standing.fill()
+    standing.dropped_at.clear()
+    standing.run(201)
+    first = 2101 + ms
+    assert standing.dropped_at[:2] == [first, first + (41 if goes_on else 100)]
+
+
 def test_a_packet_that_leaves_no_more_than_one_behind_is_never_dropped() -> None:
     """However long it waited: RFC 8289 §5.6, as a queue of one keeps the line busy, no more."""
     queue = CodelQueue(CodelLaw())

@@ -297,6 +297,22 @@ def test_pollin_waits_for_so_rcvlowat(world: World) -> None:
     assert server.poll() & c.POLLIN
 
 
+def test_who_waits_for_more_than_fits_is_woken_when_no_more_fits(world: World) -> None:
+    """Or else a loop that polls would wait for ever: the peer may send nothing more."""
+    most = (SOCKET, c.SO_RCVBUF, 8192)
+    client, server = world.pair(far=[most, (SOCKET, c.SO_RCVLOWAT, (1 << 31) - 1)])
+    assert server.getsockopt(SOCKET, c.SO_RCVLOWAT) == 8192
+    assert client.send(bytes(500)) == 500
+    world.settle()
+    assert not server.poll() & c.POLLIN
+    for _ in range(20):
+        outcome(client.send, bytes(2000))
+        world.settle()
+    waiting = len(server.recv(100_000, c.MSG_PEEK))
+    assert 500 < waiting < 8192 or world.is_kernel  # whose window may pass the half of the buffer
+    assert server.poll() & c.POLLIN
+
+
 def test_numbers_beyond_a_c_int_overflow(family: int) -> None:
     with pytest.raises(OverflowError):
         make_wire().near.socket(family).setsockopt(TCP, c.TCP_NODELAY, 1 << 31)

@@ -9,7 +9,9 @@ import errno
 import os
 import socket
 import struct
+import tty
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +117,36 @@ def test_the_error_of_the_first_read_is_returned(device: Device) -> None:
     )
     os.close(directory)
     assert got == -errno.EISDIR
+
+
+def test_an_error_behind_packets_leaves_them_to_be_handled(device: Device) -> None:
+    """A terminal whose other side has gone has what was written there, and then EIO."""
+    ours, far = os.openpty()
+    try:
+        tty.setraw(far)
+        packet = crafted.ipv4(crafted.tcp(text=b"hello"))
+        os.write(far, packet)
+    finally:
+        os.close(far)
+    pin = device.codec.module.pin
+    words = ours, pin(device.arena), SLOT, 4, 0, pin(device.records)
+    counts = [device.codec.module.read_batch(*words) for _ in range(2)]
+    os.close(ours)
+    assert counts == [1, -errno.EIO]
+    seg = device.segment(0)
+    assert (seg.kind, device.arena[seg.start : seg.end]) == (consts.KIND_TCP, packet)
+
+
+def test_no_more_is_read_at_once_than_a_cache_holds(codec: Codec, tmp_path: Path) -> None:
+    """192 KiB, whatever the number of slots: of a file each read fills a slot."""
+    size = SLOT + 16
+    file = tmp_path / "octets"
+    file.write_bytes(bytes(60 * SLOT))
+    arena, records = bytearray(64 * size), bytearray(64 * RECORD_SIZE)
+    pin = codec.module.pin
+    with file.open("rb", buffering=0) as reader:
+        words = reader.fileno(), pin(arena), size, 64, 0, pin(records)
+        assert [codec.module.read_batch(*words) for _ in range(3)] == [48, 12, 0]
 
 
 @pytest.mark.parametrize("slot_size", [0, 16])

@@ -251,3 +251,20 @@ def test_a_smaller_buffer_takes_nothing_back_of_what_was_promised(tcp: Tcp) -> N
         tcp.run(0.5)
     assert sock.recv(100_000) == tcp.data(64240)
     tcp.run(0)
+
+
+@pytest.mark.host(tcp_rmem="4096 400000 6291456")
+def test_the_offer_grows_by_two_segments_for_each_that_comes_in_order(tcp: Tcp) -> None:
+    """As Linux: 65,535 octets at first, no more of them for crumbs, up to the half of the buffer,
+    which is 200,000."""
+    tcp.established(rtt=0.01, wscale=7)
+    tcp.play(
+        """
+        +0      <  . 1:1461(1460) ack 1
+        +0~0.05 >  . 1:1(0) ack 1461 win 535       # 68,455
+        +0.1    <  . 1461:1588(127) ack 1
+        +0~0.05 >  . 1:1(0) ack 1588 win 535
+        +0.1    <  . 1588:1716(128) ack 1
+        +0~0.05 >  . 1:1(0) ack 1716 win 558       # 71,375
+        """
+    )

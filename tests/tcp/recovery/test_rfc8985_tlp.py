@@ -52,6 +52,29 @@ def out(tcp: Tcp, segments: int, more: int = 0, **options: Any) -> Any:
     return sock
 
 
+def test_a_reset_takes_the_probe_back(tcp: Tcp) -> None:
+    """Nothing is left to be woken for, also when the user goes on with the socket."""
+    sock = out(tcp, 5)
+    tcp.play("+0.1 < R. 1:1(0) ack 1")
+    tcp.quiet(0)
+    assert (tcp.state(), tcp.host.next_deadline()) == ("CLOSED", 0)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.close()
+    tcp.quiet(0)
+    assert tcp.host.next_deadline() == 0
+    tcp.quiet(10)
+
+
+def test_an_abort_takes_the_probe_back(tcp: Tcp) -> None:
+    sock = out(tcp, 5)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, 0, 0, 0, 0, 0, 0, 0)))
+    sock.close()
+    tcp.play(f"+0 > R. {at(6)}:{at(6)}(0) ack 1")
+    tcp.quiet(0)
+    assert tcp.host.next_deadline() == 0
+    tcp.quiet(10)
+
+
 # -- §7.2: when ---------------------------------------------------------------------------------
 
 

@@ -312,6 +312,31 @@ def test_time_waits_end_in_the_order_in_which_they_were_last_restarted(tcp: Tcp)
     assert tcp.state("a") == "CLOSED"
 
 
+def test_a_flood_of_repeated_fins_takes_no_memory(tcp: Tcp) -> None:
+    """Each one restarts the time; what was noted before is let go of, though it is not due."""
+    listener = tcp.listen()
+    for name in ("a", "b"):
+        tcp.established(listener=listener, flow=name, rtt=0.01).close()
+        tcp.play(
+            f"""
+            +0     {name}> F. 1:1(0) ack 1
+            +0.01  {name}< F. 1:1(0) ack 2
+            +0     {name}> .  2:2(0) ack 2
+            """
+        )
+    for _ in range(500):
+        tcp.play("+0.1 b< F. 1:1(0) ack 2\n+0 b> . 2:2(0) ack 2")
+    assert len(tcp.host.time_waits.queue) <= 68
+    tcp.quiet(9.9)
+    assert [tcp.state(name) for name in ("a", "b")] == ["TIME_WAIT", "TIME_WAIT"]
+    tcp.quiet(1)
+    assert [tcp.state(name) for name in ("a", "b")] == ["CLOSED", "TIME_WAIT"]
+    tcp.quiet(49)
+    assert tcp.state("b") == "TIME_WAIT"
+    tcp.quiet(1)
+    assert tcp.state("b") == "CLOSED"
+
+
 @pytest.mark.requirement("RFC5961-S7-1")
 def test_a_flood_of_old_syns_in_time_wait_draws_few_acks(tcp: Tcp) -> None:
     in_time_wait(tcp)

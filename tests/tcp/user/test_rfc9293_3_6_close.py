@@ -313,6 +313,26 @@ def test_data_behind_a_fin_is_not_taken(tcp: Tcp) -> None:
     assert sock.recv(100) == b""
 
 
+def test_after_text_lay_where_a_fin_was_a_later_fin_waits_behind_its_hole(tcp: Tcp) -> None:
+    """The first FIN was no end; the second one is, as soon as the hole before it is filled."""
+    sock = tcp.established(rtt=0.01)
+    tcp.play(
+        """
+        +0     < F. 11:21(10) ack 1
+        +0     > .  1:1(0) ack 1
+        +0     < P. 1:41(40) ack 1
+        +0     > .  1:1(0) ack 41
+        +0     < F. 51:61(10) ack 1
+        +0     > .  1:1(0) ack 41
+        +0     < P. 41:51(10) ack 1
+        +0     > .  1:1(0) ack 62
+        """
+    )
+    assert tcp.state() == "CLOSE_WAIT"
+    assert sock.recv(100) == tcp.data(60)
+    assert sock.recv(100) == b""
+
+
 # -- orphans ----------------------------------------------------------------------------------
 
 
