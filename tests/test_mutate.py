@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.mutation import covering as covering_of_a_room
 from scripts.mutation import equivalents, rooms
 from scripts.mutation.c_changes import c_changes
 from scripts.mutation.change import Change, on_lines, sampled
@@ -185,6 +186,22 @@ def covering(copy: Copy) -> Covering:
     found = copy.map(["tests/little"], PATIENCE)
     assert found["failed"] == []
     return Covering(Room("little", {FILE: SOURCE}, ("tests/little",)), found)
+
+
+@pytest.mark.parametrize("place", ["tests/little", "tests/little/test_source.py"])
+def test_what_is_known_of_the_tests_is_kept_until_one_changes(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(covering_of_a_room, "ROOT", checkout)
+    room = Room("little", {FILE: SOURCE}, (place,))
+    tests = checkout / "tests/little/test_source.py"
+    before = covering_of_a_room.kept_as(room)
+    assert covering_of_a_room.kept_as(room) == before
+    try:
+        tests.write_text(TESTS + "\n")
+        assert covering_of_a_room.kept_as(room) != before
+    finally:
+        tests.write_text(TESTS)
 
 
 def change(before: str, after: str) -> Change:

@@ -68,10 +68,10 @@ class Covering:
 def kept_as(room: Room) -> Path:
     """Where the map of a room is kept, or would be: named after all that it depends on."""
     known = hashlib.sha256(repr((sys.version, room.name, room.tests)).encode())
-    folders = {"pystack", "csrc", "tests/kit", *room.tests}
-    for folder in sorted(folders):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".c", ".h", ".csv"):
+    for place in sorted({"pystack", "csrc", "tests/kit", "tests/conftest.py", *room.tests}):
+        whole = ROOT / place.partition("::")[0]
+        for path in (whole, *sorted(whole.rglob("*"))):
+            if path.is_file() and path.suffix in (".py", ".c", ".h", ".csv"):
                 known.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
                 known.update(path.read_bytes())
     return KEPT / f"{room.name}-{known.hexdigest()[:16]}.json"

@@ -101,6 +101,12 @@ def test_a_place_is_only_taken_by_commit() -> None:
     assert 43 <= tx.reserve(100) <= 64
 
 
+def test_packets_lie_at_multiples_of_sixteen_without_gaps() -> None:
+    tx = TxBatch()
+    assert [built(tx, bytes(length)) for length in (8, 24, 25, 0)] == [0, 48, 112, 192]
+    assert tx.used == 240
+
+
 def test_a_batch_tells_when_its_arena_is_full_and_can_be_used_again() -> None:
     tx = TxBatch(16384)
     count = 0

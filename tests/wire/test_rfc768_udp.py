@@ -60,6 +60,23 @@ def test_what_is_built_is_read_again(
         assert (seen.ident, seen.df) == (ident, df)
 
 
+def test_a_datagram_is_read_in_any_slot_of_a_batch() -> None:
+    """What is known of a checksum is known of one packet, not of its neighbour."""
+    wrong = bytearray(encode.udp(*V4, 4000, 5000, b"hello"))
+    wrong[6] ^= 1
+    rx = RxBatch(3)
+    for state in (COMPLETE, VALID, COMPLETE):
+        rx.add(packet_of(V4, bytes(wrong)), 0, state)
+    found = []
+    for index in range(3):
+        seg = Segment()
+        seg.load(rx.view, rx.records, index)
+        found.append(udp.read(seg))
+    datagram = udp.Datagram(sixteen(V4[0]), 4000, sixteen(V4[1]), 5000, b"hello")
+    refused = consts.DROP_BAD_UDP_CHECKSUM
+    assert found == [refused, datagram, refused]
+
+
 @given(ends=st.sampled_from((V4, V6)), payload=st.binary(max_size=200), bit=st.integers(0, 63))
 def test_any_flipped_bit_of_the_header_or_text_is_found(
     ends: tuple[bytes, bytes], payload: bytes, bit: int

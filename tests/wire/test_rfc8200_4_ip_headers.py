@@ -11,6 +11,7 @@ from pystack.wire.address import pack
 from pystack.wire.ip_headers import read, wrap
 from pystack.wire.segment import RECORD_SIZE, Segment
 from tests.kit.packets import encode
+from tests.wire import crafted
 
 V4_HERE, V4_PEER = pack("198.18.0.2"), pack("198.18.0.1")
 HERE, PEER = pack("fd00::2"), pack("fd00::1")
@@ -48,6 +49,16 @@ def test_a_packet_of_which_only_the_beginning_is_there_is_read() -> None:
     assert headers is not None
     assert (headers.source, headers.destination) == (V4_HERE, V4_PEER)
     assert (headers.length, headers.protocol, headers.upper) == (1020, 6, 20)
+
+
+@pytest.mark.parametrize(("fragment", "offset", "more"), [
+    (0, 0, False), (0x2000, 0, True), (185, 1480, False), (0x2000 | 0x1FFF, 65528, True),
+    (0x4000, 0, False),
+])  # fmt: skip
+def test_the_place_of_an_ipv4_fragment_is_read(fragment: int, offset: int, more: bool) -> None:
+    found = read(crafted.ipv4(bytes(24), fragment=fragment), 4)
+    assert found is not None
+    assert (found.offset, found.more, found.ident) == (offset, more, 7)
 
 
 def test_extension_headers_are_walked_in_order_of_appearance() -> None:

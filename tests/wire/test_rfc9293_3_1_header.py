@@ -150,9 +150,10 @@ def test_nothing_counts_behind_the_end_of_options(codec: Codec) -> None:
 def test_a_known_option_of_another_length_than_its_own_is_skipped(
     codec: Codec, option: bytes
 ) -> None:
-    seg = codec.parse(segment(option + SACK_OK))
-    assert seg.kind == consts.KIND_TCP
-    assert (seg.mss, seg.wscale, seg.options, seg.n_sack) == (0, -1, 1, 0)
+    for behind, options in (SACK_OK, consts.HAS_SACK_PERMITTED), (b"", 0):
+        seg = codec.parse(segment(option + behind))
+        assert seg.kind == consts.KIND_TCP
+        assert (seg.mss, seg.wscale, seg.options, seg.n_sack) == (0, -1, options, 0)
 
 
 def test_of_a_repeated_option_the_last_one_counts(codec: Codec) -> None:
