@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from scripts import ending
+from scripts.programs import ending
 
 if __name__ == "__main__":
     sys.exit(ending.run("mutate", "scripts.mutation.command"))

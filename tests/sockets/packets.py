@@ -9,7 +9,7 @@ from tests.kit.packets import encode
 from tests.kit.packets.decode import Packet, decode
 from tests.sockets.wire import Wire
 
-FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+FIN, SYN, RST, PSH, ACK, ECE, CWR = 1, 2, 4, 8, 16, 64, 128
 
 
 def sent_by(wire: Wire, host: Host, since: int = 0) -> list[Packet]:

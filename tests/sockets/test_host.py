@@ -10,7 +10,7 @@ import pytest
 
 from pystack.sockets import Host, Socket
 from pystack.sockets import constants as c
-from tests.sockets.wire import connected, make_wire
+from tests.sockets.wire import address_of, connected, listening, make_wire
 from tests.sockets.world import World, outcome, polled
 
 
@@ -100,6 +100,11 @@ def test_a_socket_shows_what_it_is() -> None:
     ours, theirs = (f"{host}:{port}" for host, port in (client.getsockname(), client.getpeername()))
     assert repr(client) == f"<Socket ESTABLISHED {ours} -> {theirs} unsent 0, unread 0>"
     assert repr(wire.near.socket()) == "<Socket CLOSED 0.0.0.0:0>"
+    listener = listening(wire.far, backlog=3)
+    wire.near.socket().connect_ex(address_of(wire, listener))
+    wire.run()
+    port = listener.getsockname()[1]
+    assert repr(listener) == f"<Socket LISTEN 0.0.0.0:{port} backlog 3, waiting 1>"
 
 
 def test_a_handler_that_raises_ends_its_own_connection_only() -> None:

@@ -130,6 +130,21 @@ def test_closing_a_listener_resets_who_was_not_accepted(world: World) -> None:
     assert error_of(client) == "ECONNRESET"
 
 
+def test_a_second_listen_changes_how_many_may_wait(world: World) -> None:
+    listener = world.listener(backlog=0)
+    clients = []
+    for _ in range(3):
+        clients.append(world.near())
+        outcome(clients[-1].connect, world.where(listener))
+        world.settle()
+    assert [bool(client.poll() & c.POLLOUT) for client in clients] == [True, False, False]
+    assert outcome(listener.listen, 5) is None
+    late = world.near()
+    outcome(late.connect, world.where(listener))
+    world.settle()
+    assert late.poll() & c.POLLOUT
+
+
 def test_shutting_a_listener_for_reading_ends_its_listening(world: World) -> None:
     listener = world.listener()
     assert outcome(listener.shutdown, c.SHUT_WR) is None

@@ -12,7 +12,7 @@ from pystack.sockets.constants import (
     IPPROTO_TCP,
     SOL_SOCKET,
 )
-from tests.sockets.packets import FIN, RST, SYN, sent_by, text_of
+from tests.sockets.packets import ACK, CWR, ECE, FIN, RST, SYN, sent_by, text_of
 from tests.sockets.wire import ADDRESSES, Wire, address_of, connected, listening, make_wire
 from tests.sockets.world import error_of, outcome
 
@@ -173,6 +173,30 @@ def test_dont_fragment_follows_ip_mtu_discover() -> None:
         wire.run()
         seen.append({packet.df for packet in sent_by(wire, wire.near, since)})
     assert seen == [{True}, {False}, {True}, {False}]
+
+
+def test_the_syn_ack_has_the_df_bit_that_its_listener_wants() -> None:
+    seen = []
+    for mode in (c.IP_PMTUDISC_WANT, c.IP_PMTUDISC_DONT, c.IP_PMTUDISC_DO, c.IP_PMTUDISC_PROBE):
+        wire = make_wire()
+        connected(wire, far=[(IPPROTO_IP, c.IP_MTU_DISCOVER, mode)])
+        (answer,) = sent_by(wire, wire.far)
+        seen.append(answer.df)
+    assert seen == [True, False, True, False]
+
+
+def test_the_syn_ack_agrees_to_ecn_for_a_congestion_control_that_wants_it(family: int) -> None:
+    for name, agreed in ("cubic", 0), ("dctcp", CWR | ECE):
+        wire = make_wire(tcp_ecn=0)
+        listener = listening(
+            wire.far, family, options=[(IPPROTO_TCP, c.TCP_CONGESTION, name.encode())]
+        )
+        client = wire.near.socket(family)
+        client.setsockopt(IPPROTO_TCP, c.TCP_CONGESTION, b"dctcp")
+        client.connect_ex(address_of(wire, listener))
+        wire.run()
+        (answer,) = sent_by(wire, wire.far)
+        assert answer.flags == SYN | ACK | agreed
 
 
 # -- segments -----------------------------------------------------------------------------------

@@ -313,6 +313,27 @@ def test_who_waits_for_more_than_fits_is_woken_when_no_more_fits(world: World) -
     assert server.poll() & c.POLLIN
 
 
+@pytest.mark.parametrize(
+    ("level", "option", "value"),
+    [
+        (SOCKET, c.SO_KEEPALIVE, b"\1"), (SOCKET, c.SO_LINGER, bytes(7)),
+        (SOCKET, c.SO_MAX_PACING_RATE, bytes(3)), (TCP, c.TCP_CONGESTION, b""),
+        (TCP, c.TCP_NODELAY, b""), (TCP, c.TCP_WINDOW_CLAMP, 0), (TCP, c.TCP_KEEPCNT, 0),
+    ],
+)  # fmt: skip
+def test_what_is_no_value_of_an_option_is_invalid(
+    world: World, level: int, option: int, value: Any
+) -> None:
+    client, _ = world.pair()
+    assert outcome(client.setsockopt, level, option, value) == "EINVAL"
+
+
+@pytest.mark.parametrize("size", [-1, 1025])
+def test_a_size_that_no_option_has_is_invalid(family: int, size: int) -> None:
+    sock = make_wire().near.socket(family)
+    assert outcome(sock.getsockopt, SOCKET, c.SO_KEEPALIVE, size) == "EINVAL"
+
+
 def test_numbers_beyond_a_c_int_overflow(family: int) -> None:
     with pytest.raises(OverflowError):
         make_wire().near.socket(family).setsockopt(TCP, c.TCP_NODELAY, 1 << 31)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from typing import Any
 
@@ -89,6 +90,15 @@ def test_round_trip_windows_and_ages_are_told(family: int) -> None:
     assert server.tcp_info().tcpi_rcv_wnd == told.tcpi_snd_wnd > 0
 
 
+def test_a_socket_without_a_connection_has_nothing_to_tell(family: int) -> None:
+    wire = make_wire()
+    told = dataclasses.asdict(wire.near.socket(family).tcp_info())
+    assert {name: value for name, value in told.items() if value} == {
+        "tcpi_state": 7, "tcpi_reordering": 3, "tcpi_pacing_rate": (1 << 64) - 1,
+        "tcpi_max_pacing_rate": (1 << 64) - 1,
+    }  # fmt: skip
+
+
 def test_what_is_in_flight_and_lost_is_told(family: int) -> None:
     wire = make_wire()
     client, _ = connected(wire, family)
@@ -103,7 +113,7 @@ def test_what_is_in_flight_and_lost_is_told(family: int) -> None:
     assert told.tcpi_retransmits == 1
     assert told.tcpi_total_retrans == 2  # a tail loss probe, then the timer's
     assert (told.tcpi_lost, told.tcpi_retrans) == (3, 1)  # a repeat counts in both
-    assert told.tcpi_snd_cwnd == 1
+    assert (told.tcpi_snd_cwnd, told.tcpi_snd_ssthresh) == (1, 2)  # segments
     assert told.tcpi_bytes_retrans == 2 * mss
 
 
