@@ -176,6 +176,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_of_a_function_with_many_parameters_a_few_may_do() -> None:
+    names = ["x.py::test_a[1]", "x.py::test_a[2]", "x.py::test_b", "x.py::test_a[3]"]
+    found = {
+        "tests": [(name, 0.1) for name in names],
+        "lines": {FILE: {"4": [0, 1, 2, 3], "1": [1, 3], "7": [3]}},
+    }
+    room = Room("little", {FILE: SOURCE}, ())
+    one = change("return a < LIMIT", "return a <= LIMIT")
+    # those that execute few lines come first
+    assert Covering(room, found).tests(one) == [names[n] for n in (0, 2, 1, 3)]
+    assert Covering(room, found, 2).tests(one) == [names[n] for n in (0, 2, 1)]
+    assert Covering(room, found, 1).tests(one) == [names[n] for n in (0, 2)]
+
+
 @pytest.fixture(scope="module")
 def copy(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     return Copy(checkout, tmp_path_factory.mktemp("copy"))

@@ -36,6 +36,8 @@ WHOLE_S: Final = 1800.0  # for all tests of a room, watched
               help="All changes of these lines. May be repeated.")
 @click.option("--tests", multiple=True, metavar="PATH",
               help="Instead of the tests of the room. May be repeated.")
+@click.option("--each", default=sys.maxsize, show_default="all", type=click.IntRange(1),
+              metavar="N", help="Of a test function only N sets of parameters, to be quicker.")
 @click.option("--limit", "limit_s", type=click.FloatRange(min=1), metavar="SECONDS",
               help="For the tests of a change; by default thrice what they take, and 20 s.")
 @click.option("--workers", default=len(os.sched_getaffinity(0)), type=click.IntRange(1),
@@ -46,7 +48,8 @@ WHOLE_S: Final = 1800.0  # for all tests of a room, watched
 @click.option("--verbose", is_flag=True, help="Also what was noticed, and by which test.")
 def main(
     name: str, sample: int | None, seed: int, places: tuple[str, ...], tests: tuple[str, ...],
-    limit_s: float | None, workers: int, at_least: float | None, only_list: bool, verbose: bool,
+    each: int, limit_s: float | None, workers: int, at_least: float | None, only_list: bool,
+    verbose: bool,
 ) -> None:  # fmt: skip
     """Breaks a room of pystack on purpose, one line at a time, and runs its tests.
 
@@ -68,7 +71,7 @@ def main(
     if not changes:
         raise click.ClickException("mutate: nothing can be changed there; --list shows what can")
     with _copies(min(workers, len(changes))) as copies:
-        covering = Covering(room, _map(room, copies[0]))
+        covering = Covering(room, _map(room, copies[0]), each)
         outcomes = _all(changes, covering, copies, limit_s, room if verbose else None)
     for outcome in outcomes:
         if outcome.noticed is False:

@@ -20,8 +20,8 @@ AGE: Final = 8  # so many are kept
 class Covering:
     """What a run of all tests of a room has shown."""
 
-    def __init__(self, room: Room, found: dict[str, Any]) -> None:
-        """`found` is as `plugin` writes it."""
+    def __init__(self, room: Room, found: dict[str, Any], each: int = sys.maxsize) -> None:
+        """`found` is as `plugin` writes it; of a test function `each` sets of parameters count."""
         self.sources = room.sources
         self.names: list[str] = [name for name, _ in found["tests"]]
         self.seconds: dict[str, float] = dict(found["tests"])
@@ -40,6 +40,7 @@ class Covering:
             function = self.names[test].partition("[")[0]
             within[function] += 1
             self.turn[test] = within[function]
+        self.chosen = [test for test in range(len(self.names)) if self.turn[test] <= each]
 
     def tests(self, change: Change) -> list[str]:
         """Those that execute the changed line, the likeliest to notice first; all if none does.
@@ -53,11 +54,11 @@ class Covering:
             for file, source in self.sources.items():
                 lines = source.splitlines()
                 found |= self._on(file, [n for n, s in enumerate(lines, 1) if word.search(s)])
-        wanted = found or range(len(self.names))
+        wanted = [test for test in self.chosen if test in found] if found else self.chosen
         order = sorted(wanted, key=lambda test: (self.turn[test], self.size[test]))
         if not change.names and found:
             return [self.names[test] for test in order]
-        rest = set(range(len(self.names))).difference(order)
+        rest = set(self.chosen).difference(order)
         return [self.names[test] for test in [*order, *sorted(rest, key=self.size.__getitem__)]]
 
     def _on(self, file: str, lines: Any) -> set[int]:
