@@ -178,8 +178,9 @@ def half_open_due(host: ConnectionTable, half_open: HalfOpen, now_us: int) -> No
         host.counters.attempt_fails += 1
         host.forget_half_open(half_open)
         return
+    is_repeated = half_open.retransmits()
     half_open.repeats += 1
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
-    if half_open.retransmits() and _send_syn_ack(host, half_open, now_us):
+    if is_repeated and _send_syn_ack(host, half_open, now_us):
         host.counters.retrans_segs += 1
