@@ -57,6 +57,20 @@ def test_the_bound_of_a_host_holds_for_a_listener_with_a_large_backlog(tcp: Tcp)
 
 @pytest.mark.requirement("RFC4987-S3.5-1")
 @once
+def test_handshakes_that_are_complete_leave_the_bound_as_it_is(tcp: Tcp) -> None:
+    listener = tcp.listen(backlog=32)
+    for number in range(3):
+        tcp.flow(str(number), remote_port=1000 + number)
+        connects(tcp, str(number))
+        listener.accept()
+    before = tcp.host.counters.out_packets
+    flood(tcp, 300)
+    assert tcp.host.counters.out_packets - before == 32
+    tcp.run(300)
+
+
+@pytest.mark.requirement("RFC4987-S3.5-1")
+@once
 def test_established_connections_and_other_ports_do_not_notice(tcp: Tcp) -> None:
     sock = tcp.established(rtt=0.01)
     other = tcp.listen(81)

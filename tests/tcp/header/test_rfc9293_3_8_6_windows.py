@@ -268,3 +268,27 @@ def test_the_offer_grows_by_two_segments_for_each_that_comes_in_order(tcp: Tcp) 
         +0~0.05 >  . 1:1(0) ack 1716 win 558       # 71,375
         """
     )
+
+
+def test_the_buffer_follows_what_the_user_reads_in_a_round_trip(tcp: Tcp) -> None:
+    """Room for twice what was read and 16 segments, as Linux; a buffer is twice its window."""
+    sock = tcp.established(rtt=0.1, wscale=7)
+    sizes = []
+    for start in range(1, 1 + 4 * 58_400, 58_400):
+        for at in range(start, start + 58_400, 14_600):
+            tcp.play(f"+0 < . {at}:{at + 14_600}(14600) ack 1\n+0 > . 1:1(0) ack {at + 14_600}")
+        assert len(sock.recv(100_000)) == 58_400
+        tcp.run(0.11)
+        sizes.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
+    assert sizes == [131_072] + 3 * [2 * (2 * 58_400 + 16 * 1460)]
+
+
+@pytest.mark.host(tcp_moderate_rcvbuf=0)
+def test_a_buffer_that_is_not_moderated_stays(tcp: Tcp) -> None:
+    sock = tcp.established(rtt=0.1, wscale=7)
+    for start in range(1, 1 + 3 * 29_200, 29_200):
+        end = start + 29_200
+        tcp.play(f"+0 < . {start}:{end}(29200) ack 1\n+0 > . 1:1(0) ack {end}")
+        sock.recv(100_000)
+        tcp.run(0.11)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 131_072

@@ -274,6 +274,7 @@ def test_text_that_is_not_kept_is_not_reported_but_what_is_kept_comes_through(tc
     arrives(tcp, 6000, LEFT, (6000, 6500))
     arrives(tcp, 7000, LEFT, (7000, 7500), (6000, 6500))
     arrives(tcp, 8000, LEFT, (7000, 7500), (6000, 6500))  # one hole too many: not kept
+    assert tcp.host.counters.as_dict()["dropped_receive_buffer"] == 1
     arrives(tcp, 5500, LEFT, (5500, 6500), (7000, 7500))
     arrives(tcp, 5000, 6500, (7000, 7500))
     arrives(tcp, 6500, 7500)

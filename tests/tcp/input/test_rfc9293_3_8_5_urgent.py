@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pystack.events import EVENT_READABLE, EVENT_URGENT
 from tests.kit.tcp import Tcp
 
 SIOCATMARK = 0x8905
@@ -174,9 +175,14 @@ def test_inline_the_urgent_octet_stays_in_the_stream(tcp: Tcp) -> None:
 def test_the_user_is_told_before_the_urgent_octet_is_there(tcp: Tcp) -> None:
     """The pointer runs ahead of the data: at once EAGAIN, later the octet."""
     sock = tcp.established()
+    told: list[int] = []
+    tcp.quiet(0)
+    sock.on_events = told.append
     tcp.play('+0 < PU. 1:4(3) ack 1 urg 10 "abc"\n+0 > . 1:1(0) ack 4')
     assert oob_error(sock) == errno.EAGAIN
+    assert told == [EVENT_READABLE | EVENT_URGENT]
     tcp.play('+0 < P. 4:14(10) ack 1 "defghi!jkl"\n+0 > . 1:1(0) ack 14')
+    assert told == 2 * [EVENT_READABLE | EVENT_URGENT]
     assert sock.recv(1, OOB) == b"!"
     assert sock.recv(100) == b"abcdefghi"
     assert at_mark(sock)

@@ -72,6 +72,18 @@ def test_half_of_the_largest_window_the_peer_ever_had_is_worth_a_segment(tcp: Tc
 
 
 @SENDER
+@pytest.mark.requirement("RFC9293-REC-3")
+@pytest.mark.parametrize(("largest", "length"), [(536, 536), (537, 268), (1072, 536), (40, 40)])
+def test_half_of_a_largest_window_is_not_taken_below_536(
+    tcp: Tcp, largest: int, length: int
+) -> None:
+    """A peer that never offers more is served in pieces as large as its window, as in Linux."""
+    sock = tcp.established(win=largest)
+    sock.send(tcp.data(3 * largest))
+    (first, *_) = tcp.take()
+    assert len(first.payload) == length
+
+
 def test_the_rest_of_what_was_written_needs_no_full_segment(tcp: Tcp) -> None:
     sock = tcp.established(win=65535)
     tcp.play("+0 < . 1:1(0) ack 1 win 0")

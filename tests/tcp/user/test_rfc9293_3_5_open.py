@@ -232,3 +232,35 @@ def test_how_long_to_try_can_be_set_for_one_socket(
     assert error_of(sock) == 0
     tcp.quiet(0.2)
     assert error_of(sock) == errno.ETIMEDOUT
+
+
+@pytest.mark.host(tcp_synack_retries=1)
+def test_who_waits_for_data_repeats_no_syn_ack_that_was_acknowledged(tcp: Tcp) -> None:
+    """TCP_DEFER_ACCEPT: one more for a last chance when the time is up, as in Linux; the record is
+    kept that long though the repeats of a SYN,ACK would be over."""
+    listener = tcp.listen()
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 7)
+    tcp.play(
+        """
+        +0     < S  0:0(0) win 65535 <mss 1460>
+        +0     > S. 0:0(0) ack 1 <...>
+        +0.01  < .  1:1(0) ack 1
+        +6.98  quiet
+        +0.01  > S. 0:0(0) ack 1 <...>
+        """
+    )
+    with fails_with(errno.EAGAIN):
+        listener.accept()
+    tcp.play("+0.01 < . 1:1(0) ack 1\n+0 quiet")
+    listener.accept()
+    assert tcp.state() == "ESTABLISHED"
+
+
+def test_two_sockets_may_share_a_port_until_one_listens(tcp: Tcp) -> None:
+    socks = [tcp.socket() for _ in range(2)]
+    for sock in socks:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("", 5000))
+    socks[0].listen(1)
+    with fails_with(errno.EADDRINUSE):
+        socks[1].listen(1)

@@ -43,9 +43,9 @@ def in_time_wait(tcp: Tcp, ts: int | None = None, listener: Any = None) -> None:
 def test_time_wait_lasts_2_msl_and_then_the_4_tuple_is_free(tcp: Tcp) -> None:
     in_time_wait(tcp)
     tcp.quiet(59.999)
-    assert tcp.state() == "TIME_WAIT"
+    assert (tcp.state(), tcp.host.counters.tw_curr) == ("TIME_WAIT", 1)
     tcp.quiet(0.002)
-    assert tcp.state() == "CLOSED"
+    assert (tcp.state(), tcp.host.counters.tw_curr) == ("CLOSED", 0)
     tcp.play("+0 < F. 1:1(0) ack 2\n+0 > R 2:2(0) win 0")
 
 

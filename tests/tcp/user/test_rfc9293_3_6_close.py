@@ -336,6 +336,17 @@ def test_after_text_lay_where_a_fin_was_a_later_fin_waits_behind_its_hole(tcp: T
 # -- orphans ----------------------------------------------------------------------------------
 
 
+def test_whoever_wants_no_fin_wait_2_resets_instead_of_a_fin(tcp: Tcp) -> None:
+    """A negative TCP_LINGER2 is Linux's way to say so."""
+    sock = tcp.established(rtt=0.01)
+    sock.shutdown(socket.SHUT_WR)
+    tcp.play("+0 > F. 1:1(0) ack 1\n+0.01 < . 1:1(0) ack 2\n+0 quiet")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
+    sock.close()
+    tcp.play("+0 > R. 2:2(0) ack 1")
+    assert tcp.state() == "CLOSED"
+
+
 @pytest.mark.host(tcp_fin_timeout=10)
 def test_an_orphan_does_not_stay_in_fin_wait_2_for_ever(tcp: Tcp) -> None:
     sock = tcp.established(rtt=0.01)
