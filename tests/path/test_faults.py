@@ -10,7 +10,7 @@ from pystack.path.faults import Corruption, Cut, Duplication, Loss, Reordering
 from pystack.path.link import Stage
 from pystack.wire import consts
 from pystack.wire.batch import Packet, RxBatch
-from tests.path.traffic import numbered, numbers, partial
+from tests.path.traffic import ECT0, numbered, numbers, partial, sized
 from tests.wire import crafted
 
 
@@ -29,6 +29,12 @@ def test_loss_loses_at_its_rate_and_counts() -> None:
 @pytest.mark.parametrize(("rate", "left"), [(0.0, 20), (1.0, 0)])
 def test_loss_of_none_and_of_all(rate: float, left: int) -> None:
     assert len(all_through(Loss(rate, Random(1)), numbered(20))) == left
+
+
+def test_whoever_wants_no_marks_has_packets_of_ecn_senders_lost_too() -> None:
+    loss = Loss(1.0, Random(1))
+    assert all_through(loss, [sized(1000, ecn=ECT0)]) == []
+    assert loss.counts() == {"lost": 1, "marked": 0}
 
 
 def test_duplication_lets_a_packet_come_twice() -> None:
@@ -133,6 +139,12 @@ def test_cut_leaves_what_is_no_run_in_one_piece() -> None:
     assert Cut().feed((ping, 1000, consts.CHECKSUM_COMPLETE), 1)[0][0] == ping
     small = partial(b"text", gso_size=1000)
     assert [len(piece[0]) for piece in Cut().feed(small, 1)] == [44]
+
+
+def test_cut_makes_two_packets_of_a_run_of_one_octet_more_than_fits() -> None:
+    for length, lengths in (1000, [1040]), (1001, [1040, 41]), (2000, [1040, 1040]):
+        pieces = Cut().feed(partial(bytes(length), gso_size=1000), 1)
+        assert [len(piece[0]) for piece in pieces] == lengths
 
 
 def test_a_run_with_a_wrong_checksum_is_not_mended_by_being_cut() -> None:

@@ -186,7 +186,7 @@ def test_spikes_that_overlap_keep_the_order() -> None:
     assert out == [(6_000, 0), (6_000, 1), (6_000, 2)]
 
 
-@pytest.mark.parametrize("numbers", [(-1, 5, 0), (0, 0, 0), (0, 5, 5), (0, 5, -1)])
+@pytest.mark.parametrize("numbers", [(-1, 5, 0), (0, 0, 0), (0, 5, 5), (0, 1, 1), (0, 5, -1)])
 def test_an_impossible_interval_is_refused(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="span of time"):
         Interval(*numbers)

@@ -75,6 +75,12 @@ def test_without_jitter_nothing_is_drawn_and_the_order_is_kept() -> None:
     assert out == [(5_001 + n, n) for n in range(50)]
 
 
+def test_packets_of_one_moment_come_out_in_the_order_in_which_they_came() -> None:
+    stage = NetemDelay(5 * MS, 0, Random(1))
+    out = departures(stage, [(1, packet) for packet in reversed(numbered(300))])
+    assert out == [(5_001, n) for n in reversed(range(300))]
+
+
 def test_jitter_lets_packets_overtake() -> None:
     stage = NetemDelay(5 * MS, 1 * MS, Random(1))
     out = departures(stage, [(1 + 100 * n, packet) for n, packet in enumerate(numbered(100))])

@@ -199,6 +199,16 @@ def test_the_perturbation_decides_who_shares_a_queue() -> None:
     assert 820 < len(set(first)) < 930
 
 
+def test_without_a_perturbation_it_is_0_and_a_turn_may_be_an_octet() -> None:
+    queue = FqCodel(10, CodelLaw(), quantum=1)
+    same = FqCodel(10, CodelLaw(), perturbation=0)
+    packets = [sized(40, port=port) for port in range(20)]
+    assert list(map(queue.queue_of, packets)) == list(map(same.queue_of, packets))
+    for packet in packets[:3]:
+        queue.enqueue(packet, 1)
+    assert [port_of(packet) for packet in drained(queue)] == [0, 1, 2]
+
+
 def test_the_queue_does_not_depend_on_the_hash_seed_of_the_process() -> None:
     script = (
         "from pystack.path.queues.fq_codel import *; from tests.path.traffic import sized;"
