@@ -9,7 +9,7 @@ import pytest
 
 from pystack.sockets import constants as c
 from tests.sockets.wire import make_wire
-from tests.sockets.world import World, outcome
+from tests.sockets.world import IPV4_ONLY, World, outcome
 
 SOCKET, TCP, IP, IPV6 = c.SOL_SOCKET, c.IPPROTO_TCP, c.IPPROTO_IP, c.IPPROTO_IPV6
 
@@ -326,6 +326,20 @@ def test_what_is_no_value_of_an_option_is_invalid(
 ) -> None:
     client, _ = world.pair()
     assert outcome(client.setsockopt, level, option, value) == "EINVAL"
+
+
+@IPV4_ONLY
+def test_a_small_number_of_the_ip_level_is_one_octet_where_an_int_has_no_room(
+    world: World,
+) -> None:
+    sock = world.near()
+    for value in (0, 4, 252):
+        sock.setsockopt(IP, c.IP_TOS, value)
+        octets = [sock.getsockopt(IP, c.IP_TOS, size) for size in (1, 2, 3)]
+        assert octets == 3 * [bytes((value,))]
+        assert sock.getsockopt(IP, c.IP_TOS, 4) == struct.pack("i", value)
+    sock.setsockopt(SOCKET, c.SO_RCVLOWAT, 1)
+    assert sock.getsockopt(SOCKET, c.SO_RCVLOWAT, 2) == struct.pack("i", 1)[:2]
 
 
 @pytest.mark.parametrize("size", [-1, 1025])

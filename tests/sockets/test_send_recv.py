@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from pystack.sockets import constants as c
-from tests.sockets.wire import connected, make_wire
+from tests.sockets.wire import DELAY_US, connected, make_wire
 from tests.sockets.world import World, error_of, outcome, polled
 
 ENDED = {"IN", "OUT", "HUP", "RDHUP"}
@@ -197,7 +200,7 @@ def test_a_reset_after_the_fin_breaks_the_pipe_and_leaves_the_end_of_the_stream(
 
 def test_a_full_buffer_takes_a_part_and_then_nothing_until_a_third_is_free(world: World) -> None:
     near = [(c.SOL_SOCKET, c.SO_SNDBUF, 20_000)]
-    client, server = world.pair(near=near, far=[(c.SOL_SOCKET, c.SO_RCVBUF, 20_000)])
+    client, server = world.pair(near=near, far=[(c.SOL_SOCKET, c.SO_RCVBUF, 10_000)])
     sent = 0
     while True:
         part = outcome(client.send, bytes(30_000))
@@ -282,6 +285,45 @@ def test_chunks_are_given_as_they_came_until_the_end_of_the_stream(family: int) 
     wire.run()
     assert [bytes(server.take_chunk()) for _ in range(3)] == [b"one", b"two", b""]
     assert server.at_eof
+
+
+READING: dict[str, Callable[[Any], Any]] = {
+    "recv": lambda sock: sock.recv(1 << 20),
+    "recv with a flag": lambda sock: sock.recv(1 << 20, c.MSG_DONTWAIT),
+    "recv_into": lambda sock: sock.recv_into(bytearray(1 << 20)),
+    "recvmsg": lambda sock: sock.recvmsg(1 << 20),
+    "take_chunk": lambda sock: [bytes(chunk) for chunk in iter(sock.take_chunk, b"")],
+}
+
+
+@pytest.mark.parametrize("how", READING)
+def test_whichever_way_one_reads_the_peer_is_told_at_once_that_there_is_room(
+    family: int, how: str
+) -> None:
+    wire = make_wire()
+    client, server = connected(wire, family, far=[(c.SOL_SOCKET, c.SO_RCVBUF, 20_000)])
+    assert client.send(bytes(28_000)) == 28_000
+    wire.run(100_000)
+    waiting = client.ioctl(c.SIOCOUTQ)
+    assert waiting > 5_000
+    READING[how](server)
+    wire.run(5 * DELAY_US)
+    assert client.ioctl(c.SIOCOUTQ) < waiting
+
+
+@pytest.mark.parametrize("how", READING)
+def test_reading_what_came_before_a_reset_wakes_nothing_up(family: int, how: str) -> None:
+    wire = make_wire()
+    client, server = connected(wire, family)
+    client.send(b"last words")
+    wire.run()
+    client.setsockopt(c.SOL_SOCKET, c.SO_LINGER, bytes((1, 0, 0, 0)) + bytes(4))
+    client.close()
+    wire.run()
+    READING[how](server)
+    assert server.host.next_deadline() == 0
+    assert list(server.host.transmit(wire.now_us)) == []
+    assert error_of(server) == "ECONNRESET"
 
 
 def test_what_has_come_is_thrown_away_and_the_window_opens_again(family: int) -> None:

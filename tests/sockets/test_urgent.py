@@ -107,6 +107,19 @@ def test_an_urgent_octet_before_the_fin_does_not_hide_the_end_of_the_stream(worl
     assert server.recv(100) == b""
 
 
+def test_an_urgent_octet_cannot_be_read_after_a_reset(world: World) -> None:
+    client, server = world.pair()
+    client.send(b"abU", c.MSG_OOB)
+    world.settle()
+    assert server.recv(1, c.MSG_OOB | c.MSG_PEEK) == b"U"
+    world.reset(client)
+    assert outcome(server.recv, 1, c.MSG_OOB) == "ENOTCONN"
+
+
+def test_a_listener_has_no_urgent_octet(world: World) -> None:
+    assert outcome(world.listener().recv, 1, c.MSG_OOB) == "ENOTCONN"
+
+
 def test_without_urgent_data_there_is_none_to_read(world: World) -> None:
     client, _ = world.pair()
     assert outcome(client.recv, 1, c.MSG_OOB) == "EINVAL"
