@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import struct
+import sys
 from typing import Any
 
 import pytest
@@ -351,3 +354,26 @@ def test_a_size_that_no_option_has_is_invalid(family: int, size: int) -> None:
 def test_numbers_beyond_a_c_int_overflow(family: int) -> None:
     with pytest.raises(OverflowError):
         make_wire().near.socket(family).setsockopt(TCP, c.TCP_NODELAY, 1 << 31)
+
+
+# -- numbers ------------------------------------------------------------------------------------
+NUMBERS = {name: value for name, value in vars(c).items() if name.isupper()}
+PYTHONS = {**vars(select), **vars(socket)}
+# what Python's modules have under another name, or not at all: <bits/in.h>, <asm-generic/ioctls.h>
+HEADERS = {
+    "IP_MTU_DISCOVER": 10, "IP_RECVERR": 11, "IP_MTU": 14, "IPV6_MTU_DISCOVER": 23, "IPV6_MTU": 24,
+    "IPV6_RECVERR": 25, "SIOCATMARK": 0x8905, "SIOCINQ": 0x541B, "SIOCOUTQ": 0x5411,
+    "SO_MAX_PACING_RATE": 47, "SO_EE_ORIGIN_LOCAL": 1, "SO_EE_ORIGIN_ICMP": 2,
+    "SO_EE_ORIGIN_ICMP6": 3,
+}  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Python's numbers are those of its system")
+def test_the_numbers_of_the_calls_are_those_of_pythons_modules() -> None:
+    shared = NUMBERS.keys() & PYTHONS.keys()
+    assert len(shared) > 60
+    assert {name: NUMBERS[name] for name in shared} == {name: int(PYTHONS[name]) for name in shared}
+
+
+def test_what_python_lacks_has_the_number_of_linuxs_headers() -> None:
+    assert {name: NUMBERS[name] for name in HEADERS} == HEADERS
