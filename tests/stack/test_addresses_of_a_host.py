@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from pystack import Host
+from pystack.wire.address import ANY_V4
+from tests.kit.packets.decode import decode
+from tests.kit.packets.errnos import fails_with
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,31 @@ def test_what_is_no_hosts_address_is_refused_with_the_reason(text: str, why: str
 def test_what_only_looks_like_a_network_is_taken(text: str) -> None:
     host = Host([text], secret=bytes(32))
     assert len(host.addresses.local) == 1
+
+
+class Nobody:
+    """An owner that is told nothing."""
+
+    def notify(self, events: int) -> None:
+        raise AssertionError(events)
+
+
+def test_an_address_and_a_port_have_one_listener() -> None:
+    host = Host(["198.18.0.1/24"], secret=bytes(32))
+    listener = host.listen(ANY_V4, 80, 5, Nobody())
+    with fails_with(errno.EADDRINUSE):
+        host.listen(ANY_V4, 80, 5, Nobody())
+    host.listen(ANY_V4, 81, 5, Nobody())
+    host.unlisten(listener)
+    host.listen(ANY_V4, 80, 5, Nobody())
+
+
+def test_a_host_is_on_an_ethernet_unless_it_is_told() -> None:
+    """MTU 1500, no GSO, checksums left to whoever carries the packets."""
+    host = Host(["198.18.0.1/24"], secret=bytes(32))
+    sock = host.socket()
+    sock.connect_ex(("198.18.0.2", 80))
+    ((packet, gso_size, _),) = [(bytes(view), gso, state) for view, gso, state in host.transmit(1)]
+    (syn,) = decode(packet)
+    assert (syn.options[0], gso_size) == (("mss", (1460,)), 0)
+    assert host.mtu == 1500

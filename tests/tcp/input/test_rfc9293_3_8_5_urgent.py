@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pystack.events import EVENT_READABLE, EVENT_URGENT
+from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
 
 SIOCATMARK = 0x8905
@@ -295,3 +296,14 @@ def test_a_fin_behind_the_mark_is_the_end_of_the_stream(tcp: Tcp) -> None:
     tcp.play('+0 < FPU. 1:4(3) ack 1 urg 3 "ab!"\n+0..0.2 > . 1:1(0) ack 5')
     assert sock.recv(100) == b"ab"
     assert sock.recv(100) == b""
+
+
+def test_a_read_that_finds_nothing_but_the_urgent_octet_steps_over_it(tcp: Tcp) -> None:
+    """As in Linux it is gone then, though nothing was read."""
+    sock = tcp.established()
+    tcp.play("+0 < PU. 1:2(1) ack 1 urg 1\n+0..0.05 > . 1:1(0) ack 2")
+    assert at_mark(sock)
+    with fails_with(errno.EAGAIN):
+        sock.recv(100)
+    assert not at_mark(sock)
+    assert oob_error(sock) == errno.EINVAL
