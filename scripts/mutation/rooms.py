@@ -18,6 +18,7 @@ _TESTS: Final = {
     "ip": ("tests/ip", "tests/stack", "tests/tcp"),
     "parts": ("tests/parts", "tests/stack", "tests/tcp"),
     "stack": ("tests/stack", "tests/tcp"),  # LISTEN and TIME_WAIT are in the RFC of TCP
+    "tcp": ("tests/tcp", "tests/stack"),  # ICMP errors and path MTUs, as a connection takes them
 }
 
 

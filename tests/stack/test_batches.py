@@ -1,0 +1,50 @@
+"""What a host does with packets that come in: it counts them, and notifies owners at the end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pystack import Host
+from pystack.events import EVENT_READABLE
+from pystack.wire.batch import Packet, RxBatch
+from pystack.wire.segment import Segment
+from tests.sockets.wire import connected, make_wire
+
+
+def one_by_one(host: Host, packets: list[Packet], now_us: int) -> None:
+    """As a simulated link does, which has parsed them already."""
+    rx = RxBatch(1)
+    for packet in packets:
+        rx.clear()
+        rx.add(*packet)
+        segment = Segment()
+        segment.load(rx.view, rx.records, 0)
+        host.receive_segment(segment, now_us)
+
+
+@pytest.mark.parametrize(
+    ("receive", "times"), [(Host.receive, 1), (one_by_one, 3)], ids=["batch", "segments"]
+)
+def test_owners_are_notified_before_it_returns(receive: Callable[..., None], times: int) -> None:
+    wire = make_wire()
+    client, server = connected(wire)
+    wire.run()
+    told: list[int] = []
+    server.on_events = told.append
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    packets: list[Any] = []
+    for text in b"abc":
+        client.send(bytes((text,)))
+        sent = wire.near.transmit(wire.now_us)
+        packets += [(bytes(view), gso, state) for view, gso, state in sent]
+    before = wire.far.counters.as_dict()
+    receive(wire.far, packets, wire.now_us)
+    assert told == [EVENT_READABLE] * times
+    assert server.recv(10) == b"abc"
+    after = wire.far.counters.as_dict()
+    changed = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    assert changed == {"in_packets": 3, "in_segs": 3}
