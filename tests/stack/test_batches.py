@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from pystack import Host
-from pystack.events import EVENT_READABLE
+from pystack.events import EVENT_CLOSED, EVENT_READABLE
 from pystack.wire.batch import Packet, RxBatch
 from pystack.wire.segment import Segment
 from tests.sockets.wire import connected, make_wire
@@ -48,3 +49,38 @@ def test_owners_are_notified_before_it_returns(receive: Callable[..., None], tim
     after = wire.far.counters.as_dict()
     changed = {name: after[name] - before[name] for name in after if after[name] != before[name]}
     assert changed == {"in_packets": 3, "in_segs": 3}
+
+
+def test_whoever_drives_a_host_is_told_once_that_there_is_something_to_send() -> None:
+    wire = make_wire()
+    client, _ = connected(wire)
+    wire.run()
+    told: list[str] = []
+    wire.near.on_dirty = lambda: told.append("dirty")
+    for _ in range(2):
+        client.send(b"x")
+    assert told == ["dirty"]
+    wire.run()
+    assert told == ["dirty"]
+    client.send(b"x")
+    assert told == ["dirty", "dirty"]
+
+
+def test_when_the_device_is_gone_every_owner_is_told_and_nothing_is_sent() -> None:
+    wire = make_wire()
+    client, server = connected(wire)
+    listener = wire.near.socket()
+    listener.bind(("", 80))
+    listener.listen(1)
+    wire.run()
+    told: list[tuple[str, int]] = []
+    client.on_events = lambda events: told.append(("client", events))
+    listener.on_events = lambda events: told.append(("listener", events))
+    server.on_events = lambda events: told.append(("server", events))
+    wire.near.fail_all(errno.ENETDOWN)
+    assert dict(told).keys() == {"client", "listener"}
+    assert len(told) == 2
+    assert dict(told)["client"] & EVENT_CLOSED
+    assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN
+    assert list(wire.near.transmit(wire.now_us)) == []
+    assert not wire.near.connections
