@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pystack import Host
-from pystack.events import EVENT_CLOSED, EVENT_READABLE
+from pystack.events import EVENT_ACCEPTABLE, EVENT_CLOSED, EVENT_READABLE
 from pystack.wire.batch import Packet, RxBatch
 from pystack.wire.segment import Segment
-from tests.sockets.wire import connected, make_wire
+from tests.sockets.wire import address_of, connected, listening, make_wire
 
 
 def one_by_one(host: Host, packets: list[Packet], now_us: int) -> None:
@@ -64,6 +64,10 @@ def test_whoever_drives_a_host_is_told_once_that_there_is_something_to_send() ->
     assert told == ["dirty"]
     client.send(b"x")
     assert told == ["dirty", "dirty"]
+    wire.run()
+    datagrams = wire.near.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.sendto(b"x", ("198.18.0.2", 53))
+    assert told == ["dirty"] * 3
 
 
 def test_when_the_device_is_gone_every_owner_is_told_and_nothing_is_sent() -> None:
@@ -84,3 +88,18 @@ def test_when_the_device_is_gone_every_owner_is_told_and_nothing_is_sent() -> No
     assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENETDOWN
     assert list(wire.near.transmit(wire.now_us)) == []
     assert not wire.near.connections
+
+
+def test_a_listener_is_told_once_of_all_that_a_batch_has_brought() -> None:
+    wire = make_wire()
+    listener = listening(wire.far)
+    told: list[int] = []
+    listener.on_events = told.append
+    for count in (1, 2):
+        clients = [wire.near.socket() for _ in range(2)]
+        for client in clients:
+            client.connect_ex(address_of(wire, listener))
+        wire.run()
+        assert told == [EVENT_ACCEPTABLE] * count
+        for _ in clients:
+            listener.accept()
