@@ -493,3 +493,30 @@ def test_the_ttl_is_a_setting_of_the_host_as_well(tcp: Tcp) -> None:
     )
     tcp.flow("b", local_port=81, remote_port=4000)
     tcp.play("+0 b< . 7:7(0) ack 9\n+0 b> [ttl 17] R 9:9(0) win 0")
+
+
+@pytest.mark.parametrize("how", ["recv", "take_chunk", "MSG_TRUNC"])
+def test_what_was_read_takes_no_memory(tcp: Tcp, how: str) -> None:
+    sock = tcp.established()
+    memory = tcp.host.shared.memory
+    tcp.play("+0 < P. 1:1001(1000) ack 1\n+0..0.05 > . 1:1(0) ack 1001")
+    assert memory.held_bytes == 1000
+    if how == "recv":
+        sock.recv(1000)
+    elif how == "take_chunk":
+        sock.take_chunk()
+    else:
+        sock.recv(1000, socket.MSG_TRUNC)
+    assert memory.held_bytes == 0
+
+
+def test_a_socket_can_be_written_to_until_its_buffer_is_full(tcp: Tcp) -> None:
+    sock = tcp.established(win=0)
+    assert sock.poll() & select.POLLOUT
+    while True:
+        try:
+            sock.send(bytes(10_000))
+        except BlockingIOError:
+            break
+    assert not sock.poll() & select.POLLOUT
+    tcp.run(0.1)
