@@ -17,6 +17,7 @@ _MORE_SOURCES: Final = {"wire": ("csrc/*.c",)}
 _TESTS: Final = {
     "ip": ("tests/ip", "tests/stack", "tests/tcp"),
     "parts": ("tests/parts", "tests/stack", "tests/tcp"),
+    "wire": ("tests/wire", "tests/path"),  # marks and runs that are cut
     "stack": ("tests/stack", "tests/tcp"),  # LISTEN and TIME_WAIT are in the RFC of TCP
     "tcp": ("tests/tcp", "tests/stack"),  # ICMP errors and path MTUs, as a connection takes them
 }

@@ -116,8 +116,8 @@ def test_udp_fragments_and_other_protocols_have_a_short_form() -> None:
     assert line(crafted.ipv4(b"x" * 7, protocol=17)) == "protocol 17 (7)"
     assert line(crafted.ipv4(b"x" * 9, protocol=47)) == "protocol 47 (9)"
     assert line(crafted.ipv4(b"x" * 24, fragment=0x2000 | 185)) == "fragment id 7 1480:1504(24)"
-    part = crafted.fragment_header(17, 1448, 0, 99) + b"x" * 5
-    assert line(crafted.ipv6(part, protocol=44)) == "fragment id 99 1448:1453(5) last"
+    part = crafted.fragment_header(17, 1448, 0, 0x87654321) + b"x" * 5
+    assert line(crafted.ipv6(part, protocol=44)) == f"fragment id {0x87654321} 1448:1453(5) last"
 
 
 def icmp(kind: int, code: int, word: int, rest: bytes) -> bytes:
