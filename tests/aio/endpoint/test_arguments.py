@@ -33,7 +33,7 @@ CASES: list[tuple[Any, tuple[Any, ...], dict[str, Any], type[Exception], str]] =
     (over, ("nonsense",), {}, ValueError, "'nonsense' does not appear to be an IPv4"),
     (over, ("10.0.0.255/24",), {}, ValueError, "10.0.0.255 is the broadcast address of 10.0"),
     (Stack.over, ("10.0.0.1/24",), {}, TypeError, "device='10.0.0.1/24': a device was expected"),
-    (Stack.over, (Cable(), "10.0.0.1/24"), {}, TypeError, "such as an end of a pystack.aio.dev"),
+    (Stack.over, (Cable(), "10.0.0.1/24"), {}, TypeError, "such as an end of a pystack.aio.Cable"),
     (over, (), {"secret": "x" * 32}, TypeError, "the secret has 16 to 64 random bytes, and is no"),
     (over, (), {"secret": b""}, ValueError, "the secret has 16 to 64 random bytes, not 0"),
     (over_tun, ("198.18.0.2/24",), {}, OSError, 'over_tun("tun0", "198.18.0.2/24")'),
