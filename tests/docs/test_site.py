@@ -22,7 +22,10 @@ pytest.importorskip("mkdocs", reason="scripts/setup --docs brings it")
 pytest.importorskip("mkdocstrings", reason="scripts/setup --docs brings it")
 
 ROOT = DOCS.parent
-PACKAGES = ("pystack", "pystack.aio", "pystack.cc", "pystack.sim", "pystack.sockets")
+PACKAGES = (
+    "pystack", "pystack.aio", "pystack.cc", "pystack.path", "pystack.sim", "pystack.sockets",
+    "pystack.testing",
+)  # fmt: skip
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
 INTRODUCED = {"canonical", "alternate", "next", "prev"}  # links that a browser does not follow
 
