@@ -37,3 +37,5 @@ LONG_FILES: set[str] = {
 LONG_FUNCTIONS: set[str] = set()
 
 SAME_NAMES: set[str] = set()
+
+NAMES: set[str] = set()
