@@ -68,7 +68,7 @@ def bind(sock: TcpSocketState, where: Any) -> None:
 def _reserve(sock: TcpSocketState, local: bytes, port: int) -> None:
     settings = sock.settings
     v6only = settings.v6only
-    if port and _somebody_listens(sock.host, local, port, v6only):
+    if port and _is_listened_at(sock.host, local, port, v6only):
         raise os_error(EADDRINUSE)  # even with SO_REUSEADDR on both
     port = sock.host.ports.bind(local, port, settings.reuse_address, v6only)
     sock.reserved = (local, port, settings.reuse_address, v6only)
@@ -76,7 +76,7 @@ def _reserve(sock: TcpSocketState, local: bytes, port: int) -> None:
     sock.port = port
 
 
-def _somebody_listens(host: HostCore, local: bytes, port: int, v6only: bool) -> bool:
+def _is_listened_at(host: HostCore, local: bytes, port: int, v6only: bool) -> bool:
     return any(
         listener.port == port and overlap(listener.local, listener.v6only, local, v6only)
         for listener in host.listeners.values()
@@ -105,7 +105,7 @@ def listen(sock: TcpSocketState, backlog: int) -> None:
     settings = sock.settings
     if sock.reserved is None:
         _reserve(sock, sock.local, 0)
-    elif _somebody_listens(host, sock.local, sock.port, settings.v6only):
+    elif _is_listened_at(host, sock.local, sock.port, settings.v6only):
         raise os_error(EADDRINUSE)
     listener = host.listen(sock.local, sock.port, backlog, sock)
     try:

@@ -99,7 +99,7 @@ def recv(sock: TcpSocketState, size: int, flags: int) -> bytes:
     if flags & MSG_PEEK:
         return bytes(size) if flags & MSG_TRUNC else tcb.recvbuf.peek(size, _hole(tcb))
     text = tcb.recvbuf.take(size)
-    _has_read(sock, tcb)
+    _after_read(sock, tcb)
     return bytes(size) if flags & MSG_TRUNC else text
 
 
@@ -121,7 +121,7 @@ def _ready(sock: TcpSocketState, tcb: Tcb, flags: int) -> int:
     if not flags & MSG_PEEK:
         ready = urgent.readable_before_mark(tcb, tcb.user.oob_inline)
         if tcb.recvbuf.held < held:
-            _has_read(sock, tcb)
+            _after_read(sock, tcb)
         return ready
     before = tcb.rcv_up - tcb.recvbuf.read_seq
     return min(held, before) if before > 0 else held - _hole(tcb)
@@ -137,7 +137,7 @@ def _hole(tcb: Tcb) -> int:
     )
 
 
-def _has_read(sock: TcpSocketState, tcb: Tcb) -> None:
+def _after_read(sock: TcpSocketState, tcb: Tcb) -> None:
     if tcb.urgent_byte != urgent.NONE and tcb.recvbuf.read_seq > tcb.rcv_up:
         urgent.readable_before_mark(tcb, tcb.user.oob_inline)  # read past the mark
     user_calls.after_read(tcb)
@@ -186,7 +186,7 @@ def take_chunk(sock: TcpSocketState) -> bytes | memoryview:
     if not ready:
         return b""
     chunk = tcb.recvbuf.take(ready)
-    _has_read(sock, tcb)
+    _after_read(sock, tcb)
     return chunk
 
 

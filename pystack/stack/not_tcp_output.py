@@ -34,5 +34,5 @@ def send_datagrams(host: HostState, looped: list[Packet]) -> None:
         elif not host.tx.put(packet):
             break
         udp.out.popleft()
-        udp.has_left(endpoint, cost)
+        udp.on_sent(endpoint, cost)
     udp.notify_owners()

@@ -259,7 +259,7 @@ class UdpTable:
             self.touched.append(endpoint)
         endpoint.events |= events
 
-    def has_left(self, endpoint: UdpEndpoint, cost: int) -> None:
+    def on_sent(self, endpoint: UdpEndpoint, cost: int) -> None:
         """A datagram of that cost has left the send buffer."""
         endpoint.charge(-cost)
         if endpoint.wants_room and 2 * endpoint.unsent <= endpoint.sndbuf:

@@ -18,7 +18,7 @@ RETIRED = {
     "doors": "endpoint", "strangers": "no_connection", "somebody": "…", "nobody": "no_…",
     "ear": "owner", "blame": "fault", "blames": "contain_fault",
     "sendings": "send_order",
-    "resend": "retransmit", "resent": "retransmitted", "doubled": "duplicate",
+    "resend": "retransmit", "resent": "retransmitted",
     "carried": "blocking", "choosing": "router", "finding": "resolver",
     "changeable": "replaceable",
 }  # fmt: skip

@@ -47,7 +47,7 @@ class Interrupted(Failure):
         super().__init__("interrupted", command)
 
 
-class NobodyReads(Failure):
+class ReaderGone(Failure):
     """Whoever read our stdout has left, and knows."""
 
     exit_code = 128 + 13  # SIGPIPE, which Windows lacks
@@ -111,7 +111,7 @@ def _in_one_line(command: str, ctx: click.Context | None = None) -> Iterator[Non
         if ctx is not None and ctx.invoked_subcommand:
             command = f"{command} {ctx.invoked_subcommand}"
         if error.filename == STDOUT and isinstance(error, BrokenPipeError):
-            raise NobodyReads from None
+            raise ReaderGone from None
         raise Failure(sentence(error), command) from error
 
 

@@ -80,8 +80,8 @@ class Scoreboard(InFlight):
         else:
             if not sent.copies:
                 self.retransmitted_bytes += length
-            if not sent.doubled:
-                sent.doubled = True
+            if not sent.in_flight_twice:
+                sent.in_flight_twice = True
                 self.duplicate_bytes += length
         sent.copies += 1
         sent.sent_us = now_us
@@ -91,7 +91,7 @@ class Scoreboard(InFlight):
             before = self._ranges[index - 1]
             if (
                 before.sent_us == now_us and before.copies == sent.copies and not before.lost
-                and not before.sacked and before.doubled == sent.doubled
+                and not before.sacked and before.in_flight_twice == sent.in_flight_twice
             ):  # fmt: skip
                 before.end = end
                 del self._ranges[index], self._starts[index]
@@ -133,7 +133,7 @@ class Scoreboard(InFlight):
                 if sent.copies:
                     if not sent.lost:
                         self.retransmitted_bytes -= end - start
-                        if sent.doubled:
+                        if sent.in_flight_twice:
                             self.duplicate_bytes -= end - start
                 elif end <= self.fack:
                     self.reordering_seen = True  # later ones came before it
@@ -214,8 +214,8 @@ class Scoreboard(InFlight):
 
     def _one_copy_out(self, sent: SentRange) -> None:
         """At most one copy of the range is on its way from now on."""
-        if sent.doubled:
-            sent.doubled = False
+        if sent.in_flight_twice:
+            sent.in_flight_twice = False
             self.duplicate_bytes -= sent.end - sent.start
 
     def _join_sacked(self, low: int, high: int) -> None:
@@ -329,8 +329,8 @@ class Scoreboard(InFlight):
                 sent.lost = False
                 if sent.copies:
                     self.retransmitted_bytes += length
-            elif sent.copies and not sent.sacked and not sent.doubled:
-                sent.doubled = True
+            elif sent.copies and not sent.sacked and not sent.in_flight_twice:
+                sent.in_flight_twice = True
                 self.duplicate_bytes += length
             if not sent.sacked:
                 out.append((sent.sent_us, sent.start, sent.end))

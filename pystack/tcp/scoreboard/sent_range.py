@@ -10,7 +10,7 @@ class SentRange:
     end: int
     sent_us: int  # when it was last sent
     copies: int  # retransmissions so far
-    doubled: bool  # the copy before the last one was not judged lost: two of them are on their way
+    in_flight_twice: bool  # the copy before the last was not judged lost: both are on their way
     lost: bool  # judged lost, and not sent again since
     sacked: bool  # delivered, beyond a hole
     # the state of delivery when it was sent (see `recovery.delivery_rate`)
@@ -32,12 +32,12 @@ class SentRange:
         self.sent_us = sent_us
         self.copies = copies
         if like is None:
-            self.doubled = self.lost = self.sacked = False
+            self.in_flight_twice = self.lost = self.sacked = False
             self.delivered = self.delivered_us = self.first_sent_us = 0
             self.app_limited = False
             self.tx_in_flight = self.lost_before = 0
         else:
-            self.doubled = like.doubled
+            self.in_flight_twice = like.in_flight_twice
             self.lost = like.lost
             self.sacked = like.sacked
             self.delivered = like.delivered
