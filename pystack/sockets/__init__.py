@@ -7,6 +7,7 @@ that users have, one line to a call; `host` is on top and makes them. What a cal
 use `binding` (which addresses), `error_queue` and `sockaddr` (address tuples). Which errno a TCP
 socket has pending is in `tcp_errors`. Options: `options` is the machinery, `tcp_options` and
 `udp_options` are the tables, `tcp_settings` keeps TCP's values, `tcp_info` is what TCP_INFO tells.
+`constants` has Linux's numbers.
 """
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
-"""The program that `pystack run` runs: what its words stand for, and how it ends."""
+"""The program that `pystack run` runs: what its words stand for (`interpreter`), how it ends
+(`ending`)."""
