@@ -17,6 +17,7 @@ from pystack.cli.calling.failures import Failure
 from scripts.asyncio_suites import anyio_suite, children, report, skips
 from scripts.asyncio_suites.cpython_tests import are_here, name_of, tests_of
 from scripts.asyncio_suites.outcome import Outcome, count
+from scripts.asyncio_suites.places import ADDRESSES_ONLY
 from scripts.asyncio_suites.running import Running
 from scripts.programs.tables import write
 from tests.live.namespace import missing_rights
@@ -67,12 +68,15 @@ def _or_none(pool: ThreadPoolExecutor, running: Running) -> Iterator[None]:
               help="This module of CPython's, or `anyio`; may be repeated.")  # fmt: skip
 @click.option("--loop", type=click.Choice(["pystack", "asyncio"]), default="pystack",
               help="asyncio: on asyncio's own loop and the kernel, to compare.")  # fmt: skip
+@click.option("--addresses-only", is_flag=True,
+              help="Change nothing but addresses: calls that block stay so.")  # fmt: skip
 @click.option("--skipped-too", is_flag=True, help="Run those as well that are skipped.")
 @click.option("--document", type=click.Path(path_type=Path), help="A table in Markdown.")
 @click.option("--json", "figures", type=click.Path(path_type=Path), help="The table's figures.")
 def main(
-    only: tuple[str, ...], loop: str, skipped_too: bool, document: Path | None, figures: Path | None
-) -> None:
+    only: tuple[str, ...], loop: str, addresses_only: bool, skipped_too: bool,
+    document: Path | None, figures: Path | None,
+) -> None:  # fmt: skip
     """CPython's own tests of asyncio, and anyio's of streams and sockets, on pystack's event loop.
 
     Their loopback addresses are rewritten to those of a stack over a TUN device, in a network
@@ -86,6 +90,8 @@ def main(
             "this Python has no test.test_asyncio, and scripts/setup --asyncio-tests brought none "
             "(Debian has it in a package, which may need a later Python)", NAME,
         )
+    if addresses_only:
+        os.environ[ADDRESSES_ONLY] = "1"
     began = time.monotonic()
     modules = [one for one in MODULES if not only or one in only]
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.handles.lazy_socket import LazySocket
 from pystack.aio.loop.install import ProgramLoop, installed
-from scripts.asyncio_suites.places import open_stack
+from scripts.asyncio_suites.places import ADDRESSES_ONLY, open_stack
 from scripts.asyncio_suites.suite_socket import MainThread, SuiteSocket
 
 
@@ -38,6 +39,7 @@ def on_pystack() -> Iterator[Stack]:
     with installed(stack):
         patched: Any = asyncio.selector_events
         patched.BaseSelectorEventLoop = ProgramLoop
-        socket.socket = SuiteSocket  # type: ignore[misc]
-        LazySocket.router = MainThread(lambda: (stack,))
+        if ADDRESSES_ONLY not in os.environ:
+            socket.socket = SuiteSocket  # type: ignore[misc]
+            LazySocket.router = MainThread(lambda: (stack,))
         yield stack

@@ -9,6 +9,7 @@ from pystack.aio.endpoint.stack import Stack
 OURS = {4: "198.18.0.2", 6: "fd00:198:18::2"}
 KERNELS = {4: "198.18.0.1", 6: "fd00:198:18::1"}
 NAMES = {"localhost": OURS, "kernel.test": KERNELS}  # that asyncio is told
+ADDRESSES_ONLY = "ASYNCIO_SUITES_ADDRESSES_ONLY"  # set: nothing else of the tests is changed
 GRACE = 0.15  # s, for connections that a test leaves open
 
 

@@ -17,13 +17,14 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import itertools
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import CodeType, ModuleType
 
-from scripts.asyncio_suites.places import KERNELS, OURS
+from scripts.asyncio_suites.places import ADDRESSES_ONLY, KERNELS, OURS
 
 # patterns for a module's functions, with their classes and the functions that they stand in
 KERNEL_SIDE: Mapping[str, Collection[str]] = {
@@ -74,7 +75,7 @@ class _Source:
             names = (*names, node.name)
             in_coroutine = isinstance(node, ast.AsyncFunctionDef)
         if in_coroutine and isinstance(node, ast.Call) and _blocks(node):
-            if node not in self._awaited:
+            if node not in self._awaited and ADDRESSES_ONLY not in os.environ:
                 yield from self._awaiting(node)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             new = self._replaced(node.value, names)
