@@ -18,7 +18,8 @@ TEXT = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```text\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 QUOTED = [line for block in BLOCKS for line in block.splitlines()]
 OTHERS = (  # what tools print that are not ours
-    "198.18.0.2.80 > ", "ERROR: Failed building", "ModuleNotFoundError", "curl: ", "nc: ",
+    "198.18.0.2.80 > ", "ERROR: Failed building", "ModuleNotFoundError: No module", "curl: ",
+    "nc: ",
     "pytun.c: ", "sudo: ",
 )  # fmt: skip
 OURS = sorted({line for line in QUOTED if not line.startswith(OTHERS)})
