@@ -20,6 +20,7 @@ from errno import (
 )
 from typing import Final
 
+from pystack.compiling import mypyc_attr
 from pystack.errors import ENONET
 
 V4_ECHO_REPLY: Final = 0
@@ -60,6 +61,7 @@ _V6_UNREACHABLE: Final = (
 )  # fmt: skip
 
 
+@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(slots=True)
 class IcmpError:
     """An ICMP error that quotes a packet sent from one of our addresses.

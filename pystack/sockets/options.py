@@ -14,6 +14,7 @@ from errno import EINVAL, ENOPROTOOPT, EOPNOTSUPP
 from struct import Struct
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from pystack.compiling import mypyc_attr
 from pystack.errors import os_error
 from pystack.sockets import constants as c
 from pystack.stack.host import HostCore
@@ -58,6 +59,7 @@ Getter = Callable[[Sock, Record], int | bytes]
 Setter = Callable[[Sock, Record, Any], None]
 
 
+@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(frozen=True, slots=True)
 class Option(Generic[Sock, Record]):
     """How an option is read and, where it may be, set.

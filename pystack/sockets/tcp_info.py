@@ -12,6 +12,7 @@ from struct import Struct
 from typing import Final
 
 from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS
+from pystack.compiling import mypyc_attr
 from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp.header.options import TIMESTAMPS_SPACE
 from pystack.tcp.policies.contracts import DUP_THRESH
@@ -59,6 +60,7 @@ NO_PACING: Final = 0xFFFF_FFFF_FFFF_FFFF
 _LAYOUT: Final = Struct("=8B24I4Q6I4Q2I2Q6I2HI7I2H")
 
 
+@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
     """Times in µs, but `tcpi_last_…` in ms before the host was last driven. Windows and

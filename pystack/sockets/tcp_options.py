@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from errno import ECONNABORTED, EINVAL, ENOTCONN
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pystack.errors import os_error
 from pystack.parts import variants
@@ -47,7 +47,7 @@ _MSS_DEFAULT: Final = 536
 _ECN_MASK: Final = 3
 _CONGESTION_SIZE: Final = 16  # TCP_CA_NAME_MAX, the final NUL included
 
-TcpOption = Option[TcpSocketState, Settings]
+TcpOption: TypeAlias = "Option[TcpSocketState, Settings]"
 Effect = Callable[[Settings, Tcb], None]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pystack.compiling import mypyc_attr
 from pystack.config import Config
 from pystack.parts import variants
 from pystack.sockets.constants import IP_PMTUDISC_DO, IP_PMTUDISC_WANT
@@ -25,6 +26,7 @@ _ECN_MASK = 0x03
 FIN_TIMEOUT_MAX = 120  # seconds; TCP_LINGER2 takes no more
 
 
+@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(slots=True)
 class Settings:
     """Options as the user set them; 0 (where 0 is a value: -1) for those left alone.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from errno import ENOTCONN
-from typing import Final
+from typing import Final, TypeAlias
 
 from pystack.errors import os_error
 from pystack.sockets import constants as c
@@ -14,7 +14,7 @@ from pystack.sockets.udp_state import UdpSocketState
 from pystack.udp import udp_output
 from pystack.udp.endpoints import UdpEndpoint
 
-UdpOption = Option[UdpSocketState, UdpEndpoint]
+UdpOption: TypeAlias = "Option[UdpSocketState, UdpEndpoint]"
 
 
 def _set_tos(sock: UdpSocketState, udp: UdpEndpoint, value: int) -> None:

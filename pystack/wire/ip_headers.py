@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from pystack.compiling import mypyc_attr
 from pystack.wire import codec
 from pystack.wire.address import V4_PREFIX, is_v4
 from pystack.wire.consts import IPPROTO_FRAGMENT, IPV4_HEADER, IPV6_HEADER
@@ -33,6 +34,7 @@ MF: Final = 0x2000  # more fragments, in IPv4's flags and offset
 DF: Final = 0x4000  # don't fragment
 
 
+@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(slots=True)
 class IpHeaders:
     """The fields of one packet's headers; offsets count from the packet's first octet.

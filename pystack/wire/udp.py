@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from pystack.compiling import mypyc_attr
 from pystack.wire.consts import (
     CHECKSUM_COMPLETE,
     DROP_BAD_UDP_CHECKSUM,
@@ -25,6 +26,7 @@ MAX_PAYLOAD_V4: Final = 0xFFFF - 20 - UDP_HEADER  # octets
 MAX_PAYLOAD_V6: Final = 0xFFFF - UDP_HEADER
 
 
+@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(slots=True)
 class Datagram:
     """A datagram that came; addresses are 16 bytes."""
