@@ -13,8 +13,7 @@ import click
 
 from pystack import invocation
 from pystack.aio.endpoint.stack import Stack
-from pystack.aio.loop.install import ProgramLoop, end, installed
-from pystack.aio.loop.refusing import refusing
+from pystack.aio.loop.install import ProgramLoop, end, installed, refusing
 from pystack.cli.calling.device_options import DeviceOptions, device_options, open_alone
 from pystack.cli.calling.examples import Example, WithExamples
 from pystack.cli.calling.failures import Incomplete

@@ -10,8 +10,8 @@ import pytest
 from tests.house.known import PRIVATE
 from tests.house.source import Source, source_of, sources
 
-# Private names of Python's own that have no public twin, each with what it is for.
-PYTHONS_OWN = {
+# Private names of Python's own and of pytest's that have no public twin, and what each is for.
+NO_PUBLIC_TWIN = {
     "_exit": "os: the end of a child after a fork",
     "_get_running_loop": "asyncio: written for event loops, in its __all__",
     "_set_running_loop": "asyncio: written for event loops, in its __all__",
@@ -21,6 +21,8 @@ PYTHONS_OWN = {
     "_run_exitfuncs": "atexit: what Python calls at its end, which is before ours",
     "_shutdown": "threading: what Python calls at its end, which is before ours",
     "_SendfileMode": "asyncio: how its loop asks a transport for sendfile",
+    "_loop_factory": "asyncio: what its default policy makes loops by",
+    "_fixtureinfo": "pytest: the fixtures of a test that a plugin puts in another's place",
 }
 
 
@@ -72,7 +74,7 @@ def test_no_file_uses_a_private_name_of_another() -> None:
         use
         for source in sources()
         for use in private_uses(source)
-        if use.rpartition(".")[2].rpartition(" ")[2] not in PYTHONS_OWN
+        if use.rpartition(".")[2].rpartition(" ")[2] not in NO_PUBLIC_TWIN
     ]
     assert [use for use in found if use.split(":")[0] not in PRIVATE] == []
 

@@ -238,7 +238,7 @@ class Types:
         elif isinstance(node.func, ast.Name) and node.args:
             if node.func.id in ("list", "tuple", "sorted", "reversed", "set", "iter"):
                 return self.of(node.args[0], module, names)
-            if node.func.id in ("next", "min", "max"):
+            if node.func.id in ("next", "min", "max", "heappop"):
                 return self.of(node.args[0], module, names).elements or NOTHING
             if node.func.id == "cast" and len(node.args) == 2:
                 return self.said((node.args[0], module))
@@ -285,6 +285,11 @@ class Types:
         elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
             for one, other in zip(target.elts, value.elts, strict=False):
                 self._bind(names, one, other, module)
+        elif isinstance(target, ast.Tuple):
+            elements = self.of(value, module, names).elements
+            for one in target.elts:
+                if isinstance(one, ast.Name) and elements is not None and elements.classes:
+                    names[one.id] = names.get(one.id, NOTHING) | elements
 
     def _bind_elements(
         self, names: dict[str, Known], target: ast.expr, source: ast.expr, module: str
@@ -293,7 +298,7 @@ class Types:
         if elements is None:
             return
         for name in [target] if isinstance(target, ast.Name) else ast.walk(target):
-            if isinstance(name, ast.Name) and elements.classes:
+            if isinstance(name, ast.Name) and (elements.classes or elements.elements):
                 names[name.id] = names.get(name.id, NOTHING) | elements
 
 

@@ -88,9 +88,13 @@ class ProgramLoop(EventLoop):
     def _enter(self, stack: Stack) -> None:
         stack.enter(self)
         for other in self._all:
-            other._stacks.clear()
+            other.forget_stacks()
         self._stacks.append(stack)
         ProgramLoop.holder = self
+
+    def forget_stacks(self) -> None:
+        """Have the kernel alone."""
+        self._stacks.clear()
 
     def _has_device(self) -> bool:
         """Take the device from whoever refuses, and from other processes."""
@@ -274,3 +278,27 @@ def installed(stack: Stack) -> Iterator[Ownership]:
         sys.meta_path.remove(_no_uvloop)
         if uvloop is not None:
             sys.modules["uvloop"] = uvloop
+
+
+@contextmanager
+def refusing(stack: Stack, hint: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile connections to `stack` are refused whenever no `ProgramLoop` has it. To be used
+    within `installed`. A loop that stands still, and was not closed, has it.
+
+    `hint` is called once when the program listens, does nothing for 5 seconds, and no loop takes
+    the stack, so that nobody is answered.
+    """
+    from pystack.aio.loop.refusing import Refuser  # for Linux, as `Ownership`
+
+    assert ProgramLoop.ownership is not None
+    refuser = Refuser(stack, ProgramLoop.ownership, hint)
+    with ProgramLoop.changing:
+        ProgramLoop.refuser = refuser
+        refuser.start()
+    try:
+        yield
+    finally:
+        with ProgramLoop.changing:
+            if ProgramLoop.refuser is refuser:  # in a forked child it is the parent's
+                ProgramLoop.refuser = None
+                refuser.close()

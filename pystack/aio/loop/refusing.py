@@ -16,8 +16,7 @@ import _thread
 import os
 import selectors
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +24,6 @@ from pystack.aio.drive.device import PacketDevice, follow_link
 from pystack.aio.drive.device_driver import DeviceDriver
 from pystack.aio.endpoint.stack import Stack, driver_of, new_host
 from pystack.aio.loop.event_loop import EventLoop
-from pystack.aio.loop.install import ProgramLoop
 from pystack.sockets import Host
 from pystack.wire.batch import RxBatch, TxBatch
 
@@ -250,25 +248,3 @@ class _UntilBound:
 
     def close(self) -> None:
         """Never: it is the program's."""
-
-
-@contextmanager
-def refusing(stack: Stack, hint: Callable[[], None]) -> Iterator[None]:
-    """Meanwhile connections to `stack` are refused whenever no `ProgramLoop` has it. To be used
-    within `installed`. A loop that stands still, and was not closed, has it.
-
-    `hint` is called once when the program listens, does nothing for 5 seconds, and no loop takes
-    the stack, so that nobody is answered.
-    """
-    assert ProgramLoop.ownership is not None
-    refuser = Refuser(stack, ProgramLoop.ownership, hint)
-    with ProgramLoop.changing:
-        ProgramLoop.refuser = refuser
-        refuser.start()
-    try:
-        yield
-    finally:
-        with ProgramLoop.changing:
-            if ProgramLoop.refuser is refuser:  # in a forked child it is the parent's
-                ProgramLoop.refuser = None
-                refuser.close()

@@ -18,8 +18,7 @@ from pystack.aio.devices.cable import Cable
 from pystack.aio.endpoint.stack import Stack
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.aio.loop.event_loop import EventLoop
-from pystack.aio.loop.install import end, installed
-from pystack.aio.loop.refusing import refusing
+from pystack.aio.loop.install import end, installed, refusing
 from pystack.tcp.tcb import Tcb
 from pystack.wire import address
 from tests.surroundings import PATIENCE
