@@ -8,7 +8,7 @@ import pytest
 
 from pystack.sockets import constants as c
 from pystack.sockets.constants import AF_INET
-from tests.sockets.datagram_sockets import REUSE, REUSE_PORT, bound, pair
+from tests.sockets.udp.datagram_sockets import REUSE, REUSE_PORT, bound, pair
 from tests.sockets.world import (
     OurWorld,
     World,

@@ -12,7 +12,7 @@ import pytest
 from pystack.events import EVENT_SOFT_ERROR
 from pystack.sockets import constants as c
 from pystack.sockets.constants import AF_INET, AF_INET6
-from tests.sockets.datagram_sockets import bound, pair
+from tests.sockets.udp.datagram_sockets import bound, pair
 from tests.sockets.wire import make_wire
 from tests.sockets.world import (
     OurWorld,

@@ -10,7 +10,7 @@ import pytest
 from pystack.events import EVENT_READABLE, EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.sockets import constants as c
 from pystack.sockets.constants import AF_INET, AF_INET6
-from tests.sockets.datagram_sockets import DISCOVER, RECVERR, REUSE, bound, pair
+from tests.sockets.udp.datagram_sockets import DISCOVER, RECVERR, REUSE, bound, pair
 from tests.sockets.wire import ADDRESSES, make_wire
 from tests.sockets.world import (
     IPV4_ONLY,
