@@ -16,7 +16,7 @@ from tests.house.source import PACKAGE, Source, imported, neighbours, source_of,
 # Leaves at the top that anyone may import; they import each other and plain numbers at most.
 LEAVES = {
     "arguments", "compiling", "config", "counters", "errors", "events", "invocation", "lazy",
-    "printed", "trace",
+    "printed",
 }  # fmt: skip
 NUMBERS = {"wire.consts"}
 
