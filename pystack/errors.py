@@ -67,20 +67,22 @@ class SetupError(OSError):
 
 
 class PartError(Exception):
-    """A replaceable part of a connection has raised `__cause__`.
+    """A replaceable part of a connection has raised `cause`.
 
-    `kind` is what it is called ("congestion control"), `name` what it was asked for by.
+    `kind` is what it is called ("congestion control"), `name` what it was asked for by, `part` the
+    object if it has a guard (`parts.guard`).
     """
 
-    def __init__(self, kind: str, name: str, part: object = None) -> None:
-        super().__init__(kind, name)
+    def __init__(self, kind: str, name: str, cause: Exception, part: object = None) -> None:
+        super().__init__(kind, name, cause)
         self.kind = kind
         self.name = name
+        self.cause = cause
         self.part = part
+        self.__cause__ = cause  # in compiled code `raise … from` does not set it
 
     def __str__(self) -> str:
-        cause = self.__cause__
-        return f"{self.kind} {self.name!r} raised {type(cause).__name__}: {cause}"
+        return f"{self.kind} {self.name!r} raised {type(self.cause).__name__}: {self.cause}"
 
 
 def os_error(code: int) -> OSError:

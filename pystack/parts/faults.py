@@ -50,8 +50,7 @@ def raised(kind: Kind, name: str, error: Exception) -> str:
 
 def cause_of(error: Exception) -> Exception:
     """What the part itself has raised."""
-    cause = error.__cause__
-    return cause if isinstance(error, PartError) and isinstance(cause, Exception) else error
+    return error.cause if isinstance(error, PartError) else error
 
 
 def _users_parts(tcb: Tcb) -> Iterator[tuple[Kind, Any]]:

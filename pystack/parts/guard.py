@@ -73,6 +73,6 @@ def _guarding(cls: type, words: str, name: str) -> Callable[..., Any]:
         except PartError:
             raise  # another part that it has called
         except Exception as error:
-            raise PartError(words, getattr(self, "name", ""), self) from error
+            raise PartError(words, getattr(self, "name", ""), error, self) from error
 
     return call

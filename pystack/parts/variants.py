@@ -132,10 +132,10 @@ def register_variant(kind: str, name: str, factory: Factory) -> None:
     """
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{kind!r} can't be replaced: there is {', '.join(KINDS)}")
+    arguments.text("name", name, "mine")
     if kind == CONGESTION_CONTROL:
         registry.register(name, factory)
         return
-    arguments.text("name", name, "mine")
     plain = name.isascii() and name.isprintable() and not set(name) & set(" =,")
     if not name or len(name) > _LONGEST_NAME or not plain:
         raise ValueError(f"{name!r} is no name: 1 to {_LONGEST_NAME} ASCII characters, no ' =,'")

@@ -38,4 +38,4 @@ def note(tcb: Tcb, event: int, now_us: int) -> None:
     try:
         tcb.recorder.note(tcb, event, now_us)
     except Exception as error:
-        raise PartError("recorder", tcb.recorder.name) from error
+        raise PartError("recorder", tcb.recorder.name, error) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from pystack.compiling import mypyc_attr
 from pystack.tcp.policies.part import Part
 from pystack.wire.consts import FIN, OPT_EOL, OPT_EXPERIMENT_1, OPT_EXPERIMENT_2, OPT_NOP, SYN
 from pystack.wire.segment import Segment
@@ -18,6 +19,7 @@ _TIMESTAMPS: Final = 12
 _KINDS: Final = (OPT_EXPERIMENT_1, OPT_EXPERIMENT_2)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ExperimentalOption(Part):
     """Base of all experimental options; one object per connection, from its SYN on.
 
