@@ -6,14 +6,14 @@ reads a wall clock or a random state that others share.
 How the files divide it: `world` makes nodes and links, `network` has the clock, the links and the
 nodes. `host` is a node with asyncio's calls. `vloop` is the asyncio loop on that clock,
 `virtual_selector` moves time and finds deadlocks, `task_places` says where tasks stand then.
-`traffic` has flows, `topology` networks of a usual form.
+`link_spec` says what a link is like, `traffic` has flows, `topology` networks of a usual form.
 """
 
 from __future__ import annotations
 
 from pystack.sim.host import SimHost
+from pystack.sim.link_spec import LinkSpec
 from pystack.sim.network.link_direction import LinkDirection
-from pystack.sim.network.link_spec import LinkSpec
 from pystack.sim.network.router import Router
 from pystack.sim.topology import Chain, Dumbbell, chain, dumbbell
 from pystack.sim.traffic import Bulk, Flow, OnOff, Requests, Responder, Sink

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pystack.path.language.units import time_us
 from pystack.path.link import Stage
 from pystack.sim.host import SimHost
+from pystack.sim.link_spec import QUEUE, LinkSpec
 from pystack.sim.network.link_direction import LinkDirection
-from pystack.sim.network.link_spec import QUEUE, LinkSpec
 from pystack.sim.network.router import Router
 from pystack.sim.world import World
 

@@ -20,10 +20,10 @@ from pystack.path.pcap import INBOUND, OUTBOUND, Capture
 from pystack.path.queues.discipline import Discipline
 from pystack.printed import printed, several
 from pystack.sim.host import SimHost
+from pystack.sim.link_spec import QUEUE, LinkSpec
 from pystack.sim.network.digest import Digest
 from pystack.sim.network.events import START_US, Events
 from pystack.sim.network.link_direction import LinkDirection, LinkEnd, StageLinkDirection
-from pystack.sim.network.link_spec import QUEUE, LinkSpec
 from pystack.sim.network.node import MTU, Node
 from pystack.sim.network.router import Router
 from pystack.sim.vloop import VirtualLoop

@@ -8,7 +8,6 @@ from random import Random
 from typing import Final
 
 from pystack import arguments
-from pystack.compiling import mypyc_attr
 from pystack.path.faults import Loss
 from pystack.path.language.units import rate_bps, size, time_us
 from pystack.path.link import Delay, Link, Stage
@@ -22,7 +21,6 @@ QUEUE = 1000  # packets, where nothing is said: what Linux gives an interface
 _QUEUES: Final = "packets, a size such as '64kb' or a discipline of pystack.path was expected"
 
 
-@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(frozen=True, slots=True)
 class LinkSpec:
     """One direction of a link.
