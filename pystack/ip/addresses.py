@@ -18,8 +18,9 @@ class Addresses:
     def __init__(self) -> None:
         self.local: set[bytes] = set()
         self.broadcast: set[bytes] = {address.BROADCAST_V4}
-        self._prefixes: list[tuple[bytes, int, int]] = []  # address, as int, mask as int
-        self._routes: list[tuple[bytes, int, int]] = []
+        # address, whether it is IPv4, as int, mask as int
+        self._prefixes: list[tuple[bytes, bool, int, int]] = []
+        self._routes: list[tuple[bytes, bool, int, int]] = []
 
     def __repr__(self) -> str:
         return printed(self, lambda: ", ".join(address.text(own) for own in self.all()) or "none")
@@ -32,7 +33,7 @@ class Addresses:
         bits = network.prefixlen + (96 if interface.version == 4 else 0)
         mask = (1 << 128) - (1 << (128 - bits))
         self.local.add(own)
-        self._prefixes.append((own, int.from_bytes(own, "big"), mask))
+        self._prefixes.append((own, interface.version == 4, int.from_bytes(own, "big"), mask))
         if interface.version == 4 and network.prefixlen < 31:
             self.broadcast.add(address.pack(str(network.broadcast_address)))
         return own
@@ -50,7 +51,7 @@ class Addresses:
 
     def add_route(self, network: bytes, mask: int) -> None:
         """Add a network (see `wire.address.network`) to those that `has_route`."""
-        self._routes.append((network, int.from_bytes(network, "big"), mask))
+        self._routes.append((network, is_v4(network), int.from_bytes(network, "big"), mask))
 
     def has_route(self, remote: bytes) -> bool:
         """Whether `remote` is one of ours, in one of our prefixes, or in one of the routes."""
@@ -59,8 +60,8 @@ class Addresses:
         number = int.from_bytes(remote, "big")
         v4 = is_v4(remote)
         return any(
-            is_v4(network) == v4 and (as_int ^ number) & mask == 0
-            for network, as_int, mask in (*self._prefixes, *self._routes)
+            network_v4 == v4 and (as_int ^ number) & mask == 0
+            for _, network_v4, as_int, mask in (*self._prefixes, *self._routes)
         )
 
     def source_for(self, remote: bytes) -> bytes:
@@ -71,8 +72,8 @@ class Addresses:
         number = int.from_bytes(remote, "big")
         v4 = is_v4(remote)
         first = b""
-        for own, own_number, mask in self._prefixes:
-            if is_v4(own) != v4:
+        for own, own_v4, own_number, mask in self._prefixes:
+            if own_v4 != v4:
                 continue
             if (own_number ^ number) & mask == 0:
                 return own

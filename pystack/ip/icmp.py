@@ -45,8 +45,8 @@ from pystack.wire.ip_headers import (
     NO_NEXT_HEADER,
     IpHeaders,
     internet_checksum,
-    pseudo_header_sum,
     read,
+    upper_checksum,
     wrap,
 )
 from pystack.wire.segment import Segment
@@ -123,10 +123,9 @@ class Icmp:
 
     def _is_intact(self, seg: Segment, message: bytearray) -> bool:
         """Whether the checksum is right (RFC 792; RFC 4443 §2.3 with the pseudo-header)."""
-        initial = 0
         if seg.version == 6:
-            initial = pseudo_header_sum(seg.remote, seg.local, len(message), seg.protocol)
-        return internet_checksum(message, initial) == 0xFFFF
+            return upper_checksum(seg.remote, seg.local, seg.protocol, message) == 0xFFFF
+        return internet_checksum(message) == 0xFFFF
 
     def _answer_echo(self, seg: Segment, message: bytearray) -> None:
         """The same data back, from the address asked (RFC 1122 §3.2.2.6, RFC 4443 §4.2)."""
@@ -269,10 +268,11 @@ class Icmp:
         message = bytearray(head + b"\0\0" + rest)
         version = 4 if is_v4(source) else 6
         protocol = _protocol(version)
-        initial = 0
         if version == 6:
-            initial = pseudo_header_sum(source, destination, len(message), protocol)
-        message[2:4] = (0xFFFF ^ internet_checksum(message, initial)).to_bytes(2, "big")
+            checksum = upper_checksum(source, destination, protocol, message)
+        else:
+            checksum = internet_checksum(message)
+        message[2:4] = (0xFFFF ^ checksum).to_bytes(2, "big")
         ttl = self.config.ip_default_ttl
         ident = self.next_ident(destination) if version == 4 else 0
         self.out.append(wrap(source, destination, protocol, message, tos, ttl, ident))

@@ -6,8 +6,8 @@ The search for an ephemeral port begins at a keyed hash of the addresses plus a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from errno import EADDRINUSE, EADDRNOTAVAIL
+from collections.abc import Iterator
+from errno import EADDRINUSE
 
 from pystack.config import Config
 from pystack.ip.keyed_hash import keyed_hash
@@ -78,11 +78,9 @@ class Ports:
                 return port
         raise OSError(EADDRINUSE, "all ports of ip_local_port_range are in use")
 
-    def ephemeral(
-        self, local: bytes, remote: bytes, remote_port: int, taken: Callable[[int], bool]
-    ) -> int:
-        """A free port for a connection; `taken(port)` says whether its 4-tuple is in use.
-        Raises OSError EADDRNOTAVAIL when all are taken."""
+    def ephemeral(self, local: bytes, remote: bytes, remote_port: int) -> Iterator[int]:
+        """Ports for a connection, in the order in which they are to be tried: each that no socket
+        is bound to. Take the first whose 4-tuple is not in use."""
         low, high = self.config.ip_local_port_range
         count = high - low + 1
         name = local + remote + remote_port.to_bytes(2, "big")
@@ -90,9 +88,8 @@ class Ports:
         for _ in range(count):
             self._next += 1
             port = low + (offset + self._next) % count
-            if port not in self._bound and not taken(port):
-                return port
-        raise OSError(EADDRNOTAVAIL, "all ports of ip_local_port_range are in use to that peer")
+            if port not in self._bound:
+                yield port
 
 
 def overlap(a: bytes, a_v6only: bool, b: bytes, b_v6only: bool) -> bool:

@@ -110,6 +110,13 @@ _BUILT_IN: Final = frozenset((
     *(factory for known in _factories.values() for factory in known.values()),
     *map(registry.factory, registry.names()),
 ))  # fmt: skip
+# our own, which need no number and no guard, by kind and name
+_ready: Final[dict[tuple[str, str], Factory]] = {
+    (kind, name): factory
+    for kind, known in _factories.items()
+    for name, factory in known.items()
+    if not name.endswith(_FAMILY)
+}
 _shared: Final[dict[tuple[str, str], Part]] = {}  # parts that serve all connections
 _by_setting: Final = {kind.setting: kind.name for kind in KINDS.values()}
 _of_connections: Final = [
@@ -144,6 +151,7 @@ def register_variant(kind: str, name: str, factory: Factory) -> None:
     if about.must and isinstance(factory, type) and _lacks(factory, about):
         raise TypeError(f"{about.words} {name!r}: {factory.__name__} has no {about.must}()")
     _factories[kind][name] = factory
+    _ready.pop((kind, name), None)
     for known in [key for key in _shared if key[0] == kind]:
         del _shared[known]
 
@@ -209,8 +217,13 @@ def make(kind: str, name: str, *given: Any) -> Any:
     part = _shared.get((kind, name))
     if part is not None:
         return part
-    factory, number = _find(kind, name)
-    made: Part | None = _called(kind, name, factory, number or given)
+    made: Part | None
+    ready = _ready.get((kind, name))
+    if ready is not None:
+        made = ready(*given)
+    else:
+        factory, number = _find(kind, name)
+        made = _called(kind, name, factory, number or given)
     if made is None:
         return None
     made.name = name
@@ -254,7 +267,11 @@ def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl
         factory = registry.factory(name)
     except KeyError:
         raise _unknown(CONGESTION_CONTROL, name) from None
-    cc: CongestionControl = _called(CONGESTION_CONTROL, name, factory, (mss, cwnd))
+    cc: CongestionControl
+    if isinstance(factory, type) and factory in _BUILT_IN:
+        cc = factory(mss, cwnd)
+    else:
+        cc = _called(CONGESTION_CONTROL, name, factory, (mss, cwnd))
     return cc
 
 
@@ -263,7 +280,9 @@ def equip(tcb: Tcb) -> None:
     option, which it may have already."""
     config = tcb.config
     for kind, slot, setting in _of_connections:
-        setattr(tcb, slot, make(kind, getattr(config, setting)))
+        name = getattr(config, setting)
+        part = _shared.get((kind, name))
+        setattr(tcb, slot, make(kind, name) if part is None else part)
 
 
 def choose(tcb: Tcb, chosen: Iterable[tuple[str, str]]) -> None:

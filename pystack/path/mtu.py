@@ -13,7 +13,7 @@ from pystack.wire import consts
 from pystack.wire.address import is_unicast_source
 from pystack.wire.batch import Packet
 from pystack.wire.ip_fields import Buffer, version_of
-from pystack.wire.ip_headers import IpHeaders, internet_checksum, pseudo_header_sum, read, wrap
+from pystack.wire.ip_headers import IpHeaders, internet_checksum, read, upper_checksum, wrap
 
 _UNREACHABLE: Final = 3  # ICMP's type, and the code of "fragmentation needed and DF set"
 _FRAGMENTATION_NEEDED: Final = 4
@@ -67,15 +67,17 @@ def _too_big(packet: Buffer, mtu: int) -> bytes | None:
         return None
     if headers.version == 4:
         head = bytes((_UNREACHABLE, _FRAGMENTATION_NEEDED, 0, 0)) + mtu.to_bytes(4, "big")
-        protocol, size, outer, initial = consts.IPPROTO_ICMP, _V4_SIZE, consts.IPV4_HEADER, 0
+        protocol, size, outer = consts.IPPROTO_ICMP, _V4_SIZE, consts.IPV4_HEADER
     else:
         head = bytes((_PACKET_TOO_BIG, 0, 0, 0)) + mtu.to_bytes(4, "big")
         protocol, size, outer = consts.IPPROTO_ICMPV6, _V6_SIZE, consts.IPV6_HEADER
     room = min(size, mtu) - outer - _HEADER  # the way back may be as narrow
     message = bytearray(head + bytes(packet[:room]))
     if headers.version == 6:
-        initial = pseudo_header_sum(headers.destination, headers.source, len(message), protocol)
-    message[2:4] = (0xFFFF ^ internet_checksum(message, initial)).to_bytes(2, "big")
+        checksum = upper_checksum(headers.destination, headers.source, protocol, message)
+    else:
+        checksum = internet_checksum(message)
+    message[2:4] = (0xFFFF ^ checksum).to_bytes(2, "big")
     return wrap(headers.destination, headers.source, protocol, message, 0, _TTL, 0)
 
 

@@ -44,7 +44,7 @@ def ends(host: HostCore, local: bytes, remote: bytes, v6only: bool) -> tuple[byt
     if (v6only and v4) or (is_loopback(remote) and remote not in host.addresses.local):
         raise os_error(ENETUNREACH)
     if local in WILDCARDS or is_shared(host, local):
-        return host.source_for(remote), remote
+        return host.addresses.source_for(remote), remote
     if is_v4(local) != v4:
         raise os_error(ENETUNREACH)
     return local, remote

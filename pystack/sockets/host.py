@@ -30,7 +30,7 @@ _INSIDE: Final = frozenset((
     "forget_half_open", "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb",
     "next_isn", "note_acceptable", "open", "opening", "part_failed", "path_mtu_changed", "ports",
     "receive_packet", "receive_segment", "register", "remove_time_wait", "retire", "rx", "secret",
-    "seg", "shared", "source_for", "take_acceptable", "take_isn_generator", "take_path_mtu",
+    "seg", "shared", "take_acceptable", "take_isn_generator", "take_path_mtu",
     "tcb_for", "time_waits", "touch", "tx", "udp", "unlisten", "unregister", "wake", "wakeups",
 ))  # fmt: skip
 

@@ -29,7 +29,6 @@ from pystack.sockets.tcp_state import (
     DISCONNECTING,
     UNCONNECTED,
     TcpSocketState,
-    peer_of,
 )
 from pystack.stack.host import HostCore
 from pystack.tcp.state.states import (
@@ -47,7 +46,7 @@ from pystack.tcp.state.states import (
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls, user_settings
 from pystack.wire.address import is_multicast, is_v4
-from pystack.wire.flow_key import local_end
+from pystack.wire.flow_key import local_end, remote_end
 
 Sock = TypeVar("Sock", bound=TcpSocketState)
 
@@ -132,7 +131,7 @@ def accept(sock: Sock) -> tuple[Sock, Address]:
     _take_connection(child, tcb, CONNECTED)
     if tcb.events:
         sock.host.mark(tcb)  # it has had no owner: the child is notified of what happened
-    return child, sockaddr.unparse(sock.family, *peer_of(tcb))
+    return child, sockaddr.unparse(sock.family, *remote_end(tcb.key))
 
 
 # -- connect --------------------------------------------------------------------------------------
@@ -173,7 +172,7 @@ def _begin(sock: TcpSocketState, where: Any) -> None:
         raise os_error(ENETUNREACH)  # MUST-46
     key = host.connection_key(remote, port, local, sock.port if sock.reserved else 0)
     try:
-        tcb = host.new_tcb(key, sock.apply_settings)
+        tcb = host.new_tcb(key, sock.settings.apply)
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise  # a part of the connection can't be made
@@ -192,8 +191,7 @@ def _take_connection(sock: TcpSocketState, tcb: Tcb, phase: int) -> None:
     sock.phase = phase
     tcb.owner = sock
     sock.tcb = tcb
-    key = tcb.key
-    sock.local, sock.port = local_end(key)
+    sock.local, sock.port = local_end(tcb.key)
 
 
 # -- disconnect, shutdown, close -----------------------------------------------------------------

@@ -13,9 +13,10 @@ from pystack.errors import os_error
 from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.sockets import error_queue
 from pystack.sockets.error_queue import Message
-from pystack.sockets.tcp_state import TcpSocketState, peer_of
+from pystack.sockets.tcp_state import TcpSocketState
 from pystack.tcp import soft_errors
 from pystack.tcp.state.states import CLOSED
+from pystack.wire.flow_key import remote_end
 
 
 def pending(sock: TcpSocketState) -> int:
@@ -87,4 +88,5 @@ def take_report(sock: TcpSocketState, size: int, ancillary_size: int) -> Message
         raise os_error(EAGAIN)
     left = tcb.reports[0] if tcb.reports else None
     sock.error = error_queue.error_after(report, left, sock.error)
-    return error_queue.message(sock.family, report, peer_of(tcb), b"", size, ancillary_size)
+    where = remote_end(tcb.key)
+    return error_queue.message(sock.family, report, where, b"", size, ancillary_size)

@@ -105,8 +105,14 @@ class Settings:
             self.apply_congestion(tcb)
         if self.variants:
             variants.choose(tcb, self.variants)
-        self.apply_ip(tcb)
-        self.apply_recorder(tcb)
+        if (
+            self.tos or self.tclass or self.ttl >= 0 or self.hops >= 0
+            or self.mtu_discover >= 0 or self.mtu_discover_v6 >= 0
+            or self.recverr or self.recverr_v6
+        ):  # fmt: skip
+            self.apply_ip(tcb)
+        if self.recorder is not None:
+            self.apply_recorder(tcb)
 
     def apply_recorder(self, tcb: Tcb) -> None:
         """Attach what watches the connection, if there is something."""

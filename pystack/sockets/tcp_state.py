@@ -119,14 +119,8 @@ class TcpSocketState(BaseSocket):
         tcb = self.tcb
         if tcb is None or self.state in (CLOSED, SYN_SENT):
             return None
-        return peer_of(tcb)
+        return remote_end(tcb.key)
 
     def apply_settings(self, tcb: Tcb) -> None:
         """Give a new connection the options as they are now."""
         self.settings.apply(tcb)
-
-
-def peer_of(tcb: Tcb) -> tuple[bytes, int]:
-    """The remote address and port of a connection."""
-    key = tcb.key
-    return remote_end(key)

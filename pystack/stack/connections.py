@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from errno import EADDRINUSE, ECONNABORTED
+from errno import EADDRINUSE, EADDRNOTAVAIL, ECONNABORTED
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
@@ -82,7 +82,8 @@ class ConnectionTable(HostState):
             raise OSError(EADDRINUSE, "that connection exists")
         tcb = self._make_tcb(key)
         option = variants.make(variants.OPTION, self.config.tcp_experimental_option)
-        user_settings.set_experimental_option(tcb, option)
+        if option is not None:
+            user_settings.set_experimental_option(tcb, option)
         if settings is not None:
             settings(tcb)
         self.register(tcb)
@@ -105,7 +106,8 @@ class ConnectionTable(HostState):
         """The TCB that takes over from a half-open record, registered in its place. Raises OSError
         for a part that can't be made or raises."""
         tcb = self._make_tcb(half_open.key)
-        user_settings.set_experimental_option(tcb, half_open.option)
+        if half_open.option is not None:
+            user_settings.set_experimental_option(tcb, half_open.option)
         tcb.watch = None  # the change to SYN_RECEIVED was that of the record
         try:
             half_open.make_tcb(tcb)
@@ -142,7 +144,7 @@ class ConnectionTable(HostState):
         offset = isn.timestamp_offset(self.secret, tcb.key)
         user_calls.open_active(tcb)
         try:
-            options.prepare(tcb, self.ip.mtu, offset)
+            options.prepare(tcb, self.ip.path_mtus.device_mtu, offset)
         except Exception as error:
             if not self.contain_fault(tcb, error):
                 raise
@@ -192,16 +194,13 @@ class ConnectionTable(HostState):
 
         Raises OSError EADDRNOTAVAIL when every port to that peer is taken.
         """
-        if not local_port:
-            local_port = self.ports.ephemeral(
-                local, remote, remote_port,
-                lambda port: flow_key(local, remote, port, remote_port) in self.connections,
-            )  # fmt: skip
-        return flow_key(local, remote, local_port, remote_port)
-
-    def source_for(self, remote: bytes) -> bytes:
-        """The local address to reach `remote` from. Raises OSError ENETUNREACH."""
-        return self.ip.addresses.source_for(remote)
+        if local_port:
+            return flow_key(local, remote, local_port, remote_port)
+        for port in self.ports.ephemeral(local, remote, remote_port):
+            key = flow_key(local, remote, port, remote_port)
+            if key not in self.connections:
+                return key
+        raise OSError(EADDRNOTAVAIL, "all ports of ip_local_port_range are in use to that peer")
 
     # -- listeners ------------------------------------------------------------------------------
     def listen(self, local: bytes, port: int, backlog: int, owner: Owner) -> Listener:

@@ -17,7 +17,6 @@ from pystack.tcp.output import emit, sent
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls, user_settings
-from pystack.wire.address import is_v4
 from pystack.wire.batch import TxBatch
 from pystack.wire.consts import (
     ACK,
@@ -59,7 +58,7 @@ class HalfOpen:
         mtu: int, option: ExperimentalOption | None = None,
     ) -> None:  # fmt: skip
         """`option`: the connection's experimental option, which has seen the SYN, or None."""
-        v4 = is_v4(seg.key)
+        v4 = seg.version == 4
         self.key = seg.key
         self.listener = listener
         self.iss = iss
@@ -211,7 +210,8 @@ class HalfOpen:
         """Fill a new TCB with what the handshake agreed on, and bring it to SYN_RECEIVED."""
         if self.listener.settings is not None:
             self.listener.settings(tcb)
-        user_settings.set_experimental_option(tcb, self.option)
+        if tcb.option is not self.option:  # `settings` may have chosen another
+            user_settings.set_experimental_option(tcb, self.option)
         tcb.set_send_sequence(self.iss)
         tcb.set_receive_sequence(self.irs)
         options.take_agreed(

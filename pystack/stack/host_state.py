@@ -61,6 +61,7 @@ class HostState:
         self.ip = IpState(self.config, self.counters, secret, arguments.mtu(mtu))
         for own in arguments.texts("addresses", addresses, "10.0.0.1/24"):
             self.ip.addresses.add(own)
+        self.addresses: Addresses = self.ip.addresses  # the host's own
         self.now_us = 1
 
         self.ports = Ports(self.config, secret)
@@ -91,11 +92,6 @@ class HostState:
             f" ({counters.curr_estab} established), {several(len(self.listeners), 'listener')},"
             f" {counters.in_packets} packets in, {counters.out_packets} out"
         )
-
-    @property
-    def addresses(self) -> Addresses:
-        """The host's own addresses."""
-        return self.ip.addresses
 
     @property
     def mtu(self) -> int:

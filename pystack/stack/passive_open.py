@@ -20,7 +20,6 @@ from pystack.tcp.policies import isn
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.state.states import CLOSED
 from pystack.tcp.tcb import Tcb
-from pystack.wire.address import is_v4
 from pystack.wire.consts import (
     ACK,
     DROP_ACCEPT_QUEUE_FULL,
@@ -81,9 +80,9 @@ def _on_syn(
         return
     half_open = HalfOpen(
         listener, seg, config, iss & MASK,
-        isn.timestamp_offset(host.secret, key), host.ip.mtu, option,
+        isn.timestamp_offset(host.secret, key), host.ip.path_mtus.device_mtu, option,
     )  # fmt: skip
-    if not is_v4(key):
+    if seg.version == 6:
         half_open.ident = keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF
     elif not half_open.df:
         half_open.ident = host.ip.next_ident(seg.remote)

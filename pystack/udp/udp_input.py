@@ -43,7 +43,9 @@ def packet_arrives(table: UdpTable, seg: Segment, now_us: int) -> None:
         counters.udp_csum_errors += datagram == DROP_BAD_UDP_CHECKSUM
         counters.dropped[datagram] += 1
         return
-    flow = (seg.local, datagram.destination_port, datagram.source, datagram.source_port)
+    flow = (
+        datagram.destination, datagram.destination_port, datagram.source, datagram.source_port,
+    )  # fmt: skip
     if to_all:
         for endpoint in table.find_all(*flow):
             _deliver(table, endpoint, datagram)

@@ -37,8 +37,8 @@ def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
     v4 = is_v4(remote)
     most = udp.MAX_PAYLOAD_V4 if v4 else udp.MAX_PAYLOAD_V6
     size = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER + len(datagram.payload)
-    mtu = path_mtu(table, endpoint, remote)
     mode = endpoint.pmtud(v4)
+    mtu = _path_mtu(table, remote, v4, mode)
     if len(datagram.payload) > most or (size > mtu and mode in _NEVER_CUT):
         report = (EMSGSIZE, ORIGIN_LOCAL, 0, 0, mtu, b"")
         endpoint.report(report, remote, datagram.destination_port, datagram.payload, v4)
@@ -51,7 +51,7 @@ def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
     )
     ident = 0 if df else table.ip.next_ident(remote)  # nobody cuts it: RFC 6864 §4.1
     tos = endpoint.tos if v4 else endpoint.tclass
-    packet = udp.build(datagram, tos=tos, ttl=_ttl(table, endpoint, remote), ident=ident, df=df)
+    packet = udp.build(datagram, tos=tos, ttl=_ttl(table, endpoint, remote, v4), ident=ident, df=df)
     _leave(table, endpoint, packet, remote, mtu, ident)
     table.counters.udp_out_datagrams += 1
     return 0
@@ -59,16 +59,19 @@ def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
 
 def path_mtu(table: UdpTable, endpoint: UdpEndpoint, remote: bytes) -> int:
     """The largest packet for `remote` that need not be cut."""
+    v4 = is_v4(remote)
+    return _path_mtu(table, remote, v4, endpoint.pmtud(v4))
+
+
+def _path_mtu(table: UdpTable, remote: bytes, v4: bool, mode: int) -> int:
     ip = table.ip
     if remote in ip.addresses.local:
         return _LARGEST
-    v4 = is_v4(remote)
-    known = ip.path_mtus.mtu(remote) if endpoint.pmtud(v4) < PMTUD_PROBE else ip.mtu
+    known = ip.path_mtus.mtu(remote) if mode < PMTUD_PROBE else ip.mtu
     return max(known, IPV4_MIN_MTU if v4 else IPV6_MIN_MTU)
 
 
-def _ttl(table: UdpTable, endpoint: UdpEndpoint, remote: bytes) -> int:
-    v4 = is_v4(remote)
+def _ttl(table: UdpTable, endpoint: UdpEndpoint, remote: bytes, v4: bool) -> int:
     if is_multicast(remote):
         ttl = endpoint.multicast_ttl if v4 else endpoint.multicast_hops
     else:

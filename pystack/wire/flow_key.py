@@ -39,12 +39,12 @@ def remote_port(key: bytes) -> int:
 
 def local_end(key: bytes) -> tuple[bytes, int]:
     """Our address and port."""
-    return key[:16], local_port(key)
+    return key[:16], key[32] << 8 | key[33]
 
 
 def remote_end(key: bytes) -> tuple[bytes, int]:
     """The peer's address and port."""
-    return key[16:32], remote_port(key)
+    return key[16:32], key[34] << 8 | key[35]
 
 
 def ends(key: bytes, arrow: str) -> str:

@@ -147,9 +147,13 @@ def internet_checksum(data: Buffer, initial: int = 0) -> int:
     return codec.checksum(codec.pin(octets), 0, len(octets), initial)
 
 
-def pseudo_header_sum(source: bytes, destination: bytes, length: int, protocol: int) -> int:
-    """The sum of IPv6's pseudo-header (RFC 8200 §8.1), to start an upper-layer checksum with."""
-    return internet_checksum(PSEUDO_HEADER.pack(source, destination, length, protocol))
+def upper_checksum(source: bytes, destination: bytes, protocol: int, message: Buffer) -> int:
+    """As `internet_checksum` of what is above IP, together with IPv6's pseudo-header (RFC 8200
+    §8.1). It is right for UDP and TCP over IPv4 too (RFC 768): what makes an IPv4 address one of 16
+    octets adds nothing to a one's complement sum."""
+    octets = bytearray(PSEUDO_HEADER.pack(source, destination, len(message), protocol))
+    octets += message
+    return internet_checksum(octets)
 
 
 def v4_header(

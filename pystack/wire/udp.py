@@ -18,7 +18,7 @@ from pystack.wire.consts import (
     IPPROTO_UDP,
     UDP_HEADER,
 )
-from pystack.wire.ip_headers import internet_checksum, pseudo_header_sum, wrap
+from pystack.wire.ip_headers import upper_checksum, wrap
 from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
 
 HEADER: Final = Struct("!HHHH")  # source port, destination port, length, checksum
@@ -56,9 +56,7 @@ def read(seg: Segment) -> Datagram | int:
         if seg.version == 6:
             return DROP_BAD_UDP_CHECKSUM
     elif state == CHECKSUM_COMPLETE:
-        # what makes an IPv4 address one of 16 bytes adds nothing to a one's complement sum
-        initial = pseudo_header_sum(source, destination, length, IPPROTO_UDP)
-        if internet_checksum(octets, initial) != 0xFFFF:
+        if upper_checksum(source, destination, IPPROTO_UDP, octets) != 0xFFFF:
             return DROP_BAD_UDP_CHECKSUM
     return Datagram(source, source_port, destination, destination_port, octets[UDP_HEADER:])
 
@@ -74,7 +72,6 @@ def build(datagram: Datagram, *, tos: int, ttl: int, ident: int, df: bool) -> by
     upper = bytearray(length)
     HEADER.pack_into(upper, 0, datagram.source_port, datagram.destination_port, length, 0)
     upper[UDP_HEADER:] = datagram.payload
-    initial = pseudo_header_sum(source, destination, length, IPPROTO_UDP)
-    checksum = 0xFFFF ^ internet_checksum(upper, initial)
+    checksum = 0xFFFF ^ upper_checksum(source, destination, IPPROTO_UDP, upper)
     upper[6:8] = (checksum or 0xFFFF).to_bytes(2, "big")  # RFC 768: 0 would be none
     return wrap(source, destination, IPPROTO_UDP, upper, tos, ttl, ident, df)

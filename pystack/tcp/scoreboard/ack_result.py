@@ -10,7 +10,7 @@ NEVER: Final = 1 << 80  # above all numbers and times
 
 
 class AckResult:
-    """One object of a scoreboard, filled anew by each ACK: read it, don't keep it.
+    """One object of a stack, filled anew by each ACK: read it, don't keep it.
 
     The newest delivery is the one that was sent last, the higher number counting among those that
     were sent together.

@@ -52,11 +52,12 @@ class InFlight:
 
     __slots__ = tuple(__annotations__)
 
-    def __init__(self) -> None:
+    def __init__(self, result: AckResult) -> None:
+        """`result` is filled anew by each ACK: all scoreboards of a stack may have the same."""
         self._ranges = []
         self._starts = []
         self._first = self.fack = 0
-        self.result = AckResult()
+        self.result = result
         self.send_order = SendOrder()
         self._lost_starts = []
         self._last_us = self._last_end = 0

@@ -22,7 +22,8 @@ class RecvBuffer:
     """`held` octets are ready from number `read_seq`; `ooo_bytes` wait out of order.
 
     `limit` is SO_RCVBUF in bytes, half of which is window; `bound` is the largest that it ever
-    was, under which promises were made; `memory` is the stack's count.
+    was, under which promises were made; `memory` is the stack's count. It begins at `read_seq`,
+    see `rebase`.
     """
 
     __slots__ = (
@@ -30,12 +31,12 @@ class RecvBuffer:
         "_starts", "_payloads", "_recent",
     )  # fmt: skip
 
-    def __init__(self, limit: int, max_holes: int, memory: Memory) -> None:
+    def __init__(self, read_seq: int, limit: int, max_holes: int, memory: Memory) -> None:
         self.limit = limit
         self.bound = limit
         self.memory = memory
         self.held = 0
-        self.read_seq = 0
+        self.read_seq = read_seq
         self._chunks: deque[bytes | bytearray | memoryview] = deque()
         self.ooo_bytes = 0
         self._max_holes = max_holes

@@ -18,16 +18,17 @@ SMALL: Final = 8192  # writes under this are gathered
 class SendBuffer:
     """Octets [start_seq, end_seq): `start_seq` follows SND.UNA, `end_seq` is the next to write.
 
-    `limit` is SO_SNDBUF in bytes of payload (see `set_limit`), `memory` the stack's count.
+    `limit` is SO_SNDBUF in bytes of payload (see `set_limit`), `memory` the stack's count. Both
+    numbers begin at `start_seq`, see `rebase`.
     """
 
     __slots__ = ("start_seq", "end_seq", "limit", "memory", "_chunks", "_starts", "_first", "eor")
 
-    def __init__(self, limit: int, memory: Memory) -> None:
+    def __init__(self, start_seq: int, limit: int, memory: Memory) -> None:
         self.limit = limit
         self.memory = memory
-        self.start_seq = 0
-        self.end_seq = 0
+        self.start_seq = start_seq
+        self.end_seq = start_seq
         self._chunks: list[bytes | bytearray] = []
         self._starts: list[int] = []  # the number of each chunk's first octet
         self._first = 0  # index of the first chunk still held

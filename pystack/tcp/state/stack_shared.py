@@ -9,6 +9,7 @@ from pystack.cc.base import AckSample
 from pystack.config import Config
 from pystack.counters import Counters
 from pystack.ip.keyed_hash import keyed_hash
+from pystack.tcp.scoreboard.ack_result import AckResult
 
 
 class Memory:
@@ -31,7 +32,7 @@ class Shared:
     """One per stack."""
 
     __slots__ = (
-        "config", "secret", "counters", "memory", "sample", "_challenges_left",
+        "config", "secret", "counters", "memory", "sample", "ack_result", "_challenges_left",
         "_challenges_until_us",
     )  # fmt: skip
 
@@ -40,7 +41,8 @@ class Shared:
         self.config = config
         self.secret = secret
         self.counters = Counters()
-        self.sample = AckSample()  # the one of the ACK being taken
+        self.sample = AckSample()  # these two are of the ACK being taken
+        self.ack_result = AckResult()
         self.memory = Memory()
         self._challenges_left = 0
         self._challenges_until_us = 0

@@ -223,9 +223,8 @@ class TcbVariables:
         self.shared = shared
         self.config = config
         self.owner = None
-        self.wake_at_us = self.pending = self.events = 0
+        self.wake_at_us = self.pending = self.events = self.error = 0
         self.state = states.CLOSED
-        self.error = self.push_seq = self.snd_up = 0
         self.failure = ""
         self.dirty = self.passive = self.fin_wanted = self.orphan = self.want_write = False
         self.cc = cc
@@ -239,23 +238,27 @@ class TcbVariables:
         self.snd_mss = self.adv_mss = self.eff_mss = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6
         self.path_mtu = self.snd_wscale = self.rcv_wscale = self.ts_offset = 0
         self.mtu_locked = self.ts_ok = self.sack_ok = False
-        self.sndbuf = SendBuffer(config.tcp_wmem[1], shared.memory)
+        # until the numbers of the two SYNs are known, both are 0
+        self.iss = self.snd_una = self.snd_nxt = self.snd_sml = self.snd_up = self.recover = 0
+        self.irs = self.rcv_up = 0
+        self.push_seq = self.rcv_nxt = self.rcv_adv = self.last_ack_sent = 1
+        self.sndbuf = SendBuffer(1, config.tcp_wmem[1], shared.memory)
         self.last_sent_us = self.opened_us = 0
         self.segs_out = self.data_segs_out = self.bytes_sent = 0
-        self.max_snd_wnd = self.bytes_acked = self.last_ack_us = 0
+        self.snd_wl1 = self.snd_wl2 = self.snd_wnd = self.max_snd_wnd = 0
+        self.bytes_acked = self.last_ack_us = 0
         self.ident = ident
         self.last_challenge_us = self.cwnd_most = self.cwnd_seq = 0
         self.segs_in = self.last_seg_us = self.rcv_tos = 0
         self.ts_recent = self.ts_recent_us = 0
-        self.recvbuf = RecvBuffer(config.tcp_rmem[1], config.tcp_max_ooo_holes, shared.memory)
+        self.recvbuf = RecvBuffer(1, config.tcp_rmem[1], config.tcp_max_ooo_holes, shared.memory)
         self.cwnd_limited = self.fin_received = False
         self.fin_at_seq = self.data_segs_in = self.bytes_received = self.last_data_us = 0
         self.urgent_byte = -1
         self.dsack = None
         self.rcv_wnd = self.rcv_ssthresh = 0
         self.rcv_space = None
-        self.ecn = None
-        self.accecn = None
+        self.ecn = self.accecn = None
         self.stopped_until_rto = False
         self.rcv_mss = 536
         self.ce_bytes = self.ato_us = self.quick_acks = 0
@@ -264,11 +267,10 @@ class TcbVariables:
         self.rto_us = config.tcp_rto_initial_ms * 1000
         self.min_rtt_us = self.min_rtt_at_us = 0
         self.next_min_rtt_us = self.next_min_rtt_at_us = 0
-        self.scoreboard = Scoreboard()
+        self.scoreboard = Scoreboard(shared.ack_result)
         self.recovery = self.reduced_us = self.retransmits = self.retrans_since_us = 0
         self.by_sack = self.delivery_app_limited = False
-        self.delivery_rate = 0
-        self.dup_acks = self.dup_bytes = self.limited_from = 0
+        self.delivery_rate = self.dup_acks = self.dup_bytes = self.limited_from = 0
         self.prr = None
         self.undo = Undo()
         self.tail_probe = None
@@ -279,8 +281,6 @@ class TcbVariables:
         self.probes_out = self.probe_backoff = 0
         self.rto_at_us = self.persist_at_us = self.delack_at_us = self.keepalive_at_us = 0
         self.fin_wait_2_at_us = self.rack_at_us = self.tlp_at_us = self.pace_at_us = 0
-        self.set_send_sequence(0)
-        self.set_receive_sequence(0)
 
     def set_send_sequence(self, iss: int) -> None:
         """Set-up: our initial sequence number; nothing is sent yet."""

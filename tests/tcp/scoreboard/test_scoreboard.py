@@ -139,7 +139,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.board = Scoreboard()
+        self.board = Scoreboard(AckResult())
         self.board.mss = MSS
         self.model = Model()
         self.now_us = 1_000
@@ -414,7 +414,7 @@ class TestRack(RackMachine.TestCase):
 
 
 def test_at_a_timeout_the_head_is_lost_however_late_it_was_sent() -> None:
-    board = Scoreboard()
+    board = Scoreboard(AckResult())
     board.mss, board.srtt_us, board.min_rtt_us = MSS, SRTT, MIN_RTT
     board.sent(1, 13, 100)
     Rack().on_timeout(board, 100)
@@ -427,7 +427,7 @@ def test_at_a_timeout_the_head_is_lost_however_late_it_was_sent() -> None:
 def test_what_is_joined_within_an_ack_still_counts_as_sent_once() -> None:
     """[1, 5) was sent once, [5, 8) again. A block joins 4 with what had been sent twice beside it;
     it is 4 that was delivered now, and its round trip is measured."""
-    board = Scoreboard()
+    board = Scoreboard(AckResult())
     board.mss, board.srtt_us, board.min_rtt_us = MSS, SRTT, MIN_RTT
     board.sent(1, 8, 1000)
     tail = board.cut_tail(MSS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pystack.tcp.scoreboard.ack_result import AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 
 MSS = 1460
 
 
 def test_blocks_of_single_octets_make_no_more_runs_than_twice_the_segments() -> None:
-    board = Scoreboard()
+    board = Scoreboard(AckResult())
     board.mss = MSS
     flight = 4_000_000
     board.sent(0, flight, 1)
@@ -24,7 +25,7 @@ def test_blocks_of_single_octets_make_no_more_runs_than_twice_the_segments() -> 
 
 
 def test_blocks_at_the_edges_of_segments_are_all_taken_however_many_there_are() -> None:
-    board = Scoreboard()
+    board = Scoreboard(AckResult())
     board.mss = MSS
     for number in range(4000):
         board.sent(number * MSS, (number + 1) * MSS, number + 1)
