@@ -98,16 +98,20 @@ import http.server
 http.server.test(http.server.SimpleHTTPRequestHandler, port=80, bind="198.18.0.2")' >said 2>&1 &
         sed '/runs no asyncio event loop/q' said; kill $!""",
     "a socket of a stack cannot block": program("""
+import asyncio, socket
+async def main():
+    socket.create_connection(("198.18.0.1", 99))
+asyncio.run(main())"""),
+    "can block only while": program("""
 import socket
 socket.create_connection(("198.18.0.1", 99))"""),
-    "from the thread of its event loop only": program("""
-import asyncio, socket
-def listen():
-    listener = socket.socket()
-    listener.bind(("198.18.0.2", 99))
-    listener.listen()
-    listener.accept()
-asyncio.run(asyncio.to_thread(listen))"""),
+    "no packet went through the stack": program("pass"),
+    "from the thread of its event loop only": f"""exec {PYTHON} -c '
+import asyncio, pystack
+async def main():
+    async with pystack.Stack.over_tun("tun0", "198.18.0.2/24") as stack:
+        await asyncio.to_thread(lambda: stack.socket().bind(("198.18.0.2", 80)))
+asyncio.run(main())'""",
 }  # fmt: skip
 
 
