@@ -31,7 +31,7 @@ class LinkWatch:
     The same socket asks and hears, so the answer comes before the changes that follow it.
     """
 
-    __slots__ = ("_socket", "_index", "_loop", "_changed", "_last", "_lost_some")
+    __slots__ = ("_socket", "_index", "_loop", "_changed", "_last", "_lost_some", "_first")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class LinkWatch:
         changed: Callable[[LinkState], None],
     ) -> None:
         """`namespace` is the descriptor of another network namespace, `index` the interface's.
-        Raises OSError."""
+        `changed` is first called in the loop's next turn. Raises OSError."""
         self._index = index
         self._loop = loop
         self._changed = changed
@@ -56,12 +56,15 @@ class LinkWatch:
         except BaseException:
             sock.close()
             raise
-        loop.add_reader(sock.fileno(), self._on_readable)
+        # the kernel has answered already: to wait for it by a reader would put a callback of ours
+        # behind those of the program, in a turn that is its own
+        self._first = loop.call_soon(self._begin)
 
     def close(self) -> None:
         """Hear no more. May be called again."""
         sock, self._socket = self._socket, None
         if sock is not None:
+            self._first.cancel()
             if not self._loop.is_closed():
                 self._loop.remove_reader(sock.fileno())
             sock.close()
@@ -69,6 +72,11 @@ class LinkWatch:
     def _ask(self, sock: socket.socket) -> None:
         header = (_GET_LINK.size, _RTM_GETLINK, _NLM_F_REQUEST, 0, 0)
         sock.send(_GET_LINK.pack(*header, 0, 0, self._index, 0, 0))
+
+    def _begin(self) -> None:
+        self._on_readable()
+        if self._socket is not None:
+            self._loop.add_reader(self._socket.fileno(), self._on_readable)
 
     def _on_readable(self) -> None:
         try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import sys
 import weakref
 from collections.abc import Callable, Iterable
 from threading import get_ident
@@ -337,5 +336,5 @@ def _leave_to_parent() -> None:
     _drivers.clear()
 
 
-if sys.platform != "win32":
+if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_leave_to_parent)
