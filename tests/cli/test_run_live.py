@@ -176,6 +176,23 @@ def test_a_program_that_still_begins_is_no_server_without_a_loop(namespace: Name
         assert program.out == "served\n"
 
 
+def test_a_parent_whose_child_has_served_is_no_server_without_a_loop(namespace: Namespace) -> None:
+    code = (
+        "import asyncio, os, socket, time\n"
+        "sock = socket.create_server(('198.18.0.2', 80))\n"
+        "async def main():\n"
+        "    async with await asyncio.start_server(print, sock=sock): await asyncio.sleep(4)\n"
+        "if os.fork() == 0:\n"
+        "    asyncio.run(main())\n"
+        "    os._exit(0)\n"
+        "print(os.wait()[1], flush=True)\n"
+        "time.sleep(3)\n"  # 5 seconds from the beginning are over, from the child's end not
+    )
+    with Program("run", "--netns", namespace.path, "--", "python", "-c", code) as program:
+        assert program.end() == 0, program.err
+        assert program.out == "0\n"
+
+
 def test_threads_are_waited_for_as_python_does(namespace: Namespace) -> None:
     code = (
         "import asyncio, threading\n"

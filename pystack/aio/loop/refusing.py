@@ -145,9 +145,6 @@ class Refuser:
                 return
             self._has_begun = True
         self._try()
-        self._ticks = self._used_ticks()
-        if self._hint is not None and self._looking is None:
-            self._looking = self._loop.call_later(_PATIENCE, self._look)
 
     def _try(self) -> None:
         """Refuse; while another process has the stack, look again later."""
@@ -156,6 +153,8 @@ class Refuser:
             driver = driver_of(self._stack, self._host, self._device, self._loop)
             driver.start()
             self._driver = driver
+            self._ticks = self._used_ticks()
+            self._look_later()
         else:
             self._trying = self._loop.call_later(_LOOK_AGAIN, self._try)
 
@@ -174,13 +173,15 @@ class Refuser:
             self._driver.let_go()
             self._driver = None
             self._ownership.leave_device()
+        if self._looking is not None:  # patience begins anew when nobody has the stack again
+            self._looking.cancel()
+            self._looking = None
 
     def _end(self) -> None:
         self._let_go()
-        for timer in (self._looking, self._trying):
-            if timer is not None:
-                timer.cancel()
-        self._looking = self._trying = None
+        if self._trying is not None:
+            self._trying.cancel()
+            self._trying = None
         self._tell_done()
 
     # -- a server without a loop -------------------------------------------------------------------
@@ -192,6 +193,9 @@ class Refuser:
             if idle:
                 hint, self._hint = self._hint, None
                 hint()
+        self._look_later()
+
+    def _look_later(self) -> None:
         if self._hint is not None:
             self._looking = self._loop.call_later(_PATIENCE, self._look)
 
