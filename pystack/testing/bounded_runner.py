@@ -62,7 +62,8 @@ class BoundedRunner:
         """Run until the task is done; else "" is not what is returned, but why it is not."""
         __tracebackhide__ = True
         try:
-            if self._runner.run(self._done(task, timeout_s), context=self._context):
+            self.loop.run_until_complete(self._end_of(task, timeout_s))
+            if task.done():
                 return ""
             problem = f"{timeout_s:g} s have passed"
         except DeadlockError:
@@ -75,20 +76,29 @@ class BoundedRunner:
             problem = str(error).partition(":\n")[0]
         return f"{problem}:" + "".join(f"\n  {line}" for line in places(self.left()))
 
-    async def _done(self, task: asyncio.Task[Any], timeout_s: float) -> bool:
+    def _end_of(self, task: asyncio.Task[Any], timeout_s: float) -> asyncio.Future[None]:
+        """Done when the task is, or it took too long. A future: a task of ours would be among those
+        that a program sees, and cancels."""
+        end: asyncio.Future[None] = self.loop.create_future()
+
+        def complete(*_: object) -> None:
+            if not end.done():
+                end.set_result(None)
+
+        task.add_done_callback(complete)
         if isinstance(self.loop, VirtualLoop):
             self.loop.end_us = self.loop.now_us() + max(round(timeout_s * 1e6), 1)
-            await asyncio.wait([task])
-            return True
-        done, _ = await asyncio.wait([task], timeout=timeout_s)
-        return bool(done)
+        else:
+            timer = self.loop.call_later(timeout_s, complete)
+            end.add_done_callback(lambda _: timer.cancel())
+        return end
 
     def left(self) -> list[asyncio.Task[Any]]:
         """The tasks that are not done."""
         return [
             task
             for task in asyncio.all_tasks(self.loop) - self._not_ours
-            if not task.done() and getattr(task.get_coro(), "cr_code", None) is not _DONE
+            if not task.done()
         ]
 
     def settle(self, busy: Callable[[], Iterable[object]], grace_s: float) -> None:
@@ -149,9 +159,6 @@ def _without_asyncio(trace: TracebackType | None) -> TracebackType | None:
         if os.path.dirname(entry.tb_frame.f_code.co_filename) != folder:
             kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return kept
-
-
-_DONE: Final = BoundedRunner._done.__code__
 
 
 class _Interruptible(Coroutine[Any, Any, T]):

@@ -469,3 +469,23 @@ assert not heavy, heavy
         check=False, timeout=PATIENCE, env={"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_program_may_cancel_all_tasks_but_its_own(inner: Inner) -> None:
+    result = inner.run(
+        """
+def others():
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+@pytest.mark.network(rtt="1ms")
+async def test_shutdown(network):
+    assert others() == set()
+    served = asyncio.create_task(asyncio.sleep(1000))
+    assert others() == {served}
+    for task in others():
+        task.cancel()
+    await asyncio.sleep(0.1)
+    assert served.cancelled()
+"""
+    )
+    result.assert_outcomes(passed=1)
