@@ -94,7 +94,7 @@ def test_packages_of_another_environment_are_found(namespace: Namespace, tmp_pat
 def test_a_program_may_come_by_stdin_and_be_looked_at_afterwards(namespace: Namespace) -> None:
     for words, text, wanted in (
         (["-", "a"], "import sys; print(sys.argv, __name__)", "['-', 'a'] __main__"),
-        ([], "print(__name__)", "__main__"),
+        ([], "import sys; print(sys.argv, __name__)", "[''] __main__"),
         (["-i", "-c", "x = 4; 1 / 0"], "print(x + 1)\n", "5"),
     ):
         with Program("run", "--netns", namespace.path, "--", "python", *words,

@@ -134,6 +134,19 @@ def test_a_programs_exit_status_is_ours(namespace: Namespace, tmp_path: Path) ->
     assert devices(namespace) == ["lo"]
 
 
+def test_what_no_except_clause_catches_is_told_as_python_tells_it(namespace: Namespace) -> None:
+    for text, told in (
+        ("raise BaseExceptionGroup('all', [SystemExit(7)])", "BaseExceptionGroup: all"),
+        ("import asyncio; raise asyncio.CancelledError", "asyncio.exceptions.CancelledError"),
+        ("raise GeneratorExit", "GeneratorExit"),
+    ):
+        words = ("run", "--netns", namespace.path, "--", "python", "-c", text)
+        with Program(*words) as program:
+            assert program.end() == 1
+            assert told in program.err
+            assert program.err.count("File ") == 1  # no frame of ours
+
+
 IN_A_THREAD = """\
 import http.server, threading
 server = http.server.HTTPServer(("198.18.0.2", 8000), http.server.SimpleHTTPRequestHandler)

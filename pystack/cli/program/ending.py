@@ -160,7 +160,9 @@ def run(start: Callable[[], Any], ending: Ending) -> None:
 def _status_of(start: Callable[[], Any]) -> Any:
     try:
         return start()  # of a command that pip has made: its exit status
-    except (KeyboardInterrupt, Exception) as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # also groups, and asyncio.CancelledError
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename in _OUR_FRAMES:
             trace = trace.tb_next

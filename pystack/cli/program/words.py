@@ -63,7 +63,7 @@ def _of_python(words: PythonWords) -> tuple[Start, dict[str, Any]]:
     rest = words.rest
     if not rest:
         if sys.stdin is None or not sys.stdin.isatty():
-            return partial(_stdin, ["-"], names), names
+            return partial(_stdin, [""], names), names
         return partial(_console, names), names
     if rest[0] in ("-m", "-c") and len(rest) == 1:
         raise Failure(f"python {rest[0]} needs a {'module' if rest[0] == '-m' else 'command'}",
