@@ -15,11 +15,10 @@ from pystack.aio.endpoint.listen import bind_first
 from pystack.aio.endpoint.network import E, Network
 from pystack.aio.endpoint.resolve import Info, joined
 from pystack.aio.handles import numbers
-from pystack.aio.handles.addresses import packed
 from pystack.aio.handles.connecting import established
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
-from pystack.wire.address import ANY_V4, ANY_V6
+from pystack.wire.address import ANY_V4, ANY_V6, pack
 
 T = TypeVar("T")
 
@@ -64,8 +63,8 @@ async def _attempt(
     own = [one[4] for one in local if one[0] == family]
     if local and not own:
         raise OSError(f"no matching local address with {family=} found")
-    at = packed(own[0][0]) if own else None
-    endpoint = network.router.stack_to(packed(address[0]), None if at in (ANY_V4, ANY_V6) else at)
+    at = pack(own[0][0]) if own else None
+    endpoint = network.router.stack_to(pack(address[0]), None if at in (ANY_V4, ANY_V6) else at)
     if endpoint is not None:
         return endpoint, await _on_host(network.loop, endpoint.host, family, address, own)
     sock = socket.socket(family, kind, proto)

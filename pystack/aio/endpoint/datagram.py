@@ -11,11 +11,10 @@ from pystack.aio.endpoint.listen import infos_at
 from pystack.aio.endpoint.network import E, Network
 from pystack.aio.endpoint.resolve import Info
 from pystack.aio.handles import numbers
-from pystack.aio.handles.addresses import packed
 from pystack.aio.handles.datagram import DatagramTransport
 from pystack.sockets import DatagramSocket, Host
 from pystack.sockets.constants import SO_BROADCAST, SO_REUSEPORT, SOCK_DGRAM, SOL_SOCKET
-from pystack.wire.address import ANY_V4, ANY_V6
+from pystack.wire.address import ANY_V4, ANY_V6, pack
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 Ends = tuple[int, Any, Any]  # family (the system's), from where, to where; None: anywhere
@@ -55,11 +54,11 @@ def _by_family(infos: list[Info]) -> dict[int, Any]:
 
 def _host_of(network: Network[E], pair: Ends) -> E | None:
     _, local, remote = pair
-    own = None if local is None else packed(local[0])
+    own = None if local is None else pack(local[0])
     if remote is None:
         return None if own is None else network.router.stack_at(own, v6only=False)
     chosen = None if own in (ANY_V4, ANY_V6) else own
-    return network.router.stack_to(packed(remote[0]), chosen)
+    return network.router.stack_to(pack(remote[0]), chosen)
 
 
 def opened(

@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 from pystack.aio.endpoint.network import E, Network
 from pystack.aio.endpoint.resolve import Info
 from pystack.aio.handles import numbers
-from pystack.aio.handles.addresses import packed
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import (
     AF_INET6,
@@ -22,6 +21,7 @@ from pystack.sockets.constants import (
     SOL_SOCKET,
     TCP_NODELAY,
 )
+from pystack.wire.address import pack
 
 Places = dict[E, dict[tuple[int, Any], None]]  # by host: families (the system's) and addresses
 
@@ -48,7 +48,7 @@ async def places(
     others: list[str] = []
     for name in names:
         for info in await infos_at(network, name or None, port, family, flags):
-            endpoint = network.router.stack_at(packed(info[4][0]))
+            endpoint = network.router.stack_at(pack(info[4][0]))
             if endpoint is None:
                 others.append(info[4][0])
             else:
@@ -65,7 +65,7 @@ async def infos_at(
     infos: list[Info] = []
     if name is None:
         for own, text in _WILDCARDS:
-            if family in (0, own) and network.router.stack_at(packed(text)) is not None:
+            if family in (0, own) and network.router.stack_at(pack(text)) is not None:
                 infos += await look_up(text, port or 0, own, flags=flags, kind=kind)
     return infos or await look_up(name, port, family, flags=flags, kind=kind)
 

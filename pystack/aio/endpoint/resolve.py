@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from pystack import arguments
 from pystack.aio.handles import numbers
-from pystack.aio.handles.addresses import packed
 from pystack.sockets import Host
 from pystack.sockets.constants import AF_INET, AF_INET6
-from pystack.wire.address import is_v4
+from pystack.wire.address import is_v4, pack
 
 Info = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it: its last is an address tuple
 
@@ -102,7 +101,7 @@ def _in_figures(host: str, port: int, proto: int, kind: socket.SocketKind) -> In
     if scope and not scope.isdecimal():
         return None
     try:
-        packed(host)
+        pack(host)
     except ValueError:
         return None
     if ":" in host:

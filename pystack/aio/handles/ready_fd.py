@@ -41,6 +41,9 @@ class ReadyFd:
 
     __slots__ = ("fd", "_is_set")
 
+    fd: int
+    _is_set: bool
+
     def __init__(self) -> None:
         if sys.platform != "linux":
             raise NotImplementedError
@@ -78,7 +81,8 @@ class ReadyPair:
         self._shown, self._far = socket.socketpair()
         for end in self._shown, self._far:
             end.setblocking(False)
-        self._shown.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LEAST)  # soon full
+        with contextlib.suppress(OSError):  # only so that it is full soon
+            self._shown.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LEAST)
         self.fd = self._shown.fileno()
         self._is_readable = False
         self._is_writable = True

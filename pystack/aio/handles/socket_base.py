@@ -24,6 +24,7 @@ from pystack.printed import printed
 from pystack.sockets.tcp_info import TcpInfo
 
 _logger = logging.getLogger("pystack")
+_kernels: Final[Any] = KernelSocket  # calls that other systems lack
 _NOT_HERE: Final = "a socket of a stack lives in its own process and loop, and cannot be "
 
 
@@ -207,8 +208,8 @@ class SocketBase(socket.socket):
             raise NotImplementedError(_NOT_HERE + "detached from it") from None
         end = state.endpoint.bridge_fd(self, family=self.family)
         with end:
+            end.setblocking(state.timeout is None)  # of both descriptors, then
             os.dup2(end.fileno(), KernelSocket.fileno(self), inheritable=False)
-            os.set_blocking(KernelSocket.fileno(self), state.timeout is None)
         state.detach()
 
     def dup(self) -> Any:
@@ -262,7 +263,7 @@ class SocketBase(socket.socket):
         """The buffers joined, for UDP as one datagram. NotImplementedError with `ancdata`."""
         if self._state.kernels:
             where = () if address is None else (address,)
-            return KernelSocket.sendmsg(self, buffers, ancdata, flags, *where)
+            return int(_kernels.sendmsg(self, buffers, ancdata, flags, *where))
         if any(True for _ in ancdata):
             raise NotImplementedError("a stack takes no ancillary data")
         data = b"".join(buffers)
@@ -340,7 +341,7 @@ class SocketBase(socket.socket):
         """See `sockets.Socket.recvmsg`."""
         state = self._state
         if state.kernels:
-            return KernelSocket.recvmsg(self, size, ancillary_size, flags)
+            return _kernels.recvmsg(self, size, ancillary_size, flags)
         inner: Any = state.use()
         data, ancillary, found, where = state.tried(
             inner.recvmsg, size, ancillary_size, numbers.flags(flags)
@@ -350,7 +351,7 @@ class SocketBase(socket.socket):
     def recvmsg_into(self, buffers: Iterable[Any], ancillary_size: int = 0, flags: int = 0) -> Any:
         """As `recvmsg`, into one buffer after the other."""
         if self._state.kernels:
-            return KernelSocket.recvmsg_into(self, buffers, ancillary_size, flags)
+            return _kernels.recvmsg_into(self, buffers, ancillary_size, flags)
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         data, *rest = self.recvmsg(sum(map(len, views)), ancillary_size, flags)
         at = 0

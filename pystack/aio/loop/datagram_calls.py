@@ -12,13 +12,12 @@ from pystack.aio.endpoint import datagram
 from pystack.aio.endpoint.endpoint import Endpoint
 from pystack.aio.endpoint.network import Network
 from pystack.aio.handles import tls
-from pystack.aio.handles.addresses import packed
 from pystack.aio.handles.lazy_socket import may_change
 from pystack.aio.handles.socket_base import SocketBase, state_of
 from pystack.aio.loop.dual_datagram import DualDatagramTransport, begin, leg
 from pystack.aio.loop.given_sockets import is_ours, stack_of
 from pystack.sockets import DatagramSocket
-from pystack.wire.address import ANY_V4, ANY_V6
+from pystack.wire.address import ANY_V4, ANY_V6, pack
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 Call = Callable[..., Any]
@@ -110,7 +109,7 @@ def _are_pairs(local: Any, remote: Any) -> bool:
 
 def _is_open(local: Any) -> bool:
     """Whether neither address nor port are chosen."""
-    return local is not None and packed(local[0]) in _ANY.values() and not local[1]
+    return local is not None and pack(local[0]) in _ANY.values() and not local[1]
 
 
 def _over(sock: SocketBase, protocol_factory: ProtocolFactory, modifiers: dict[str, Any]) -> Any:

@@ -11,10 +11,13 @@ import os
 import struct
 import sys
 import time
-from typing import Final
+from typing import Any, Final
 
-if sys.platform != "win32":  # where `pystack run` does not run
+if sys.platform == "linux":
     import fcntl
+else:  # where `pystack run` does not run
+    fcntl: Any = None
+_os: Final[Any] = os  # names that other systems lack
 
 _USES: Final = 0  # locked by the process with an event loop that has the stack
 _READS: Final = 1  # locked by the process that reads from the device: that one, or one that refuses
@@ -37,8 +40,8 @@ class Ownership:
         """To be made in the first process, before any fork."""
         self.first_pid = os.getpid()
         self.may_take = True  # in a child: nobody had it at the fork
-        self.wanted_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._fd = os.memfd_create("pystack", os.MFD_CLOEXEC)
+        self.wanted_fd = _os.eventfd(0, _os.EFD_CLOEXEC | _os.EFD_NONBLOCK)
+        self._fd = _os.memfd_create("pystack", _os.MFD_CLOEXEC)
         fcntl.fcntl(self._fd, fcntl.F_SETFL, os.O_APPEND)
         self._pid = self.first_pid
         self._lock(_LIVES + self._pid)
@@ -66,7 +69,7 @@ class Ownership:
         if not self.may_take or not self._lock(_USES):
             return False
         if not self._lock(_READS):
-            os.eventfd_write(self.wanted_fd, 1)
+            _os.eventfd_write(self.wanted_fd, 1)
             for _ in range(_LOOKS):
                 time.sleep(_PAUSE)
                 if self._lock(_READS):
@@ -106,6 +109,14 @@ class Ownership:
         """Whether the process that made the stack lives."""
         return self.is_first or self._holder(_LIVES + self.first_pid) == self.first_pid
 
+    def take_wish(self) -> bool:
+        """Whether a child has wanted the device since this was called last."""
+        try:
+            _os.eventfd_read(self.wanted_fd)
+        except BlockingIOError:
+            return False
+        return True
+
     def has_moved(self) -> bool:
         """Whether a child has had the stack."""
         return any(had for _, had in self._records())
@@ -120,7 +131,8 @@ class Ownership:
 
     def _records(self) -> list[tuple[int, int]]:
         size = os.fstat(self._fd).st_size
-        return list(_RECORD.iter_unpack(os.pread(self._fd, size // _RECORD.size * _RECORD.size, 0)))
+        whole = size // _RECORD.size * _RECORD.size
+        return list(_RECORD.iter_unpack(_os.pread(self._fd, whole, 0)))
 
     def _lock(self, byte: int) -> bool:
         try:

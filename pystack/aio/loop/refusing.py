@@ -15,6 +15,7 @@ from __future__ import annotations
 import _thread
 import os
 import selectors
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,8 @@ class Refuser:
         self._hint: Callable[[], None] | None = hint
         self._host = new_host(stack)
         self._device = _UntilBound(stack.device, stack.host)
+        if sys.platform == "win32":
+            raise NotImplementedError("`pystack run` is for Linux")
         self._loop = EventLoop(selector=selectors.PollSelector())  # an epoll is shared by a fork
         self._loop.set_debug(False)  # python -X dev is for the program's loops
         self._loop.add_reader(ownership.wanted_fd, self._wanted)
@@ -160,11 +163,8 @@ class Refuser:
 
     def _wanted(self) -> None:
         """A child asks for the device."""
-        try:
-            os.eventfd_read(self._ownership.wanted_fd)
-        except BlockingIOError:
-            return
-        if self._driver is not None and self._ownership.user():
+        wanted = self._ownership.take_wish()
+        if wanted and self._driver is not None and self._ownership.user():
             self._let_go()
             self._try()
 

@@ -51,9 +51,8 @@ class Ending:
         self._is_forking = False
         self._ownership = ownership
         signal.signal(_SIGNAL, self._on_signal)
-        os.register_at_fork(
-            before=self._before_fork, after_in_parent=self._after_fork
-        )
+        if sys.platform != "win32":  # where `pystack run` does not run
+            os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
 
     def end(self, sentence: str) -> None:
         """Tell why, and end the program with status 2, its children too."""
