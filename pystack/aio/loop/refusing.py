@@ -15,11 +15,10 @@ from __future__ import annotations
 import _thread
 import os
 import selectors
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pystack.aio.drive.device import PacketDevice, follow_link
 from pystack.aio.drive.device_driver import DeviceDriver
@@ -53,9 +52,8 @@ class Refuser:
         self._hint: Callable[[], None] | None = hint
         self._host = new_host(stack)
         self._device = _UntilBound(stack.device, stack.host)
-        if sys.platform == "win32":
-            raise NotImplementedError("`pystack run` is for Linux")
-        self._loop = EventLoop(selector=selectors.PollSelector())  # an epoll is shared by a fork
+        poll: Any = selectors  # Windows has no PollSelector, and no `pystack run`
+        self._loop = EventLoop(selector=poll.PollSelector())  # an epoll is shared by a fork
         self._loop.set_debug(False)  # python -X dev is for the program's loops
         self._loop.add_reader(ownership.wanted_fd, self._wanted)
         self._driver: DeviceDriver | None = None
