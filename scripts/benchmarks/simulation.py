@@ -117,15 +117,17 @@ def table(
     made.title = "Simulated bulk transfer, 100 Mbit/s, 40 ms RTT"
     made.title_justify = made.caption_justify = "left"
     made.caption = (
-        "Counted are TCP segments with text, as they arrive at the receiver, and nothing else.\n"
+        "Counted are TCP segments with payload, as they arrive at the receiver, and nothing else.\n"
         f"ns-3 (C++) does {NS3:,} a second. Memory is the process's largest resident set.\n"
         "{processor}, {processors} processors, Python {python}; load {load:.2f} when it began"
     ).format(**where)
+    if tree is not None:
+        made.caption = f"{made.caption}\nThe other checkout is {tree}"
     made.add_column("", min_width=20)
     for name in ("segments/s", "per CPU s", "±", "events/s", "peak MB", "Mbit/s"):
         made.add_column(name, justify="right", no_wrap=True)
     for kind in KINDS:
-        others = ((compiled(kind), "  the core compiled"), (beside(kind), f"  {tree}"))
+        others = ((compiled(kind), "  the core compiled"), (beside(kind), "  the other checkout"))
         for name, title in ((kind.name, kind.title), *others):
             if samples := results.get(name):
                 made.add_row(title, *_cells(samples))

@@ -40,7 +40,7 @@ class TcbVariables:
     """All of a connection that a replaceable part may read. Made as a `Tcb`."""
 
     # -- who it is: the stack writes these
-    key: bytes  # local address, remote address, ports (36 bytes, `wire.segment.flow_key`)
+    key: bytes  # local address, remote address, ports (36 bytes, `wire.flow_key`)
     v4: bool  # IPv4
     shared: Shared  # of all connections of the stack
     config: Config
