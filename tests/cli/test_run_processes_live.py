@@ -141,8 +141,9 @@ def test_a_child_that_watches_a_socket_before_its_loop_runs_has_the_stack(
 def test_a_second_worker_ends_the_program_with_one_sentence(namespace: Namespace) -> None:
     with running(namespace, TWO_WORKERS) as program:
         assert program.end() == 2
-        assert program.err.count("\n") == 1
-        assert "and only one can: leave out further workers" in program.err
+        told = [one for one in program.err.splitlines() if "DeprecationWarning" not in one]
+        assert len(told) == 1  # Python 3.12 warns of forks beside threads
+        assert "and only one can: leave out further workers" in told[0]
 
 
 def test_a_daemon_has_the_stack_when_its_parents_have_gone(namespace: Namespace) -> None:

@@ -48,6 +48,7 @@ class Ending:
     def __init__(self, ownership: Ownership) -> None:
         self.cannot = False
         self.is_over = False
+        self.is_waiting = False  # for the program's threads; its own code is over
         self._is_forking = False
         self._ownership = ownership
         signal.signal(_SIGNAL, self._on_signal)
@@ -92,6 +93,8 @@ class Ending:
         if not self.cannot:
             self.cannot = True
             threading.Thread(target=self._insist, daemon=True).start()
+        if self.is_waiting:
+            exit_now()
         if not self._is_forking:  # Python would drop it in a hook of a fork
             raise SystemExit(_CANNOT)
 
@@ -150,6 +153,7 @@ def run(start: Callable[[], Any], ending: Ending) -> None:
         status = _status_of(start)
     finally:
         if not ending.cannot:
+            ending.is_waiting = True
             _end_as_python()
         ending.is_over = True
     if status is not None:
