@@ -108,7 +108,10 @@ def _run(stack: Stack, start: Callable[[], Any]) -> None:
         ProgramLoop.is_refused = ending.end
         try:
             without_loop = partial(ending.end, _NO_LOOP)
-            with refusing(stack, without_loop), interruptible(), exec_told(ownership):
+            with (
+                refusing(stack, without_loop), ending.forks_followed(), exec_told(ownership),
+                interruptible(),
+            ):  # fmt: skip
                 run_program(start, ending)
         finally:
             if ending.cannot:

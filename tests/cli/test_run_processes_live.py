@@ -141,9 +141,29 @@ def test_a_child_that_watches_a_socket_before_its_loop_runs_has_the_stack(
 def test_a_second_worker_ends_the_program_with_one_sentence(namespace: Namespace) -> None:
     with running(namespace, TWO_WORKERS) as program:
         assert program.end() == 2
-        told = [one for one in program.err.splitlines() if "DeprecationWarning" not in one]
-        assert len(told) == 1  # Python 3.12 warns of forks beside threads
+        told = program.err.splitlines()
+        assert len(told) == 1, told
         assert "and only one can: leave out further workers" in told[0]
+
+
+def test_a_program_that_cannot_go_on_forks_no_more(namespace: Namespace) -> None:
+    code = SERVE + (
+        "sock = socket.create_server(('198.18.0.2', 7000))\n"
+        "forks = 0\n"
+        "while True:\n"
+        "    try:\n"
+        "        if not os.fork(): asyncio.run(serve(sock))\n"
+        "        forks += 1\n"
+        "    except SystemExit: break\n"
+        "for call in os.fork, os.forkpty, os.fork:\n"
+        "    try: call()\n"
+        "    except SystemExit as error: print(error.code, flush=True)\n"
+    )
+    with running(namespace, code) as program:
+        assert program.end() == 2
+        told = program.err.splitlines()
+        assert len(told) == 1, told
+        assert program.out.endswith("\n2\n2\n2\n")
 
 
 def test_a_daemon_has_the_stack_when_its_parents_have_gone(namespace: Namespace) -> None:
@@ -166,19 +186,26 @@ def test_a_child_with_a_loop_for_other_things_leaves_the_stack_to_its_parent(
         program.end(signal.SIGTERM)
 
 
-def test_a_fork_meets_no_thread_of_ours(namespace: Namespace) -> None:
+@pytest.mark.parametrize("listens", [False, True], ids=["nothing", "a listener"])
+def test_a_fork_meets_no_thread_of_ours(namespace: Namespace, listens: bool) -> None:
     code = (
-        "import os, threading, time, warnings\n"
-        "warnings.simplefilter('error')\n"
+        "import os, socket, threading, time, warnings\n"
+        "warnings.simplefilter('always')\n"
+        "tasks = lambda: len(os.listdir('/proc/self/task'))\n"
+        f"sock = socket.create_server(('198.18.0.2', 7000)) if {listens} else None\n"
         "assert threading.enumerate() == [threading.main_thread()]\n"
-        "for _ in range(20):\n"
-        "    if not os.fork(): os._exit(0)\n"
-        "    os.wait(); time.sleep(0.01)\n"  # that for refusals is there again
-        "print('done')\n"
+        "hook = []\n"
+        "os.register_at_fork(after_in_parent=lambda: hook.append(tasks()))\n"
+        "for number in range(20):\n"
+        "    if not os.fork(): os._exit(tasks() - 1)\n"
+        "    assert os.wait()[1] == 0\n"
+        "    while tasks() == 1: time.sleep(0.01)\n"  # that for refusals comes again
+        "print('done', set(hook))\n"
     )
     with running(namespace, code) as program:
         assert program.end() == 0, program.err
-        assert program.out == "done\n"
+        assert program.out == "done {1}\n"
+        assert "Warning" not in program.err
 
 
 def test_a_program_ends_as_python_does(namespace: Namespace) -> None:

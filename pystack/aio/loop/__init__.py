@@ -10,6 +10,7 @@
     watches           add_reader, add_writer
     calls             all of them as methods: mixed in before a loop's own class
     event_loop        `EventLoop`, and `attached`
+    os_calls          functions of `os` that are told when a program calls them: forks
     install           a whole program on a stack: its loops, its sockets (`pystack run`)
     ownership         which process of the program uses the stack, after forks
     known_names       names of the stack in Python's own `socket.getaddrinfo`

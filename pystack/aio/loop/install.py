@@ -18,6 +18,7 @@ from pystack.aio.endpoint.stack import Stack, enter_by, is_idle, leave_now
 from pystack.aio.handles.lazy_socket import replaced
 from pystack.aio.loop.event_loop import EventLoop
 from pystack.aio.loop.known_names import names_known
+from pystack.aio.loop.os_calls import FORKS, wrapped
 from pystack.aio.loop.routing import CallersRouter
 
 # where asyncio keeps its default loop: 3.13 adds EventLoop, 3.14 hides the policy
@@ -60,6 +61,7 @@ class ProgramLoop(EventLoop):
     changing: ClassVar[threading.RLock] = threading.RLock()  # held while the holder changes
     # told when a child cannot serve: another process has the stack
     is_refused: ClassVar[Callable[[str], None]] = staticmethod(lambda sentence: None)
+    _forks_called: ClassVar[int] = 0  # calls of os.fork that run
     _newest: ClassVar[weakref.ref[ProgramLoop] | None] = None
     _all: ClassVar[weakref.WeakSet[ProgramLoop]] = weakref.WeakSet()
 
@@ -191,9 +193,31 @@ def _before_fork() -> None:
 
 
 def _after_fork() -> None:
+    if not ProgramLoop._forks_called:
+        _go_on()
+    ProgramLoop.changing.release()
+
+
+def _go_on() -> None:
     if ProgramLoop.refuser is not None:
         ProgramLoop.refuser.go_on()
-    ProgramLoop.changing.release()
+
+
+def _without_thread(fork: Callable[[], Any]) -> Callable[[], Any]:
+    """The same fork; what goes on after it does so when it has returned. Python 3.13 counts the
+    threads, to warn of them, after the hooks of a fork."""
+
+    def call() -> Any:
+        with ProgramLoop.changing:
+            ProgramLoop._forks_called += 1
+        try:
+            return fork()
+        finally:
+            with ProgramLoop.changing:  # in a child it is a new one
+                ProgramLoop._forks_called -= 1
+                _go_on()
+
+    return call
 
 
 def _in_child() -> None:
@@ -296,7 +320,8 @@ def refusing(stack: Stack, hint: Callable[[], None]) -> Iterator[None]:
         ProgramLoop.refuser = refuser
         refuser.start()
     try:
-        yield
+        with wrapped(FORKS, _without_thread):
+            yield
     finally:
         with ProgramLoop.changing:
             if ProgramLoop.refuser is refuser:  # in a forked child it is the parent's

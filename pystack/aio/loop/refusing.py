@@ -75,6 +75,7 @@ class Refuser:
         if not self._thread_id:
             _thread.start_new_thread(self._work, ())
             self._done.acquire()
+        self._goes_on = False
         with self._mutex:
             self._is_on = True
             self._since = self._loop.time()
@@ -84,6 +85,7 @@ class Refuser:
 
     def stop(self) -> None:
         """When this returns, the device is free for the program's loop."""
+        self._goes_on = False
         with self._mutex:
             self._is_on = False
             begun, self._has_begun = self._has_begun, False
@@ -93,8 +95,9 @@ class Refuser:
 
     def pause(self) -> None:
         """Have no thread until `go_on`."""
-        self._goes_on = self._is_on
+        goes_on = self._is_on or self._goes_on
         self.stop()
+        self._goes_on = goes_on
         if self._thread_id:
             task = Path(f"/proc/self/task/{self._thread_id}")
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -104,7 +107,7 @@ class Refuser:
             self._thread_id = 0
 
     def go_on(self) -> None:
-        """As it was before `pause`."""
+        """As it was before `pause`, if it was neither started nor stopped since."""
         if self._goes_on:
             self.start()
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn
 
 from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.os_calls import EXECS, FORKS, wrapped
 from pystack.aio.loop.ownership import Ownership
 from pystack.cli.program.interpreter import COMMAND
 from pystack.cli.terminal.output import warn
@@ -25,7 +26,6 @@ from pystack.cli.terminal.output import warn
 _INTERRUPTED: Final = 130  # as a shell has it
 _CANNOT: Final = 2
 _AGAIN: Final = 1.0  # seconds for a program to end after it was told to, until it is told again
-_SOON: Final = 0.05
 _TIMES: Final = 20
 # no program uses it, and to raise from its handler ends what blocks in the main thread
 _SIGNAL: Final = getattr(signal, "SIGRTMAX", 0)
@@ -42,7 +42,8 @@ class Ending:
     """Ends a program from another thread or process than its main one. `cannot` is whether it was
     so ended, `is_over` whether the program has come to its end.
 
-    SIGTERM for a program that has forked ends its children, too.
+    SIGTERM for a program that has forked ends its children, too. One that cannot go on forks no
+    more: SystemExit is raised instead.
     """
 
     def __init__(self, ownership: Ownership) -> None:
@@ -50,10 +51,11 @@ class Ending:
         self.is_over = False
         self.is_waiting = False  # for the program's threads; its own code is over
         self._is_forking = False
+        self._insists = False
         self._ownership = ownership
         signal.signal(_SIGNAL, self._on_signal)
         if sys.platform != "win32":  # where `pystack run` does not run
-            os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
+            os.register_at_fork(after_in_parent=self._after_fork)
 
     def end(self, sentence: str) -> None:
         """Tell why, and end the program with status 2, its children too."""
@@ -72,11 +74,26 @@ class Ending:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
 
-    def _before_fork(self) -> None:
-        self._is_forking = True
+    @contextmanager
+    def forks_followed(self) -> Iterator[None]:
+        """Meanwhile `os.fork` raises SystemExit in a program that cannot go on."""
+        with wrapped(FORKS, self._following):
+            yield
+
+    def _following(self, fork: Callable[[], Any]) -> Callable[[], Any]:
+        def call() -> Any:
+            self._end_if_told()
+            self._is_forking = True
+            try:
+                child = fork()
+            finally:
+                self._is_forking = False
+            self._end_if_told()
+            return child
+
+        return call
 
     def _after_fork(self) -> None:
-        self._is_forking = False
         main = threading.current_thread() is threading.main_thread()
         if main and self._ownership.is_first and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -90,19 +107,24 @@ class Ending:
     def _on_signal(self, *_: object) -> None:
         if self.is_over or not self._ownership.is_first:
             return
-        if not self.cannot:
-            self.cannot = True
-            threading.Thread(target=self._insist, daemon=True).start()
+        self.cannot = True
         if self.is_waiting:
             exit_now()
-        if not self._is_forking:  # Python would drop it in a hook of a fork
+        if not self._is_forking:  # Python would drop what is raised in a hook of a fork
+            self._end_if_told()
+
+    def _end_if_told(self) -> None:
+        if self.cannot and self._ownership.is_first:
+            if not self._insists:
+                self._insists = True
+                threading.Thread(target=self._insist, daemon=True).start()
             raise SystemExit(_CANNOT)
 
     def _insist(self) -> None:
-        """Again, as long as the program goes on: it forks, or it has caught SystemExit, or Python
-        has, in a destructor."""
+        """Again, as long as the program goes on: it has caught SystemExit, or Python has, in a
+        destructor."""
         for _ in range(_TIMES):
-            time.sleep(_SOON if self._is_forking else _AGAIN)
+            time.sleep(_AGAIN)
             if self.is_over:
                 return
             os.kill(os.getpid(), _SIGNAL)
@@ -125,8 +147,6 @@ def interruptible() -> Iterator[None]:
 @contextmanager
 def exec_told(ownership: Ownership) -> Iterator[None]:
     """Meanwhile a program that replaces itself by another one is told what that has not."""
-    names = ("execv", "execve")
-    before = [getattr(os, name) for name in names]
 
     def telling(execute: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
         def call(path: Any, *args: Any, **options: Any) -> NoReturn:
@@ -137,13 +157,8 @@ def exec_told(ownership: Ownership) -> Iterator[None]:
 
         return call
 
-    for name, execute in zip(names, before, strict=True):
-        setattr(os, name, telling(execute))
-    try:
+    with wrapped(EXECS, telling):
         yield
-    finally:
-        for name, execute in zip(names, before, strict=True):
-            setattr(os, name, execute)
 
 
 def run(start: Callable[[], Any], ending: Ending) -> None:
