@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pystack.errors import SetupError
     from pystack.parts.variants import register_variant
     from pystack.recorder import Recorder
-    from pystack.sockets.host import Host
+    from pystack.sockets.whole_host.host import Host
 
 __all__ = [
     "Config", "Host", "Recorder", "SetupError", "Stack", "__version__", "register_variant",
@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 _PACKAGES: Final = ("aio", "cc", "parts", "path", "sim", "sockets", "testing")  # as attributes
 _HOMES: Final = {
     "Config": "config",
-    "Host": "sockets.host",
+    "Host": "sockets.whole_host.host",
     "Recorder": "recorder",
     "SetupError": "errors",
     "Stack": "aio.endpoint.stack",

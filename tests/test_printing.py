@@ -38,7 +38,7 @@ cc.policer.Policer device.link.Netlink device.link_watch.LinkWatch testing.bench
 testing.bench.RealBench testing.bench.VirtualBench testing.bounded_runner.BoundedRunner
 path.chance.Chance path.chance.Correlated path.queues.codel.CodelQueue wire.offload.Cutter
 path.pcap.Capture path.language.tokens.Tokens sockets.options.OptionTable
-sockets.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
+sockets.tcp.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
 ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput stack.time_wait.TimeWaits
 udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.state.records.AccEcn tcp.state.recvbuf.RecvBuffer
 tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer tcp.state.stack_shared.Memory

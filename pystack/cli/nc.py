@@ -25,7 +25,7 @@ from pystack.cli.calling.until_stopped import Stopped, run
 from pystack.cli.report.connection_facts import bytes_out, hostport, negotiated
 from pystack.cli.terminal.call_thread import Blocking, write_all
 from pystack.cli.terminal.output import STDOUT, warn
-from pystack.sockets.tcp_info import STATES
+from pystack.sockets.tcp.tcp_info import STATES
 from pystack.tcp.state.states import CLOSED, TIME_WAIT
 
 _CHUNK: Final = 262_144

@@ -15,8 +15,9 @@ from pystack import arguments
 from pystack.events import EVENT_CLOSED, EVENT_PEER_CLOSED
 from pystack.printed import printed, several
 from pystack.sim.host import SimHost
-from pystack.sockets import Socket, tcp_errors
+from pystack.sockets import Socket
 from pystack.sockets.constants import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_CONGESTION
+from pystack.sockets.tcp import tcp_errors
 
 PATTERN: Final = Random("pystack.sim.traffic").randbytes(65536)
 _TWICE: Final = PATTERN + PATTERN  # any 64 KB of the stream, wherever they begin

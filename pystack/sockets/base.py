@@ -129,7 +129,7 @@ class BaseSocket:
     # -- options --------------------------------------------------------------------------------
     def setsockopt(self, level: int, option: int, value: Any) -> None:
         """Set an option: an int, or the bytes of its C form. Which there are, with Linux's bounds,
-        is in `pystack.sockets.tcp_options` and `udp_options`.
+        is in `pystack.sockets.tcp.tcp_options` and `udp_options`.
 
         Raises ENOPROTOOPT for an unknown option, EINVAL for a value that it does not take, EBADF
         when closed; OverflowError for an int that is no C int.

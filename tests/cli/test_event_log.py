@@ -11,7 +11,7 @@ import pytest
 from pystack.cli.report.connection_facts import facts, lines
 from pystack.cli.report.event_log import LINES_AT_ONCE, LINES_PER_SECOND, EventLog, Watched
 from pystack.cli.services.small_servers import Discard
-from pystack.sockets.tcp_info import OPT_SACK, OPT_TIMESTAMPS, OPT_WSCALE, TcpInfo
+from pystack.sockets.tcp.tcp_info import OPT_SACK, OPT_TIMESTAMPS, OPT_WSCALE, TcpInfo
 
 
 class Clock:

@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 from pystack.sockets import constants as c
-from pystack.sockets.tcp_info import STATES
+from pystack.sockets.tcp.tcp_info import STATES
 from tests.sockets.wire import DELAY_US, connected, make_wire
 from tests.sockets.world import World, outcome
 

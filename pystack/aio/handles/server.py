@@ -21,7 +21,7 @@ from pystack.aio.handles.stream import Transport, begin
 from pystack.aio.handles.tls import Tls
 from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.printed import printed, several
-from pystack.sockets.tcp_socket import Socket
+from pystack.sockets.tcp.tcp_socket import Socket
 from pystack.wire.address import place
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]

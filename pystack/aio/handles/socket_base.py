@@ -21,7 +21,7 @@ from pystack.aio.handles.contracts import SocketStack
 from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.handles.socket_state import BLOCKS_WITH_LOOP, NO_LOOP, WOULD_BLOCK, SocketState
 from pystack.printed import printed
-from pystack.sockets.tcp_info import TcpInfo
+from pystack.sockets.tcp.tcp_info import TcpInfo
 
 _logger = logging.getLogger("pystack")
 _kernels: Final[Any] = KernelSocket  # calls that other systems lack

@@ -25,10 +25,11 @@ from pystack.aio.handles.socket_base import SocketBase
 from pystack.aio.handles.transport_base import BYTES_LIKE, TransportBase
 from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.events import EVENT_CLOSED, EVENT_WRITABLE
-from pystack.sockets import sockaddr, tcp_errors
+from pystack.sockets import sockaddr
 from pystack.sockets.constants import SHUT_WR
-from pystack.sockets.tcp_info import TcpInfo
-from pystack.sockets.tcp_socket import Socket
+from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.tcp.tcp_info import TcpInfo
+from pystack.sockets.tcp.tcp_socket import Socket
 from pystack.tcp.state import states
 from pystack.tcp.state.states import CLOSED
 from pystack.wire.flow_key import ends, local_end, remote_end

@@ -9,9 +9,9 @@ from typing import Any
 from pystack.aio.handles import numbers
 from pystack.sockets.constants import IPPROTO_TCP, IPPROTO_UDP, SOCK_STREAM
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp_info import TcpInfo
-from pystack.sockets.tcp_socket import Socket
-from pystack.sockets.udp_socket import DatagramSocket
+from pystack.sockets.tcp.tcp_info import TcpInfo
+from pystack.sockets.tcp.tcp_socket import Socket
+from pystack.sockets.udp.udp_socket import DatagramSocket
 from pystack.tcp.recording import Observer
 from pystack.tcp.tcb import Tcb
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Final
 
 from pystack.cc.base import INFINITE_SSTHRESH
-from pystack.sockets.tcp_info import OPT_SACK, OPT_TIMESTAMPS, OPT_WSCALE, STATES, TcpInfo
+from pystack.sockets.tcp.tcp_info import OPT_SACK, OPT_TIMESTAMPS, OPT_WSCALE, STATES, TcpInfo
 from pystack.tcp.state.states import NAMES
 
 _STATE_NAMES: Final = {number: NAMES[state] for state, number in STATES.items()}

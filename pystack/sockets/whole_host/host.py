@@ -16,9 +16,9 @@ from pystack.compiling import mypyc_attr
 from pystack.errors import os_error
 from pystack.parts import variants
 from pystack.sockets import constants as c
-from pystack.sockets.tcp_settings import Settings
-from pystack.sockets.tcp_socket import Socket
-from pystack.sockets.udp_socket import DatagramSocket
+from pystack.sockets.tcp.tcp_settings import Settings
+from pystack.sockets.tcp.tcp_socket import Socket
+from pystack.sockets.udp.udp_socket import DatagramSocket
 from pystack.stack.host import HostCore
 
 _FLAGS: Final = c.SOCK_NONBLOCK | c.SOCK_CLOEXEC

@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 from pystack.errors import os_error
 from pystack.ip.ports import overlap
-from pystack.sockets import binding, sockaddr, tcp_errors
+from pystack.sockets import binding, sockaddr
 from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, shutdown_bits
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp_state import (
+from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.tcp.tcp_state import (
     CONNECTED,
     CONNECTING,
     DISCONNECTING,

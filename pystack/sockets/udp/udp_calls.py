@@ -21,7 +21,7 @@ from pystack.sockets import constants as c
 from pystack.sockets.base import READABLE, SEND_SHUTDOWN, WRITABLE, poll_bits, shutdown_bits
 from pystack.sockets.error_queue import Ancillary, Message
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.udp_state import UdpSocketState
+from pystack.sockets.udp.udp_state import UdpSocketState
 from pystack.udp import udp_output
 from pystack.wire.udp import Datagram
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from errno import EINVAL, ENOTTY
 
 from pystack.errors import os_error
-from pystack.sockets import tcp_errors
 from pystack.sockets.base import READABLE, SEND_SHUTDOWN, WRITABLE, poll_bits
 from pystack.sockets.constants import (
     POLLERR,
@@ -17,7 +16,8 @@ from pystack.sockets.constants import (
     SIOCOUTQ,
     SIOCOUTQNSD,
 )
-from pystack.sockets.tcp_state import TcpSocketState
+from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import Tcb

@@ -16,17 +16,17 @@ from pystack.compiling import mypyc_attr
 from pystack.errors import os_error
 from pystack.events import EVENT_CLOSED, EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.parts import variants
-from pystack.sockets import (
+from pystack.sockets.constants import SOCK_STREAM
+from pystack.sockets.sockaddr import Address
+from pystack.sockets.tcp import (
     tcp_connection_calls,
     tcp_errors,
     tcp_options,
     tcp_poll,
     tcp_send_recv,
 )
-from pystack.sockets.constants import SOCK_STREAM
-from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp_info import TcpInfo
-from pystack.sockets.tcp_state import TcpSocketState
+from pystack.sockets.tcp.tcp_info import TcpInfo
+from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp.recording import Observer
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls

@@ -12,7 +12,7 @@ from typing import Final
 from pystack.compiling import mypyc_attr
 from pystack.sockets import sockaddr
 from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, BaseSocket
-from pystack.sockets.tcp_settings import Settings
+from pystack.sockets.tcp.tcp_settings import Settings
 from pystack.stack.host import HostCore
 from pystack.stack.listener import Listener
 from pystack.tcp.state.states import CLOSED, LISTEN, NAMES, SYN_SENT, TIME_WAIT

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pystack.compiling import mypyc_attr
-from pystack.sockets import udp_calls, udp_options
 from pystack.sockets.base import size_to_read
 from pystack.sockets.constants import IPPROTO_UDP, SOCK_DGRAM
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.udp_state import UdpSocketState
+from pystack.sockets.udp import udp_calls, udp_options
+from pystack.sockets.udp.udp_state import UdpSocketState
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

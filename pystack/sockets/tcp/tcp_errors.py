@@ -13,7 +13,7 @@ from pystack.errors import os_error
 from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.sockets import error_queue
 from pystack.sockets.error_queue import Message
-from pystack.sockets.tcp_state import TcpSocketState
+from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp import soft_errors
 from pystack.tcp.state.states import CLOSED
 from pystack.wire.flow_key import remote_end

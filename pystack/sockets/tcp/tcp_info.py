@@ -13,7 +13,7 @@ from typing import Final
 
 from pystack.cc.base import CWR, FAST, INFINITE_SSTHRESH, LOSS
 from pystack.compiling import mypyc_attr
-from pystack.sockets.tcp_state import TcpSocketState
+from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp.header.options import TIMESTAMPS_SPACE
 from pystack.tcp.policies.contracts import DUP_THRESH
 from pystack.tcp.state.records import FIRST_CEP

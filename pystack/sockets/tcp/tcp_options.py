@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from pystack.errors import os_error
 from pystack.parts import variants
 from pystack.sockets import constants as c
-from pystack.sockets import options, tcp_errors
+from pystack.sockets import options
 from pystack.sockets.options import (
     INT_MAX,
     LINGER,
@@ -26,14 +26,15 @@ from pystack.sockets.options import (
     flag,
     within,
 )
-from pystack.sockets.tcp_info import TcpInfo
-from pystack.sockets.tcp_settings import (
+from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.tcp.tcp_info import TcpInfo
+from pystack.sockets.tcp.tcp_settings import (
     FIN_TIMEOUT_MAX,
     Settings,
     repeats_to_seconds,
     seconds_to_repeats,
 )
-from pystack.sockets.tcp_state import TcpSocketState
+from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp import soft_errors
 from pystack.tcp.recording import Observer
 from pystack.tcp.state.states import CLOSED, LISTEN

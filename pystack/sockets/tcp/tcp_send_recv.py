@@ -10,7 +10,6 @@ from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
 from typing import Any, Final
 
 from pystack.errors import os_error
-from pystack.sockets import tcp_errors
 from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, size_to_read
 from pystack.sockets.constants import (
     MSG_EOR,
@@ -23,7 +22,8 @@ from pystack.sockets.constants import (
 )
 from pystack.sockets.error_queue import Ancillary
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp_state import TcpSocketState
+from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import (
     CLOSE_WAIT,

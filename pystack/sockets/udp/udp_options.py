@@ -9,8 +9,8 @@ from pystack.errors import os_error
 from pystack.sockets import constants as c
 from pystack.sockets import options
 from pystack.sockets.options import Option, OptionTable, fixed, flag
-from pystack.sockets.udp_calls import take_error
-from pystack.sockets.udp_state import UdpSocketState
+from pystack.sockets.udp.udp_calls import take_error
+from pystack.sockets.udp.udp_state import UdpSocketState
 from pystack.udp import udp_output
 from pystack.udp.endpoints import UdpEndpoint
 
