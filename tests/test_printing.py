@@ -32,7 +32,8 @@ SECRET = bytes(range(32))
 INSIDE = """
 aio.drive.alarm.DeadlineAlarm aio.drive.alarm.LoopAlarm aio.drive.alarm.TimerAlarm
 aio.handles.blocking.BlockingProxy aio.drive.capture.CaptureFile aio.handles.ready_fd.ReadyFd
-aio.handles.ready_fd.ReadyPair aio.loop.refusing.Refuser aio.loop.ownership.Ownership
+aio.handles.ready_fd.ReadyDatagrams aio.handles.ready_fd.ReadyPair aio.loop.refusing.Refuser
+aio.loop.ownership.Ownership
 aio.handles.sendfile.FileSending aio.endpoint.streams.Handlers cc.bbr.MaxOfRounds
 cc.policer.Policer device.link.Netlink device.link_watch.LinkWatch testing.bench.Bench
 testing.bench.RealBench testing.bench.VirtualBench testing.bounded_runner.BoundedRunner

@@ -3,7 +3,9 @@
 They carry no data. `ReadyFd` is a transport's: it polls readable exactly while the socket has
 something to tell (text, the end of the stream, a connection to accept, an error), and always
 writable. `ReadyPair` takes the place of a socket's own descriptor: it polls writable, too, exactly
-while the socket is; so a connection that is still being made looks like one.
+while the socket is; so a connection that is still being made looks like one. `ReadyDatagrams` is
+the very socket of UDP that a program had before it became a stack's. An epoll knows open files: it
+would forget one whose place another takes.
 """
 
 from __future__ import annotations
@@ -137,13 +139,64 @@ class ReadyPair:
         self.fd = -1
 
 
+class ReadyDatagrams:
+    """A socket of UDP of the kernel's, whose only peer is one of ours over the loopback: a datagram
+    lies in it while there is something to read. Like every socket of UDP it polls writable.
+    """
+
+    __slots__ = ("fd", "_far", "_is_readable")
+
+    def __init__(self, sock: socket.socket) -> None:
+        """`sock` is bound to a wildcard or not at all, and for its owner to close. Raises OSError
+        where nothing passes over the loopback; then it is to be replaced."""
+        family = _Socket.family.__get__(sock)
+        self.fd = _Socket.fileno(sock)
+        self._is_readable = False
+        self._far = _Socket(family, socket.SOCK_DGRAM)
+        try:
+            self._far.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+            _Socket.connect(sock, self._far.getsockname())
+            self._far.connect(_Socket.getsockname(sock))
+            os.set_blocking(self.fd, False)
+            self._empty()  # what had come from others
+            self._far.send(b"!")
+            os.read(self.fd, 1)
+        except BaseException:
+            self._far.close()
+            raise
+
+    def show(self, poll_bits: int) -> None:
+        """Follow what the socket's `poll` says now."""
+        readable = bool(poll_bits & READABLE)
+        if readable != self._is_readable and self.fd >= 0:
+            self._is_readable = readable
+            if readable:
+                self._far.send(b"!")
+            else:
+                self._empty()
+
+    def _empty(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.read(self.fd, 1)
+
+    def close(self) -> None:
+        """Gone; may be called again."""
+        self._far.close()
+        self.fd = -1
+
+
 def ready_fd() -> Ready:
     """One of the cheapest kind that this system has."""
     return ReadyFd() if sys.platform == "linux" else ReadyPair()
 
 
 def ready_in_place_of(sock: socket.socket) -> Ready:
-    """One that takes the place of the descriptor of `sock`, which is for `sock` to close."""
+    """One that takes the place of the descriptor of `sock`, which is for `sock` to close. Whoever
+    polls a socket of UDP already goes on with it."""
+    if _Socket.type.__get__(sock) == socket.SOCK_DGRAM and sys.platform != "win32":
+        with contextlib.suppress(OSError):  # there may be no loopback
+            return ReadyDatagrams(sock)
     pair = ReadyPair()
     try:
         pair.take_place_of(sock)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import select
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 
 from pystack.aio.devices.cable import Cable
 from pystack.aio.endpoint.stack import Stack
+from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.loop.install import end, installed
 from tests.aio.loop.test_program import OTHER, OWN, OWN6, echo, echoed, run
 from tests.surroundings import PATIENCE
@@ -272,6 +274,63 @@ def test_who_waits_before_the_first_datagram_gets_the_answer(
             assert await got == (b"text", (OTHER, 9))
             assert loop.remove_reader(sock) == (wait is not by_sock_recvfrom)
             assert not loop.remove_reader(sock)
+
+    run(stack, body)
+
+
+def by_select(sock: Any) -> Any:
+    return lambda: bool(select.select([sock], [], [], 0)[0])
+
+
+def by_poll(sock: Any) -> Any:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return lambda: bool(poll.poll(0))
+
+
+def by_epoll(sock: Any) -> Any:
+    epoll = select.epoll()
+    epoll.register(sock.fileno(), select.EPOLLIN)
+    return lambda: bool(epoll.poll(0))
+
+
+def by_selectors(sock: Any) -> Any:
+    selector = selectors.DefaultSelector()
+    selector.register(sock, selectors.EVENT_READ)
+    return lambda: [key.fileobj for key, _ in selector.select(0)] == [sock]
+
+
+@pytest.mark.parametrize("to_poll", [by_select, by_poll, by_epoll, by_selectors])
+@pytest.mark.parametrize("bound", [False, True], ids=["unbound", "bound"])
+@pytest.mark.parametrize("where", [OTHER, "fd00::1"])
+def test_who_polls_before_the_first_datagram_sees_the_answers_and_nothing_else(
+    stack: Stack, where: str, bound: bool, to_poll: Any
+) -> None:
+    async def body(other: Stack) -> None:
+        family = socket.AF_INET6 if ":" in where else socket.AF_INET
+        with (
+            socket.socket(family, socket.SOCK_DGRAM) as sock,
+            KernelSocket(socket.AF_INET, socket.SOCK_DGRAM) as stranger,
+        ):
+            sock.setblocking(False)
+            if bound:
+                sock.bind(("", 0))
+            is_readable = to_poll(sock)
+            assert not is_readable()
+            if bound and family == socket.AF_INET:  # of the kernel's, before it is the stack's
+                stranger.sendto(b"stray", ("127.0.0.1", sock.getsockname()[1]))
+                assert is_readable()
+            sock.sendto(b"text", (where, 9))
+            assert is_ours(sock)
+            assert not is_readable()
+            with other.socket(family, socket.SOCK_DGRAM) as far:
+                own = OWN6 if ":" in where else OWN
+                for text in (b"one", b"two"):
+                    far.sendto(text, (own, sock.getsockname()[1]))
+            while not is_readable():  # noqa: ASYNC110 (a poll tells no event)
+                await asyncio.sleep(0)
+            assert [sock.recv(100), sock.recv(100)] == [b"one", b"two"]
+            assert not is_readable()
 
     run(stack, body)
 
