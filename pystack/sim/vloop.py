@@ -165,7 +165,7 @@ class VirtualLoop(StackCalls, _NoKernel):
         type: int = 0, proto: int = 0, flags: int = 0,
     ) -> list[Any]:  # fmt: skip
         """The names of hosts and of attached stacks, each with its addresses; numeric ports."""
-        name = host.decode() if isinstance(host, bytes) else host or ""
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else host or ""
         knowing: list[WorldLike | Endpoint] = [*self._worlds, *self.attached]
         found = dict.fromkeys(text for one in knowing for text in one.look_up(name))
         if not found:

@@ -11,6 +11,7 @@ from random import Random
 from typing import BinaryIO, Final
 
 from pystack import arguments
+from pystack.aio.endpoint.resolve import name_key
 from pystack.parts.configured import configured
 from pystack.path.language.build import links
 from pystack.path.language.parse import parse
@@ -58,6 +59,7 @@ class World:
         self._digest = Digest() if digest else None
         self._runs = runs
         self.nodes: dict[str, Node] = {}
+        self._by_key: dict[str, Node] = {}  # as names are looked up (`name_key`)
         self.directions: list[LinkDirection] = []
         loop = asyncio._get_running_loop()
         if isinstance(loop, VirtualLoop):
@@ -186,8 +188,11 @@ class World:
         return Random(f"{self.seed}/{purpose}")
 
     def look_up(self, name: str) -> Sequence[str]:
-        """The addresses of the node called `name`; none when there is no such node."""
+        """The addresses of the node called `name`, or else of the first one whose name differs in
+        case, IDNA or a dot at the end only; none when there is no such node."""
         node = self.nodes.get(name)
+        if node is None:
+            node = self._by_key.get(name_key(name))
         return () if node is None else node.addresses
 
     def capture(self, node: Node, file: BinaryIO) -> None:
@@ -285,6 +290,7 @@ class World:
 
     def _add(self, node: Node) -> None:
         self.nodes[node.name] = node
+        self._by_key.setdefault(name_key(node.name), node)
 
     def _next_addresses(self) -> tuple[str, str]:
         number = len(self.nodes) + 1

@@ -230,6 +230,23 @@ def test_a_year_is_as_exact_as_a_second() -> None:
     assert sim.run(main()) == list(range(1, 101))
 
 
+def test_a_hosts_name_is_found_however_it_is_spelt_and_exactly_before_all() -> None:
+    async def main() -> list[str]:
+        world = sim.World(seed=1)
+        one, other, third = (world.host(name) for name in ("client", "Client", "Büro a"))
+        places = {host.addresses[0]: host.name for host in (one, other, third)}
+        found = []
+        for name in ("client", "Client", "CLIENT.", b"CLIENT", "BÜRO A.", "client.."):
+            try:
+                infos = await asyncio.get_running_loop().getaddrinfo(name, 7)
+                found.append(places[infos[0][4][0]])
+            except socket.gaierror:
+                found.append("nobody")
+        return found
+
+    assert sim.run(main()) == ["client", "Client", "client", "client", "Büro a", "nobody"]
+
+
 def test_unknown_names_are_not_found() -> None:
     async def main() -> None:
         client, server = two_hosts(sim.World(seed=1))

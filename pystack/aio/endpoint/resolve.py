@@ -7,6 +7,7 @@ kernel's resolver with the kernel's network: the stack itself asks no name serve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
@@ -69,6 +70,14 @@ class Resolver:
         if not infos:
             raise OSError("getaddrinfo() returned empty list")
         return infos
+
+
+def name_key(name: str) -> str:
+    """The same for all spellings of a host's name: as Python's resolver encodes it (IDNA 2003),
+    without regard to case (RFC 4343) and to the dot that may end it (RFC 1034 §3.1)."""
+    with contextlib.suppress(UnicodeError):  # no name of a host, but perhaps one of a world's
+        name = name.encode("idna").decode("ascii")
+    return name.lower().removesuffix(".") or name
 
 
 def families_of(host: Host) -> list[int]:

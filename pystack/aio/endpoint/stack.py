@@ -18,6 +18,7 @@ from pystack.aio.drive.device_driver import DeviceDriver
 from pystack.aio.drive.driver import Driver
 from pystack.aio.endpoint import bind_hint
 from pystack.aio.endpoint.endpoint import GRACE, NOT_OPEN, Endpoint, all_told
+from pystack.aio.endpoint.resolve import name_key
 from pystack.aio.handles.fd_bridge import NO_READERS
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.device.linux import check_linux, check_packages
@@ -75,10 +76,10 @@ class Stack(Endpoint):
             for network in (_EVERYTHING if route == "default" else (route,))
         ]
         known = arguments.mapping("names", names or {}, "{'db': '198.18.0.1'}")
-        self._names = {
-            arguments.text("names", name, "db").lower(): _addresses(given)
-            for name, given in known.items()
-        }
+        self._names: dict[str, tuple[str, ...]] = {}
+        for name, given in known.items():
+            key = name_key(arguments.text("names", name, "db"))
+            self._names[key] = (*self._names.get(key, ()), *_addresses(given))
         self._open_device = open_device
         self._addresses = arguments.texts("addresses", addresses, ADDRESS)
         self._config = configured(sysctl or {})
@@ -206,8 +207,8 @@ class Stack(Endpoint):
         return None if self._capture is None else self._capture.error
 
     def look_up(self, name: str) -> Sequence[str]:
-        """The addresses of one of `names`, in capitals or not; none for another name."""
-        return self._names.get(name.lower(), ())
+        """The addresses of one of `names`, however it is spelt (`name_key`); none for another."""
+        return self._names.get(name_key(name), ())
 
     # -- begin and end ---------------------------------------------------------------------------
     if not TYPE_CHECKING:  # type checkers see none of these

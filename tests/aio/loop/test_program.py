@@ -35,7 +35,7 @@ Body = Callable[[Stack], Coroutine[Any, Any, None]]
 def stack() -> Iterator[Stack]:
     """What `pystack run` has: a stack, open, on no loop, and all of Python's doors lead to it."""
     cable = Cable()
-    names = {"web": [OWN, OWN6], "other": OTHER}
+    names = {"web": [OWN, OWN6], "other": OTHER, "db": OTHER, "Büro.example": OTHER}
     made = Stack.over(cable.left, f"{OWN}/24", f"{OWN6}/64", names=names, grace=0.1)
 
     async def opened() -> None:
@@ -527,6 +527,35 @@ def test_names_may_be_bytes_and_in_capitals(stack: Stack) -> None:
     assert [info[4] for info in infos] == [(OWN, 80)]
     assert socket.gethostbyname("web") == OWN
     assert socket.gethostbyname_ex("other") == ("other", [], [OTHER])
+
+
+SPELT = ("db", "DB", "Db.", b"dB", b"DB.")
+SPELT_IN_GERMAN = ("büro.example", "BÜRO.example.", "xn--bro-hoa.example", b"XN--BRO-HOA.example.")
+
+
+@pytest.mark.parametrize("name", [*SPELT, *SPELT_IN_GERMAN])
+def test_a_name_is_found_however_it_is_spelt(stack: Stack, name: str | bytes) -> None:
+    infos = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
+    assert [info[4] for info in infos] == [(OTHER, 80)]
+    assert socket.gethostbyname(name) == OTHER
+    assert socket.gethostbyname_ex(name)[2] == [OTHER]
+
+    async def body(other: Stack) -> None:
+        loop = asyncio.get_running_loop()
+        async with await other.start_server(echo, OTHER, 80):
+            assert await echoed(await asyncio.open_connection(name, 80)) == b"text"  # type: ignore[arg-type]
+            with socket.socket() as sock:
+                sock.setblocking(False)
+                await loop.sock_connect(sock, (name, 80))
+                assert sock.getpeername() == (OTHER, 80)
+
+    run(stack, body)
+
+
+def test_addresses_of_one_name_that_is_spelt_differently_are_joined() -> None:
+    stack = Stack.over(Cable().left, f"{OWN}/24", names={"DB.": OWN, "db": [OTHER]})
+    assert stack.look_up("Db") == (OWN, OTHER)
+    assert stack.look_up("") == stack.look_up("d") == ()
 
 
 def test_uvloop_is_a_module_that_is_not_found(stack: Stack) -> None:
