@@ -32,8 +32,8 @@ def retransmit_lost(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         wnd_left = tcb.snd_una + tcb.snd_wnd - lost.start
         if tcb.pending & RETRANSMIT_NOW:
             allow = max(allow, mss) if tcb.by_sack or tcb.recovery == LOSS else mss
-            if lost.start == tcb.snd_una:
-                wnd_left = max(wnd_left, mss)  # the head also serves as the window's probe
+            if lost.start == tcb.snd_una and wnd_left <= 0:
+                wnd_left = mss  # the head also serves as the window's probe
         if allow < mss:
             if allow <= 0 or lost.end - lost.start > allow:
                 break

@@ -268,6 +268,7 @@ def _undo(tcb: Tcb, now_us: int) -> None:
     tcb.recovery = OPEN
     tcb.recover = tcb.snd_una
     tcb.retransmits = 0
+    tcb.retrans_since_us = 0
     newreno_recovery.forget(tcb)
 
 

@@ -202,6 +202,7 @@ class TcbVariables:
     # -- timeouts.probes
     probes_out: int  # probes without an answer, of zero windows and keep-alives
     probe_backoff: int
+    probes_since_us: int  # when the first probe of a zero window was due, whatever was answered
 
     # -- timing.timers: every deadline
     rto_at_us: int
@@ -278,7 +279,7 @@ class TcbVariables:
         self.pacing_rate = self.release_us = self.soft_error = 0
         self.reports = None
         self.stats = Statistics()
-        self.probes_out = self.probe_backoff = 0
+        self.probes_out = self.probe_backoff = self.probes_since_us = 0
         self.rto_at_us = self.persist_at_us = self.delack_at_us = self.keepalive_at_us = 0
         self.fin_wait_2_at_us = self.rack_at_us = self.tlp_at_us = self.pace_at_us = 0
 

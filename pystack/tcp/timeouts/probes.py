@@ -1,13 +1,13 @@
 """Probes of a peer that is silent: of its zero window (RFC 9293 §3.8.6.1), and keep-alive (§3.8.4).
 
-Writes `probes_out`, `probe_backoff`.
+Writes `probes_out`, `probe_backoff`, `probes_since_us`.
 """
 
 from __future__ import annotations
 
 from pystack.tcp.state.states import ESTABLISHED
 from pystack.tcp.tcb import KEEPALIVE_PROBE, SEND_RST, WINDOW_PROBE, Tcb
-from pystack.tcp.timeouts.retry_limits import ORPHAN_RETRIES, give_up
+from pystack.tcp.timeouts.retry_limits import give_up, orphan_retries, probing_ends_at_us
 from pystack.tcp.timing import timers
 
 
@@ -15,6 +15,7 @@ from pystack.tcp.timing import timers
 def start_persist(tcb: Tcb, now_us: int) -> None:
     """Payload waits and nothing is in flight: probe after one RTO (SHLD-29)."""
     tcb.probe_backoff = 0
+    tcb.probes_since_us = 0
     timers.arm_persist(tcb, now_us + max(tcb.rto_us, tcb.config.tcp_rto_min_us))
 
 
@@ -23,16 +24,16 @@ def on_persist(tcb: Tcb, now_us: int) -> None:
     timers.arm_persist(tcb, 0)
     if tcb.sndbuf.end_seq + tcb.fin_wanted <= tcb.snd_nxt:
         return
-    if tcb.user_timeout_us and tcb.probes_out:
-        if now_us - tcb.last_ack_us >= tcb.user_timeout_us:
-            give_up(tcb)
-            return
+    if not tcb.probes_since_us:
+        tcb.probes_since_us = now_us
     retries = tcb.config.tcp_retries2
-    if tcb.orphan:  # the user is gone: this must end (RFC 6429 §4, Linux)
-        retries = tcb.config.tcp_orphan_retries or ORPHAN_RETRIES
-        if _probe_wait_us(tcb) >= tcb.config.tcp_rto_max_ms * 1000:
-            retries = 0
-    if tcb.probes_out >= retries:
+    is_over = now_us >= probing_ends_at_us(tcb)
+    if tcb.orphan:  # the user is gone: this must end, though the peer answers (RFC 6429 §4, Linux)
+        wait_us = _probe_wait_us(tcb)
+        retries = orphan_retries(tcb, wait_us)
+        if wait_us >= tcb.config.tcp_rto_max_ms * 1000 and tcb.probe_backoff >= retries:
+            is_over = True
+    if is_over or tcb.probes_out >= retries:
         give_up(tcb)
         return
     tcb.pending |= WINDOW_PROBE
@@ -48,7 +49,8 @@ def probe_sent(tcb: Tcb, now_us: int) -> None:
     """A window probe has left: the next one after twice the time (SHLD-30)."""
     tcb.probes_out += 1
     tcb.probe_backoff += 1
-    timers.arm_persist(tcb, now_us + _probe_wait_us(tcb))
+    at_us = min(now_us + _probe_wait_us(tcb), max(probing_ends_at_us(tcb), now_us + 1))
+    timers.arm_persist(tcb, at_us)
 
 
 def peer_answered(tcb: Tcb) -> None:
@@ -59,6 +61,7 @@ def peer_answered(tcb: Tcb) -> None:
 def window_opened(tcb: Tcb, now_us: int) -> None:
     """The window is no longer zero."""
     tcb.probe_backoff = 0
+    tcb.probes_since_us = 0
     timers.arm_persist(tcb, 0)
 
 

@@ -55,14 +55,13 @@ def _on_rto(tcb: Tcb, now_us: int) -> None:
         return
     if tcb.retransmits == tcb.config.tcp_retries1:
         soft_errors.report(tcb, ETIMEDOUT, ORIGIN_LOCAL, 0, 0, tcb.retransmits, b"")
-    if tcb.retransmits:
-        # a window shrunk to zero is no dead peer: count from its last answer (SHLD-17)
-        since_us = tcb.retrans_since_us
-        if not tcb.snd_wnd:
-            since_us = max(since_us, tcb.last_ack_us)
-        if now_us - since_us >= retry_limits.retransmission_limit_us(tcb):
-            retry_limits.give_up(tcb)
-            return
+    if now_us >= retry_limits.ends_at_us(tcb):
+        retry_limits.give_up(tcb)
+        return
+    if tcb.retransmits and now_us - tcb.reduced_us < tcb.rto_us:
+        # TCP_USER_TIMEOUT had cut the wait short, and is longer now
+        timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, tcb.reduced_us))
+        return
     recovery.on_rto(tcb, now_us)
     rtt.back_off(tcb)
     if tcb.recorder is not None:
@@ -75,8 +74,8 @@ def _on_syn_rto(tcb: Tcb, now_us: int) -> None:
     config = tcb.config
     linear = config.tcp_syn_linear_timeouts if tcb.state == SYN_SENT else 0
     retries = tcb.user.syn_retries if tcb.state == SYN_SENT else config.tcp_synack_retries
-    limit_us = tcb.user_timeout_us or ((2 << retries) - 1) * config.tcp_rto_initial_ms * 1000
-    if tcb.retransmits >= retries + linear or now_us - tcb.opened_us >= limit_us:
+    ends_at_us = retry_limits.attempt_ends_at_us(tcb, retries)
+    if tcb.retransmits >= retries + linear or now_us >= ends_at_us:
         tcb.shared.counters.attempt_fails += 1
         retry_limits.give_up(tcb)
         return
