@@ -162,7 +162,8 @@ static void tcp_option(const uint8_t *p, uint32_t n, struct record *r)
     }
 }
 
-static int tcp_options(const uint8_t *p, const uint8_t *end, struct record *r)
+/* An option whose length can't be ends the list (RFC 9293 MUST-7, as Linux). */
+static void tcp_options(const uint8_t *p, const uint8_t *end, struct record *r)
 {
     while (p < end && *p != OPT_EOL) {
         if (*p == OPT_NOP) {
@@ -170,11 +171,10 @@ static int tcp_options(const uint8_t *p, const uint8_t *end, struct record *r)
             continue;
         }
         if (end - p < 2 || p[1] < 2 || p[1] > end - p)
-            return DROP_BAD_TCP_OPTION;
+            return;
         tcp_option(p, p[1], r);
         p += p[1];
     }
-    return 0;
 }
 
 static int parse_tcp(const uint8_t *ip, const struct layout *at, struct record *r)
@@ -200,7 +200,9 @@ static int parse_tcp(const uint8_t *ip, const struct layout *at, struct record *
     r->flags = load16(tcp + 12) & 0x1ff;
     r->wnd = load16(tcp + 14);
     r->urgent = load16(tcp + 18);
-    return header > TCP_HEADER ? tcp_options(tcp + TCP_HEADER, tcp + header, r) : 0;
+    if (header > TCP_HEADER)
+        tcp_options(tcp + TCP_HEADER, tcp + header, r);
+    return 0;
 }
 
 static void ip_fields(const uint8_t *ip, const struct layout *at, struct record *r)

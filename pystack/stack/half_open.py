@@ -110,10 +110,8 @@ class HalfOpen:
             if not ecn.agrees(self.ecn, flags):
                 self.ect_ok = False  # then our data is not ECT (RFC 3168 §6.1.1)
             return SYN_AGAIN  # our SYN,ACK was lost
-        # first: timestamps and the sequence number
-        if self.ts_ok and not flags & RST:
-            if not seg.options & HAS_TIMESTAMPS:
-                return DROP
+        # first: timestamps and the sequence number; without timestamps it is taken (Linux)
+        if self.ts_ok and seg.options & HAS_TIMESTAMPS and not flags & RST:
             if ts_older(seg.tsval, self.ts_recent):
                 return ACKNOWLEDGE
         offset = (seg.seq - rcv_nxt + HALF & MASK) - HALF

@@ -79,36 +79,35 @@ DROP_BAD_IP_CHECKSUM: Final = 4
 DROP_BAD_IP_OPTION: Final = 5  # IPv4 option or IPv6 extension header of impossible length
 DROP_BAD_TCP_HEADER: Final = 6  # data offset under 5 or past the end
 DROP_BAD_TCP_CHECKSUM: Final = 7
-DROP_BAD_TCP_OPTION: Final = 8  # length 0, 1 or past the header (RFC 9293 MUST-7)
-DROP_NOT_FOR_US: Final = 9  # the destination is not one of our addresses
-DROP_BAD_SOURCE: Final = 10  # multicast, broadcast, loopback or unspecified source
-DROP_BAD_FRAGMENT: Final = 11  # overlapping, oversized or misaligned
-DROP_FRAGMENT_LIMIT: Final = 12  # reassembly memory or time exhausted
-DROP_BAD_ICMP: Final = 13  # truncated, bad checksum, or an unknown type
-DROP_UNKNOWN_PROTOCOL: Final = 14
-DROP_SYN_QUEUE_FULL: Final = 15
-DROP_ACCEPT_QUEUE_FULL: Final = 16
-DROP_TX_FULL: Final = 17  # an answer of ours found the transmit batch full
-DROP_NO_TIMESTAMP: Final = 18  # agreed, but missing (RFC 7323 §3.2)
-DROP_PAWS: Final = 19
-DROP_OUT_OF_WINDOW: Final = 20
-DROP_NO_ACK: Final = 21  # synchronised, but no ACK bit
-DROP_OLD_ACK: Final = 22  # acknowledges data from before the largest window (RFC 5961 §5)
-DROP_BAD_ACK: Final = 23  # acknowledges what was never sent
-DROP_RECEIVE_BUFFER: Final = 24  # no memory for data that came out of order
-DROP_AFTER_CLOSE: Final = 25  # data for a connection that is closed for reading
-DROP_RST_REFUSED: Final = 26  # RST that has not exactly the next number (RFC 5961 §3)
-DROP_ICMP_QUOTE: Final = 27  # an ICMP error quoting no connection, or a number not in flight
-DROP_SOURCE_ROUTE: Final = 28  # as Linux by default, and RFC 7126 §4.3, §4.4
-DROP_BAD_UDP_HEADER: Final = 29  # a length under 8 or past the packet's end
-DROP_BAD_UDP_CHECKSUM: Final = 30  # wrong, or none in IPv6 (RFC 8200 §8.1)
-DROP_SOCKET_BUFFER: Final = 31  # a datagram found its socket's receive buffer full
+DROP_NOT_FOR_US: Final = 8  # the destination is not one of our addresses
+DROP_BAD_SOURCE: Final = 9  # multicast, broadcast, loopback or unspecified source
+DROP_BAD_FRAGMENT: Final = 10  # overlapping, oversized or misaligned
+DROP_FRAGMENT_LIMIT: Final = 11  # reassembly memory or time exhausted
+DROP_BAD_ICMP: Final = 12  # truncated, bad checksum, or an unknown type
+DROP_UNKNOWN_PROTOCOL: Final = 13
+DROP_SYN_QUEUE_FULL: Final = 14
+DROP_ACCEPT_QUEUE_FULL: Final = 15
+DROP_TX_FULL: Final = 16  # an answer of ours found the transmit batch full
+DROP_PAWS: Final = 17
+DROP_OUT_OF_WINDOW: Final = 18
+DROP_NO_ACK: Final = 19  # synchronised, but no ACK bit
+DROP_OLD_ACK: Final = 20  # acknowledges data from before the largest window (RFC 5961 §5)
+DROP_BAD_ACK: Final = 21  # acknowledges what was never sent
+DROP_RECEIVE_BUFFER: Final = 22  # no memory for data that came out of order
+DROP_AFTER_CLOSE: Final = 23  # data for a connection that is closed for reading
+DROP_RST_REFUSED: Final = 24  # RST that has not exactly the next number (RFC 5961 §3)
+DROP_ICMP_QUOTE: Final = 25  # an ICMP error quoting no connection, or a number not in flight
+DROP_SOURCE_ROUTE: Final = 26  # as Linux by default, and RFC 7126 §4.3, §4.4
+DROP_BAD_UDP_HEADER: Final = 27  # a length under 8 or past the packet's end
+DROP_BAD_UDP_CHECKSUM: Final = 28  # wrong, or none in IPv6 (RFC 8200 §8.1)
+DROP_SOCKET_BUFFER: Final = 29  # a datagram found its socket's receive buffer full
+
 
 DROP_NAMES: Final = (
     "", "truncated", "bad_version", "bad_ip_header", "bad_ip_checksum", "bad_ip_option",
-    "bad_tcp_header", "bad_tcp_checksum", "bad_tcp_option", "not_for_us", "bad_source",
+    "bad_tcp_header", "bad_tcp_checksum", "not_for_us", "bad_source",
     "bad_fragment", "fragment_limit", "bad_icmp", "unknown_protocol", "syn_queue_full",
-    "accept_queue_full", "tx_full", "no_timestamp", "paws", "out_of_window", "no_ack",
+    "accept_queue_full", "tx_full", "paws", "out_of_window", "no_ack",
     "old_ack", "bad_ack", "receive_buffer", "after_close", "rst_refused", "icmp_quote",
     "source_route", "bad_udp_header", "bad_udp_checksum", "socket_buffer",
 )  # fmt: skip

@@ -122,9 +122,18 @@ class Segment:
         return bytes(self.arena[at : at + length])
 
     def option_octets(self) -> bytes:
-        """A copy of all options of the TCP header. Their lengths are sound (the parser has looked),
-        up to an end-of-options octet."""
-        return bytes(self.arena[self.upper + consts.TCP_HEADER : self.options_end])
+        """A copy of all options of the TCP header, up to an end-of-options octet or an option whose
+        length can't be: so their lengths are sound."""
+        octets = bytes(self.arena[self.upper + consts.TCP_HEADER : self.options_end])
+        at, end = 0, len(octets)
+        while at < end and octets[at] != consts.OPT_EOL:
+            if octets[at] == consts.OPT_NOP:
+                at += 1
+            elif at + 1 < end and 2 <= octets[at + 1] <= end - at:
+                at += octets[at + 1]
+            else:
+                break
+        return octets[:at]
 
     @property
     def options_end(self) -> int:

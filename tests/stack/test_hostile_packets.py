@@ -120,7 +120,7 @@ def test_connections_among_forged_packets_are_not_touched(seed: int, timestamps:
     assert attacker.sent > 1000
     assert attacker.sent / 2 < sum(near_host.counters.dropped) + near_host.counters.challenge_acks
     reasons = {name for name in near_host.counters.as_dict() if name.startswith("dropped_")}
-    assert len(reasons) >= 18, sorted(reasons)
+    assert len(reasons) >= 16, sorted(reasons)
 
 
 # -- every reason is counted ----------------------------------------------------------------------
@@ -158,7 +158,6 @@ BAD = {
     "bad_ip_option": [v4(tcp_to(), options=b"\x07\x01\0\0"), v4(tcp_to(), options=b"\x1e\x09\0\0")],
     "bad_tcp_header": [v4(tcp_to(data_offset=4)), v4(tcp_to(data_offset=15))],
     "bad_tcp_checksum": [v4(tcp_to(spoil_checksum=True))],
-    "bad_tcp_option": [v4(tcp_to(options=b"\x08\x00\0\0")), v4(tcp_to(options=b"\x02\x05\0\0"))],
     "not_for_us": [between(SOURCE, OTHER)],
     "bad_source": [between(MANY, HERE), between(HERE, HERE), between(b"\x7f\0\0\1", HERE)],
     "bad_fragment": [encode.fragment4(WHOLE, 8, b"1234567", True, 1),

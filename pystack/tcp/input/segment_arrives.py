@@ -32,7 +32,6 @@ from pystack.wire.consts import (
     CWR,
     DROP_AFTER_CLOSE,
     DROP_NO_ACK,
-    DROP_NO_TIMESTAMP,
     DROP_OUT_OF_WINDOW,
     DROP_PAWS,
     DROP_RST_REFUSED,
@@ -120,14 +119,12 @@ def _fast_path(tcb: Tcb, seg: Segment, now_us: int) -> bool:
 
 
 def _first_check_sequence(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
-    """First: PAWS (RFC 7323 §5.3), then whether any of the segment lies in the window."""
+    """First: PAWS (RFC 7323 §5.3), then whether any of the segment lies in the window. A segment
+    that lacks the timestamps agreed on is taken, as Linux does (§3.2 says SHOULD drop): there are
+    middle boxes that take them away."""
     flags = seg.flags
-    if tcb.ts_ok and not flags & RST:
-        if not seg.options & HAS_TIMESTAMPS:
-            if not flags & SYN:
-                tcb.shared.counters.dropped[DROP_NO_TIMESTAMP] += 1
-                return False
-        elif timestamps.paws_refuses(tcb, seg, seq, now_us):
+    if tcb.ts_ok and seg.options & HAS_TIMESTAMPS and not flags & RST:
+        if timestamps.paws_refuses(tcb, seg, seq, now_us):
             tcb.shared.counters.dropped[DROP_PAWS] += 1
             _answer_unacceptable(tcb, seg, seq)
             return False

@@ -10,6 +10,7 @@ from pystack.tcp.header import options, timestamps
 from pystack.tcp.input import ack, handshake
 from pystack.tcp.state.states import SYN_RECEIVED
 from pystack.tcp.tcb import ACK_NOW, SEND_SYN, Tcb
+from pystack.tcp.timing import timers
 from pystack.tcp.transitions import end, set_state
 from pystack.wire.consts import (
     ACK,
@@ -23,6 +24,7 @@ from pystack.wire.consts import (
 from pystack.wire.segment import Segment
 from pystack.wire.seq import HALF, MASK
 
+_SOON_US: Final = 2000  # TCP_TIMEOUT_MIN, two ticks of Linux's clock
 # what the caller of `segment_arrives` is to do with the segment
 HANDLED: Final = 0
 ANSWER_WITH_RST: Final = 1  # as for a stranger: <SEQ=SEG.ACK><CTL=RST>
@@ -38,6 +40,9 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
         seg_ack = una + ((seg.ack - una + HALF) & MASK) - HALF
         if seg_ack <= tcb.iss or seg_ack > tcb.snd_nxt:
             tcb.shared.counters.dropped[DROP_BAD_ACK] += 1
+            if not tcb.retransmits:
+                # of an old connection, which our RST ends: the SYN again at once (Linux)
+                timers.arm_rto(tcb, now_us + _SOON_US)
             return HANDLED if flags & RST else ANSWER_WITH_RST
         acceptable = True
         if tcb.ts_ok and seg.options & HAS_TIMESTAMPS and seg.tsecr:

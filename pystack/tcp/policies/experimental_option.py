@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from pystack.compiling import mypyc_attr
 from pystack.tcp.policies.part import Part
-from pystack.wire.consts import FIN, OPT_EOL, OPT_EXPERIMENT_1, OPT_EXPERIMENT_2, OPT_NOP, SYN
+from pystack.wire.consts import FIN, OPT_EXPERIMENT_1, OPT_EXPERIMENT_2, OPT_NOP, SYN
 from pystack.wire.segment import Segment
 
 OPTIONS_MOST: Final = 40  # octets of all options of a segment (RFC 9293 §3.1)
@@ -105,7 +105,7 @@ class ExperimentalOption(Part):
         ours = self._name()
         octets = seg.option_octets()
         at, end = 0, len(octets)
-        while at < end and octets[at] != OPT_EOL:
+        while at < end:
             if octets[at] == OPT_NOP:
                 at += 1
                 continue

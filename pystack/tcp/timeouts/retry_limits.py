@@ -72,8 +72,9 @@ def probing_ends_at_us(tcb: Tcb) -> int:
 
 
 def orphan_retries(tcb: Tcb, wait_us: int) -> int:
-    """How often to try for a user that is gone, when the next wait is `wait_us`: `tcp_orphan_retries`,
-    where that is 0 eight times, and no more once waits are the longest (Linux; RFC 6429 §4)."""
+    """How often to try for a user that is gone, when the next wait is `wait_us`. That is
+    `tcp_orphan_retries`, and where it is 0 eight times, but no more once waits are the longest
+    (Linux; RFC 6429 §4)."""
     retries = tcb.config.tcp_orphan_retries
     is_longest = wait_us >= tcb.config.tcp_rto_max_ms * 1000
     if is_longest:

@@ -40,19 +40,18 @@ class _Options:
         self.tsecr = 0
         self.edges: tuple[int, ...] = ()
 
-    def walk(self, octets: memoryview) -> int:
-        """Take all options in; 0 or DROP_BAD_TCP_OPTION (RFC 9293 MUST-7)."""
+    def walk(self, octets: memoryview) -> None:
+        """Take all options in. One whose length can't be ends the list (RFC 9293 MUST-7, Linux)."""
         at, end = 0, len(octets)
         while at < end and octets[at] != consts.OPT_EOL:
             if octets[at] == consts.OPT_NOP:
                 at += 1
                 continue
             if end - at < 2 or not 2 <= octets[at + 1] <= end - at:
-                return consts.DROP_BAD_TCP_OPTION
+                return
             after = at + octets[at + 1]
             self.take(octets[at], octets[at + 2 : after])
             at = after
-        return 0
 
     def take(self, kind: int, value: memoryview) -> None:
         """One option. A known kind of a wrong length is skipped; the last of its kind counts."""
@@ -97,7 +96,7 @@ def parse(
     options = _Options()
     if reason == 0 and kind == consts.KIND_TCP:
         header = tcp_header(ip, at)
-        reason = options.walk(ip[at.upper + consts.TCP_HEADER : at.upper + header])
+        options.walk(ip[at.upper + consts.TCP_HEADER : at.upper + header])
 
     here = index * RECORD_SIZE
     records[here : here + RECORD_SIZE] = _BLANK

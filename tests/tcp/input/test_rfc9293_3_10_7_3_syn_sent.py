@@ -87,6 +87,27 @@ def test_a_bare_ack_outside_of_what_was_sent_draws_a_reset(tcp: Tcp) -> None:
     tcp.take()
 
 
+@pytest.mark.parametrize("flags", [".", "F.", "S.", "R."])
+def test_after_an_answer_of_an_old_connection_the_syn_is_sent_again_at_once_and_once(
+    tcp: Tcp, flags: str
+) -> None:
+    """Linux 9603d47bad46: our RST has ended the old one, so the peer can take it now."""
+    tcp.connect()
+    reset = "" if flags == "R." else "+0 > R 5000:5000(0) win 0"
+    tcp.play(
+        f"""
+        {SYN}
+        +0.01   < {flags} 300:300(0) ack 5000 win 65535
+        {reset}
+        +0.002  > S 0:0(0) <...>
+        +0.01   < {flags} 300:300(0) ack 5000 win 65535
+        {reset}
+        +0.988..0.998 > S 0:0(0) <...>
+        """
+    )
+    assert tcp.state() == "SYN_SENT"
+
+
 @pytest.mark.requirement("RFC9293-S3.10.7.3-1", "RFC9293-S3.5.2-1")
 def test_a_reset_with_an_unacceptable_ack_is_dropped_in_silence(tcp: Tcp) -> None:
     tcp.connect()

@@ -159,7 +159,10 @@ def test_what_makes_no_progress_is_sent_seldom_and_ends_when_it_is_due(
     first = watch.sent[0][0]
     longest = tcp_rto_max_ms / 1000
     if user_timeout and not closes:
-        assert watch.ended - first == pytest.approx(user_timeout / 1000, abs=0.001)
+        if in_flight or SILENT not in habits:
+            assert watch.ended - first == pytest.approx(user_timeout / 1000, abs=0.001)
+        else:  # as Linux: tcp_retries2 bounds probes without an answer, too
+            assert 0 < watch.ended - first <= user_timeout / 1000 + 0.001
         event("user timeout")
     elif closes:
         assert watch.ended
