@@ -12,6 +12,25 @@ from pystack.ip.path_mtu import PathMtu
 from pystack.printed import printed
 
 
+class Interface:
+    """The one interface of a host, by the name and number that socket calls know it by: scope ids,
+    SO_BINDTODEVICE, IP_PKTINFO."""
+
+    __slots__ = ("index", "name")
+
+    def __init__(self) -> None:
+        self.index = 1
+        self.name = "tun0"
+
+    def __repr__(self) -> str:
+        return printed(self, lambda: f"{self.index}: {self.name}")
+
+    def be(self, index: int, name: str) -> None:
+        """Have this number, which is above 0, and name from now on."""
+        self.index = index
+        self.name = name
+
+
 class IpState:
     """The IP layer of a host, on which TCP and UDP stand.
 
@@ -19,13 +38,14 @@ class IpState:
     `receiving_loopback` is True while packets are received that the host has sent to itself.
     """
 
-    __slots__ = ("config", "counters", "addresses", "path_mtus", "icmp", "reassembly",
+    __slots__ = ("config", "counters", "addresses", "interface", "path_mtus", "icmp", "reassembly",
                  "receiving_loopback", "_ident")  # fmt: skip
 
     def __init__(self, config: Config, counters: Counters, secret: bytes, mtu: int) -> None:
         self.config = config
         self.counters = counters
         self.addresses = Addresses()
+        self.interface = Interface()
         self.path_mtus = PathMtu(config, mtu)
         self.icmp = Icmp(
             config, self.addresses.local, counters.dropped, self.next_ident,

@@ -39,8 +39,9 @@ WRITABLE: Final = POLLOUT | POLLWRNORM
 
 # shared by the files of this room; `dir` leaves it out
 _INSIDE: Final = frozenset((
-    "address_locked", "add_shutdown", "begin_close", "check", "is_bound", "lock_names", "notify",
-    "option_table", "own_name", "peer_name", "port_locked", "shut", "undo_shutdown",
+    "address_locked", "add_shutdown", "begin_close", "check", "cookie", "is_bound", "lock_names",
+    "notify", "option_table", "own_name", "peer_name", "port_locked", "shut", "take_cookie",
+    "undo_shutdown",
 ))  # fmt: skip
 
 
@@ -53,7 +54,7 @@ class BaseSocket:
     """
 
     __slots__ = (
-        "host", "family", "on_events", "shut", "address_locked", "port_locked", "closed",
+        "host", "family", "on_events", "shut", "address_locked", "port_locked", "closed", "cookie",
     )  # fmt: skip
 
     option_table: ClassVar[OptionTable[Any, Any]]
@@ -65,6 +66,7 @@ class BaseSocket:
     address_locked: bool
     port_locked: bool
     closed: bool
+    cookie: int  # SO_COOKIE, 0 before it was asked for
 
     def __init__(self, host: HostCore, family: int) -> None:
         self.host = host
@@ -74,6 +76,7 @@ class BaseSocket:
         self.address_locked = False
         self.port_locked = False
         self.closed = False
+        self.cookie = 0
 
     def __dir__(self) -> list[str]:
         """Without what belongs to this room."""
@@ -146,6 +149,12 @@ class BaseSocket:
         """
         self.check()
         return self.option_table.get(self, level, option, size)
+
+    def take_cookie(self) -> int:
+        """SO_COOKIE: a number that no other socket of the host has."""
+        if not self.cookie:
+            self.cookie = self.host.next_cookie()
+        return self.cookie
 
     # -- the end --------------------------------------------------------------------------------
     def check(self) -> None:

@@ -26,8 +26,7 @@ MOST_BYTES: Final = 1024  # that getsockopt may be asked for, as in Python's `so
 INT: Final = Struct("=i")
 LINGER: Final = Struct("=ii")
 
-MIN_SNDBUF: Final = 4608  # bytes: two of the smallest packets with Linux's bookkeeping
-MIN_RCVBUF: Final = 2304
+_LENGTH_FIRST: Final = (c.SOL_SOCKET, c.IPPROTO_TCP, c.IPPROTO_UDP)
 
 
 class HasOptions(Protocol):
@@ -42,8 +41,14 @@ class HasOptions(Protocol):
 
 
 class Shared(Protocol):
-    """The values that TCP's and UDP's records both have; -1 stands for the host's own choice."""
+    """The values that TCP's and UDP's records both have; -1 stands for the host's own choice.
 
+    `kept` has, by name, those that most sockets never set. It is replaced and never changed, since
+    records are copied.
+    """
+
+    kept: Mapping[str, int | bytes]
+    reuse_port: bool
     sndbuf: int
     rcvbuf: int
     tclass: int
@@ -65,13 +70,15 @@ class Option(Generic[Sock, Record]):
     """How an option is read and, where it may be, set.
 
     `set` checks a value and puts it into the record; `effect` then brings the record to a TCB that
-    exists. `raw` options are set with bytes, the others with an int.
+    exists. `raw` options are set with bytes, the others with an int. Octets that an int is made of
+    are at least `least`: 4, at IPPROTO_IP 0, where another number was not given (Linux).
     """
 
     get: Getter[Sock, Record]
     set: Setter[Sock, Record] | None = None
     effect: Callable[[Record, Any], None] | None = None
     raw: bool = False
+    least: int = -1
 
 
 class OptionTable(Generic[Sock, Record]):
@@ -107,10 +114,16 @@ class OptionTable(Generic[Sock, Record]):
         self, sock: Sock, record: Record, level: int, name: int, value: Any
     ) -> Option[Sock, Record]:
         """Check a value and put it into `record`; the option that it is of."""
-        option = (self._of_level(sock, level) or {}).get(name)
+        options = self._of_level(sock, level)
+        option = options.get(name) if options is not None else None
+        is_raw = option is not None and option.raw
+        if options is not None and level in _LENGTH_FIRST and not is_raw:
+            value = as_int(level, value)  # Linux: before it asks which option it is
         if option is None or option.set is None:
             raise os_error(ENOPROTOOPT)
-        option.set(sock, record, as_bytes(value) if option.raw else as_int(level, value))
+        option.set(
+            sock, record, as_bytes(value) if is_raw else as_int(level, value, option.least)
+        )
         return option
 
     def _of_level(self, sock: Sock, level: int) -> Mapping[int, Option[Sock, Record]] | None:
@@ -120,8 +133,9 @@ class OptionTable(Generic[Sock, Record]):
 
 
 # -- values ---------------------------------------------------------------------------------------
-def as_int(level: int, value: Any) -> int:
-    """The C int that a value stands for; at IPPROTO_IP also an unsigned char.
+def as_int(level: int, value: Any, least: int = -1) -> int:
+    """The C int that a value stands for; at IPPROTO_IP also an unsigned char, of at least `least`
+    octets; elsewhere fewer than 4 are 0 where `least` says that they may be fewer.
 
     Raises OverflowError for an int that is no C int, EINVAL for bytes that are too few.
     """
@@ -133,9 +147,9 @@ def as_int(level: int, value: Any) -> int:
     if len(data) >= INT.size:
         number: int = INT.unpack_from(data)[0]
         return number
-    if level == c.IPPROTO_IP:
-        return data[0] if data else 0
-    raise os_error(EINVAL)
+    if len(data) < (least if least >= 0 else 0 if level == c.IPPROTO_IP else INT.size):
+        raise os_error(EINVAL)
+    return data[0] if data and level == c.IPPROTO_IP else 0
 
 
 def as_bytes(value: Any) -> bytes:
@@ -152,8 +166,10 @@ def as_bytes(value: Any) -> bytes:
 def as_asked(level: int, value: int | bytes, size: int) -> int | bytes:
     """A value as `getsockopt` gives it: an int, or with `size` up to that many bytes."""
     if isinstance(value, bytes):
-        whole: int = INT.unpack_from(value)[0]
-        return value[:size] if size else whole
+        if size:
+            return value[:size]
+        whole: int = INT.unpack_from(value)[0] if len(value) >= INT.size else 0
+        return whole
     if not size:
         return value
     if level == c.IPPROTO_IP and size < INT.size and 0 <= value <= 0xFF:
@@ -193,33 +209,55 @@ def number(field: str, low: int, high: int) -> tuple[Getter[Any, Any], Setter[An
     return lambda sock, record: getattr(record, field), set_number
 
 
-def fixed(value: int) -> Option[Any, Any]:
+def fixed(value: int | bytes) -> Option[Any, Any]:
     """Always the same, and not to be set."""
     return Option(lambda sock, record: value)
 
 
-# -- those that both kinds of socket have ---------------------------------------------------------
-def socket_options(type: int, protocol: int) -> dict[int, Option[Any, Any]]:
-    """Of SOL_SOCKET, for a SOCK_… type and its IPPROTO_…."""
-    return {
-        c.SO_REUSEADDR: Option(*flag("reuse_address")),
-        c.SO_TYPE: fixed(type),
-        c.SO_SNDLOWAT: fixed(1),
-        c.SO_PROTOCOL: fixed(protocol),
-        c.SO_DOMAIN: Option(lambda sock, record: sock.family),
-    }
+def keep(record: Any, name: str, value: int | bytes) -> None:
+    """Put a value among those that are kept by name."""
+    record.kept = {**record.kept, name: value}
 
 
-def set_sndbuf(sock: HasOptions, record: Shared, value: int) -> None:
-    """SO_SNDBUF."""
-    record.sndbuf = doubled(value, sock.host.config.wmem_max, MIN_SNDBUF)
+def kept_flag(name: str, default: int = 0, *, least: int = -1) -> Option[Any, Any]:
+    """Kept by name: any number but 0 is 1."""
+
+    def set_flag(sock: Any, record: Any, value: int) -> None:
+        keep(record, name, int(value != 0))
+
+    return Option(lambda sock, record: record.kept.get(name, default), set_flag, least=least)
 
 
-def set_rcvbuf(sock: HasOptions, record: Shared, value: int) -> None:
-    """SO_RCVBUF."""
-    record.rcvbuf = doubled(value, sock.host.config.rmem_max, MIN_RCVBUF)
+def kept_number(
+    name: str, low: int = -INT_MAX - 1, high: int = INT_MAX, default: int = 0, *, least: int = -1
+) -> Option[Any, Any]:
+    """Kept by name: from `low` to `high`; EINVAL for others."""
+
+    def set_number(sock: Any, record: Any, value: int) -> None:
+        keep(record, name, within(value, low, high))
+
+    return Option(lambda sock, record: record.kept.get(name, default), set_number, least=least)
 
 
+def raising(code: int) -> Callable[..., Any]:
+    """What reads or sets an option that Linux refuses, here or always, with this errno."""
+
+    def refuse(sock: Any, record: Any, value: Any = None) -> Any:
+        raise os_error(code)
+
+    return refuse
+
+
+def refused(name: str, why: str, code: int = ENOPROTOOPT) -> Option[Any, Any]:
+    """An option that Linux has and a stack has not: the error says so by its name."""
+
+    def refuse(sock: Any, record: Any, value: Any = None) -> Any:
+        raise OSError(code, f"{name}: {why}")
+
+    return Option(refuse, refuse, raw=True)
+
+
+# -- of IP, which both kinds of socket have -------------------------------------------------------
 def get_ttl(sock: HasOptions, record: Shared) -> int:
     """IP_TTL: the host's where none was set."""
     return sock.host.config.ip_default_ttl if record.ttl < 0 else record.ttl

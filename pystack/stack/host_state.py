@@ -75,6 +75,8 @@ class HostState:
         self.dirty: list[Tcb] = []
         self.acceptable: list[Listener] = []  # their owners are notified after the batch
         self.opening: list[Tcb] = []  # they wait for their ISS, which takes a clock
+        self.cookies = 0  # of sockets, given so far
+        self.realtime_offset_us = 0  # of the time of day, from the clock that drives the host
         self.has_local_connections = False  # to one of our own addresses
 
         self.on_dirty: Callable[[], None] | None = None
@@ -97,6 +99,21 @@ class HostState:
     def mtu(self) -> int:
         """The device's MTU, in bytes."""
         return self.ip.mtu
+
+    def next_cookie(self) -> int:
+        """A number for a socket that no other has had."""
+        self.cookies += 1
+        return self.cookies
+
+    def set_realtime(self, now_us: int, realtime_us: int) -> None:
+        """The time of day, in µs since 1970, at `now_us` of the clock that drives the host: what
+        SO_TIMESTAMP and its like tell. Without it they tell that clock's time."""
+        self.realtime_offset_us = realtime_us - now_us
+
+    def set_interface(self, index: int, name: str) -> None:
+        """The number, above 0, and the name of the host's interface, which is 1 and "tun0" else:
+        what scope ids, SO_BINDTODEVICE and IP_PKTINFO say."""
+        self.ip.interface.be(index, name)
 
     # -- what the next transmit looks at --------------------------------------------------------
     def touch(self, tcb: Tcb) -> None:

@@ -8,7 +8,7 @@ a table of their own.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from errno import EADDRINUSE, EAGAIN
 from typing import Final
 
@@ -43,7 +43,7 @@ class UdpEndpoint:
 
     __slots__ = (
         "local", "port", "remote", "remote_port", "owner", "events", "error", "queue", "held",
-        "drops", "unsent", "wants_room", "reports", "rcvbuf", "sndbuf", "reuse_address",
+        "drops", "unsent", "kept", "wants_room", "reports", "rcvbuf", "sndbuf", "reuse_address",
         "reuse_port", "broadcast", "v6only", "tos", "tclass", "ttl", "hops", "multicast_ttl",
         "multicast_hops", "mtu_discover", "mtu_discover_v6", "recverr", "recverr_v6",
     )  # fmt: skip
@@ -64,6 +64,7 @@ class UdpEndpoint:
         self.reports: deque[Quoted] = deque(maxlen=MOST_REPORTS)
         self.rcvbuf = config.rmem_default
         self.sndbuf = config.wmem_default
+        self.kept: Mapping[str, int | bytes] = {}  # options that few set, by name
         self.reuse_address = False
         self.reuse_port = False
         self.broadcast = False

@@ -45,7 +45,7 @@ def outcome(call: Callable[..., Any], *args: Any) -> Any:
         return call(*args)
     except OSError as error:
         code = error.errno or 0
-        return "EOPNOTSUPP" if code == errno.ENOTSUP else errno.errorcode[code]
+        return "EOPNOTSUPP" if code == errno.ENOTSUP else errno.errorcode.get(code, str(code))
 
 
 def error_of(sock: Any) -> Any:
@@ -88,6 +88,7 @@ class World:
     broadcast: str
     buffers: tuple[int, int]  # of a fresh socket: SO_SNDBUF, SO_RCVBUF
     most: tuple[int, int]  # wmem_max, rmem_max
+    device: str  # the name of its interface, number 1
     kept: list[Any]  # what must not be closed yet
 
     def near(self, family: int = 0) -> Any:
@@ -166,6 +167,7 @@ class OurWorld(World):
         self.here, self.there = ADDRESSES[family]
         self.no_such = "198.18.0.99" if family == c.AF_INET else "fd00::99"
         self.broadcast = "198.18.0.255"
+        self.device = self.wire.near.ip.interface.name
 
     def near(self, family: int = 0) -> Any:
         return self.wire.near.socket(family or self.family)
@@ -233,6 +235,7 @@ class KernelWorld(World):
         self.here = self.there = "127.0.0.1" if family == c.AF_INET else "::1"
         self.no_such = "198.18.0.99" if family == c.AF_INET else "fd00::99"
         self.broadcast = "255.255.255.255"
+        self.device = "lo"
         self.buffers = _sysctl("net/ipv4/tcp_wmem")[1], _sysctl("net/ipv4/tcp_rmem")[1]
         self.most = _sysctl("net/core/wmem_max")[0], _sysctl("net/core/rmem_max")[0]
         self.sockets: list[socket.socket] = []

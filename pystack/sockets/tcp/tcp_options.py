@@ -9,24 +9,23 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable
-from errno import ECONNABORTED, EINVAL, ENOTCONN
+from errno import ECONNABORTED, EINVAL, ENOPROTOOPT, ENOTCONN
 from typing import Any, Final, TypeAlias
 
 from pystack.errors import os_error
 from pystack.parts import variants
 from pystack.sockets import constants as c
-from pystack.sockets import options
+from pystack.sockets import ip_level, options, socket_level
 from pystack.sockets.options import (
     INT_MAX,
     LINGER,
-    MIN_RCVBUF,
-    UNSIGNED,
     Option,
     OptionTable,
     flag,
     within,
 )
-from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.socket_level import MIN_RCVBUF
+from pystack.sockets.tcp import tcp_errors, tcp_kept_options
 from pystack.sockets.tcp.tcp_info import TcpInfo
 from pystack.sockets.tcp.tcp_settings import (
     FIN_TIMEOUT_MAX,
@@ -38,7 +37,6 @@ from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp import soft_errors
 from pystack.tcp.recording import Observer
 from pystack.tcp.state.states import CLOSED, LISTEN
-from pystack.tcp.state.variables import UNLIMITED
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_settings
 from pystack.wire.flow_key import remote_address
@@ -127,6 +125,16 @@ def _set_rcvlowat(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.rcvlowat = max(min(value, most), 1)
 
 
+def _get_meminfo(sock: TcpSocketState, settings: Settings) -> bytes:
+    tcb = sock.tcb
+    unread = unsent = 0
+    if tcb is not None:
+        unread, unsent = tcb.recvbuf.held, max(tcb.sndbuf.end_seq - tcb.snd_una, 0)
+    return socket_level.meminfo(
+        unread, _get_rcvbuf(sock, settings), 0, _get_sndbuf(sock, settings), queued=unsent
+    )
+
+
 def _set_linger(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
     if len(value) < LINGER.size:
         raise os_error(EINVAL)
@@ -141,14 +149,7 @@ def _get_linger(sock: TcpSocketState, settings: Settings) -> bytes:
 
 
 def _set_max_pacing_rate(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
-    """Linux: an unsigned int, all ones for no bound, or an unsigned long."""
-    if len(value) < 4:
-        raise os_error(EINVAL)
-    if len(value) >= 8:
-        settings.max_pacing_rate = int.from_bytes(value[:8], sys.byteorder)
-    else:
-        rate = int.from_bytes(value[:4], sys.byteorder)
-        settings.max_pacing_rate = UNLIMITED if rate == UNSIGNED else rate
+    settings.max_pacing_rate = socket_level.pacing_rate(value)
 
 
 def _get_max_pacing_rate(sock: TcpSocketState, settings: Settings) -> bytes:
@@ -241,6 +242,7 @@ def _get_variant(sock: TcpSocketState, settings: Settings) -> bytes:
 # -- IPPROTO_IP and IPPROTO_IPV6 ------------------------------------------------------------------
 def _set_tos(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.tos = value & 0xFF & ~_ECN_MASK  # the ECN bits are TCP's own
+    ip_level.take_priority(settings, settings.tos)
 
 
 def _set_tclass(sock: TcpSocketState, settings: Settings, value: int) -> None:
@@ -265,6 +267,11 @@ def _get_mtu(sock: TcpSocketState, settings: Settings) -> int:
     return sock.host.ip.path_mtus.mtu(remote_address(sock.tcb.key))
 
 
+def _get_path_mtu_info(sock: TcpSocketState, settings: Settings) -> bytes:
+    mtu = _get_mtu(sock, settings)
+    return ip_level.path_mtu_info(mtu, sock.tcb.key[16:32] if sock.tcb is not None else b"")
+
+
 def _apply_recverr(settings: Settings, tcb: Tcb) -> None:
     settings.apply_ip(tcb)
     if not tcb.user.recverr:
@@ -273,19 +280,30 @@ def _apply_recverr(settings: Settings, tcb: Tcb) -> None:
 
 
 # -- the table ------------------------------------------------------------------------------------
+_GONE: Final = options.raising(ENOPROTOOPT)
+
+
 def _zero(sock: TcpSocketState) -> int:
     return 0
 
 
+def _apply_sndbuf(settings: Settings, tcb: Tcb) -> None:
+    user_settings.set_sndbuf(tcb, settings.sndbuf)
+
+
+def _apply_rcvbuf(settings: Settings, tcb: Tcb) -> None:
+    user_settings.set_rcvbuf(tcb, settings.rcvbuf)
+
+
 _SOCKET: Final[dict[int, TcpOption]] = {
-    **options.socket_options(c.SOCK_STREAM, c.IPPROTO_TCP),
+    **socket_level.socket_options(c.SOCK_STREAM, c.IPPROTO_TCP),
     c.SO_ERROR: Option(_get_error),
-    c.SO_SNDBUF: Option(
-        _get_sndbuf, options.set_sndbuf, lambda s, tcb: user_settings.set_sndbuf(tcb, s.sndbuf)
-    ),
-    c.SO_RCVBUF: Option(
-        _get_rcvbuf, options.set_rcvbuf, lambda s, tcb: user_settings.set_rcvbuf(tcb, s.rcvbuf)
-    ),
+    c.SO_SNDBUF: Option(_get_sndbuf, socket_level.set_sndbuf, _apply_sndbuf),
+    c.SO_RCVBUF: Option(_get_rcvbuf, socket_level.set_rcvbuf, _apply_rcvbuf),
+    c.SO_SNDBUFFORCE: Option(_GONE, socket_level.set_sndbuf_force, _apply_sndbuf),
+    c.SO_RCVBUFFORCE: Option(_GONE, socket_level.set_rcvbuf_force, _apply_rcvbuf),
+    c.SO_MEMINFO: Option(_get_meminfo),
+    c.SO_TXREHASH: socket_level.TXREHASH,
     c.SO_KEEPALIVE: _flag(
         "keepalive", lambda s, tcb: user_settings.set_keepalive(tcb, s.keepalive)
     ),
@@ -304,6 +322,7 @@ _SOCKET: Final[dict[int, TcpOption]] = {
 }
 
 _TCP: Final[dict[int, TcpOption]] = {
+    **tcp_kept_options.TCP,
     c.TCP_NODELAY: _flag("nodelay", lambda s, tcb: user_settings.set_nodelay(tcb, s.nodelay)),
     c.TCP_MAXSEG: Option(_get_max_seg, _set_max_seg),  # counts in the SYN only
     c.TCP_CORK: _flag("cork", lambda s, tcb: user_settings.set_cork(tcb, s.cork)),
@@ -350,6 +369,8 @@ _TCP: Final[dict[int, TcpOption]] = {
 }  # fmt: skip
 
 _IP: Final[dict[int, TcpOption]] = {
+    **ip_level.ip_options(),
+    **tcp_kept_options.IP,
     c.IP_TOS: Option(lambda sock, settings: settings.tos, _set_tos, Settings.apply_ip),
     c.IP_TTL: Option(*options.TTL, Settings.apply_ip),
     c.IP_MTU_DISCOVER: Option(_get_mtu_discover, options.MTU_DISCOVER[1], Settings.apply_ip),
@@ -358,13 +379,15 @@ _IP: Final[dict[int, TcpOption]] = {
 }
 
 _IPV6: Final[dict[int, TcpOption]] = {
+    **ip_level.ipv6_options(),
+    **tcp_kept_options.IPV6,
     c.IPV6_UNICAST_HOPS: Option(*options.HOPS, Settings.apply_ip),
     c.IPV6_MTU_DISCOVER: Option(
         _get_mtu_discover_v6, options.MTU_DISCOVER_V6[1], Settings.apply_ip
     ),
-    c.IPV6_MTU: Option(_get_mtu),
+    c.IPV6_MTU: Option(_get_mtu, ip_level.set_mtu),
+    c.IPV6_PATHMTU: Option(_get_path_mtu_info),
     c.IPV6_RECVERR: _flag("recverr_v6", _apply_recverr),
-    c.IPV6_V6ONLY: Option(*options.V6ONLY),
     c.IPV6_TCLASS: Option(lambda sock, settings: settings.tclass, _set_tclass, Settings.apply_ip),
 }
 

@@ -6,8 +6,8 @@ Settings are never changed in place, since connections may share them: `tcp_opti
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
@@ -35,7 +35,9 @@ class Settings:
     reports them, doubled.
     """
 
+    kept: Mapping[str, int | bytes] = field(default_factory=dict)  # see `options.Shared`
     reuse_address: bool = False
+    reuse_port: bool = False
     keepalive: bool = False
     linger: bool = False
     linger_time: int = 0

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 from pystack.errors import os_error
 from pystack.sockets import constants as c
-from pystack.sockets import options
-from pystack.sockets.options import Option, OptionTable, fixed, flag
+from pystack.sockets import ip_level, options, socket_level
+from pystack.sockets.options import INT_MAX, Option, OptionTable, fixed, flag, keep, kept_flag
 from pystack.sockets.udp.udp_calls import take_error
 from pystack.sockets.udp.udp_state import UdpSocketState
 from pystack.udp import udp_output
@@ -19,12 +19,25 @@ UdpOption: TypeAlias = "Option[UdpSocketState, UdpEndpoint]"
 
 def _set_tos(sock: UdpSocketState, udp: UdpEndpoint, value: int) -> None:
     udp.tos = value & 0xFF  # the ECN bits too: those of UDP are the user's
+    ip_level.take_priority(udp, udp.tos)
 
 
 def _get_mtu(sock: UdpSocketState, udp: UdpEndpoint) -> int:
     if not udp.remote:
         raise os_error(ENOTCONN)
     return udp_output.path_mtu(sock.host.udp, udp, udp.remote)
+
+
+def _get_path_mtu_info(sock: UdpSocketState, udp: UdpEndpoint) -> bytes:
+    return ip_level.path_mtu_info(_get_mtu(sock, udp), udp.remote)
+
+
+def _set_rcvlowat(sock: UdpSocketState, udp: UdpEndpoint, value: int) -> None:
+    keep(udp, "SO_RCVLOWAT", INT_MAX if value < 0 else max(value, 1))  # which UDP does not look at
+
+
+def _get_meminfo(sock: UdpSocketState, udp: UdpEndpoint) -> bytes:
+    return socket_level.meminfo(udp.held, udp.rcvbuf, udp.unsent, udp.sndbuf, drops=udp.drops)
 
 
 def _recverr(field: str) -> UdpOption:
@@ -39,30 +52,32 @@ def _recverr(field: str) -> UdpOption:
 
 
 _SOCKET: Final[dict[int, UdpOption]] = {
-    **options.socket_options(c.SOCK_DGRAM, c.IPPROTO_UDP),
-    c.SO_REUSEPORT: Option(*flag("reuse_port")),
+    **socket_level.socket_options(c.SOCK_DGRAM, c.IPPROTO_UDP),
     c.SO_BROADCAST: Option(*flag("broadcast")),
     c.SO_ERROR: Option(lambda sock, udp: take_error(sock)),
-    c.SO_SNDBUF: Option(lambda sock, udp: udp.sndbuf, options.set_sndbuf),
-    c.SO_RCVBUF: Option(lambda sock, udp: udp.rcvbuf, options.set_rcvbuf),
-    c.SO_RCVLOWAT: fixed(1),
+    c.SO_SNDBUF: Option(lambda sock, udp: udp.sndbuf, socket_level.set_sndbuf),
+    c.SO_RCVBUF: Option(lambda sock, udp: udp.rcvbuf, socket_level.set_rcvbuf),
+    c.SO_RCVLOWAT: Option(lambda sock, udp: udp.kept.get("SO_RCVLOWAT", 1), _set_rcvlowat),
+    c.SO_MAX_PACING_RATE: socket_level.KEPT_PACING_RATE,
+    c.SO_MEMINFO: Option(_get_meminfo),
+    c.SO_TXREHASH: socket_level.NO_TXREHASH,
     c.SO_ACCEPTCONN: fixed(0),
 }
 
 _IP: Final[dict[int, UdpOption]] = {
+    **ip_level.ip_options(),
+    c.IP_RECVFRAGSIZE: kept_flag("IP_RECVFRAGSIZE"),
     c.IP_TOS: Option(lambda sock, udp: udp.tos, _set_tos),
     c.IP_TTL: Option(*options.TTL),
-    c.IP_MTU_DISCOVER: Option(*options.MTU_DISCOVER),
     c.IP_RECVERR: _recverr("recverr"),
     c.IP_MTU: Option(_get_mtu),
 }
 
 _IPV6: Final[dict[int, UdpOption]] = {
-    c.IPV6_UNICAST_HOPS: Option(*options.HOPS),
-    c.IPV6_MTU_DISCOVER: Option(*options.MTU_DISCOVER_V6),
-    c.IPV6_MTU: Option(_get_mtu),
+    **ip_level.ipv6_options(),
+    c.IPV6_PATHMTU: Option(_get_path_mtu_info),
+    c.IPV6_MTU: Option(_get_mtu, ip_level.set_mtu),
     c.IPV6_RECVERR: _recverr("recverr_v6"),
-    c.IPV6_V6ONLY: Option(*options.V6ONLY),
     c.IPV6_TCLASS: Option(lambda sock, udp: udp.tclass, options.set_tclass),
 }
 

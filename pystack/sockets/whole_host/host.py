@@ -26,12 +26,13 @@ _PROTOCOLS: Final = {c.SOCK_STREAM: c.IPPROTO_TCP, c.SOCK_DGRAM: c.IPPROTO_UDP}
 _AVAILABLE: Final = "tcp_available_congestion_control"
 # shared by the files of `pystack.stack` and this one; `dir` leaves it out
 _INSIDE: Final = frozenset((
-    "abandon_all", "acceptable", "add_half_open", "connection_key", "contain_fault", "dirty",
-    "forget_half_open", "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb",
-    "next_isn", "note_acceptable", "open", "opening", "part_failed", "path_mtu_changed", "ports",
-    "receive_packet", "receive_segment", "register", "remove_time_wait", "retire", "rx", "secret",
-    "seg", "shared", "take_acceptable", "take_isn_generator", "take_path_mtu",
-    "tcb_for", "time_waits", "touch", "tx", "udp", "unlisten", "unregister", "wake", "wakeups",
+    "abandon_all", "acceptable", "add_half_open", "connection_key", "contain_fault", "cookies",
+    "dirty", "forget_half_open", "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb",
+    "next_cookie", "next_isn", "note_acceptable", "open", "opening", "part_failed",
+    "path_mtu_changed", "ports", "realtime_offset_us", "receive_packet", "receive_segment",
+    "register", "remove_time_wait", "retire", "rx", "secret", "seg", "shared", "take_acceptable",
+    "take_isn_generator", "take_path_mtu", "tcb_for", "time_waits", "touch", "tx", "udp",
+    "unlisten", "unregister", "wake", "wakeups",
 ))  # fmt: skip
 
 
@@ -42,11 +43,12 @@ class Host(HostCore):
     See `HostCore` for the arguments and for how to drive it: `receive` or `receive_batch`,
     `transmit`, `next_deadline`, `on_time`. What there is to know of it: `addresses`, `config` (its
     settings, see `sysctl`), `counters`, `connections` by flow key, `listeners`, `mtu` in bytes (see
-    `set_mtu`), `now_us`, when it was driven last. To be set: `on_dirty`, called when a socket call
-    has made something to transmit and nothing was waiting before; `on_part_failed`, called with a
-    sentence and an exception when a replaceable part has raised; `trace`, which sees each packet
-    and each change of a state (`pystack.stack.host_state.Trace`). `dir` leaves out what else its
-    files share.
+    `set_mtu`), `now_us`, when it was driven last. A driver may say what its interface is called
+    (`set_interface`) and what time of day it is (`set_realtime`). To be set: `on_dirty`, called
+    when a socket call has made something to transmit and nothing was waiting before;
+    `on_part_failed`, called with a sentence and an exception when a replaceable part has raised;
+    `trace`, which sees each packet and each change of a state (`pystack.stack.host_state.Trace`).
+    `dir` leaves out what else its files share.
     """
 
     def __dir__(self) -> list[str]:
