@@ -16,7 +16,7 @@ from errno import ENETDOWN
 from typing import TYPE_CHECKING, Any, Final
 
 from pystack import errors
-from pystack.aio.handles import known_fds, numbers
+from pystack.aio.handles import known_fds, numbers, tls
 from pystack.aio.handles.contracts import SocketStack
 from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.handles.socket_state import BLOCKS_WITH_LOOP, NO_LOOP, WOULD_BLOCK, SocketState
@@ -25,6 +25,10 @@ from pystack.sockets.tcp.tcp_info import TcpInfo
 
 _logger = logging.getLogger("pystack")
 _kernels: Final[Any] = KernelSocket  # calls that other systems lack
+_NO_CONNECTION: Final = (
+    "a socket of a stack can be detached, or wrapped by ssl.SSLContext.wrap_socket, once it is "
+    "connected: accept, or await loop.sock_connect, and then wrap the connection; servers take ssl="
+)
 _NOT_HERE: Final = "a socket of a stack lives in its own process and loop, and cannot be "
 
 
@@ -195,7 +199,12 @@ class SocketBase(socket.socket):
         Raises NotImplementedError without a connection."""
         state = self._state
         if not state.kernels and state.inner is not None:
-            self._carry_data()
+            try:
+                self._carry_data()
+            except NotImplementedError:
+                if tls.is_asking():
+                    self._take_another_descriptor()
+                raise
         known_fds.remove(self)
         return KernelSocket.detach(self)
 
@@ -205,18 +214,26 @@ class SocketBase(socket.socket):
         try:
             state.use().getpeername()
         except OSError:
-            raise NotImplementedError(_NOT_HERE + "detached from it") from None
+            raise NotImplementedError(_NO_CONNECTION) from None
         end = state.endpoint.bridge_fd(self, family=self.family)
         with end:
             end.setblocking(state.timeout is None)  # of both descriptors, then
             os.dup2(end.fileno(), KernelSocket.fileno(self), inheritable=False)
         state.detach()
 
+    def _take_another_descriptor(self) -> None:
+        """An SSLSocket that is begun asks last whether it may have the descriptor, and closes it at
+        its own end in any case."""
+        known_fds.remove(self)
+        self._state.forget_ready()
+        KernelSocket.detach(self)
+        KernelSocket.__init__(self, socket.AF_INET, socket.SOCK_STREAM)
+
     def dup(self) -> Any:
         """Raises NotImplementedError, but for one of the kernel."""
         if self._state.kernels:
             return KernelSocket.dup(self)
-        raise NotImplementedError(_NOT_HERE + "duplicated")
+        raise NotImplementedError(_NOT_HERE + "duplicated: take stack.bridge_fd(…)")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._state.kernels:
@@ -265,7 +282,9 @@ class SocketBase(socket.socket):
             where = () if address is None else (address,)
             return int(_kernels.sendmsg(self, buffers, ancdata, flags, *where))
         if any(True for _ in ancdata):
-            raise NotImplementedError("a stack takes no ancillary data")
+            raise NotImplementedError(
+                "a stack takes no ancillary data with a message: set options by setsockopt()"
+            )
         data = b"".join(buffers)
         return self.send(data, flags) if address is None else self.sendto(data, flags, address)
 

@@ -217,6 +217,12 @@ class SocketState:
             self.show()
         return self.ready.fd
 
+    def forget_ready(self) -> None:
+        """The descriptor belongs to another object; `place_ready` makes a new one poll."""
+        if self.ready is not None:
+            self.ready.close()
+            self.ready = None
+
     def show(self) -> None:
         """Have the descriptor, if `fileno` was called, follow what there is now."""
         if self.ready is not None and self.inner is not None:

@@ -6,10 +6,13 @@ What they take is the descriptor; the loop carries the text between that and the
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from pystack.aio.devices.cable import Cable
 from pystack.aio.endpoint.stack import Stack
@@ -148,3 +151,32 @@ def test_who_waits_for_a_socket_waits_for_its_descriptor_afterwards() -> None:
             assert await loop.sock_recv(own, 100) == b""
 
     on_pair(body)
+
+
+def test_what_has_no_connection_is_neither_wrapped_nor_detached_and_goes_on(
+    contexts: Contexts,
+) -> None:
+    async def main() -> None:
+        async with Stack.over(Cable().left, f"{CLIENT}/24") as stack:
+            listening, unconnected = stack.socket(), stack.socket()
+            datagrams = stack.socket(type=socket.SOCK_DGRAM)
+            listening.setblocking(False)
+            listening.bind((CLIENT, 443))
+            listening.listen()
+            with listening, unconnected, datagrams:
+                for sock in listening, unconnected, datagrams:
+                    with pytest.raises(NotImplementedError, match="once it is connected: accept"):
+                        sock.detach()
+                for sock, server_side in (listening, True), (unconnected, False):
+                    context = contexts[0 if server_side else 1]
+                    name = None if server_side else SERVER
+                    with pytest.raises(NotImplementedError, match="then wrap the connection"):
+                        context.wrap_socket(sock, server_side=server_side, server_hostname=name)
+                assert listening.fileno() >= 0
+                with pytest.raises(BlockingIOError):
+                    listening.accept()
+
+    before = descriptors()
+    asyncio.run(main())
+    gc.collect()  # what `ssl` had begun
+    assert descriptors() == before
