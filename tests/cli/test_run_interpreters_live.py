@@ -74,8 +74,8 @@ def test_names_of_this_python_are_known(namespace: Namespace, script: str, pytho
 
 def test_another_version_is_said_to_be_another(namespace: Namespace, script: str) -> None:
     told = (
-        f"pystack run: not python3.99 runs the program, but Python {OWN_VERSION}, which pystack "
-        "is part of"
+        f"pystack run: the program runs on Python {OWN_VERSION}, which has pystack, and not "
+        "on python3.99"
     )
     assert shown(namespace, "python3.99", script, "a", err=told).endswith("['a']")
 

@@ -146,4 +146,4 @@ def use_packages_of(python: str) -> None:
 
 
 def _tell_other(python: str, own: str) -> None:
-    warn(f"{COMMAND}: not {python} runs the program, but Python {own}, which pystack is part of")
+    warn(f"{COMMAND}: the program runs on Python {own}, which has pystack, and not on {python}")
