@@ -168,7 +168,7 @@ class CongestionControl:
 
     def on_tx_start(self, idle_us: int, now_us: int) -> None:
         """Data is about to be sent with nothing in flight, `idle_us` after the last data was
-        sent."""
+        sent. Called again if it could not leave then."""
 
     def on_restart(self, idle_us: int, rto_us: int, initial_cwnd: int) -> None:
         """Sending starts again after more than one RTO without (RFC 5681 §4.1)."""

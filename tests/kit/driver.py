@@ -248,8 +248,7 @@ class Driver:
     def _flush(self) -> None:
         """Everything the stack has to send at this moment goes to the queue."""
         for _ in range(ENDLESS):
-            batch = [(bytes(buffer), gso, state) for buffer, gso, state in
-                     self.host.transmit(self.now_us)]  # fmt: skip
+            batch = self._batch()
             if not batch:
                 return
             for octets, gso_size, state in batch:
@@ -257,6 +256,10 @@ class Driver:
                     self._queue.append(packet)
                     self.trace.add(self.now_us, ">", self._show(packet))
         raise Mismatch(f"transmit({self.now_us}) never gets empty")
+
+    def _batch(self) -> list[Raw]:
+        return [(bytes(buffer), gso_size, state) for buffer, gso_size, state in
+                self.host.transmit(self.now_us)]  # fmt: skip
 
     def _advance(self, until_us: int) -> bool:
         """Let time pass until something is sent, at most to `until_us`; whether it was."""

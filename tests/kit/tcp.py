@@ -9,7 +9,7 @@ from typing import Any
 
 from pystack.sockets import Host
 from pystack.tcp.state.states import NAMES
-from tests.kit.driver import Driver
+from tests.kit.driver import Driver, Raw
 from tests.kit.flow import Flow, pattern
 from tests.kit.variants import Variant
 
@@ -61,6 +61,15 @@ class Tcp(Driver):
         for name, value in settings.items():
             host.sysctl(name, value)
         host.trace = StateTrace(self)
+
+    def _batch(self) -> list[Raw]:
+        """In a crowded variant the batch is full before the first packet, then after it."""
+        tx = self.host.tx
+        packets: list[Raw] = []
+        room = tx.capacity
+        for tx.capacity in (0, 1, room) if self.variant.crowded else (room,):
+            packets += super()._batch()
+        return packets
 
     # -- socket calls ----------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 A script is the same in all of them: numbers are relative, the IPv6 link has an MTU 20 octets
 larger so that the MSS is 1460 in both families, and super-segments are compared as the pieces
-that a network card makes of them.
+that a network card makes of them. Where numbers wrap, batches are full as well: no call of
+`transmit` finds room for more than it must be able to wait for.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Variant:
     iss: int
     irs: int
     offload: bool
+    crowded: bool  # a batch takes nothing at first, then one packet, then all
 
     @property
     def mtu(self) -> int:
@@ -27,7 +29,9 @@ class Variant:
 
 
 VARIANTS = {
-    f"ipv{version}{name}{'-offload' if offload else ''}": Variant(version, iss, irs, offload)
+    f"ipv{version}{name}{'-offload' if offload else ''}": Variant(
+        version, iss, irs, offload, crowded=bool(name)
+    )
     for version in (4, 6)
     for name, iss, irs in (("", PLAIN_ISS, PLAIN_IRS), ("-wrap", WRAP_ISS, WRAP_IRS))
     for offload in (False, True)

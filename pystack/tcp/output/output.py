@@ -203,14 +203,8 @@ def _begin_flight(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         if not empty(tcb, tx, tcb.snd_nxt, now_us):
             return False
         tcb.pending &= ~ANY_ACK
-    if not tcb.last_sent_us:
-        return True
-    idle_us = now_us - tcb.last_sent_us
-    tcb.cc.on_tx_start(idle_us, now_us)
-    config = tcb.config
-    if config.tcp_slow_start_after_idle and idle_us > tcb.rto_us:
-        restart_window = tcb.initial_window.in_bytes(tcb.eff_mss, config)
-        tcb.cc.on_restart(idle_us, tcb.rto_us, restart_window)
+    if tcb.last_sent_us:
+        cwnd_validation.after_idle(tcb, now_us)
     return True
 
 

@@ -30,14 +30,14 @@ class Rfc6675(LossDetection):
     """RFC 6675: lost is what has three separate blocks, or more than two segments, above it; the
     head also after three duplicate ACKs, however small what they report."""
 
-    __slots__ = ("_dup_acks", "_head_seq", "_judged", "_rescued")
+    __slots__ = ("_dup_acks", "_head_seq", "_judged", "_rescue_seq")
 
     def __init__(self) -> None:
         super().__init__()
         self._dup_acks = 0  # DupAcks of §5: they brought news by SACK
         self._head_seq = 0
         self._judged = 0  # up to here everything was looked at
-        self._rescued = False
+        self._rescue_seq = 0  # where the end began that was chosen by rule 4 of NextSeg
 
     def on_ack(self, board: Scoreboard, ack: AckResult, now_us: int) -> None:
         """Count the duplicate ACKs outside of recovery (§5, before step 1)."""
@@ -55,7 +55,7 @@ class Rfc6675(LossDetection):
         in one recovery."""
         if not board.in_recovery:
             self._judged = 0
-            self._rescued = False
+            self._rescue_seq = 0
             if self._dup_acks >= self.dup_thresh:
                 board.mark_first_lost(board.mss)
         if not board.sacked_bytes:
@@ -72,10 +72,10 @@ class Rfc6675(LossDetection):
             run = board.first_not_retransmitted(self._judged, board.fack)
             if run is not None:
                 return run
-        if self._rescued:
-            return None
         run = board.tail()
-        if run is None or run.copies:
+        if run is None or run.copies or (self._rescue_seq and run.start != self._rescue_seq):
             return None
-        self._rescued = True
-        return board.cut_tail(board.mss)
+        run = board.cut_tail(board.mss)
+        if run is not None:
+            self._rescue_seq = run.start  # the same one until it has left
+        return run

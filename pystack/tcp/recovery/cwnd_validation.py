@@ -1,6 +1,6 @@
 """How far the congestion window is used: one that is not says nothing of the path, so it does not
-grow (RFC 7661 §4.3, Linux: tcp_cwnd_validate). It stays while ACKs come; after idle times see
-`output`, and a loss cuts what was in flight.
+grow (RFC 7661 §4.3, Linux: tcp_cwnd_validate). It stays while ACKs come; an idle time reduces it
+(RFC 5681 §4.1), and a loss cuts what was in flight.
 
 Writes `cwnd_…`.
 """
@@ -18,6 +18,19 @@ def note_use(tcb: Tcb, full: bool) -> None:
         tcb.cwnd_limited = full
         tcb.cwnd_most = flight
         tcb.cwnd_seq = tcb.snd_nxt
+
+
+def after_idle(tcb: Tcb, now_us: int) -> None:
+    """Data is to be sent with nothing in flight. Perhaps it cannot leave yet (corked, no window, a
+    full batch), and this is called again: the same idle time does not reduce the window twice."""
+    idle_us = now_us - tcb.last_sent_us
+    tcb.cc.on_tx_start(idle_us, now_us)
+    config = tcb.config
+    idle_us = min(idle_us, now_us - tcb.cwnd_restarted_us)
+    if config.tcp_slow_start_after_idle and idle_us > tcb.rto_us:
+        tcb.cwnd_restarted_us = now_us
+        restart_window = tcb.initial_window.in_bytes(tcb.eff_mss, config)
+        tcb.cc.on_restart(idle_us, tcb.rto_us, restart_window)
 
 
 def is_used(tcb: Tcb) -> bool:

@@ -117,6 +117,7 @@ class TcbVariables:
     cwnd_limited: bool  # the window bounded the last flight
     cwnd_most: int  # outstanding, before SND.UNA comes to `cwnd_seq`
     cwnd_seq: int
+    cwnd_restarted_us: int  # when the window was last reduced for an idle time
 
     # -- the receive side. input.segment_arrives
     segs_in: int
@@ -249,7 +250,7 @@ class TcbVariables:
         self.snd_wl1 = self.snd_wl2 = self.snd_wnd = self.max_snd_wnd = 0
         self.bytes_acked = self.last_ack_us = 0
         self.ident = ident
-        self.last_challenge_us = self.cwnd_most = self.cwnd_seq = 0
+        self.last_challenge_us = self.cwnd_most = self.cwnd_seq = self.cwnd_restarted_us = 0
         self.segs_in = self.last_seg_us = self.rcv_tos = 0
         self.ts_recent = self.ts_recent_us = 0
         self.recvbuf = RecvBuffer(1, config.tcp_rmem[1], config.tcp_max_ooo_holes, shared.memory)

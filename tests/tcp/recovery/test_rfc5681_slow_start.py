@@ -300,6 +300,34 @@ def test_each_idle_timeout_halves_the_window_down_to_the_initial_one(
     assert burst == max(10, grown >> halvings) * MSS
 
 
+def test_an_idle_time_counts_once_however_often_sending_is_tried_after_it(tcp: Tcp) -> None:
+    """A corked segment waits, also for the rest of what is written."""
+    sock = much_to_send(tcp, 10 + 20 + 40)
+    assert list(flights(tcp, 1, 3)) == [10, 20, 40, 0]
+    grown = windows(sock)[0]
+    tcp.quiet(0.3)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 400 * MSS)
+    for number in range(4):
+        sock.send(tcp.data(10, 70 * MSS + 10 * number), socket.MSG_MORE)
+        tcp.quiet(0)
+    sock.send(tcp.data(200 * MSS, 70 * MSS + 40))
+    assert sum(len(packet.payload) for packet in tcp.take()) == (grown >> 1) * MSS
+
+
+def test_an_idle_time_that_grows_while_a_segment_is_corked_counts_whole(tcp: Tcp) -> None:
+    """The RTO is 300 ms. 220 ms after the last segment the window is what it was."""
+    sock = much_to_send(tcp, 10 + 20 + 40)
+    assert list(flights(tcp, 1, 3)) == [10, 20, 40, 0]
+    grown = windows(sock)[0]
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 400 * MSS)
+    tcp.quiet(0.12)
+    sock.send(tcp.data(10, 70 * MSS), socket.MSG_MORE)
+    tcp.quiet(0.15)
+    assert windows(sock)[0] == grown
+    sock.send(tcp.data(200 * MSS, 70 * MSS + 10))
+    assert sum(len(packet.payload) for packet in tcp.take()) == (grown >> 1) * MSS
+
+
 @pytest.mark.host(tcp_initial_cwnd=2)
 def test_a_repeat_ends_an_idle_time_as_well(tcp: Tcp) -> None:
     """Eight are out, the first is lost. 350 ms after they left, but 250 ms after the repeat, which

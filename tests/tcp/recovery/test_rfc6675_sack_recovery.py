@@ -292,6 +292,17 @@ def test_an_end_beyond_a_window_that_has_shrunk_is_not_repeated(tcp: Tcp) -> Non
     tcp.play(line + segments(1) + "+0.05 quiet")
 
 
+@pytest.mark.requirement("RFC6675-S4-4")
+def test_an_end_that_the_window_did_not_take_is_repeated_when_it_does(tcp: Tcp) -> None:
+    sock = tcp.established(sack=True, win=10 * MSS)
+    sock.send(tcp.data(10 * MSS))
+    tcp.play(sent(1, at(11)) + "+0.1 quiet\n")
+    line = acked(0, (2, 9)).replace("ack 1 ", f"ack 1 win {9 * MSS} ")
+    tcp.play(line + segments(1) + "+0.05 quiet")
+    line = line.replace(f"{9 * MSS}", f"{10 * MSS}")
+    tcp.play(line + sent(at(10), at(11)) + "+0.05 quiet")
+
+
 @pytest.mark.requirement("RFC6675-S5-1")
 def test_what_limited_transmit_has_sent_is_not_halved_though_nothing_else_waits(tcp: Tcp) -> None:
     sock = out(tcp, more=2)
