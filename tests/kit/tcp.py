@@ -11,6 +11,7 @@ from pystack.sockets import Host
 from pystack.tcp.state.states import NAMES
 from tests.kit.driver import Driver, Raw
 from tests.kit.flow import Flow, pattern
+from tests.kit.report import Mismatch
 from tests.kit.variants import Variant
 
 ADDRESSES = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
@@ -69,6 +70,8 @@ class Tcp(Driver):
         room = tx.capacity
         for tx.capacity in (0, 1, room) if self.variant.crowded else (room,):
             packets += super()._batch()
+        if self.host.dirty and not packets:
+            raise Mismatch("transmit gave nothing, though a connection has more to send")
         return packets
 
     # -- socket calls ----------------------------------------------------------------------------

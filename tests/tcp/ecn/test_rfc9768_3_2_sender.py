@@ -71,6 +71,23 @@ def test_text_with_a_newer_timestamp_tells_though_it_acknowledges_nothing(tcp: T
     assert sock.tcp_info().tcpi_delivered_ce == 1
 
 
+def test_an_ack_with_a_newer_timestamp_tells_its_mark_once(tcp: Tcp) -> None:
+    listener = tcp.listen()
+    tcp.play(
+        """
+        +0   < SEWA 0:0(0) win 65535 <mss 1460,TS val 7 ecr 0>
+        +0   > S.W  0:0(0) ack 1 <...>
+        +0.1 < .W   1:1(0) ack 1 <nop,nop,TS val 107 ecr 100>
+        """
+    )
+    sock = listener.accept()[0]
+    sock.send(tcp.data(10 * 1448))
+    tcp.take()
+    tcp.play("+0.1 < .WA 1:1(0) ack 14481 <nop,nop,TS val 207 ecr 200>\n+0 quiet")
+    assert sock.tcp_info().tcpi_delivered_ce == 1
+    assert ssthresh(sock) == 8  # RFC 8511's 0.8
+
+
 @pytest.mark.parametrize(
     ("acked", "flags", "marks"), [(7, 4, 7), (8, 5, 8), (9, 5, 8), (9, 6, 9), (9, 7, 2)]
 )

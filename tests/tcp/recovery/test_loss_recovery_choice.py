@@ -8,13 +8,16 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from random import Random
+from typing import ClassVar
 
 import pytest
 
+from pystack.parts import LossDetection, register_variant
 from pystack.path.faults import Loss, Reordering
 from pystack.path.link import Delay, Link
 from pystack.sockets import Host
 from pystack.sockets.constants import TCP_VARIANT
+from pystack.tcp.scoreboard.scoreboard import Scoreboard
 from tests.kit.flow import pattern
 from tests.kit.pair import Pair
 from tests.kit.tcp import Tcp
@@ -55,6 +58,29 @@ def test_newreno_looks_at_no_block(tcp: Tcp) -> None:
 def test_we_report_what_came_out_of_order_all_the_same(tcp: Tcp) -> None:
     tcp.established(sack=True)
     tcp.play("+0 < . 101:201(100) ack 1\n+0 > . 1:1(0) ack 1 <nop,nop,sack 101:201>")
+
+
+class Asked(LossDetection):
+    """Marks nothing; what was in flight each time that it was asked."""
+
+    flights: ClassVar[list[int]] = []
+
+    def detect(self, board: Scoreboard, now_us: int) -> None:
+        head, tail = board.head(), board.tail()
+        self.flights.append(0 if head is None or tail is None else tail.end - head.start)
+
+
+def test_a_users_detector_is_asked_after_each_ack_that_leaves_something_in_flight(
+    tcp: Tcp,
+) -> None:
+    register_variant("loss_recovery", "asked", Asked)
+    tcp.host.sysctl("tcp_loss_recovery", "asked")
+    sock = tcp.established(sack=True)
+    sock.send(tcp.data(4 * MSS))
+    tcp.play(sent(1, at(5)) + "+0.1 quiet\n")
+    Asked.flights.clear()
+    tcp.play(acked(1) + acked(1, (3, 3)) + acked(4) + "+1 quiet")
+    assert Asked.flights == [3 * MSS, 3 * MSS]
 
 
 # -- another one in mid-connection -----------------------------------------------------------------

@@ -7,10 +7,12 @@ The connections have SACK, no timestamps, and Reno. The handshake's RTT is 100 m
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from pystack.cc import registry
+from pystack.cc.base import CongestionControl
 from tests.kit.packets.decode import CHECKSUM_COMPLETE
 from tests.kit.tcp import Tcp
 from tests.tcp.runs import sent
@@ -406,6 +408,39 @@ def test_a_loss_that_the_probe_has_repaired_cuts_the_window(tcp: Tcp) -> None:
     tcp.play(sent(at(11), at(21)))
     tcp.play(acked(11, "0.1") + "+0 quiet")
     assert windows(sock) == (5, 5)  # half of the ten that were out
+
+
+class Told(CongestionControl):
+    """Twenty segments, and what it is told of losses, with the size of the flight."""
+
+    name = "told"
+    losses: ClassVar[list[tuple[str, int]]] = []
+
+    def __init__(self, mss: int, initial_cwnd: int) -> None:
+        super().__init__(mss, initial_cwnd)
+        self.cwnd = 20 * mss
+
+    def on_enter_recovery(self, flight: int, now_us: int) -> None:
+        self.losses.append(("enter", flight // self.mss))
+        self.ssthresh = 7 * self.mss
+
+    def on_exit_recovery(self, most: int, now_us: int) -> None:
+        self.losses.append(("exit", most // self.mss))
+
+
+@pytest.mark.requirement("RFC8985-S7.4.2-1")
+def test_to_the_congestion_control_that_is_a_recovery_which_is_over_at_once(tcp: Tcp) -> None:
+    registry.register("told", Told)
+    tcp.host.sysctl("tcp_congestion_control", "told")
+    sock = out(tcp, 4)
+    tcp.play(acked(2, "0.1"))
+    tcp.play(segment(4, "0.202", "P."))
+    Told.losses.clear()
+    tcp.play(acked(4, "0.1") + "+0 quiet")
+    sock.send(tcp.data(10 * MSS, 4 * MSS))
+    tcp.play(sent(at(5), at(15)))
+    tcp.play(acked(5, "0.1") + "+0 quiet")
+    assert Told.losses == [("enter", 10), ("exit", 7)]
 
 
 @pytest.mark.requirement("RFC8985-S7.4.2-1")
