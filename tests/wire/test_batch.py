@@ -164,3 +164,43 @@ def test_the_largest_run_can_be_cut() -> None:
     built(tx, bytes(65_495), 536)
     assert sum(len(packet) - 40 for packet, _, _ in tx) == 65_495
     assert tx.reserve(MAX_PACKET + 1, 536) == -1
+
+
+# -- a batch that is kept small -------------------------------------------------------------------
+
+
+def test_a_limited_batch_takes_no_more_bytes_until_it_is_cleared() -> None:
+    tx = TxBatch()
+    assert tx.limit(300_000)
+    built(tx, bytes(60_000), 1448)
+    assert tx.reserve(300_000 - tx.used) == tx.used
+    assert tx.reserve(300_000 - tx.used + 1) == -1
+    tx.clear()
+    assert tx.reserve(300_000) == 0
+    assert tx.reserve(300_001) == -1
+
+
+def test_no_limit_keeps_out_the_largest_run_cut_into_the_smallest_pieces() -> None:
+    tx = TxBatch(gso=False)
+    assert tx.limit(0)
+    assert tx.reserve(256 * 1024) == 0
+    assert tx.reserve(256 * 1024 + 1) == -1
+    built(tx, bytes(65_495), 48)
+    assert sum(len(packet) - 40 for packet, _, _ in tx) == 65_495
+    assert tx.reserve(65_535, 48) == -1
+
+
+def test_a_limit_is_raised_up_to_what_the_batch_was_made_with() -> None:
+    tx = TxBatch(1 << 20)
+    assert [tx.limit(size) for size in (0, 1 << 19, (1 << 20) - 1, 1 << 20, 1 << 21)] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
+    assert tx.reserve(1 << 20) == 0
+    assert tx.reserve((1 << 20) + 1) == -1
+
+
+def test_one_that_was_made_smaller_than_the_largest_run_cannot_be_limited() -> None:
+    tx = TxBatch(70_000)
+    assert not tx.limit(0)
+    assert tx.reserve(70_000) == 0
+    assert tx.reserve(70_001) == -1

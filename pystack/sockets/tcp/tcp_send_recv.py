@@ -138,8 +138,6 @@ def _hole(tcb: Tcb) -> int:
 
 
 def _after_read(sock: TcpSocketState, tcb: Tcb) -> None:
-    if tcb.urgent_byte != urgent.NONE and tcb.recvbuf.read_seq > tcb.rcv_up:
-        urgent.readable_before_mark(tcb, tcb.user.oob_inline)  # read past the mark
     user_calls.after_read(tcb)
     if tcb.state != CLOSED:
         sock.host.mark(tcb)

@@ -70,6 +70,4 @@ def readable_before_mark(tcb: Tcb, inline: bool) -> int:
             recvbuf.take(1)
             held -= 1
         tcb.urgent_byte = NONE
-    elif before < 0:
-        tcb.urgent_byte = NONE
     return held

@@ -109,9 +109,7 @@ class SendBuffer:
             index += 1
 
     def release(self, seq: int) -> None:
-        """Forget all octets below `seq` (acknowledged)."""
-        if seq <= self.start_seq:
-            return
+        """Forget all octets below `seq` (acknowledged), of which there are some."""
         self.memory.send_bytes -= seq - self.start_seq
         self.start_seq = seq
         chunks = self._chunks

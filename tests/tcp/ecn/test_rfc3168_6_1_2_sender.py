@@ -18,6 +18,28 @@ pytestmark = pytest.mark.host(tcp_ecn=1, tcp_congestion_control="reno")
 # -- the sender ------------------------------------------------------------------------------------
 
 
+def test_a_loss_that_duplicates_tell_of_after_a_mark_cuts_no_more_and_each_lets_one_out(
+    tcp: Tcp,
+) -> None:
+    """Ten are out, the first is acknowledged with a mark, the second is lost: 8 of 10 may be out,
+    and three of the nine have arrived."""
+    sock = asked(tcp)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
+    sock.send(tcp.data(60 * MSS))
+    tcp.play(marked(1, 10 * MSS + 1, push=False) + "+0.1 quiet")
+    tcp.play(f"+0 < .E 1:1(0) ack {MSS + 1}")
+    tcp.play(marked(10 * MSS + 1, 11 * MSS + 1, flags=".W", push=False) + "+0 quiet")
+    duplicate = f"+0 < . 1:1(0) ack {MSS + 1}\n"
+    tcp.play(duplicate + "+0 quiet\n" + duplicate + "+0 quiet")
+    tcp.play(f"{duplicate} +0 > . {MSS + 1}:{2 * MSS + 1}({MSS}) ack 1")
+    tcp.play(marked(11 * MSS + 1, 12 * MSS + 1, push=False) + "+0 quiet")
+    for number in range(12, 17):
+        left = number * MSS + 1
+        tcp.play(duplicate + marked(left, left + MSS, push=False) + "+0 quiet")
+    info = sock.tcp_info()
+    assert (info.tcpi_snd_cwnd, info.tcpi_snd_ssthresh) == (8, 8)
+
+
 @pytest.mark.requirement("RFC3168-S6.1.2-1", "RFC3168-S6.1.2-2")
 def test_an_echo_cuts_the_window_once_per_round_trip_and_repeats_nothing(tcp: Tcp) -> None:
     sock = asked(tcp)

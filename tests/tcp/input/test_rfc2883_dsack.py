@@ -226,3 +226,18 @@ def test_what_paws_refuses_is_reported_as_a_duplicate_too(tcp: Tcp) -> None:
         +0 > . 1:1(0) ack 501 <nop,nop,TS val 200 ecr 900,nop,nop,sack 1:501>
         """
     )
+
+
+@pytest.mark.requirement("RFC2883-S4-3")
+@pytest.mark.variants("ipv4")
+def test_a_report_that_found_the_batch_full_comes_later_with_the_block_around_it(tcp: Tcp) -> None:
+    """Each duplicate draws an ACK while there is room; by the next ACK another block is newer."""
+    up_to(tcp, 1000)
+    arrives(tcp, 2000, 500, 1000, (2000, 2500))
+    again = tcp.segment(". 2000:2100(100) ack 1")
+    room = tcp.host.tx.capacity
+    tcp.inject(*[again] * (room + 1), tcp.segment(". 4000:4500(500) ack 1"))
+    *reports, last = tcp.take()
+    numbers = [tcp.default.their_number(edge) for edge in last.option("sack") or ()]
+    assert len(reports) == room
+    assert numbers == [2000, 2100, 2000, 2500, 4000, 4500]

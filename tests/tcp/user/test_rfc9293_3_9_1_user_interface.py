@@ -283,6 +283,20 @@ def test_abort_sends_a_reset_in_every_state_that_a_peer_knows_of(tcp: Tcp, state
     assert tcp.state() == "CLOSED"
 
 
+def test_no_timer_of_a_connection_expires_after_its_abort(tcp: Tcp) -> None:
+    """The device takes nothing for ten seconds, so that the RST waits."""
+    sock = tcp.established(win=1000)
+    sock.send(tcp.data(5000))
+    assert len(tcp.take()) == 2
+    sock.setsockopt(SOL, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+    for _ in range(10):
+        tcp.now_us += 1_000_000
+        tcp.host.on_time(tcp.now_us)
+    tcp.play("+0 > R. 1001:1001(0) ack 1\n+200 quiet")
+    assert (tcp.host.counters.timeouts, tcp.host.counters.out_rsts) == (0, 1)
+
+
 @pytest.mark.requirement("RFC9293-S3.9.1.6-1")
 def test_abort_while_connecting_says_nothing(tcp: Tcp) -> None:
     sock = tcp.connect()
