@@ -13,6 +13,7 @@ from pystack import Host
 from pystack.events import EVENT_ACCEPTABLE, EVENT_CLOSED, EVENT_READABLE
 from pystack.wire.batch import Packet, RxBatch
 from pystack.wire.segment import Segment
+from tests.kit.packets.decode import decode
 from tests.sockets.wire import address_of, connected, listening, make_wire
 
 
@@ -103,3 +104,31 @@ def test_a_listener_is_told_once_of_all_that_a_batch_has_brought() -> None:
         assert told == [EVENT_ACCEPTABLE] * count
         for _ in clients:
             listener.accept()
+
+
+def test_a_connection_that_fills_the_batch_goes_on_behind_all_others() -> None:
+    wire = make_wire(
+        tcp_rmem=(4096, 4_000_000, 6_000_000), tcp_wmem=(4096, 4_000_000, 4_000_000)
+    )
+    (many, reader), (few, _) = connected(wire), connected(wire)
+    for _ in range(20):  # until the windows are larger than a batch
+        many.send(bytes(600_000))
+        wire.run(200_000)
+        while reader.skip():
+            wire.run()
+    wire.near.tx.limit(0)  # as a driver does whose device is full: 256 KB at once
+    assert many.send(bytes(400_000)) == 400_000
+    assert few.send(b"little") == 6
+    batches: list[list[str]] = []
+    octets = {"many": 0, "few": 0}
+    names = {sock.getsockname()[1]: name for name, sock in (("many", many), ("few", few))}
+    while tx := wire.near.transmit(wire.now_us):
+        batches.append([])
+        for packet in tx:
+            for segment in decode(bytes(packet[0]), *packet[1:]):
+                name = names[segment.src_port]
+                octets[name] += len(segment.payload)
+                if batches[-1][-1:] != [name]:
+                    batches[-1].append(name)
+    assert batches[:2] == [["many"], ["few", "many"]]
+    assert octets == {"many": 400_000, "few": 6}

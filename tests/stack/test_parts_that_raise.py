@@ -434,6 +434,26 @@ def test_the_peer_of_a_handshake_that_fails_gets_a_reset(tcp: Tcp) -> None:
     assert not tcp.host.connections
 
 
+def test_so_does_one_whose_part_raises_when_it_is_told_of_the_handshake(tcp: Tcp) -> None:
+    pystack.register_variant("congestion_control", "failing", failing(Reno, "on_mss"))
+    told: list[str] = []
+    tcp.host.on_part_failed = lambda reason, error: told.append(reason)
+    tcp.host.sysctl("tcp_congestion_control", "failing")
+    listener = tcp.listen()
+    tcp.play(
+        """
+        +0 < S  0:0(0) win 65535 <mss 1000>
+        +0 > S. 0:0(0) ack 1 <...>
+        +0 < .  1:1(0) ack 1
+        +0 > R  1:1(0)
+        """
+    )
+    assert told == [f"congestion control 'failing' {RAISED}"]
+    with fails_with(errno.EAGAIN):
+        listener.accept()
+    assert not tcp.host.connections
+
+
 def test_what_was_sent_before_the_part_raised_is_whole(tcp: Tcp) -> None:
     pystack.register_variant("nagle_policy", "failing", failing(NaglePolicy, "holds"))
     tcp.host.sysctl("tcp_nagle_policy", "failing")
@@ -508,3 +528,23 @@ def test_the_cores_own_errors_go_on_to_whoever_drives_the_host() -> None:
     with pytest.raises(RuntimeError, match="not a part"):
         ours.wire.run()
     assert not ours.told
+
+
+def test_so_does_one_when_a_handshake_ends(tcp: Tcp) -> None:
+    tcp.listen()
+    (listener,) = tcp.host.listeners.values()
+
+    def settings(tcb: Tcb) -> None:
+        raise RuntimeError("not a part")
+
+    listener.settings = settings
+    tcp.play(
+        """
+        +0 < S  0:0(0) win 65535 <mss 1460>
+        +0 > S. 0:0(0) ack 1 <...>
+        """
+    )
+    with pytest.raises(RuntimeError, match="not a part"):
+        tcp.inject(tcp.segment(". 1:1(0) ack 1"))
+    assert tcp.take() == []
+    assert tcp.host.counters.part_errors == 0
