@@ -8,7 +8,7 @@ from pystack.path.mtu import Mtu
 from pystack.sim import LinkSpec, SimHost, World
 from pystack.sim.network.events import START_US
 from pystack.sim.network.link_direction import LinkDirection
-from pystack.sim.traffic import Bulk, Sink
+from pystack.sim.traffic import Bulk, Flow, Requests, Responder, Sink, connecting
 from pystack.wire.batch import Packet
 from pystack.wire.consts import CHECKSUM_COMPLETE
 from tests.kit.packets import decode, encode
@@ -108,6 +108,30 @@ def test_a_deadline_is_one_event_and_what_is_sent_another() -> None:
     assert flow.error == 0
     second = [1.0, 1.001]  # the timeout; the arrival
     assert times == [0, 0.001, *second, *(t + 1 for t in second), *(t + 2 for t in second)]
+
+
+@pytest.mark.parametrize("rate", [None, "8mbit"])
+def test_what_an_owner_sends_when_it_is_told_is_no_event_of_its_own(rate: str | None) -> None:
+    world = World()
+    a, b = (world.host(name, sysctl={"tcp_syn_retries": 1}) for name in "ab")
+    world.link(a, b, rate=rate, delay="10ms")
+    Sink(b, 1, make=Responder)
+    times: list[int] = []
+    lost = Flow(a, connecting(a, "10.0.0.9", 1))  # a SYN, and one more: the timeout is at 3 s
+    seen: list[int] = []
+
+    def told(events: int) -> None:
+        seen.append(world.now_us - START_US)
+        Requests(a, b, 1, count=2, response=30_000)
+
+    world.run(for_s=2)
+    lost.socket.on_events = told
+    world.watch(lambda: times.append(world.now_us - START_US))
+    world.run(for_s=2)
+    assert seen == [3_000_000]
+    assert times.count(3_000_000) == 1
+    assert len(times) >= 10
+    assert len(times) == len(set(times))  # nothing else happens at any time
 
 
 def test_a_digest_tells_worlds_apart_by_octets_by_times_and_by_links() -> None:

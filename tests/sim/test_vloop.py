@@ -135,12 +135,18 @@ def test_the_end_of_the_main_task_is_the_end_of_the_others() -> None:
 
 
 def test_a_loop_that_never_pauses_is_found() -> None:
+    turns = 0
+
     async def main() -> None:
-        while True:  # noqa: ASYNC110
+        nonlocal turns
+        await asyncio.sleep(1)
+        while True:
+            turns += 1
             await asyncio.sleep(0)
 
-    with pytest.raises(RuntimeError, match="without a pause"):
+    with pytest.raises(RuntimeError, match="100000 turns of the loop without a pause"):
         sim.run(main())
+    assert turns == 99_999
 
 
 def test_descriptors_threads_and_processes_are_refused() -> None:
@@ -254,6 +260,26 @@ def test_unknown_names_are_not_found() -> None:
             await client.open_connection("nobody", 7)
         with pytest.raises(ConnectionRefusedError):
             await client.open_connection(server.address, 7)
+        loop = asyncio.get_running_loop()
+        for name in ("nobody", b"nobody", "", None):
+            with pytest.raises(socket.gaierror) as caught:
+                await loop.getaddrinfo(name, 7)
+            assert caught.value.errno == socket.EAI_NONAME
+
+    sim.run(main())
+
+
+def test_a_name_leads_to_all_addresses_of_its_host_and_to_those_of_a_family() -> None:
+    async def main() -> None:
+        two_hosts(sim.World(seed=1))
+        loop = asyncio.get_running_loop()
+        stream = socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
+        v4 = (socket.AF_INET, *stream, ("10.0.0.2", 7))
+        v6 = (socket.AF_INET6, *stream, ("fd00::2", 7, 0, 0))
+        assert await loop.getaddrinfo("server", 7) == [v4, v6]
+        assert await loop.getaddrinfo(b"server", "7", family=socket.AF_INET) == [v4]
+        assert await loop.getaddrinfo("server", 7, family=socket.AF_INET6) == [v6]
+        assert [place[4][1] for place in await loop.getaddrinfo("server", None)] == [0, 0]
 
     sim.run(main())
 

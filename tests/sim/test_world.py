@@ -13,7 +13,7 @@ from pystack.errors import SetupError
 from pystack.path.faults import Loss
 from pystack.path.link import Link
 from pystack.sim import LinkSpec, World
-from pystack.sim.network.events import START_US
+from pystack.sim.network.events import ENDLESS, START_US
 from pystack.sim.traffic import Bulk, Requests, Responder, Sink
 from pystack.wire.consts import CHECKSUM_COMPLETE
 from tests.kit.packets.decode import decode
@@ -224,12 +224,32 @@ def test_a_host_without_a_link_reaches_nobody() -> None:
 def test_an_endless_loop_is_found() -> None:
     world = World()
 
+    calls = 0
+
     def again() -> None:
+        nonlocal calls
+        calls += 1
         world.after(0, again)
 
     world.after(0, again)
-    with pytest.raises(RuntimeError, match="time does not move on"):
+    with pytest.raises(RuntimeError, match="time does not move on: 100000 events at 1000000 µs"):
         world.run(for_s=1)
+    assert calls == ENDLESS - 1
+
+
+def test_as_many_events_as_that_are_none_if_time_moves_meanwhile() -> None:
+    world = World()
+    left = 3 * ENDLESS // 2
+
+    def again() -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            world.after(0.000_001 if left == ENDLESS else 0, again)
+
+    world.after(0, again)
+    world.run()
+    assert left == 0
 
 
 def test_a_capture_has_both_directions_with_the_times_of_the_world() -> None:

@@ -107,9 +107,7 @@ def test_a_listener_is_told_once_of_all_that_a_batch_has_brought() -> None:
 
 
 def test_a_connection_that_fills_the_batch_goes_on_behind_all_others() -> None:
-    wire = make_wire(
-        tcp_rmem=(4096, 4_000_000, 6_000_000), tcp_wmem=(4096, 4_000_000, 4_000_000)
-    )
+    wire = make_wire(tcp_rmem=(4096, 4_000_000, 6_000_000), tcp_wmem=(4096, 4_000_000, 4_000_000))
     (many, reader), (few, _) = connected(wire), connected(wire)
     for _ in range(20):  # until the windows are larger than a batch
         many.send(bytes(600_000))
