@@ -13,6 +13,7 @@ from pystack.wire.segment import Segment
 from pystack.wire.seq import MASK, ts_older
 
 _PAWS_IDLE_US: Final = 24 * 86_400_000_000  # RFC 7323 §5.5
+_FASTEST_HZ: Final = 1200  # of a peer's clock, some of which tick faster than each ms (Linux)
 
 
 def first(tcb: Tcb, tsval: int, now_us: int) -> None:
@@ -34,7 +35,7 @@ def paws_refuses(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
     """Whether the segment is an old duplicate by its timestamp (§5.3).
 
     TS.Recent is not trusted after 24 days (§5.5). Linux also lets pure duplicate ACKs pass
-    whose timestamp is older by reordering alone.
+    whose timestamp is older by reordering alone: by an RTO at most.
     """
     if not ts_older(seg.tsval, tcb.ts_recent):
         return False
@@ -46,5 +47,5 @@ def paws_refuses(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> bool:
         and seq == tcb.rcv_nxt
         and seg.ack == tcb.snd_una & MASK
         and seg.wnd << tcb.snd_wscale == tcb.snd_wnd
-        and (tcb.ts_recent - seg.tsval) & MASK <= tcb.rto_us // 1000
+        and (tcb.ts_recent - seg.tsval) & MASK <= tcb.rto_us * _FASTEST_HZ // 1_000_000
     )

@@ -237,6 +237,27 @@ def test_a_pure_ack_that_was_overtaken_does_not_set_the_echo_back(tcp: Tcp) -> N
     tcp.play("+0 > P. 1:2(1) ack 1 <nop,nop,TS val 300 ecr 820>")
 
 
+@pytest.mark.requirement("RFC7323-S5.3-1")
+@pytest.mark.parametrize(("older", "taken"), [(0, True), (360, True), (361, False)])
+def test_duplicate_acks_count_though_they_are_an_rto_older(
+    tcp: Tcp, older: int, taken: bool
+) -> None:
+    """Linux: by the fastest clock that peers have, of 1200 Hz. The RTO is 300 ms."""
+    sock = tcp.established(ts=700)
+    sock.send(tcp.data(4 * 1448))
+    stamps = "nop,nop,TS val {} ecr {}"
+    for left in range(1, 4 * 1448, 1448):
+        flags = "P." if left > 3 * 1448 else ". "
+        tcp.play(f"+0 > {flags} {left}:{left + 1448}(1448) ack 1 <{stamps.format(200, 800)}>")
+    tcp.play(f"+0.1 < . 1:1(0) ack 1449 <{stamps.format(2000, 200)}>")
+    duplicate = f"+0 < . 1:1(0) ack 1449 <{stamps.format(2000 - older, 200)}>\n"
+    repeated = f"+0 > . 1449:2897(1448) ack 1 <{stamps.format(300, 2000)}>\n"
+    refused = f"+0 > . 5793:5793(0) ack 1 <{stamps.format(300, 2000)}>\n"
+    tcp.play(duplicate + ("" if taken else refused) + "+0 quiet")
+    tcp.play(duplicate + "+0 quiet")
+    tcp.play(duplicate + (repeated if taken else "") + "+0 quiet")
+
+
 # -- §5: PAWS ---------------------------------------------------------------------------------
 
 
