@@ -72,6 +72,25 @@ def test_accepted_sockets_inherit_the_parts_of_their_listener(family: int) -> No
     assert chosen(client)["ack_policy"] == "delayed"
 
 
+def test_options_of_a_listener_and_of_what_it_accepts_are_their_own_afterwards(family: int) -> None:
+    wire = make_wire()
+    keepalive = (c.SOL_SOCKET, c.SO_KEEPALIVE, 1)
+    options = [(TCP, c.TCP_NODELAY, 1), (TCP, c.TCP_KEEPIDLE, 77), keepalive]
+    listener = listening(wire.far, family, options=options)
+    servers = []
+    for _ in range(2):
+        client = wire.near.socket(family)
+        client.connect_ex(address_of(wire, listener))
+        wire.run()
+        servers.append(listener.accept()[0])
+    servers[0].setsockopt(TCP, c.TCP_KEEPIDLE, 88)
+    listener.setsockopt(TCP, c.TCP_NODELAY, 0)
+    expected = [(servers[0], (1, 88, 1)), (servers[1], (1, 77, 1)), (listener, (0, 77, 1))]
+    for sock, values in expected:
+        found = tuple(sock.getsockopt(level, name) for level, name, _ in options)
+        assert found == values
+
+
 def test_the_parts_of_a_connection_can_be_changed(family: int) -> None:
     wire = make_wire()
     client, server = connected(wire, family)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from errno import (
     EADDRINUSE,
     EADDRNOTAVAIL,
@@ -125,10 +124,7 @@ def accept(sock: Sock) -> tuple[Sock, Address]:
     tcb = listener.accept()
     if tcb is None:
         raise os_error(EAGAIN)
-    settings = sock.settings
-    if not settings.is_inheritable:
-        settings = dataclasses.replace(settings, defer_accept=0)
-    child = type(sock)(sock.host, sock.family, settings)
+    child = type(sock)(sock.host, sock.family, sock.settings.inherited())
     _take_connection(child, tcb, CONNECTED)
     if tcb.events:
         sock.host.mark(tcb)  # it has had no owner: the child is notified of what happened

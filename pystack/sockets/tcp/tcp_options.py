@@ -6,7 +6,6 @@ Setting copies the socket's `Settings`, which accepted connections may share.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from errno import ECONNABORTED, EINVAL, ENOPROTOOPT, ENOTCONN
@@ -58,7 +57,7 @@ class TcpOptions(OptionTable[TcpSocketState, Settings]):
 
     def set(self, sock: TcpSocketState, level: int, name: int, value: Any) -> None:
         """See `BaseSocket.setsockopt`."""
-        settings = dataclasses.replace(sock.settings)
+        settings = sock.settings.copy()
         option = self.put(sock, settings, level, name, value)
         sock.settings = settings
         tcb = sock.tcb
@@ -77,7 +76,8 @@ class TcpOptions(OptionTable[TcpSocketState, Settings]):
 
 def set_recorder(sock: TcpSocketState, recorder: Callable[[Tcb], Observer] | None) -> None:
     """See `Socket.attach_recorder`."""
-    sock.settings = dataclasses.replace(sock.settings, recorder=recorder)
+    sock.settings = sock.settings.copy()
+    sock.settings.recorder = recorder
     if sock.tcb is not None:
         sock.settings.apply_recorder(sock.tcb)
     if sock.listener is not None:
