@@ -1,7 +1,7 @@
-"""Round-trip times and the retransmission timeout (RFC 6298).
+"""Samples of the round-trip time: the least of them, and the timer's back-off (RFC 6298 §5.5).
 
-Writes `min_rtt_…`, `next_min_rtt_…`, `backoff` and `rtt_samples`. How samples become an RTO is a
-part that can be replaced (`policies.rtt_estimators`).
+Writes `min_rtt_…`, `next_min_rtt_…`, `backoff` and `rtt_samples`. How samples, and the back-off,
+become an RTO is a part that can be replaced: `policies.rtt_estimators` writes `rto_us`.
 """
 
 from __future__ import annotations
