@@ -66,7 +66,7 @@ class _Kind(type):
 class LazySocket(StackSocket, metaclass=_Kind):
     """What stands for `socket.socket` in a program: see the module.
 
-    IPv4-mapped addresses and "" count as what they stand for; names are the kernel's.
+    IPv4-mapped addresses and "" count as what they stand for; names go to `socket.getaddrinfo`.
     """
 
     __slots__ = ()
@@ -85,6 +85,7 @@ class LazySocket(StackSocket, metaclass=_Kind):
     def bind(self, address: Any) -> None:
         """As `socket.bind`; the address decides."""
         state = self._state
+        address = _in_figures(self, address)
         if state.may_change:
             _route_at(self, address)
         if not state.kernels:
@@ -100,9 +101,9 @@ class LazySocket(StackSocket, metaclass=_Kind):
     def connect(self, address: Any) -> None:
         """As `socket.connect`; the address decides. In a thread of its own it may block."""
         state = self._state
+        address = _in_figures(self, address)
         if state.may_change:
-            address, remote = _looked_up(self, address)
-            stack = _route_to(self, remote)
+            stack = _route_to(self, address_of(address))
             if stack is not None:
                 proxy = blocking.connect_blocking(stack, address, self, state.options or ())
                 state.carry_by(proxy)
@@ -115,9 +116,9 @@ class LazySocket(StackSocket, metaclass=_Kind):
     def connect_ex(self, address: Any) -> int:
         """As `socket.connect_ex`; the address decides."""
         state = self._state
+        address = _in_figures(self, address)
         if state.may_change:
-            address, remote = _looked_up(self, address)
-            if _route_to(self, remote) is not None:
+            if _route_to(self, address_of(address)) is not None:
                 return errors.errno_of(self.connect, address)
         if state.kernels:
             return KernelSocket.connect_ex(self, address)
@@ -125,14 +126,19 @@ class LazySocket(StackSocket, metaclass=_Kind):
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """As `socket.sendto`; the address decides."""
-        if self._state.may_change and flags_and_address:
-            route(self, flags_and_address[-1])
+        if flags_and_address:
+            *flags, address = flags_and_address
+            flags_and_address = (*flags, _in_figures(self, address))
+            if self._state.may_change:
+                route(self, flags_and_address[-1])
         return super().sendto(data, *flags_and_address)
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         """As `socket.sendmsg`; the address, if there is one, decides."""
-        if self._state.may_change and address is not None:
-            route(self, address)
+        if address is not None:
+            address = _in_figures(self, address)
+            if self._state.may_change:
+                route(self, address)
         return super().sendmsg(buffers, ancdata, flags, address)
 
     def setsockopt(self, level: int, option: int, value: Any, *length: Any) -> None:
@@ -291,16 +297,17 @@ def _refused(sock: LazySocket, where: Any, error: OSError) -> OSError:
     return error
 
 
-def _looked_up(sock: LazySocket, where: Any) -> tuple[Any, bytes | None]:
-    """An address tuple in figures, where a name in it might be a stack's, and its 16 bytes."""
-    remote = address_of(where)
-    if remote is not None or not isinstance(where, tuple):
-        return where, remote
+def _in_figures(sock: LazySocket, where: Any) -> Any:
+    """An address tuple without a name in it, which might be one that stacks know."""
+    host = where[0] if isinstance(where, tuple) and where else ""
+    if isinstance(host, str) and (":" in host or host.replace(".", "").isdecimal() or not host):
+        return where
+    if not isinstance(host, (str, bytes)) or sock.family not in _FAMILIES or host == "<broadcast>":
+        return where
     try:
-        infos = socket.getaddrinfo(where[0], where[1], sock.family, sock.type)
+        return socket.getaddrinfo(host, where[1], sock.family, sock.type)[0][4]
     except (OSError, TypeError, ValueError, IndexError):
-        return where, None  # the kernel's socket says what is wrong
-    return infos[0][4], address_of(infos[0][4])
+        return where  # the socket says what is wrong
 
 
 _adopted: Final[weakref.WeakKeyDictionary[socket.socket, SocketState]] = (

@@ -246,32 +246,6 @@ def test_a_thread_of_its_own_listens_at_the_kernel(stack: Stack) -> None:
     run(stack, body)
 
 
-def test_names_are_looked_up_whatever_they_are_given_to(stack: Stack) -> None:
-    def infos(family: int) -> set[str]:
-        return {str(info[4][0]) for info in socket.getaddrinfo("web", 80, family)}
-
-    assert infos(socket.AF_INET) == {OWN}
-    assert infos(socket.AF_INET6) == {OWN6}
-    assert infos(0) == {OWN, OWN6}
-    with pytest.raises(socket.gaierror):
-        socket.getaddrinfo("other", 80, socket.AF_INET6)
-
-    def in_thread() -> None:
-        with socket.socket() as sock:
-            sock.settimeout(PATIENCE)
-            sock.connect(("other", 80))
-            assert sock.getpeername() == (OTHER, 80)
-
-    async def body(other: Stack) -> None:
-        async with await other.start_server(echo, OTHER, 80):
-            await asyncio.to_thread(in_thread)
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                sock.setblocking(False)
-                await asyncio.get_running_loop().sock_sendto(sock, b"x", ("localhost", 9))
-
-    run(stack, body)
-
-
 # -- threads that block ---------------------------------------------------------------------------
 def test_a_thread_may_block_while_the_loop_carries_its_text(stack: Stack) -> None:
     def in_thread(host: str) -> bytes:
@@ -520,42 +494,6 @@ def test_a_loop_in_a_thread_takes_the_stack_when_it_uses_it(stack: Stack) -> Non
     thread.start()
     thread.join(PATIENCE)
     asyncio.run(connected_to_itself())
-
-
-def test_names_may_be_bytes_and_in_capitals(stack: Stack) -> None:
-    infos = socket.getaddrinfo(b"WEB", 80, socket.AF_INET, socket.SOCK_STREAM)
-    assert [info[4] for info in infos] == [(OWN, 80)]
-    assert socket.gethostbyname("web") == OWN
-    assert socket.gethostbyname_ex("other") == ("other", [], [OTHER])
-
-
-SPELT = ("db", "DB", "Db.", b"dB", b"DB.")
-SPELT_IN_GERMAN = ("büro.example", "BÜRO.example.", "xn--bro-hoa.example", b"XN--BRO-HOA.example.")
-
-
-@pytest.mark.parametrize("name", [*SPELT, *SPELT_IN_GERMAN])
-def test_a_name_is_found_however_it_is_spelt(stack: Stack, name: str | bytes) -> None:
-    infos = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
-    assert [info[4] for info in infos] == [(OTHER, 80)]
-    assert socket.gethostbyname(name) == OTHER
-    assert socket.gethostbyname_ex(name)[2] == [OTHER]
-
-    async def body(other: Stack) -> None:
-        loop = asyncio.get_running_loop()
-        async with await other.start_server(echo, OTHER, 80):
-            assert await echoed(await asyncio.open_connection(name, 80)) == b"text"  # type: ignore[arg-type]
-            with socket.socket() as sock:
-                sock.setblocking(False)
-                await loop.sock_connect(sock, (name, 80))
-                assert sock.getpeername() == (OTHER, 80)
-
-    run(stack, body)
-
-
-def test_addresses_of_one_name_that_is_spelt_differently_are_joined() -> None:
-    stack = Stack.over(Cable().left, f"{OWN}/24", names={"DB.": OWN, "db": [OTHER]})
-    assert stack.look_up("Db") == (OWN, OTHER)
-    assert stack.look_up("") == stack.look_up("d") == ()
 
 
 def test_uvloop_is_a_module_that_is_not_found(stack: Stack) -> None:
