@@ -382,7 +382,7 @@ def test_a_program_that_asks_for_netlinks_messages_gets_them(namespace: Namespac
         (["./missing.py"], "./missing.py: No such file or directory"),
         (["/bin/ls"], "/bin/ls is not written in Python: pystack can't get inside"),
         (["python", "-S", "x.py"], "with python -S there are no packages, pystack included"),
-        (["python", "-x", "x.py"], "python's option -x can't be had here"),
+        (["python", "-x", "x.py"], "python's option -x can't be used here"),
         (["python", "--fast", "x.py"], "python has no option --fast"),
         (["python", "-W"], "python -W needs a value"),
         (["python", "-c"], "python -c needs a command"),

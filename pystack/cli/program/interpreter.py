@@ -1,7 +1,7 @@
 """A Python that `pystack run` is asked to run a program with: its options, and its packages.
 
 The program runs in the process of pystack, so in pystack's Python. What a Python can be told at
-its start only (`-X`, `-W`, `-u`, `-O`, …) makes `pystack run` start anew with it. The packages of
+its start only (`-X`, `-W`, `-u`, `-O`, …) makes `pystack run` start again with it. The packages of
 another environment of the same Python are found behind pystack's own.
 """
 
@@ -87,7 +87,7 @@ def parsed(arguments: list[str]) -> PythonWords:
             elif letter == "S":
                 raise Failure("with python -S there are no packages, pystack included", COMMAND)
             else:
-                raise Failure(f"python's option -{letter} can't be had here", COMMAND)
+                raise Failure(f"python's option -{letter} can't be used here", COMMAND)
         if kept:
             options.append(f"-{kept}")
     rest = arguments[at:]

@@ -32,7 +32,7 @@ _HASH_BANG: Final = re.compile(rb"#!\s*(/\S+/python[\d.]*)\s*$")
 
 def found(program: str, arguments: Sequence[str]) -> Start:
     """What starts the program, with `sys.argv` and `sys.path` as it expects. Raises Failure. Where
-    a Python is named with options, the process begins anew with these."""
+    a Python is named with options, the process starts again with these."""
     if is_python(program):
         words = parsed(list(arguments))
         use_packages_of(program)
