@@ -24,8 +24,8 @@ from pystack.device.addresses import AddressPair, IPAddress
 from pystack.device.link_state import GONE, LinkState
 from pystack.device.netns import call_in
 
-# It tells of each message at DEBUG, which would fill the logs of programs that have that level.
-# Who wants it sets a level for this logger later: importing pyroute2 forgets one from before.
+# It logs each message at DEBUG, which would fill the logs of programs that have that level. To see
+# them, set this logger's level after pyroute2 is imported: the import forgets one from before.
 _logger = logging.getLogger("pyroute2")
 if _logger.level == logging.NOTSET:
     _logger.setLevel(logging.INFO)

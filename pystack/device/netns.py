@@ -87,7 +87,7 @@ def unshare_network(*, new_user: bool) -> None:
     uid, gid = os.geteuid(), os.getegid()
     _checked(_libc.unshare(CLONE_NEWNET | (CLONE_NEWUSER if new_user else 0)))
     if new_user:
-        # gid_map may be written by who is not privileged only after setgroups is given up
+        # without privilege, gid_map may be written only after setgroups is given up
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"0 {uid} 1"),

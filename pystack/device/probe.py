@@ -161,7 +161,7 @@ def check_offload() -> Check:
     if not code:
         return Check(name, True, "checksums, TSO4 and TSO6", required=False)
     return Check(
-        name, False, f"not to be had here ({os.strerror(code)})",
+        name, False, f"not available here ({os.strerror(code)})",
         "not needed: packets are then cut and summed by pystack, more slowly", required=False,
     )  # fmt: skip
 

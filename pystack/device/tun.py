@@ -276,8 +276,8 @@ def _cannot_open(error: OSError, name: str) -> SetupError:
 
 
 async def _exists(namespace: int | None, name: str) -> SetupError:
-    """What to say of a name that is taken. What is no TUN device is not for us to delete: it may
-    be the way to this very machine."""
+    """What to say of a name that is taken. Advice to delete it is given for a TUN device only:
+    another one may be the way to this very machine."""
     hint = "choose another name (tun%d takes the next free)"
     with contextlib.suppress(OSError):
         async with Netlink(namespace) as netlink:
@@ -287,7 +287,7 @@ async def _exists(namespace: int | None, name: str) -> SetupError:
 
 
 def _as_root(in_container: str) -> str:
-    """What gives the rights: `sudo`, or for who is root already what a container was not given."""
+    """What gives the rights: `sudo`, or, for root, what the container was not given."""
     if invocation.is_plain_root():
         return in_container
     line = invocation.this_as_root()
