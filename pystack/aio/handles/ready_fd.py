@@ -2,8 +2,8 @@
 
 They carry no data. `ReadyFd` is a transport's: it polls readable exactly while the socket has
 something to tell (text, the end of the stream, a connection to accept, an error), and always
-writable. `ReadyPair` takes the place of a socket's own descriptor: it polls writable, too, exactly
-while the socket is; so a connection that is still being made looks like one. `ReadyDatagrams` is
+writable. `ReadyPair` takes the place of a socket's own descriptor: it polls writable exactly while
+the socket is, too; so a connection that is still being made looks like one. `ReadyDatagrams` is
 the very socket of UDP that a program had before it became a stack's. An epoll knows open files: it
 would forget one whose place another takes.
 """
@@ -192,8 +192,8 @@ def ready_fd() -> Ready:
 
 
 def ready_in_place_of(sock: socket.socket) -> Ready:
-    """One that takes the place of the descriptor of `sock`, which is for `sock` to close. Whoever
-    polls a socket of UDP already goes on with it."""
+    """One that takes the place of the descriptor of `sock`, which is for `sock` to close. A socket
+    of UDP that is polled already stays polled."""
     if _Socket.type.__get__(sock) == socket.SOCK_DGRAM and sys.platform != "win32":
         with contextlib.suppress(OSError):  # there may be no loopback
             return ReadyDatagrams(sock)

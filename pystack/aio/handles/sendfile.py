@@ -21,7 +21,7 @@ PIECE: Final = 65_536  # octets read at once: about what a segment with offload 
 class FileSending:
     """Octets [at, end) of a file on their way into a connection; `end` None: to its own end.
 
-    `done` is a future for whoever waits. A transport calls `go_on` when the stack has room.
+    `done` is a future for those who wait. A transport calls `go_on` when the stack has room.
     """
 
     __slots__ = ("at", "done", "_fd", "_end", "_rest")

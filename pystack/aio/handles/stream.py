@@ -186,7 +186,7 @@ class Transport(TransportBase):
             if self._paused or self._closing:
                 return
         if not self._eof_told and socket.at_eof:
-            if had_data:  # asyncio, too, lets a turn pass: tasks see the data before the end
+            if had_data:  # as in asyncio, a turn passes: tasks see the data before the end
                 self._loop.call_soon(self._on_events, EVENT_CLOSED)
             else:
                 self._tell_eof()
