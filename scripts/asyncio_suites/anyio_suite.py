@@ -25,7 +25,7 @@ _CACHE = Path(sys.prefix) / "share" / "asyncio-suites"  # in .venv
 
 
 class NotFetched(Exception):
-    """The source distribution cannot be had; the text says why."""
+    """The source distribution is not available; the text says why."""
 
 
 def archive() -> Path:

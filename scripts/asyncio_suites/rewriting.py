@@ -134,7 +134,7 @@ def rewritten(source: str, kernel_side: Collection[str] = ()) -> str:
 
 class _Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
-        """Compiled anew: what lies in __pycache__ is of the source as it stands."""
+        """Compiled again: what lies in __pycache__ is of the source as it stands."""
         path = self.get_filename(fullname)
         text = importlib.util.decode_source(self.get_data(path))
         return compile(rewritten(text, KERNEL_SIDE.get(fullname, ())), path, "exec")

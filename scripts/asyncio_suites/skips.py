@@ -49,7 +49,7 @@ CPYTHON: Final[Mapping[str, str]] = {
 
 def _miscounts() -> bool:
     """Whether asyncio takes less off a datagram transport's buffer than it has put on, so that
-    who waits for room waits for ever: Python 3.13.0 to 3.13.5 at least, on any loop."""
+    a task that waits for room waits for ever: Python 3.13.0 to 3.13.5 at least, on any loop."""
     transport: Any = selector_events._SelectorDatagramTransport  # type: ignore[attr-defined]
     header = "len(data) + "
     return header in inspect.getsource(transport.sendto) and header not in inspect.getsource(

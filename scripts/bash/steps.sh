@@ -110,7 +110,7 @@ long_step() {
     local status=0 began=$SECONDS
     step "$1" "$2"
     step_log=$(mktemp) || fail "no temporary file could be made: is there space in ${TMPDIR:-/tmp}?"
-    trap - ERR # the command's failure is told below, by whoever calls
+    trap - ERR # the command's failure is told below, by the caller
     begin_progress "$1"
     ("${@:3}") </dev/null >"$step_log" 2>&1 || status=$? # a trap within would write there
     trap 'on_error $? $LINENO "$BASH_COMMAND"' ERR
@@ -140,7 +140,7 @@ help_or_go() { # prints the script's help and ends, if it is asked for
         case $word in
             -h | --help)
                 [[ -f $root/scripts/help/$script ]] ||
-                    fail "the checkout is not complete: clone it anew"
+                    fail "the checkout is not complete: clone it again"
                 step "writing the help" "is there space where it goes?"
                 cat "$root/scripts/help/$script"
                 exit

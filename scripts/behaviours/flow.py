@@ -95,5 +95,5 @@ def measured(
 
 
 def bdp_packets(rate_bps: int, rtt_us: int, share: float = 1.0) -> int:
-    """So many times the bandwidth-delay product in packets, one at least."""
+    """That many times the bandwidth-delay product in packets, one at least."""
     return max(1, round(share * rate_bps * rtt_us / 8e6 / PACKET))

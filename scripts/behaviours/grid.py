@@ -19,7 +19,7 @@ LOSSES: Final = (0.0, 0.0001, 0.001, 0.01, 0.03)
 RTTS_MS: Final = (1, 20, 100)
 QUEUES: Final = (0.25, 1.0, 4.0)  # bandwidth-delay products
 REORDERINGS: Final = (0.0, 0.01, 0.05)
-BEHIND: Final = 3  # a packet that is reordered comes behind so many others, RTT/4 late at most
+BEHIND: Final = 3  # a packet that is reordered comes behind this many others, RTT/4 late at most
 SECONDS: Final = {1: (0.5, 1.5), 20: (1.0, 4.0), 100: (3.0, 8.0)}  # by RTT: before, measured
 
 

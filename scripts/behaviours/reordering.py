@@ -16,7 +16,7 @@ from scripts.behaviours.verdict import Law, Verdict
 RATE_BPS: Final = 100_000_000
 RTT_MS: Final = 20
 LEAST: Final = 0.95  # of the goodput without reordering
-NEVER: Final = 1 << 40  # behind so many packets: only time sets it free
+NEVER: Final = 1 << 40  # behind this many packets: only time sets it free
 
 # (how many others overtake, for how long at most in µs, whether the law speaks of it)
 KINDS: Final = (

@@ -1,4 +1,4 @@
-"""The client of all measurements: blocking kernel sockets, the same whoever the server is.
+"""The client of all measurements: blocking kernel sockets, the same for every server.
 
     python -m scripts.benchmarks.client send HOST --seconds 2
 

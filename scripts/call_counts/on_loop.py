@@ -33,7 +33,7 @@ _QUIET: Final = 20  # steps of time in which nothing happens any more
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Asyncio's calls and `socket.socket`, whoever has them."""
+    """Asyncio's calls and `socket.socket`, of either side."""
 
     socket: Callable[..., Any]
     create_connection: Callable[..., Awaitable[Any]]
@@ -41,7 +41,7 @@ class Doors:
     create_datagram_endpoint: Callable[..., Awaitable[Any]]
 
 
-body: Callable[[Doors], Awaitable[None]]  # what `program` does, by whoever starts it
+body: Callable[[Doors], Awaitable[None]]  # what `program` does, by those that start it
 
 
 class Protocol(asyncio.Protocol, asyncio.DatagramProtocol):

@@ -40,7 +40,7 @@ def table(figures: Figures, bounds: Figures) -> Table:
 
 
 def way(steps: Sequence[Step]) -> str:
-    """A line for each function, indented by who calls it; the same again is no line of its own."""
+    """A line for each function, indented by its caller; repeated calls have one line."""
     lines: list[str] = []
     times: list[int] = []
     for step in steps:

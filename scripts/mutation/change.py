@@ -45,7 +45,7 @@ def _flat(text: bytes) -> str:
 def sampled(
     changes: Iterable[Change], sources: dict[str, bytes], size: int, seed: int
 ) -> list[Change]:
-    """So many lines, each with one of its changes, all decided by the seed.
+    """That many lines, each with one of its changes, all decided by the seed.
 
     A line is known by its words, so that what is added, removed or moved elsewhere leaves the rest
     of a sample as it is.

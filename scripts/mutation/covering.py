@@ -14,7 +14,7 @@ from scripts.mutation.change import Change
 from scripts.mutation.rooms import ROOT, Room
 
 KEPT: Final = ROOT / "build" / "mutate"  # maps of rooms, by what they were made from
-AGE: Final = 8  # so many are kept
+AGE: Final = 8  # how many are kept
 
 
 class Covering:

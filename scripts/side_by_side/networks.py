@@ -62,7 +62,7 @@ class Flow:
         return sum(self.slots[first:last])
 
     def mbit(self, seconds: float) -> float:
-        """Goodput over so many seconds from its first octet on."""
+        """Goodput over that many seconds from its first octet on."""
         return self.octets(self.first_ms, self.first_ms + seconds * 1e3) * 8 / 1e6 / seconds
 
 

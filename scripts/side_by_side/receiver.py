@@ -1,4 +1,4 @@
-"""The receiver of all runs: the kernel, whoever sends. Counts what comes, by slots of time.
+"""The receiver of all runs: the kernel, for every sender. Counts what comes, by slots of time.
 
     python -m scripts.side_by_side.receiver HOST
 
@@ -29,7 +29,7 @@ class Taken:
     slots: list[int] = field(default_factory=list)
 
     def note(self, octets: int) -> None:
-        """So many have come just now."""
+        """That many octets have come just now."""
         now_ms = time.monotonic_ns() / 1e6
         if not self.slots:
             self.first_ms = now_ms
