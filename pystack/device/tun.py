@@ -76,7 +76,7 @@ class Tun:
         self.note = note
         self.owner_pid = os.getpid()
         self.kept_in_child = False
-        _open_devices.add(self)
+        _devices.add(self)
 
     @property
     def vnet(self) -> bool:
@@ -88,7 +88,6 @@ class Tun:
         if self.fd < 0:
             return
         self.fd = -1
-        _open_devices.discard(self)
         self._device.close()
         namespace, self._namespace = self._namespace, None
         if namespace is not None:
@@ -118,11 +117,11 @@ class Tun:
         return f"{self.name} {state}, mtu {self.mtu}, {'' if self.offload else 'no '}offload"
 
 
-_open_devices: Final[weakref.WeakSet[Tun]] = weakref.WeakSet()
+_devices: Final[weakref.WeakSet[Tun]] = weakref.WeakSet()
 
 
 def _close_in_child() -> None:
-    for tun in list(_open_devices):
+    for tun in list(_devices):
         if not tun.kept_in_child:
             tun.close()  # only this process's copy: the device is the parent's
 

@@ -294,6 +294,25 @@ def test_after_fork_the_child_has_no_device_and_the_parent_keeps_it(namespace: N
         assert namespace.links() == {"lo", "tun0"}
 
 
+def test_a_child_that_is_to_have_it_has_it_too_and_one_that_is_closed_is_nobodys(
+    namespace: Namespace,
+) -> None:
+    other = [("198.19.0.2/24", None)]
+    with device(namespace) as tun, device(namespace, name="tun1", addresses=other) as closed:
+        tun.kept_in_child = True
+        closed.close()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.fstat(tun.fd)
+                code = 0 if closed.fd == -1 else 2
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert namespace.links() == {"lo", "tun0"}
+
+
 SERVER = """
 import asyncio, sys
 from pystack.device.tun import open_tun

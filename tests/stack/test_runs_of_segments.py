@@ -25,8 +25,8 @@ def one_piece(run: RunInput, packet: Packet, index: int, now_us: int) -> None:
     run.piece(index, now_us)
 
 
-def run_of(kit: Tcp, text: str, **fields: int) -> Packet:
-    return kit.segment(text, **fields), MSS, CHECKSUM_COMPLETE
+def run_of(kit: Tcp, text: str) -> Packet:
+    return kit.segment(text), MSS, CHECKSUM_COMPLETE
 
 
 def outcome(kit: Tcp, texts: list[str], *, whole: bool, ecn: bool) -> Outcome:

@@ -333,7 +333,6 @@ def _leave_to_parent() -> None:
     """In a forked child: the loop's epoll is shared with the parent, so touch nothing at all."""
     for driver in list(_drivers):
         driver.leave_to_parent()
-    _drivers.clear()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

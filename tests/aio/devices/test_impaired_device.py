@@ -130,6 +130,46 @@ async def test_what_is_on_the_way_out_goes_when_it_is_closed(loop: VirtualLoop) 
     assert out.came == [(round(DELAY * 1e6), n) for n in range(3)]
 
 
+class Full(MemoryDevice):
+    """Has room for so many packets."""
+
+    room = 0
+
+    def write(self, tx: TxBatch, first: int, /) -> int:
+        taken = min(self.room, tx.count - first)
+        self.room -= taken
+        for number in range(first, first + taken):
+            self.carried.append(number_of(tx.packet(number)))
+        return taken
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.carried: list[int] = []
+
+
+@pytest.mark.parametrize(("room", "gone"), [(0, 0), (1, 1), (3, 3), (4, 4), (6, 6), (100, 6)])
+def test_what_waits_for_room_when_it_is_closed_goes_as_far_as_there_is_room(
+    room: int, gone: int
+) -> None:
+    async def body(loop: VirtualLoop) -> None:
+        full = Full("full")
+        device = impaired("out: rate 1mbit", loop, full)
+        device.start(loop, lambda: None)
+        written(device, *[125] * 6)  # one is due each ms
+        await asyncio.sleep(0.0045)  # 4 have met a full device, 2 are on their way
+        assert full.carried == []
+        full.room = room
+        device.stop()
+        device.close()
+        assert full.closed
+        assert full.carried == list(range(gone))
+        assert (await device.drops())["late_write_failed"] == 6 - gone
+        await asyncio.sleep(10)
+        assert full.carried == list(range(gone))
+
+    run(body)
+
+
 @in_virtual_time
 async def test_errors_of_the_device_reach_the_driver_behind_what_had_arrived(
     loop: VirtualLoop,

@@ -14,6 +14,7 @@ from pystack.sim.vloop import VirtualLoop
 from pystack.wire.batch import RxBatch, TxBatch
 from tests.aio.memory_device import DELAY, MemoryDevice
 from tests.aio.two_stacks import LEFT, RIGHT, over, run, take_failures
+from tests.kit.packets import encode
 
 MS = 0.001
 
@@ -161,6 +162,38 @@ def test_it_is_not_asked_more_and_more_often_and_the_loop_does_not_spin() -> Non
             datagrams = [packet for packet in left.carried if packet[9] == 17]
             assert len(datagrams) == 4
             endpoint.close()
+
+    run(body)
+
+
+def test_what_is_due_while_it_is_full_is_looked_at_each_2_ms() -> None:
+    async def body(loop: VirtualLoop) -> None:
+        left = Narrow("left")
+        left.other = MemoryDevice("right")
+        asked_us: list[int] = []
+
+        def clock() -> int:
+            asked_us.append(loop.now_us())
+            return loop.now_us()
+
+        async with Stack.over(left, f"{LEFT}/24", clock=clock, secret=bytes(32)) as one:
+            endpoint, _ = await one.create_datagram_endpoint(
+                asyncio.DatagramProtocol, remote_addr=(RIGHT, 9)
+            )
+            left.room = 0
+            endpoint.sendto(b"kept by the writer")
+            await asyncio.sleep(0.1)
+            endpoint.sendto(b"waits in the host, and is due all the time")
+            await asyncio.sleep(0.1)
+            begin_us = loop.now_us()
+            asked_us.clear()
+            await asyncio.sleep(1)
+            times = sorted({at_us - begin_us for at_us in asked_us})
+            assert times == list(range(times[0], times[0] + 1_000_000, 2000))
+            left.room = 2
+            await asyncio.sleep(0.1)
+            assert len(left.carried) == 2
+            endpoint.abort()
 
     run(body)
 
@@ -343,6 +376,35 @@ def test_one_that_raises_when_it_is_read_is_read_again_in_a_moment() -> None:
     run(body)
 
 
+class Pinged(Narrow):
+    """Each packet that it carries is answered by a ping, which is there before `write` returns."""
+
+    def carry(self, packet: bytes) -> None:
+        self.carried.append(packet)
+        if packet[9] == encode.UDP and self._readable is not None:
+            source, own = packet[16:20], packet[12:16]
+            body = encode.icmp(source, own, 8, 0, bytes(4), packet[28:])
+            self._queue.append((encode.ip(source, own, encode.ICMP, body), 0, 0))
+            self._readable()
+
+
+def test_what_it_brings_within_its_write_is_read_behind_it() -> None:
+    async def body(loop: VirtualLoop) -> None:
+        async with joined(loop, Pinged) as (left, one, _):
+            endpoint, _ = await one.create_datagram_endpoint(
+                asyncio.DatagramProtocol, remote_addr=(RIGHT, 9)
+            )
+            texts = [b"first", b"second", b"third"]
+            for text in texts:
+                endpoint.sendto(text)
+            await asyncio.sleep(0.01)
+            sent = [(packet[9], packet[28:]) for packet in left.carried]
+            assert sent == [(17, text) for text in texts] + [(1, text) for text in texts]
+            endpoint.close()
+
+    run(body)
+
+
 def test_one_that_calls_from_within_its_write_does_no_harm() -> None:
     class Eager(Narrow):
         def carry(self, packet: bytes) -> None:
@@ -356,5 +418,3 @@ def test_one_that_calls_from_within_its_write_does_no_harm() -> None:
             assert one.host.counters.retrans_segs == 0
 
     run(body)
-
-
