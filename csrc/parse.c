@@ -155,6 +155,9 @@ static void tcp_option(const uint8_t *p, uint32_t n, struct record *r)
                 r->sack[i] = load32(p + 2 + 4 * i);
         }
         break;
+    case OPT_FASTOPEN:
+        r->options |= HAS_FASTOPEN;
+        break;
     case OPT_EXPERIMENT_1:
     case OPT_EXPERIMENT_2:
         r->options |= HAS_EXPERIMENT;

@@ -18,6 +18,9 @@ class Counters:
         "retrans_segs", "timeouts", "fast_retrans", "listen_overflows", "listen_drops",
         "challenge_acks", "tw_recycled", "tw_curr", "ooo_queued", "dsack_sent", "dsack_recv",
         "sack_reneging", "spurious_recoveries", "loss_probes",
+        "fastopen_active", "fastopen_active_fail", "fastopen_passive", "fastopen_passive_fail",
+        "fastopen_passive_alt_key", "fastopen_listen_overflow", "fastopen_cookie_reqd",
+        "fastopen_blackhole",
         "udp_in_datagrams", "udp_out_datagrams", "udp_no_ports", "udp_in_errors",
         "udp_rcvbuf_errors", "udp_csum_errors",
         "icmp_in", "icmp_out", "reassembled", "owner_errors", "part_errors", "dropped",
@@ -53,6 +56,14 @@ class Counters:
     sack_reneging: int
     spurious_recoveries: int
     loss_probes: int
+    fastopen_active: int
+    fastopen_active_fail: int
+    fastopen_passive: int
+    fastopen_passive_fail: int
+    fastopen_passive_alt_key: int
+    fastopen_listen_overflow: int
+    fastopen_cookie_reqd: int
+    fastopen_blackhole: int
     udp_in_datagrams: int
     udp_out_datagrams: int
     udp_no_ports: int

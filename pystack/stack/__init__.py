@@ -2,8 +2,9 @@
 
 How the files divide it, from what is kept to what acts on it:
 
-- records: `listener` (LISTEN), `half_open` (SYN_RECEIVED of a passive open), `time_wait`, and
-  `wakeups`, the heap of their deadlines and those of TCBs; `host_state`: all that a host keeps;
+- records: `listener` (LISTEN) with `fast_accepts` (its TCP Fast Open), `half_open` (SYN_RECEIVED of
+  a passive open), `time_wait`, and `wakeups`, the heap of their deadlines and those of TCBs;
+  `host_state`: all that a host keeps;
 - `connections`: how connections come, change hands and go;
 - a segment comes in: `demux` finds what it is for; `passive_open` takes what is for a listener or
   for a half-open connection, `no_connection` answers what nothing takes by a RST;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from errno import EADDRINUSE, EADDRNOTAVAIL, ECONNABORTED
+from errno import EADDRINUSE, EADDRNOTAVAIL, ECONNABORTED, ECONNRESET
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
@@ -17,6 +17,7 @@ from pystack.stack.time_wait import TimeWait
 from pystack.tcp.header import options
 from pystack.tcp.policies import isn
 from pystack.tcp.recovery import recovery
+from pystack.tcp.state.records import FastAccept
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -72,8 +73,18 @@ class ConnectionTable(HostState):
             self.counters.curr_estab += 1
         elif old in (ESTABLISHED, CLOSE_WAIT) and new != CLOSE_WAIT:
             self.counters.curr_estab -= 1
+        if old == SYN_RECEIVED and tcb.fast_accept is not None:
+            self._fast_accept_ended(tcb, tcb.fast_accept)
         if self.trace is not None:
             self.trace.state(tcb.key, old, new, self.now_us)
+
+    def _fast_accept_ended(self, tcb: Tcb, accept: FastAccept) -> None:
+        """The handshake of a connection that its SYN began is over. One that the peer resets after
+        it was accepted counts on, while there is a listener (Linux)."""
+        listener: Listener = accept.listener
+        was_reset = tcb.error == ECONNRESET and tcb.owner is not None
+        listens = self.listeners.get(listener.name) is listener
+        listener.fast_accepts.end(was_reset and listens, self.now_us)
 
     # -- connections ----------------------------------------------------------------------------
     def new_tcb(self, key: bytes, settings: Callable[[Tcb], None] | None = None) -> Tcb:
@@ -230,7 +241,7 @@ class ConnectionTable(HostState):
 
     def unlisten(self, listener: Listener) -> None:
         """Stop listening: half-open connections are forgotten, unaccepted ones reset."""
-        self.listeners.pop(listener.local + listener.port.to_bytes(2, "big"), None)
+        self.listeners.pop(listener.name, None)
         if listener.half_open:
             for connection in list(self.connections.values()):
                 if type(connection) is HalfOpen and connection.listener is listener:

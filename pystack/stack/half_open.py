@@ -12,9 +12,11 @@ from pystack.config import Config
 from pystack.printed import printed
 from pystack.stack.listener import Listener
 from pystack.tcp.ecn import ecn
+from pystack.tcp.fastopen import passive
 from pystack.tcp.header import options, timestamps, window
+from pystack.tcp.input import ack
 from pystack.tcp.output import emit, sent
-from pystack.tcp.policies.experimental_option import ExperimentalOption
+from pystack.tcp.policies.experimental_option import OPTIONS_MOST, ExperimentalOption
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls, user_settings
 from pystack.wire.batch import TxBatch
@@ -51,7 +53,7 @@ class HalfOpen:
                  "rcv_wscale", "ts_ok", "sack_ok", "ts_recent", "ts_offset", "peer_wnd", "wnd",
                  "first_sent_us", "repeats", "due_us", "wake_at_us", "ack_seen", "tos", "ttl",
                  "df", "ident", "challenge_us", "ecn", "ect_ok", "ect",
-                 "syn_field", "syn_acks", "option")  # fmt: skip
+                 "syn_field", "syn_acks", "option", "cookie", "syn")  # fmt: skip
 
     def __init__(
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
@@ -97,9 +99,22 @@ class HalfOpen:
         self.syn_acks = 0  # sent so far
         self.ect = listener.ect if self.ect_ok else 0  # of the SYN,ACK itself
         self.option = option
+        self.cookie = b""  # TCP Fast Open's option of the first SYN,ACK
+        self.syn: Segment | None = None  # while it begins the connection at once
 
     def __repr__(self) -> str:
         return printed(self, lambda: f"{ends(self.key, '<-')} SYN,ACK repeated {self.repeats}")
+
+    # -- TCP Fast Open (RFC 7413) -----------------------------------------------------------------
+    def tell_cookie(self, option: bytes) -> None:
+        """The first SYN,ACK tells the client a cookie; those after it may be dropped for it."""
+        self.cookie = option
+
+    def open_at_once(self, seg: Segment, option: bytes) -> None:
+        """The SYN `seg` begins the connection (see `make_tcb`): its SYN,ACK is the TCB's, with
+        `option` if it has one."""
+        self.cookie = option
+        self.syn = seg
 
     # -- SEGMENT ARRIVES in SYN_RECEIVED, before there is a TCB ------------------------------------
     def segment_arrives(self, seg: Segment, now_us: int) -> int:
@@ -169,6 +184,8 @@ class HalfOpen:
             self.adv_mss, self.sack_ok, self.ts_ok, options.timestamp(self.ts_offset, now_us),
             self.ts_recent, self.rcv_wscale, accecn,
         )  # fmt: skip
+        if not self.syn_acks and len(opts) + len(self.cookie) <= OPTIONS_MOST:
+            opts += self.cookie
         if self.option is not None:
             opts = self.option.syn_options(True, opts, now_us)
         sent = emit.bare(
@@ -217,10 +234,15 @@ class HalfOpen:
             rcv_wscale=max(self.rcv_wscale, 0), ts_ok=self.ts_ok, sack_ok=self.sack_ok,
             ts_offset=self.ts_offset,
         )  # fmt: skip
-        ecn.take_agreed(tcb, self.ecn, self.ect_ok, self.ect)
+        ecn.take_agreed(tcb, self.ecn, self.ect_ok, self.ect, self.syn_field)
         window.offer_on_syn(tcb, self.wnd)
         if self.ts_ok:
             timestamps.first(tcb, self.ts_recent, self.first_sent_us)
         user_calls.open_passive(tcb)
-        sent.begin_passive(tcb, self.first_sent_us, self.repeats)
+        if self.syn is None:
+            sent.begin_passive(tcb, self.first_sent_us, self.repeats)
+        else:
+            passive.begin(tcb, self.syn, self.listener, self.rcv_wscale, self.cookie)
+            sent.begin_fast_accept(tcb)
+            ack.syn_begins(tcb, self.syn)
         return tcb

@@ -13,6 +13,7 @@ from pystack.ip.reports import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
 from pystack.tcp import soft_errors
+from pystack.tcp.fastopen import passive
 from pystack.tcp.state.states import SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
@@ -55,8 +56,8 @@ def _for_tcp(host: ConnectionTable, error: IcmpError, now_us: int) -> None:
 
 def _quotes_flight(tcb: Tcb, error: IcmpError) -> bool:
     """RFC 5927 §4.1: SND.UNA =< quoted SEQ < SND.NXT, so that the error is not a guess."""
-    seq = unwrap(error.quoted_seq, tcb.snd_una)
-    return tcb.snd_una <= seq < tcb.snd_nxt
+    una = tcb.iss if passive.is_open(tcb) else tcb.snd_una  # the SYN,ACK is out too
+    return una <= unwrap(error.quoted_seq, una) < tcb.snd_nxt
 
 
 def _tell(tcb: Tcb, error: IcmpError) -> None:
@@ -65,6 +66,7 @@ def _tell(tcb: Tcb, error: IcmpError) -> None:
         return
     origin = ORIGIN_ICMP if error.version == 4 else ORIGIN_ICMP6
     soft_errors.report(tcb, number, origin, error.type, error.code, error.mtu, error.offender)
-    if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and not tcb.passive):
+    unseen = not tcb.passive or (tcb.fast_accept is not None and tcb.owner is None)
+    if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and unseen):
         tcb.shared.counters.attempt_fails += 1
         user_calls.abandon(tcb, number)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pystack.config import Config
 from pystack.events import Owner
 from pystack.printed import printed
+from pystack.stack.fast_accepts import FastAccepts
 from pystack.tcp.tcb import Tcb
 from pystack.wire.address import place
 
@@ -21,7 +22,7 @@ class Listener:
 
     __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept",
                  "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
-                 "half_open", "notified", "option", "ecn", "ect")  # fmt: skip
+                 "half_open", "notified", "option", "ecn", "ect", "fast_accepts")  # fmt: skip
 
     def __init__(
         self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
@@ -42,6 +43,7 @@ class Listener:
         self.df = 0 if config.ip_no_pmtu_disc else 1
         self.queue: deque[Tcb] = deque()
         self.half_open = 0
+        self.fast_accepts = FastAccepts()
         self.ecn = 0  # ECN that its congestion control asks for, whatever `tcp_ecn` says
         self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
         self.option = ""  # name of an experimental option, "" for the stack's
@@ -61,6 +63,11 @@ class Listener:
     def set_backlog(self, backlog: int) -> None:
         """listen() again on a listening socket."""
         self.backlog = backlog
+
+    @property
+    def name(self) -> bytes:
+        """By which a host keeps it: address and port, 18 octets."""
+        return self.local + self.port.to_bytes(2, "big")
 
     @property
     def largest_window(self) -> int:

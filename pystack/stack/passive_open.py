@@ -11,11 +11,14 @@ from errno import ECONNABORTED
 from pystack.errors import PartError
 from pystack.ip.keyed_hash import keyed_hash
 from pystack.parts import variants
+from pystack.stack import fast_accepts
 from pystack.stack import half_open as handshaking
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
 from pystack.stack.listener import Listener
 from pystack.stack.no_connection import send_reset
+from pystack.tcp.header import fastopen_option
+from pystack.tcp.input import handshake, receive
 from pystack.tcp.policies import isn
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.state.states import CLOSED
@@ -55,7 +58,7 @@ def _on_syn(
     host: ConnectionTable, listener: Listener, seg: Segment, now_us: int, iss: int | None
 ) -> None:
     """Keep a compact record and answer by a SYN,ACK. Data on the SYN is left for the peer to send
-    again (RFC 4987 §3.6)."""
+    again (RFC 4987 §3.6), but for TCP Fast Open's."""
     counters = host.counters
     config = host.config
     if listener.accept_queue_full:
@@ -88,9 +91,48 @@ def _on_syn(
         half_open.ident = host.ip.next_ident(seg.remote)
     host.add_half_open(half_open)
     half_open.first_sent_us = now_us
+    if (seg.length or seg.options & fastopen_option.MAY_BE_THERE) and _begins_at_once(
+        host, half_open, seg, now_us
+    ):
+        return
     half_open.next_repeat(config, now_us)
     host.wakeups.at(half_open, half_open.due_us)
     _send_syn_ack(host, half_open, now_us)
+
+
+def _begins_at_once(
+    host: ConnectionTable, half_open: HalfOpen, seg: Segment, now_us: int
+) -> bool:
+    """TCP Fast Open (RFC 7413 §4.2.2): whether the SYN makes a connection that waits to be accepted
+    now. If not, the SYN,ACK may tell a cookie."""
+    listener = half_open.listener
+    found = fast_accepts.answer(
+        listener.fast_accepts, seg, fastopen_option.read(seg), host.config, host.secret,
+        host.counters, now_us,
+    )  # fmt: skip
+    cookie = b"" if found.option is None else found.option.octets()
+    if not found.at_once:
+        half_open.tell_cookie(cookie)
+        return False
+    half_open.open_at_once(seg, cookie)
+    try:
+        tcb = host.tcb_for(half_open)
+    except OSError as error:
+        host.part_failed(str(error.strerror), error)
+        send_reset(host, seg)
+        host.forget_half_open(half_open)
+        return True
+    listener.fast_accepts.begin()
+    host.counters.fastopen_passive += 1
+    try:
+        handshake.begin_transfer(tcb, now_us)
+    except Exception as error:
+        if not host.contain_fault(tcb, error):
+            raise
+    receive.on_syn_payload(tcb, seg, now_us)
+    host.touch(tcb)
+    handshake_complete(host, listener, tcb)
+    return True
 
 
 def _option_for(

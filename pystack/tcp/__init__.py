@@ -13,6 +13,7 @@ those that stand before it here:
     header      what do options and window of a segment say?
     ecn         how are congestion marks reported and answered?
     recovery    what follows from a loss, and how much may be in flight?
+    fastopen    what of data on a SYN?
     timeouts    what happens when a deadline passes?
     input       what does a segment that arrives change?
     output      what leaves now?

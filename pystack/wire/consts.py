@@ -43,6 +43,7 @@ OPT_WSCALE: Final = 3
 OPT_SACK_PERMITTED: Final = 4
 OPT_SACK: Final = 5
 OPT_TIMESTAMPS: Final = 8
+OPT_FASTOPEN: Final = 34  # RFC 7413
 OPT_ACCECN0: Final = 172  # RFC 9768: ECT(0) first, then CE, ECT(1)
 OPT_ACCECN1: Final = 174  # ECT(1) first
 OPT_EXPERIMENT_1: Final = 253  # RFC 6994
@@ -52,6 +53,7 @@ OPT_EXPERIMENT_2: Final = 254
 HAS_SACK_PERMITTED: Final = 1
 HAS_TIMESTAMPS: Final = 2
 HAS_EXPERIMENT: Final = 4
+HAS_FASTOPEN: Final = 8
 
 IPOPT_LSRR: Final = 131  # IPv4 options: loose and strict source route
 IPOPT_SSRR: Final = 137

@@ -137,6 +137,8 @@ class Notation:
             return "sackOK"
         if kind == consts.OPT_TIMESTAMPS and size == 10:
             return f"TS val {numbers[0]} ecr {numbers[1]}"
+        if kind == consts.OPT_FASTOPEN:
+            return f"tfo cookie {octets[2:].hex()}" if size > 2 else "tfo cookiereq"
         if kind == consts.OPT_SACK and size >= 10 and size % 8 == 2:
             edges = [self._relative(number, back) for number in numbers]
             pairs = zip(edges[::2], edges[1::2], strict=True)

@@ -265,6 +265,9 @@ def parse_tcp(text: str, direction: str) -> TcpSpec:
     )
 
 
+FAST_OPEN = {"FO": (34, b""), "FOEXP": (254, b"\xf9\x89")}
+
+
 def parse_options(text: str) -> tuple[tuple[OptionSpec, ...], bool]:
     """The options in order, and whether `...` allows any others behind them."""
     found = []
@@ -287,6 +290,10 @@ def parse_options(text: str) -> tuple[tuple[OptionSpec, ...], bool]:
             if len(edges) % 2:
                 raise ScriptError("a SACK block is left:right")
             found.append(OptionSpec(name, tuple(parse_value(edge) for edge in edges)))
+        elif name in FAST_OPEN and len(words) <= 2:
+            value = FAST_OPEN[name][1] + bytes.fromhex("".join(words[1:]))
+            raw = bytes((FAST_OPEN[name][0], 2 + len(value))) + value
+            found.append(OptionSpec("raw", raw=raw))
         elif name == "raw" and len(words) == 2:
             found.append(OptionSpec(name, raw=bytes.fromhex(words[1].removeprefix("0x"))))
         else:

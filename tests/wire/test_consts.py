@@ -8,8 +8,8 @@ from pystack.wire import consts
 def test_tcp_options_have_their_numbers_of_iana() -> None:
     assert {name: value for name, value in vars(consts).items() if name.startswith("OPT_")} == {
         "OPT_EOL": 0, "OPT_NOP": 1, "OPT_MSS": 2, "OPT_WSCALE": 3, "OPT_SACK_PERMITTED": 4,
-        "OPT_SACK": 5, "OPT_TIMESTAMPS": 8, "OPT_ACCECN0": 172, "OPT_ACCECN1": 174,
-        "OPT_EXPERIMENT_1": 253, "OPT_EXPERIMENT_2": 254,
+        "OPT_SACK": 5, "OPT_TIMESTAMPS": 8, "OPT_FASTOPEN": 34, "OPT_ACCECN0": 172,
+        "OPT_ACCECN1": 174, "OPT_EXPERIMENT_1": 253, "OPT_EXPERIMENT_2": 254,
     }  # fmt: skip
 
 

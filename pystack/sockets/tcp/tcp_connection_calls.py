@@ -22,7 +22,7 @@ from pystack.ip.ports import overlap
 from pystack.sockets import binding, sockaddr
 from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, shutdown_bits
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.tcp import tcp_errors, tcp_options
 from pystack.sockets.tcp.tcp_state import (
     CONNECTED,
     CONNECTING,
@@ -101,6 +101,7 @@ def listen(sock: TcpSocketState, backlog: int) -> None:
     if sock.listener is not None:
         sock.listener.set_backlog(backlog)
         return
+    tcp_options.on_listen(sock, backlog)
     settings = sock.settings
     if sock.reserved is None:
         _reserve(sock, sock.local, 0)

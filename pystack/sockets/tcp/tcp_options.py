@@ -33,7 +33,9 @@ from pystack.sockets.tcp.tcp_settings import (
     seconds_to_repeats,
 )
 from pystack.sockets.tcp.tcp_state import TcpSocketState
+from pystack.stack import fast_accepts
 from pystack.tcp import soft_errors
+from pystack.tcp.policies.fastopen_cookies import KEY_SIZE, keys_of
 from pystack.tcp.recording import Observer
 from pystack.tcp.state.states import CLOSED, LISTEN
 from pystack.tcp.tcb import Tcb
@@ -43,6 +45,7 @@ from pystack.wire.flow_key import remote_address
 _MIN_CLAMP: Final = MIN_RCVBUF // 2
 _MSS_DEFAULT: Final = 536
 _ECN_MASK: Final = 3
+_ON_ALL: Final = fast_accepts.ALL_LISTENERS | fast_accepts.SERVER
 _CONGESTION_SIZE: Final = 16  # TCP_CA_NAME_MAX, the final NUL included
 
 TcpOption: TypeAlias = "Option[TcpSocketState, Settings]"
@@ -83,6 +86,12 @@ def set_recorder(sock: TcpSocketState, recorder: Callable[[Tcb], Observer] | Non
     if sock.listener is not None:
         for tcb in sock.listener.queue:  # have their settings already
             sock.settings.apply_recorder(tcb)
+
+
+def on_listen(sock: TcpSocketState, backlog: int) -> None:
+    """The socket is about to listen: TCP_FASTOPEN where `tcp_fastopen` sets it for all."""
+    if not sock.settings.fastopen and sock.host.config.tcp_fastopen & _ON_ALL == _ON_ALL:
+        sock.settings = dataclasses.replace(sock.settings, fastopen=backlog)
 
 
 # -- kinds of options -----------------------------------------------------------------------------
@@ -239,6 +248,28 @@ def _get_variant(sock: TcpSocketState, settings: Settings) -> bytes:
     return ",".join(f"{kind}={name}" for kind, name in pairs).encode("latin-1")
 
 
+def _set_fastopen(sock: TcpSocketState, settings: Settings, value: int) -> None:
+    if value < 0 or sock.state not in (CLOSED, LISTEN):
+        raise os_error(EINVAL)
+    settings.fastopen = min(value, sock.host.config.somaxconn)
+
+
+def _set_fastopen_no_cookie(sock: TcpSocketState, settings: Settings, value: int) -> None:
+    if not 0 <= value <= 1 or sock.state not in (CLOSED, LISTEN):
+        raise os_error(EINVAL)
+    settings.fastopen_no_cookie = value != 0
+
+
+def _set_fastopen_key(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
+    if len(value) not in (KEY_SIZE, 2 * KEY_SIZE):
+        raise os_error(EINVAL)
+    settings.fastopen_key = value
+
+
+def _get_fastopen_key(sock: TcpSocketState, settings: Settings) -> bytes:
+    return settings.fastopen_key or keys_of(sock.host.config, sock.host.secret)
+
+
 # -- IPPROTO_IP and IPPROTO_IPV6 ------------------------------------------------------------------
 def _set_tos(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.tos = value & 0xFF & ~_ECN_MASK  # the ECN bits are TCP's own
@@ -363,6 +394,11 @@ _TCP: Final[dict[int, TcpOption]] = {
         "user_timeout", 0, INT_MAX, _zero,
         lambda s, tcb: user_settings.set_user_timeout(tcb, s.user_timeout * 1000),
     ),
+    c.TCP_FASTOPEN: Option(lambda sock, settings: settings.fastopen, _set_fastopen),
+    c.TCP_FASTOPEN_NO_COOKIE: Option(
+        lambda sock, settings: int(settings.fastopen_no_cookie), _set_fastopen_no_cookie
+    ),
+    c.TCP_FASTOPEN_KEY: Option(_get_fastopen_key, _set_fastopen_key, raw=True),
     c.TCP_NOTSENT_LOWAT: _number(
         "notsent_lowat", -INT_MAX - 1, INT_MAX, _zero, Settings.apply_notsent_lowat
     ),

@@ -18,6 +18,7 @@ from pystack.sockets.constants import (
 )
 from pystack.sockets.tcp import tcp_errors
 from pystack.sockets.tcp.tcp_state import TcpSocketState
+from pystack.tcp.fastopen import passive
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import Tcb
@@ -37,7 +38,7 @@ def poll(sock: TcpSocketState) -> int:
     bits = poll_bits(shutdowns)
     if state == CLOSED:
         bits |= POLLHUP
-    if state not in (SYN_SENT, SYN_RECEIVED):
+    if state not in (SYN_SENT, SYN_RECEIVED) or (tcb is not None and passive.is_open(tcb)):
         if tcb is not None and _is_readable(sock, tcb):
             bits |= READABLE
         if tcb is None or shutdowns & SEND_SHUTDOWN or user_calls.writable(tcb):
@@ -69,7 +70,7 @@ def ioctl(sock: TcpSocketState, request: int) -> int:
     state = sock.state
     if state == LISTEN:
         raise os_error(EINVAL)
-    if tcb is None or state in (SYN_SENT, SYN_RECEIVED):
+    if tcb is None or (state in (SYN_SENT, SYN_RECEIVED) and not passive.is_open(tcb)):
         return 0
     if request == SIOCINQ:
         return _unread(tcb)

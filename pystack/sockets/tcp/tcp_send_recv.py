@@ -24,6 +24,7 @@ from pystack.sockets.error_queue import Ancillary
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp import tcp_errors
 from pystack.sockets.tcp.tcp_state import TcpSocketState
+from pystack.tcp.fastopen import passive
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
@@ -45,7 +46,8 @@ def send(sock: TcpSocketState, data: Any, flags: int) -> int:
     """See `Socket.send`."""
     tcb = sock.tcb
     if tcb is None or tcb.state not in _MAY_SEND or sock.shut & SEND_SHUTDOWN or sock.error:
-        raise _why_not(sock, flags)
+        if tcb is None or not passive.is_open(tcb) or sock.shut & SEND_SHUTDOWN or sock.error:
+            raise _why_not(sock, flags)
     if type(data) is not bytes and type(data) is not bytearray:
         data = memoryview(data).cast("B")
     if not flags:

@@ -56,6 +56,10 @@ class Settings:
     syn_retries: int = 0
     linger2: int = 0  # -1: an orphan does not stay in FIN_WAIT_2
     defer_accept: int = 0  # repeats of the SYN,ACK, as Linux keeps it
+    fastopen: int = 0  # connections in their handshake, of a listener
+    fastopen_connect: bool = False
+    fastopen_no_cookie: bool = False
+    fastopen_key: bytes = b""
     window_clamp: int = 0
     quick_ack: bool = True
     congestion: str = ""
@@ -193,6 +197,9 @@ class Settings:
         listener.tos = self.tos if v4 else self.tclass
         listener.ttl = self.ttl_of(config, v4)
         listener.defer_accept = self.defer_accept
+        listener.fast_accepts.configure(
+            self.fastopen, self.fastopen_no_cookie, self.fastopen_key
+        )
         listener.option = dict(self.variants).get(variants.OPTION, "")
         name = self.congestion or config.tcp_congestion_control
         cc = variants.make_congestion_control(name, DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV4)
@@ -202,10 +209,11 @@ class Settings:
     # -- what a child does not inherit ----------------------------------------------------------
     def inherited(self) -> Settings:
         """What an accepted connection has."""
-        if not self.defer_accept:
+        if not (self.defer_accept or self.fastopen or self.fastopen_key):
             return self
         settings = self.copy()
-        settings.defer_accept = 0
+        settings.defer_accept = settings.fastopen = 0
+        settings.fastopen_key = b""
         return settings
 
 

@@ -156,11 +156,13 @@ def syn_ack_option(mode: int, config: Config) -> bytes:
     return accecn.syn_ack_option() if mode == ACCURATE and config.tcp_ecn_option else b""
 
 
-def take_agreed(tcb: Tcb, mode: int, ect_ok: bool, syn_ack_field: int) -> None:
+def take_agreed(
+    tcb: Tcb, mode: int, ect_ok: bool, syn_ack_field: int, their_syn: int
+) -> None:
     """What a half-open connection's record has agreed on, when it becomes a TCB."""
     tcb.ecn = Ecn(mode, ect_ok) if mode else None
     if mode == ACCURATE:
-        accecn.begin(tcb, passive=True, syn_field=syn_ack_field)
+        accecn.begin(tcb, passive=True, syn_field=syn_ack_field, their_syn=their_syn)
 
 
 def control_ect(tcb: Tcb) -> int:

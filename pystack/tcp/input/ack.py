@@ -104,9 +104,17 @@ def first_window(tcb: Tcb, seg: Segment, seq: int) -> None:
     tcb.snd_wl2 = tcb.snd_una
 
 
+def syn_begins(tcb: Tcb, seg: Segment) -> None:
+    """TCP Fast Open: the peer's SYN opens the connection at once, and with it its window."""
+    tcb.snd_una = tcb.iss + 1
+    first_window(tcb, seg, tcb.irs)
+
+
 def syn_acked(tcb: Tcb, seg: Segment, now_us: int) -> None:
     """Our SYN is acknowledged: take it off, with its RTT (RFC 6298)."""
     rtt_us = tcb.scoreboard.acked(tcb.iss + 1, now_us).rtt_us
+    if tcb.fast_accept is not None and not tcb.retransmits and not tcb.fast_accept.answered_us:
+        rtt_us = now_us - tcb.opened_us  # a SYN,ACK that is not among what was sent
     if rtt_us < 0:
         rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     tcb.snd_una = tcb.iss + 1

@@ -7,24 +7,36 @@ from pystack.tcp.input import ack
 from pystack.tcp.recovery import recovery
 from pystack.tcp.state.states import ESTABLISHED, FIN_WAIT_1
 from pystack.tcp.tcb import Tcb
-from pystack.tcp.timeouts import probes
-from pystack.tcp.timing import delayed_ack, rtt
+from pystack.tcp.timeouts import probes, retry_limits
+from pystack.tcp.timing import delayed_ack, rtt, timers
 from pystack.tcp.transitions import set_state
+
+
+def begin_transfer(tcb: Tcb, now_us: int) -> None:
+    """Data may be sent: choose the initial window. When both SYNs are acknowledged, or with TCP
+    Fast Open when the peer's has come."""
+    mss = tcb.eff_mss
+    initial_cwnd = tcb.initial_window.in_bytes(mss, tcb.config)
+    if tcb.retransmits > 1:
+        initial_cwnd = mss  # Linux forgives one lost SYN; RFC 5681 §3.1 none
+    recovery.on_transfer(tcb)
+    tcb.cc.on_established(initial_cwnd, now_us)
+    ack.grow_send_buffer(tcb)
+    delayed_ack.set_up(tcb)
 
 
 def become_established(tcb: Tcb, now_us: int) -> None:
     """Both SYNs are acknowledged: choose the initial window and start the clocks."""
     set_state(tcb, ESTABLISHED)
-    mss = tcb.eff_mss
-    initial_cwnd = tcb.initial_window.in_bytes(mss, tcb.config)
-    if tcb.retransmits > 1:
-        initial_cwnd = mss  # Linux forgives one lost SYN; RFC 5681 §3.1 none
-    if tcb.retransmits and not tcb.rtt_samples:
+    lost_syns = tcb.retransmits
+    if tcb.fast_accept is None:
+        begin_transfer(tcb, now_us)
+    else:
+        recovery.on_fast_accept_established(tcb)
+    if lost_syns and not tcb.rtt_samples:
         rtt.fall_back(tcb)
-    recovery.on_established(tcb)
-    tcb.cc.on_established(initial_cwnd, now_us)
-    ack.grow_send_buffer(tcb)
-    delayed_ack.set_up(tcb)
+    if tcb.snd_nxt > tcb.snd_una:  # data has left before
+        timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, now_us))
     if tcb.user.keepalive:
         probes.arm_keepalive(tcb, now_us)
     tcb.events |= EVENT_ESTABLISHED

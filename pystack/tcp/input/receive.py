@@ -49,6 +49,19 @@ def in_order(tcb: Tcb, seg: Segment, now_us: int) -> None:
     delayed_ack.schedule(tcb, now_us)
 
 
+def on_syn_payload(tcb: Tcb, seg: Segment, now_us: int) -> None:
+    """Data on a SYN or SYN,ACK, as far as the window goes that we offer (RFC 7413 §4.2)."""
+    payload = seg.payload(0, min(seg.length, tcb.rcv_wnd))
+    if not payload:
+        return
+    tcb.data_segs_in += 1
+    tcb.bytes_received += len(payload)
+    tcb.recvbuf.append(payload)
+    tcb.events |= EVENT_READABLE
+    tcb.rcv_nxt += len(payload)
+    tcb.last_data_us = now_us
+
+
 def on_payload(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> None:
     """Seventh: payload numbered from `seq`, of which at least a part lies in the window."""
     rcv_nxt = tcb.rcv_nxt

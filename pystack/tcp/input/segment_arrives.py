@@ -11,6 +11,7 @@ from errno import ECONNREFUSED, ECONNRESET, EPIPE
 from typing import Final
 
 from pystack.tcp.ecn import ecn
+from pystack.tcp.fastopen import passive
 from pystack.tcp.header import timestamps
 from pystack.tcp.input import ack, handshake, receive, urgent
 from pystack.tcp.input.syn_sent import ANSWER_WITH_RST, HANDLED, on_segment_in_syn_sent
@@ -187,7 +188,7 @@ def _second_check_rst(tcb: Tcb, seq: int) -> None:
                 end(tcb, 0)
         elif state == SYN_RECEIVED:
             tcb.shared.counters.attempt_fails += 1
-            end(tcb, ECONNREFUSED)
+            end(tcb, ECONNREFUSED if tcb.fast_accept is None else ECONNRESET)
         elif state == CLOSE_WAIT:
             end(tcb, EPIPE)
         else:
@@ -205,6 +206,9 @@ def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
     if tcb.state == SYN_RECEIVED and seq == tcb.irs:
         if tcb.ecn is not None:
             ecn.on_syn_again(tcb, seg)
+        if tcb.fast_accept is not None:
+            passive.syn_again(tcb, tcb.fast_accept, tcb.last_seg_us)
+            return HANDLED
         if seg.flags & ACK and seg.ack == tcb.snd_nxt & MASK:
             ack.syn_acked(tcb, seg, tcb.last_seg_us)
             ack.first_window(tcb, seg, seq)
@@ -223,7 +227,7 @@ def _fifth_check_ack(tcb: Tcb, seg: Segment, seq: int, now_us: int) -> int:
     if tcb.state == SYN_RECEIVED:
         una = tcb.snd_una
         acked = una + ((seg.ack - una + HALF) & MASK) - HALF
-        if not una < acked <= tcb.snd_nxt:
+        if not tcb.iss < acked <= tcb.snd_nxt:
             return ANSWER_WITH_RST
         ack.syn_acked(tcb, seg, now_us)
         ack.first_window(tcb, seg, seq)

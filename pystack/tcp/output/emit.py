@@ -108,26 +108,37 @@ def tcb_headers(tcb: Tcb) -> int:
 
 
 def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
-    """The SYN, or the SYN,ACK of a simultaneous open. False if the batch is full."""
+    """The SYN, or the SYN,ACK of a simultaneous open or of TCP Fast Open. False if the batch is
+    full."""
+    accept = tcb.fast_accept
     wscale = tcb.rcv_wscale if tcb.config.tcp_window_scaling else -1
-    if with_ack and not tcb.snd_wscale and not tcb.rcv_wscale:
+    if accept is not None:
+        wscale = accept.wscale
+    elif with_ack and not tcb.snd_wscale and not tcb.rcv_wscale:
         wscale = -1
     tsval = options.now_ts(tcb, now_us)
     opts = options.syn_options(
         tcb.adv_mss, tcb.sack_ok, tcb.ts_ok, tsval, tcb.ts_recent if with_ack else 0, wscale,
         ecn.syn_ack_option(ecn.mode_of(tcb), tcb.config) if with_ack else b"",
     )  # fmt: skip
+    data = b""
+    if not tcb.opened_us and (accept is not None or tcb.fast_open is not None):
+        cookie, data = _on_first_syn(tcb, OPTIONS_MOST - len(opts))
+        opts += cookie
     if tcb.option is not None:
         opts = tcb.option.syn_options(with_ack, opts, now_us)
-    wnd = window.initial_window(
-        tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
-    )
+    if accept is not None:
+        wnd = tcb.rcv_wnd
+    else:
+        wnd = window.initial_window(
+            tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
+        )
     flags = (SYN | ACK if with_ack else SYN) | ecn.syn_flags(tcb, with_ack)
     ack = tcb.rcv_nxt & MASK if with_ack else 0
     df = int(tcb.df and not tcb.mtu_locked)
     sent = bare(
         tx, tcb.key, tcb.iss & MASK, ack, flags, wnd, opts, tcb.tos, tcb.ttl, tcb.ident, df,
-        ecn.control_ect(tcb),
+        ecn.control_ect(tcb), data,
     )  # fmt: skip
     if sent:
         tcb.ident = tcb.ident + 1 & 0xFFFF if tcb.v4 else tcb.ident
@@ -135,22 +146,37 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     return sent
 
 
+def _on_first_syn(tcb: Tcb, room: int) -> tuple[bytes, bytes]:
+    """What TCP Fast Open puts on the first SYN or SYN,ACK alone: its option, if that has room, and
+    data."""
+    if tcb.fast_accept is not None:
+        option = tcb.fast_accept.cookie
+        return (option if len(option) <= room else b""), b""
+    fast_open = tcb.fast_open
+    if fast_open is None or len(fast_open.option) > room:
+        return b"", b""
+    return fast_open.option, tcb.sndbuf.copy(tcb.iss + 1, fast_open.length)
+
+
 def bare(
     tx: TxBatch, key: bytes, seq: int, ack: int, flags: int, wnd: int, opts: bytes,
-    tos: int, ttl: int, ident: int, df: int = 1, ect: int = 0,
+    tos: int, ttl: int, ident: int, df: int = 1, ect: int = 0, data: bytes = b"",
 ) -> bool:  # fmt: skip
-    """A segment without payload and without a TCB's help: SYN,ACK, RST, TIME_WAIT's ACK.
+    """A segment without a TCB's help: SYN, SYN,ACK, RST, TIME_WAIT's ACK.
 
     `seq` and `ack` are 32-bit, `wnd` is the header's field, `opts` all options, `ect` IP's ECN
-    field.
+    field; `data` is a SYN's.
     """
-    length = (40 if is_v4(key) else 60) + len(opts)
+    header = (40 if is_v4(key) else 60) + len(opts)
+    length = header + len(data)
     off = tx.reserve(length)
     if off < 0:
         return False
+    if data:
+        tx.view[off + header : off + length] = data
     codec.build_tcp(
         tx.pinned, off, key, seq, ack, flags, wnd, 0, tos & _DSCP_MASK | ect, ttl, ident, df,
-        0, 0, 0, opts, 0, tx.checksum_state,
+        0, 0, 0, opts, len(data), tx.checksum_state,
     )  # fmt: skip
     tx.commit(off, length, 0, tx.checksum_state)
     return True

@@ -106,11 +106,13 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         timer_handlers.arm_orphan(tcb, now_us)
         if tcb.pending & SEND_RST:  # TCP_LINGER2 wants no FIN_WAIT_2
             return _output_rare(tcb, tx, now_us)
-    if tcb.pending & SEND_SYN:
-        return _send_syn(tcb, tx, now_us)
+    if tcb.pending & SEND_SYN and not _send_syn(tcb, tx, now_us):
+        return False
     if tcb.state >= ESTABLISHED:
         return output(tcb, tx, now_us)
     if tcb.state == SYN_RECEIVED:
+        if tcb.fast_accept is not None and not _send_early(tcb, tx, now_us):
+            return False
         return output_acks(tcb, tx, now_us)
     tcb.pending = 0
     return True
@@ -121,6 +123,18 @@ def _send_syn(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return False
     sent.syn_sent(tcb, now_us)
     return True
+
+
+def _send_early(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
+    """New data and FIN while the SYN,ACK is not acknowledged (RFC 7413 §4.2.2). The one timer that
+    runs is the SYN,ACK's. False: the batch is full."""
+    if not tcb.snd_wnd or tcb.sndbuf.end_seq + tcb.fin_wanted <= tcb.snd_nxt:
+        return True
+    if tcb.release_us > now_us and pacing.holds(tcb, now_us):
+        return True
+    full = _send_new(tcb, tx, now_us)
+    timers.arm_persist(tcb, 0)
+    return full
 
 
 # -- new data and FIN --------------------------------------------------------------------------

@@ -66,13 +66,18 @@ def retransmission_sent(
 
 
 def syn_sent(tcb: Tcb, now_us: int) -> None:
-    """The SYN, or the SYN,ACK of a simultaneous open, has left, for the first time or again."""
+    """The SYN, or a SYN,ACK that a TCB sends, has left, for the first time or again."""
     tcb.pending &= ~(SEND_SYN | ANY_ACK)
+    if tcb.fast_accept is not None:
+        _fast_syn_ack_sent(tcb, now_us)
+        return
     board = tcb.scoreboard
     if tcb.snd_nxt == tcb.iss:
         tcb.snd_nxt = tcb.iss + 1
         tcb.opened_us = now_us
         board.sent(tcb.iss, tcb.snd_nxt, now_us)
+        if tcb.fast_open is not None and tcb.fast_open.length:
+            _syn_data_sent(tcb, tcb.fast_open.length, now_us)
     elif tcb.retransmits:
         board.mark_all_lost()
         syn = board.first_lost(1)
@@ -82,6 +87,33 @@ def syn_sent(tcb: Tcb, now_us: int) -> None:
         tcb.shared.counters.retrans_segs += 1
     tcb.segs_out += 1
     timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, now_us))
+
+
+def _syn_data_sent(tcb: Tcb, length: int, now_us: int) -> None:
+    """The SYN had `length` octets of data, which count as sent by themselves."""
+    start = tcb.snd_nxt
+    tcb.snd_nxt = start + length
+    tcb.scoreboard.sent(start, tcb.snd_nxt, now_us)
+    tcb.data_segs_out += 1
+    tcb.bytes_sent += length
+    tcb.last_sent_us = now_us
+
+
+def begin_fast_accept(tcb: Tcb) -> None:
+    """Set-up of a connection that its SYN begins: the SYN,ACK does not count as sent data."""
+    tcb.snd_nxt = tcb.iss + 1
+
+
+def _fast_syn_ack_sent(tcb: Tcb, now_us: int) -> None:
+    """The SYN,ACK of TCP Fast Open, for the first time or again."""
+    if not tcb.opened_us:
+        tcb.opened_us = now_us
+    else:
+        tcb.stats.total_retrans += 1
+        tcb.shared.counters.retrans_segs += 1
+    tcb.segs_out += 1
+    if not tcb.rto_at_us:
+        timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, now_us))
 
 
 def begin_passive(tcb: Tcb, sent_us: int, retransmissions: int) -> None:

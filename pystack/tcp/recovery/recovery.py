@@ -363,12 +363,18 @@ def note_retransmit(tcb: Tcb, now_us: int) -> None:
         tcb.retrans_since_us = now_us
 
 
-def on_established(tcb: Tcb) -> None:
-    """Retransmissions of the handshake don't count for the data that follows."""
+def on_transfer(tcb: Tcb) -> None:
+    """Data may be sent from now on, for which retransmissions of the handshake don't count."""
+    tcb.recover = tcb.iss
+    tcb.by_sack = tcb.sack_ok and tcb.loss.uses_sack
     tcb.retransmits = 0
     tcb.retrans_since_us = 0
-    tcb.recover = tcb.iss
-    loss_chosen(tcb)
+
+
+def on_fast_accept_established(tcb: Tcb) -> None:
+    """The same for a connection whose data did not wait for the end of the handshake."""
+    tcb.retransmits = 0
+    tcb.retrans_since_us = 0
 
 
 def loss_chosen(tcb: Tcb) -> None:

@@ -6,7 +6,7 @@ the one file named with it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from pystack.config import Config
 
@@ -202,3 +202,44 @@ class AccEcn:
         self.seen = self.sends = self.distrust = False
         self.demand = self.said_us = 0
         self.full = b""
+
+
+class FastOpen:
+    """TCP Fast Open, tried by this connection (RFC 7413 §4.2.1). `fastopen.active` writes it."""
+
+    option: bytes  # the whole option of the first SYN, b"" for none
+    asked: bool  # the option, if there is one, was a request for a cookie
+    experimental: bool  # and of kind 254
+    length: int  # octets of data on the first SYN
+    deferred: bool  # the SYN waits for the first data (TCP_FASTOPEN_CONNECT)
+    after_pause: bool  # what has been paused for silence is tried again
+    failed: int  # why there was no data on the SYN, or it did not count: tcpi_fastopen_client_fail
+    data_acked: bool  # data on the SYN was taken by the peer
+
+    __slots__ = tuple(__annotations__)
+
+    def __init__(self) -> None:
+        self.option = b""
+        self.asked = self.experimental = self.deferred = self.after_pause = False
+        self.length = self.failed = 0
+        self.data_acked = False
+
+
+class FastAccept:
+    """A connection that began with a SYN whose cookie was good (RFC 7413 §4.2.2): it carries data
+    while it is in SYN_RECEIVED. `fastopen.passive` writes it."""
+
+    listener: Any  # the stack's, which bounds how many there are
+    wscale: int  # of the SYN,ACK, -1 for none
+    cookie: bytes  # the option of the first SYN,ACK: a cookie by a newer key, or b""
+    with_data: bool  # the SYN had some
+    answered_us: int  # when a SYN that came again was answered
+
+    __slots__ = tuple(__annotations__)
+
+    def __init__(self, listener: Any, wscale: int, cookie: bytes, with_data: bool) -> None:
+        self.listener = listener
+        self.wscale = wscale
+        self.cookie = cookie
+        self.with_data = with_data
+        self.answered_us = 0

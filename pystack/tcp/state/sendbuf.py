@@ -108,6 +108,13 @@ class SendBuffer:
             offset = 0
             index += 1
 
+    def copy(self, seq: int, length: int) -> bytes:
+        """Octets [seq, seq + length)."""
+        octets = bytearray(length)
+        if length:
+            self.copy_into(memoryview(octets), 0, seq, length)
+        return bytes(octets)
+
     def release(self, seq: int) -> None:
         """Forget all octets below `seq` (acknowledged), of which there are some."""
         self.memory.send_bytes -= seq - self.start_seq

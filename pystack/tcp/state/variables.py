@@ -20,6 +20,8 @@ from pystack.tcp.state import states
 from pystack.tcp.state.records import (
     AccEcn,
     Ecn,
+    FastAccept,
+    FastOpen,
     Prr,
     ReceiveSpace,
     Statistics,
@@ -153,6 +155,10 @@ class TcbVariables:
     ce_bytes: int  # payload that the present ACK tells to have been marked
     stopped_until_rto: bool  # nothing leaves before the timer expires (RFC 3168 §6.1.2)
 
+    # -- TCP Fast Open. fastopen.active, fastopen.passive
+    fast_open: FastOpen | None  # None: not asked for, or we did not connect
+    fast_accept: FastAccept | None  # None unless the peer's SYN began it at once
+
     # -- timing.delayed_ack
     rcv_mss: int  # the peer's segment size, as seen
     ato_us: int  # how long an ACK is delayed
@@ -260,7 +266,7 @@ class TcbVariables:
         self.dsack = None
         self.rcv_wnd = self.rcv_ssthresh = 0
         self.rcv_space = None
-        self.ecn = self.accecn = None
+        self.ecn = self.accecn = self.fast_open = self.fast_accept = None
         self.stopped_until_rto = False
         self.rcv_mss = 536
         self.ce_bytes = self.ato_us = self.quick_acks = 0
@@ -273,9 +279,8 @@ class TcbVariables:
         self.recovery = self.reduced_us = self.retransmits = self.retrans_since_us = 0
         self.by_sack = self.delivery_app_limited = False
         self.delivery_rate = self.dup_acks = self.dup_bytes = self.limited_from = 0
-        self.prr = None
+        self.prr = self.tail_probe = None
         self.undo = Undo()
-        self.tail_probe = None
         self.tlp_rtt_samples = -1
         self.pacing_rate = self.release_us = self.soft_error = 0
         self.reports = None

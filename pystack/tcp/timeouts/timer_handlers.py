@@ -10,6 +10,7 @@ from errno import ETIMEDOUT
 from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.tcp import recording, soft_errors
 from pystack.tcp.ecn import ecn
+from pystack.tcp.fastopen import passive
 from pystack.tcp.recovery import recovery, tlp
 from pystack.tcp.state.states import FIN_WAIT_2, SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import SEND_RST, SEND_SYN, Tcb
@@ -71,6 +72,12 @@ def _on_rto(tcb: Tcb, now_us: int) -> None:
 def _on_syn_rto(tcb: Tcb, now_us: int) -> None:
     """Linux counts retransmissions and time, whichever ends first: `n` doublings of the first RTO,
     or TCP_USER_TIMEOUT."""
+    if tcb.fast_accept is not None:
+        if passive.gives_up(tcb):
+            retry_limits.give_up(tcb)
+        else:
+            passive.on_syn_ack_timeout(tcb, now_us)
+        return
     config = tcb.config
     linear = config.tcp_syn_linear_timeouts if tcb.state == SYN_SENT else 0
     retries = tcb.user.syn_retries if tcb.state == SYN_SENT else config.tcp_synack_retries

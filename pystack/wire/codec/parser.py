@@ -67,6 +67,8 @@ class _Options:
             self.tsval, self.tsecr = _TWO_WORDS.unpack(value)
         elif kind == consts.OPT_SACK and n and n % 8 == 0:
             self.edges = tuple(int.from_bytes(value[i : i + 4], "big") for i in range(0, n, 4))
+        elif kind == consts.OPT_FASTOPEN:
+            self.options |= consts.HAS_FASTOPEN
         elif kind in (consts.OPT_EXPERIMENT_1, consts.OPT_EXPERIMENT_2):
             self.options |= consts.HAS_EXPERIMENT
 
