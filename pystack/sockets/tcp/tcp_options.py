@@ -24,7 +24,7 @@ from pystack.sockets.options import (
     within,
 )
 from pystack.sockets.socket_level import MIN_RCVBUF
-from pystack.sockets.tcp import tcp_errors, tcp_kept_options
+from pystack.sockets.tcp import tcp_errors, tcp_fastopen_options, tcp_kept_options
 from pystack.sockets.tcp.tcp_info import TcpInfo
 from pystack.sockets.tcp.tcp_settings import (
     FIN_TIMEOUT_MAX,
@@ -35,7 +35,6 @@ from pystack.sockets.tcp.tcp_settings import (
 from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.stack import fast_accepts
 from pystack.tcp import soft_errors
-from pystack.tcp.policies.fastopen_cookies import KEY_SIZE, keys_of
 from pystack.tcp.recording import Observer
 from pystack.tcp.state.states import CLOSED, LISTEN
 from pystack.tcp.tcb import Tcb
@@ -248,28 +247,6 @@ def _get_variant(sock: TcpSocketState, settings: Settings) -> bytes:
     return ",".join(f"{kind}={name}" for kind, name in pairs).encode("latin-1")
 
 
-def _set_fastopen(sock: TcpSocketState, settings: Settings, value: int) -> None:
-    if value < 0 or sock.state not in (CLOSED, LISTEN):
-        raise os_error(EINVAL)
-    settings.fastopen = min(value, sock.host.config.somaxconn)
-
-
-def _set_fastopen_no_cookie(sock: TcpSocketState, settings: Settings, value: int) -> None:
-    if not 0 <= value <= 1 or sock.state not in (CLOSED, LISTEN):
-        raise os_error(EINVAL)
-    settings.fastopen_no_cookie = value != 0
-
-
-def _set_fastopen_key(sock: TcpSocketState, settings: Settings, value: bytes) -> None:
-    if len(value) not in (KEY_SIZE, 2 * KEY_SIZE):
-        raise os_error(EINVAL)
-    settings.fastopen_key = value
-
-
-def _get_fastopen_key(sock: TcpSocketState, settings: Settings) -> bytes:
-    return settings.fastopen_key or keys_of(sock.host.config, sock.host.secret)
-
-
 # -- IPPROTO_IP and IPPROTO_IPV6 ------------------------------------------------------------------
 def _set_tos(sock: TcpSocketState, settings: Settings, value: int) -> None:
     settings.tos = value & 0xFF & ~_ECN_MASK  # the ECN bits are TCP's own
@@ -394,11 +371,7 @@ _TCP: Final[dict[int, TcpOption]] = {
         "user_timeout", 0, INT_MAX, _zero,
         lambda s, tcb: user_settings.set_user_timeout(tcb, s.user_timeout * 1000),
     ),
-    c.TCP_FASTOPEN: Option(lambda sock, settings: settings.fastopen, _set_fastopen),
-    c.TCP_FASTOPEN_NO_COOKIE: Option(
-        lambda sock, settings: int(settings.fastopen_no_cookie), _set_fastopen_no_cookie
-    ),
-    c.TCP_FASTOPEN_KEY: Option(_get_fastopen_key, _set_fastopen_key, raw=True),
+    **tcp_fastopen_options.OPTIONS,
     c.TCP_NOTSENT_LOWAT: _number(
         "notsent_lowat", -INT_MAX - 1, INT_MAX, _zero, Settings.apply_notsent_lowat
     ),
