@@ -90,7 +90,9 @@ def set_recorder(sock: TcpSocketState, recorder: Callable[[Tcb], Observer] | Non
 def on_listen(sock: TcpSocketState, backlog: int) -> None:
     """The socket is about to listen: TCP_FASTOPEN where `tcp_fastopen` sets it for all."""
     if not sock.settings.fastopen and sock.host.config.tcp_fastopen & _ON_ALL == _ON_ALL:
-        sock.settings = dataclasses.replace(sock.settings, fastopen=backlog)
+        settings = sock.settings.copy()
+        settings.fastopen = backlog
+        sock.settings = settings
 
 
 # -- kinds of options -----------------------------------------------------------------------------
