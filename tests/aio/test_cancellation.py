@@ -317,7 +317,9 @@ PROGRAMS: list[tuple[Program, int]] = [  # and how many suspensions there are at
 
 
 @pytest.mark.parametrize("woken", [False, True], ids=["while it waits", "as it is woken"])
-@pytest.mark.parametrize(("program", "least"), PROGRAMS, ids=[one.__name__ for one, _ in PROGRAMS])
+@pytest.mark.parametrize(
+    ("program", "least"), PROGRAMS, ids=[one.__name__ for one, _ in PROGRAMS]
+)
 def test_cancelled_wherever_it_waits_a_program_leaves_nothing(
     program: Program, least: int, woken: bool,
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],

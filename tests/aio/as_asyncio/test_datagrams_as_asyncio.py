@@ -200,7 +200,9 @@ def test_a_protocol_that_raises_is_told_of_and_goes_on() -> None:
     async def scenario(ends: Ends) -> Any:
         told: list[Any] = []
         loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
-        _, there = await loop().create_datagram_endpoint(Raises, local_addr=(ends.address, 0))
+        _, there = await loop().create_datagram_endpoint(
+            Raises, local_addr=(ends.address, 0)
+        )
         here = await client(name_of(there))
         for text in (b"one", b"two"):
             here.transport.sendto(text)

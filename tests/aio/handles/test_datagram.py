@@ -54,7 +54,9 @@ async def test_all_addresses_of_a_stack_hear_on_a_wildcard(left: Stack, right: S
 
 
 @two_stacks()
-async def test_a_family_alone_makes_a_socket_that_sends_anywhere(left: Stack, right: Stack) -> None:
+async def test_a_family_alone_makes_a_socket_that_sends_anywhere(
+    left: Stack, right: Stack
+) -> None:
     _, there = await right.create_datagram_endpoint(Notes, local_addr=(RIGHT6, PORT))
     _, here = await left.create_datagram_endpoint(Notes, family=socket.AF_INET6)
     here.transport.sendto(b"x", (RIGHT6, PORT))
@@ -264,7 +266,9 @@ def test_datagrams_pass_in_a_world_and_are_lost_there_by_its_seed() -> None:
     def received(seed: int) -> list[int]:
         async def main(world: World) -> list[int]:
             one, other = world.hosts
-            await other.create_datagram_endpoint(lambda: Notes(echo=True), local_addr=(None, PORT))
+            await other.create_datagram_endpoint(
+                lambda: Notes(echo=True), local_addr=(None, PORT)
+            )
             loop = asyncio.get_running_loop()
             with one.as_default():  # asyncio's own call, at that host
                 _, here = await loop.create_datagram_endpoint(

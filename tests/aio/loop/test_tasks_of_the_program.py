@@ -37,7 +37,9 @@ def test_no_task_of_ours_is_among_those_of_a_program(impair: str | None) -> None
             with attached(left):
                 await asyncio.open_connection(RIGHT, 80)
             left.bridge_fd((await left.open_connection(RIGHT, 80))[1]).close()
-            await left.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(RIGHT, 53))  # type: ignore[call-overload]
+            await left.create_datagram_endpoint(
+                asyncio.DatagramProtocol, remote_addr=(RIGHT, 53)
+            )  # type: ignore[call-overload]
             await asyncio.wait_for(done.wait(), PATIENCE)
             assert others() == set()
             server.close()

@@ -30,7 +30,9 @@ CLOSED_PORT = 8999
 def stack() -> Iterator[Stack]:
     """As `pystack run` has it; it reaches 127.0.0.0/8, too."""
     cable = Cable()
-    made = Stack.over(cable.left, f"{OWN}/24", f"{OWN6}/64", routes=["127.0.0.0/8"], grace=0.1)
+    made = Stack.over(
+        cable.left, f"{OWN}/24", f"{OWN6}/64", routes=["127.0.0.0/8"], grace=0.1
+    )
 
     async def opened() -> None:
         await made.__aenter__()
@@ -365,3 +367,5 @@ def test_the_kernels_socket_is_watched_as_ever(stack: Stack) -> None:
             assert not is_ours(one)
 
     asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
