@@ -77,6 +77,23 @@ def test_a_batch_without_room_cannot_be_made(slots: int, slot_size: int) -> None
         RxBatch(slots, slot_size)
 
 
+def test_a_run_can_be_taken_piece_by_piece_as_segments() -> None:
+    rx = RxBatch(slots=1)
+    text = bytes(range(250)) * 10
+    rx.add(crafted.ipv4(crafted.tcp(seq=5, text=text)), 1000, consts.CHECKSUM_PARTIAL)
+    seg = Segment()
+    seg.load(rx.view, rx.records, 0)
+    assert (seg.segs, seg.gso_size, seg.length) == (3, 1000, 2500)
+    first = seg.payload_offset
+    seg.begin_pieces()
+    for at, length, flags in ((0, 1000, consts.ACK), (2000, 500, consts.ACK | consts.PSH)):
+        seg.take_piece(5 + at, first + at, length, flags)
+        assert (seg.seq, seg.length, seg.flags) == (5 + at, length, flags)
+        assert (seg.segs, seg.gso_size) == (1, 0)
+        assert seg.payload(0, length) == text[at : at + length]
+        assert seg.end == first + at + length
+
+
 # -- out ---------------------------------------------------------------------------------------
 
 
