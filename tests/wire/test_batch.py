@@ -79,7 +79,7 @@ def test_a_batch_without_room_cannot_be_made(slots: int, slot_size: int) -> None
 
 def test_a_run_can_be_taken_piece_by_piece_as_segments() -> None:
     rx = RxBatch(slots=1)
-    text = bytes(range(250)) * 10
+    text = b"".join(number.to_bytes(2) for number in range(1250))
     rx.add(crafted.ipv4(crafted.tcp(seq=5, text=text)), 1000, consts.CHECKSUM_PARTIAL)
     seg = Segment()
     seg.load(rx.view, rx.records, 0)
