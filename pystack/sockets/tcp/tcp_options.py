@@ -31,6 +31,7 @@ from pystack.sockets.tcp.tcp_settings import (
     Settings,
     repeats_to_seconds,
     seconds_to_repeats,
+    values_of,
 )
 from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.stack import fast_accepts
@@ -59,7 +60,7 @@ class TcpOptions(OptionTable[TcpSocketState, Settings]):
 
     def set(self, sock: TcpSocketState, level: int, name: int, value: Any) -> None:
         """See `BaseSocket.setsockopt`."""
-        settings = sock.settings.copy()
+        settings = Settings(*values_of(sock.settings))
         option = self.put(sock, settings, level, name, value)
         sock.settings = settings
         tcb = sock.tcb
@@ -78,7 +79,7 @@ class TcpOptions(OptionTable[TcpSocketState, Settings]):
 
 def set_recorder(sock: TcpSocketState, recorder: Callable[[Tcb], Observer] | None) -> None:
     """See `Socket.attach_recorder`."""
-    sock.settings = sock.settings.copy()
+    sock.settings = Settings(*values_of(sock.settings))
     sock.settings.recorder = recorder
     if sock.tcb is not None:
         sock.settings.apply_recorder(sock.tcb)
@@ -90,7 +91,7 @@ def set_recorder(sock: TcpSocketState, recorder: Callable[[Tcb], Observer] | Non
 def on_listen(sock: TcpSocketState, backlog: int) -> None:
     """The socket is about to listen: TCP_FASTOPEN where `tcp_fastopen` sets it for all."""
     if not sock.settings.fastopen and sock.host.config.tcp_fastopen & _ON_ALL == _ON_ALL:
-        settings = sock.settings.copy()
+        settings = Settings(*values_of(sock.settings))
         settings.fastopen = backlog
         sock.settings = settings
 
