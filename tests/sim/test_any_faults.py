@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from random import Random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pystack.sim import SimHost, World
@@ -81,6 +81,13 @@ def near_the_end(host: SimHost, before: int) -> None:
     host.host.isn = lambda key, now_us: (1 << 32) - before
 
 
+CRUMB = Plan(text=TEXT[:1460], sizes=(1,), pause_us=1_000, bite=700, ending="", end_us=0)
+SILENT = Plan(text=b"", sizes=(1,), pause_us=0, bite=700, ending="", end_us=0)
+NO_SACK: dict[str, str | int] = {"tcp_sack": 0}
+OUTAGE = "out: delay 1ms outage 300ms 700ms every 5s  in: delay 1ms loss 1%"
+
+
+@example(OUTAGE, (CRUMB, SILENT), ({}, NO_SACK), False, 0, 0)  # duplicates of a short tail in LOSS
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     words(), st.tuples(plans(), plans()), st.tuples(sysctls(), sysctls()), st.booleans(),

@@ -20,6 +20,7 @@ def count_dup_ack(tcb: Tcb) -> bool:
         undo.frto_failed(tcb)
         if tcb.dup_bytes + tcb.recover < tcb.snd_nxt:  # for what was sent since (Linux)
             tcb.dup_bytes += mss
+            _bound(tcb)
         return False
     tcb.dup_acks += 1
     if tcb.dup_acks == 1:
