@@ -53,8 +53,12 @@ class Config:
     # 0 off, 1 ask and answer, 2 answer; with accurate feedback (RFC 9768): 3 ask and answer,
     # 4 answer, and ask for the classic one, 5 answer
     tcp_ecn: int = 2
-    tcp_ecn_option: int = 2  # the AccECN option: 0 never, 1 when it has news, 2 whenever it fits
-    tcp_ecn_fallback: int = 1  # a SYN that is not answered is repeated without
+    # the AccECN option: 0 never, 1 when it has news, 2 whenever it fits, 3 even if what had it was
+    # lost; with 1 at least so often per round trip (0 to 3)
+    tcp_ecn_option: int = 2
+    tcp_ecn_option_beacon: int = 3
+    # a SYN that is not answered is repeated without; nothing is ECT where the path changes marks
+    tcp_ecn_fallback: int = 1
     tcp_min_snd_mss: int = 48
     # -- retransmission ---------------------------------------------------------------------
     tcp_retries1: int = 3  # R1
@@ -173,7 +177,8 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
     "tcp_orphan_retries": (0, 255),
     "tcp_timestamps": (0, 2),
     "tcp_ecn": (0, 5),
-    "tcp_ecn_option": (0, 2),
+    "tcp_ecn_option": (0, 3),
+    "tcp_ecn_option_beacon": (0, 3),
     "tcp_ecn_fallback": (0, 1),
     "tcp_min_snd_mss": (48, 65535),
     "tcp_rto_min_us": (1, 120_000_000),

@@ -176,7 +176,7 @@ class HalfOpen:
             # A middlebox may drop it for the option, or for the flags (RFC 9768 §3.2.3.2.2)
             if not self.syn_acks:
                 accecn = ecn.syn_ack_option(self.ecn, config)
-            elif not self.ect_ok or (self.repeats > 1 and config.tcp_ecn_fallback):
+            elif not self.ect_ok or self.repeats > 1:
                 flags = 0
                 self.ect_ok = False
                 self.ect = 0

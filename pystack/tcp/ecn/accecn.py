@@ -32,7 +32,6 @@ ACE_SHIFT: Final = 6  # the three flags are neighbours: AE, CWR, ECE
 ACE: Final = 7
 CLASSIC_SETUP: Final = 0b011  # on a SYN: RFC 3168's request
 
-_NONSENSE: Final = -1  # no ECN field, told by a code that means none
 # The ECN field that a SYN or a SYN,ACK arrived with, as its answer reports it (RFC 9768 §3.1.1)
 _REPORTS: Final = (0b010, 0b011, 0b100, 0b110)
 _REPORTED: Final = {ace: field for field, ace in enumerate(_REPORTS)}
@@ -48,7 +47,11 @@ _MARKS: Final = 3
 
 _EWMA: Final = 6  # of packets per ACK: fraction bits, and its weight as a shift
 _COMPRESSED: Final = 4  # more packets than this per ACK on average: ACKs are merged on the way
-_BEACONS: Final = 3  # with tcp_ecn_option 1: options per round trip at the least
+
+# tcp_ecn_option
+_SPARE: Final = 1  # when it has news, and tcp_ecn_option_beacon times per round trip
+_ALWAYS: Final = 3  # though segments that had it seem to have been lost
+_OFTEN_ENOUGH: Final = 22  # bits: a counter that moved by so much is told at any rate (§3.2.3.3)
 
 
 # -- the handshake ---------------------------------------------------------------------------------
@@ -82,12 +85,16 @@ def on_syn_ack(acc: AccEcn, tcb: Tcb, seg: Segment) -> bool:
     if field == CE and acc.rcv_cep == FIRST_CEP:
         acc.rcv_cep += 1  # once, however many come (§3.2.2.2)
     _take_option(acc, tcb, seg)
-    return _credible(acc.syn_field, _REPORTED.get(ace(seg.flags), _NONSENSE))
+    # the code that is still reserved tells that it arrived unchanged (§3.1.3)
+    return _credible(tcb, acc.syn_field, _REPORTED.get(ace(seg.flags), acc.syn_field))
 
 
-def _credible(sent: int, arrived: int) -> bool:
-    """Whether a path that follows the rules turns one ECN field into the other (§3.2.2.3)."""
-    return arrived == sent or (arrived == CE and sent != 0)
+def _credible(tcb: Tcb, sent: int, arrived: int) -> bool:
+    """Whether a path that follows the rules turns one ECN field into the other (§3.2.2.3); with
+    `tcp_ecn_fallback` 0 that is not asked (Linux)."""
+    if arrived == sent or not tcb.config.tcp_ecn_fallback:
+        return True
+    return arrived == CE and sent != 0
 
 
 def syn_ack_option() -> bytes:
@@ -108,20 +115,20 @@ def leaving(acc: AccEcn, tcb: Tcb, length: int, flags: int) -> int:
     return (acc.rcv_cep & ACE) << ACE_SHIFT
 
 
+def fewer_blocks(acc: AccEcn, room: int) -> bool:
+    """Whether one of several SACK blocks gives way to the option: it has news, and would not fit
+    into the `room` that they leave (Linux)."""
+    return acc.sends and acc.news and room < _SHORT
+
+
 def option(acc: AccEcn, tcb: Tcb, room: int, now_us: int) -> bytes:
     """The AccECN option, padded, for a segment that leaves with `room` octets for it; perhaps
     none."""
-    if not acc.sends:
-        return b""
-    if tcb.retransmits and not tcb.bytes_acked:
-        acc.sends = False  # our first data is lost: the option may be the reason (§3.2.3.2.2)
-        return b""
-    if tcb.config.tcp_ecn_option == 1 and not acc.demand:
-        if (now_us - acc.said_us) * _BEACONS < tcb.srtt_us:
-            return b""
-    if room < _SHORT:
+    acc.said = _is_due(acc, tcb, room, now_us)
+    if not acc.said:
         return b""
     acc.said_us = now_us
+    acc.news = False
     if acc.demand:
         acc.demand -= 1
     if room >= _FULL:
@@ -132,6 +139,20 @@ def option(acc: AccEcn, tcb: Tcb, room: int, now_us: int) -> bytes:
     if acc.rcv_e1b > 1:
         return bytes((OPT_ACCECN1, _SHORT)) + (acc.rcv_e1b & _COUNT).to_bytes(3, "big") + ceb
     return bytes((OPT_ACCECN0, _SHORT)) + (acc.rcv_e0b & _COUNT).to_bytes(3, "big") + ceb
+
+
+def _is_due(acc: AccEcn, tcb: Tcb, room: int, now_us: int) -> bool:
+    """Whether a segment that leaves now has the option."""
+    if not acc.sends or room < _SHORT:
+        return False
+    config = tcb.config
+    if tcb.retransmits and not tcb.bytes_acked and config.tcp_ecn_option != _ALWAYS:
+        acc.sends = False  # our first data is lost: the option may be the reason (§3.2.3.2.2)
+        return False
+    if config.tcp_ecn_option != _SPARE or acc.demand:
+        return True
+    beacon = config.tcp_ecn_option_beacon
+    return beacon > 0 and (now_us - acc.said_us) * beacon >= tcb.srtt_us
 
 
 def _option(ceb: int, e0b: int, e1b: int) -> bytes:
@@ -158,12 +179,15 @@ def arrives(acc: AccEcn, tcb: Tcb, seg: Segment) -> bool:
     if field:
         if length:
             acc.full = b""
+            acc.news = True
             if field == CE:
-                acc.rcv_ceb += length
+                now = acc.rcv_ceb = acc.rcv_ceb + length
             elif field == 2:
-                acc.rcv_e0b += length
+                now = acc.rcv_e0b = acc.rcv_e0b + length
             else:
-                acc.rcv_e1b += length
+                now = acc.rcv_e1b = acc.rcv_e1b + length
+            if now >> _OFTEN_ENOUGH != now - length >> _OFTEN_ENOUGH and not acc.demand:
+                acc.demand = 1
         if field == CE:
             acc.rcv_cep += seg.segs
             acc.unsent += seg.segs
@@ -182,7 +206,7 @@ def arrives(acc: AccEcn, tcb: Tcb, seg: Segment) -> bool:
     # how our SYN,ACK came; codes that mean nothing yet are no reason for distrust
     acc.decoded = True
     arrived = _REPORTED.get(code, acc.syn_field)
-    if not _credible(acc.syn_field, arrived):
+    if not _credible(tcb, acc.syn_field, arrived):
         return False
     if arrived == CE:
         acc.snd_cep += 1
@@ -197,6 +221,15 @@ def on_payload(acc: AccEcn, tcb: Tcb, seg: Segment) -> None:
             tcb.pending |= ACK_NOW
             acc.demand = 2  # a second time, should the first be lost (Linux)
         acc.rcv_field = field
+
+
+def on_duplicate(acc: AccEcn, tcb: Tcb, seq: int) -> None:
+    """Payload from `seq` on has come once more. Twice the same, though our last ACK had the
+    option: the ACKs that have it may be what gets lost (§3.2.3.2.2, Linux)."""
+    if seq == acc.duplicate_seq and acc.said and tcb.config.tcp_ecn_option != _ALWAYS:
+        acc.sends = False
+        options.set_eff_mss(tcb)
+    acc.duplicate_seq = seq
 
 
 # -- what comes in, as sender --------------------------------------------------------------------

@@ -79,7 +79,7 @@ def on_syn_ack(tcb: Tcb, seg: Segment) -> None:
     code = accecn.ace(seg.flags)
     if code in (0b000, 0b111):
         tcb.ecn = None
-    elif code in (0b001, 0b101):
+    elif code == 0b001:
         ecn.mode = CLASSIC
     else:
         acc = accecn.begin(tcb, passive=False, syn_field=control_ect(tcb))
@@ -183,12 +183,13 @@ def _ect(tcb: Tcb) -> int:
 def leaving(tcb: Tcb, ecn: Ecn, seq: int, length: int, flags: int) -> int:
     """The ECN field of a segment that leaves now, with `length` octets of payload from `seq` on,
     plus 4 times its flags of ECN. New data is ECT and has the CWR that is due. Retransmissions,
-    ACKs and probes are not ECT."""
-    new = length > 0 and seq >= tcb.snd_nxt
-    ect = _ect(tcb) if new else control_ect(tcb)
+    ACKs and probes are not ECT; with accurate feedback, which counts marks on them too, they are
+    (Linux; RFC 8311 §4.3 lets experiments differ from RFC 3168 here)."""
     acc = tcb.accecn
     if acc is not None:
-        return ect | accecn.leaving(acc, tcb, length, flags) << 2
+        return _ect(tcb) | accecn.leaving(acc, tcb, length, flags) << 2
+    new = length > 0 and seq >= tcb.snd_nxt
+    ect = _ect(tcb) if new else control_ect(tcb)
     if ecn.echo:
         ect |= ECE << 2
     if new and ecn.cwr_due:
@@ -258,12 +259,19 @@ def on_payload(tcb: Tcb, ecn: Ecn, seg: Segment) -> None:
         delayed_ack.on_mark(tcb)  # no longer ECT: it must be a retransmission (Linux)
 
 
+def on_duplicate(tcb: Tcb, seq: int) -> None:
+    """Payload from `seq` on, all of which we had, has come once more."""
+    if tcb.accecn is not None:
+        accecn.on_duplicate(tcb.accecn, tcb, seq)
+
+
 def on_delivery(tcb: Tcb, ecn: Ecn, seg: Segment, delivered: int) -> None:
     """An ACK has shown the arrival of `delivered` octets: how many of them, and how many segments,
-    count as marked."""
+    count as marked. Accurate feedback is not believed of a path on which we must not send ECT (RFC
+    9768 §3.2.2.1, §3.2.2.4)."""
     acc = tcb.accecn
     if acc is not None:
-        if not acc.decoded:
+        if not acc.decoded and ecn.ect_ok:
             ecn.delivered_ce += accecn.decode(acc, tcb, seg, delivered)
             tcb.ce_bytes = acc.ce_bytes
     elif seg.flags & ECE:

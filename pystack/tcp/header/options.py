@@ -166,9 +166,9 @@ def syn_options(
     if timestamps:
         first, second = (4, 2) if sack else (1, 1)
         parts.append(_TIMESTAMPS.pack(first, second, 8, 10, tsval, tsecr))
-    elif sack:
-        parts.append(_SACK_PERMITTED)
     parts.append(accecn)
+    if sack and not timestamps:
+        parts.append(_SACK_PERMITTED)
     if wscale >= 0:
         parts.append(bytes((1, 3, 3, wscale)))
     return b"".join(parts)

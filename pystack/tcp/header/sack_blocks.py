@@ -26,9 +26,14 @@ def that_fit(timestamps: bool, taken: int) -> int:
     return min(max(room - 4, 0) // 8, _MOST)
 
 
+def count(tcb: Tcb) -> int:
+    """How many blocks there are to tell of."""
+    return len(tcb.recvbuf.blocks()) + (tcb.dsack is not None)
+
+
 def space(tcb: Tcb) -> int:
     """Option octets that the blocks of the next segment with payload take."""
-    blocks = len(tcb.recvbuf.blocks()) + (tcb.dsack is not None)
+    blocks = count(tcb)
     if blocks:
         taken = tcb.option.data_space() if tcb.option is not None else 0
         blocks = min(blocks, that_fit(tcb.ts_ok, taken))

@@ -141,6 +141,7 @@ def _hold(tcb: Tcb, start: int, payload: bytes) -> None:
 
 
 def _duplicate(tcb: Tcb, start: int, end: int) -> None:
+    ecn.on_duplicate(tcb, start)
     sack_blocks.note_duplicate(tcb, start, end)
     delayed_ack.on_duplicate(tcb)
 

@@ -32,12 +32,16 @@ def _option_octets(
         mine = option.segment_octets(seq - tcb.iss - 1, length, flags, tcb.ts_ok, now_us)
         taken = max(len(mine), option.data_space()) if length else len(mine)
     most = sack_blocks.that_fit(tcb.ts_ok, taken) if sacks else 0
+    acc = tcb.accecn
+    room = OPTIONS_MOST - (options.TIMESTAMPS_SPACE if tcb.ts_ok else 0) - taken
+    if acc is not None and most > 2:
+        blocks = min(most, sack_blocks.count(tcb))
+        if blocks > 2 and accecn.fewer_blocks(acc, room - 4 - 8 * blocks):
+            most = blocks - 1
     if most:
         mine = sack_blocks.take(tcb, most) + mine
-    acc = tcb.accecn
     if acc is not None:
-        room = OPTIONS_MOST - (options.TIMESTAMPS_SPACE if tcb.ts_ok else 0) - len(mine)
-        mine = accecn.option(acc, tcb, room, now_us) + mine
+        mine = accecn.option(acc, tcb, room + taken - len(mine), now_us) + mine
     return mine
 
 

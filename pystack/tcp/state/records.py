@@ -181,7 +181,10 @@ class AccEcn:
     sends: bool  # we put ours on our segments
     distrust: bool  # the peer's option was tampered with
     demand: int  # ACKs that must still have the option, with tcp_ecn_option 1
+    news: bool  # a counter has moved since the option left last
+    said: bool  # our last segment had it
     said_us: int  # when it left last
+    duplicate_seq: int  # where the last payload that came once more began
     full: bytes  # the option as it stands, while no counter moves
 
     __slots__ = tuple(__annotations__)
@@ -199,8 +202,9 @@ class AccEcn:
         self.passive = passive
         self.syn_field = syn_field
         self.their_syn = 0
-        self.seen = self.sends = self.distrust = False
+        self.seen = self.sends = self.distrust = self.news = self.said = False
         self.demand = self.said_us = 0
+        self.duplicate_seq = -1
         self.full = b""
 
 

@@ -34,15 +34,18 @@ def asked(tcp: Tcp, *, option: bool = False) -> Any:
     return listener.accept()[0]
 
 
-def asking(tcp: Tcp, *, field: int = 0, option: bool = False, answer: str = "W") -> Any:
-    """We have opened, asked, and the peer has agreed in a SYN,ACK with that ECN field."""
+def asking(
+    tcp: Tcp, *, field: int = 0, option: bool = False, answer: str = "W", ect: bool = True
+) -> Any:
+    """We have opened, asked, and the peer has agreed in a SYN,ACK with that ECN field; `ect`: that
+    answer is credible, so that what we send is ECT."""
     sock = tcp.connect()
     offer = f",{counters()}" if option else ""
     tcp.play(
         f"""
         +0   > SEWA 0:0(0) <...>
         +0.1 < [tos {field}] S.{answer} 0:0(0) ack 1 win 65535 <mss 1460{offer}>
-        +0   > .{TOLD[field]} 1:1(0) ack 1 <{counters() if option else ""}>
+        +0   > [tos {2 * ect}] .{TOLD[field]} 1:1(0) ack 1 <{counters() if option else ""}>
         """
     )
     return sock

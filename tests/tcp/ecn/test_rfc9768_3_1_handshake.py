@@ -37,6 +37,29 @@ def test_the_option_of_the_syn_ack_comes_behind_timestamps(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("asks", "answers"),
+    [
+        ("sackOK", "ACC,nop,nop,sackOK"),
+        ("sackOK,nop,wscale 7", "ACC,nop,nop,sackOK,nop,wscale 7"),
+        ("nop,wscale 7", "ACC,nop,wscale 7"),
+        ("nop,nop,TS val 7 ecr 0", "nop,nop,TS val 100 ecr 7,ACC"),
+    ],
+)
+def test_it_stands_before_sack_permitted_and_the_window_scale(
+    tcp: Tcp, asks: str, answers: str
+) -> None:
+    """As Linux has them, where no timestamps share their word with SACK-permitted."""
+    tcp.listen()
+    tcp.play(
+        f"""
+        +0 < SEWA 0:0(0) win 65535 <mss 1460,{asks}>
+        +0 > S.W 0:0(0) ack 1 <mss 1460,{answers.replace("ACC", counters())}>
+        """
+    )
+
+
+@pytest.mark.requirement("RFC9768-S3.1.3-1")
 @pytest.mark.parametrize("flags", ["E", "W", "A", "EA", "WA"])
 def test_a_request_of_a_later_version_is_answered_as_this_one(tcp: Tcp, flags: str) -> None:
     """§3.1.3: any other combination than none and RFC 3168's."""
@@ -85,7 +108,7 @@ def test_without_the_option_the_flags_alone_answer(tcp: Tcp) -> None:
         +0   > S.W  0:0(0) ack 1 <mss 1460>
         +0.1 < .W   1:1(0) ack 1 <{counters()}>
         +0   < [ce] P.EA 1:11(10) ack 1 <{counters()}>
-        +0   > .WA 1:1(0) ack 11
+        +0   > [ect0] .WA 1:1(0) ack 11
         """
     )
     assert listener.accept()[0].tcp_info().tcpi_received_ce == 1
@@ -151,13 +174,12 @@ def test_our_syn_asks_with_three_flags_and_our_ack_tells_the_field_of_the_syn_ac
 
 
 @pytest.mark.requirement("RFC9768-S3.1.2-1")
-@pytest.mark.parametrize("flags", ["S.E", "S.EA"])
-def test_an_answer_of_rfc_3168_or_of_the_nonce_leads_to_classic_ecn(tcp: Tcp, flags: str) -> None:
+def test_an_answer_of_rfc_3168_leads_to_classic_ecn(tcp: Tcp) -> None:
     sock = tcp.connect()
     tcp.play(
-        f"""
+        """
         +0   > SEWA 0:0(0) <...>
-        +0.1 < {flags} 0:0(0) ack 1 win 65535 <mss 1460>
+        +0.1 < S.E 0:0(0) ack 1 win 65535 <mss 1460>
         +0   > .  1:1(0) ack 1
         """
     )
@@ -169,6 +191,19 @@ def test_an_answer_of_rfc_3168_or_of_the_nonce_leads_to_classic_ecn(tcp: Tcp, fl
         +0   > .E 6:6(0) ack 11
         +0.1 < P.W 11:21(10) ack 6
         +0   > . 6:6(0) ack 21
+        """
+    )
+
+
+@pytest.mark.requirement("RFC9768-S3.1.3-2")
+def test_an_answer_that_is_still_reserved_agrees_and_tells_of_no_change(tcp: Tcp) -> None:
+    sock = asking(tcp, answer="EA")
+    sock.send(tcp.data(5))
+    tcp.play(
+        """
+        +0   > [ect0] P.EA 1:6(5) ack 1
+        +0.1 < [ce] P.EA 1:11(10) ack 6
+        +0   > [ect0] .WA 6:6(0) ack 11
         """
     )
 
@@ -240,7 +275,7 @@ def test_the_ack_that_tells_of_the_syn_ack_does_not_ride_on_text(tcp: Tcp) -> No
     sock.send(tcp.data(5))
     tcp.play(
         """
-        +0   > .W 1:1(0) ack 1
+        +0   > [ect0] .W 1:1(0) ack 1
         +0   > [ect0] P.EA 1:6(5) ack 1
         """
     )
@@ -251,9 +286,9 @@ def test_a_syn_ack_that_comes_again_is_told_of_again(tcp: Tcp) -> None:
     tcp.play(
         """
         +1   < [ce] S.W 0:0(0) ack 1 win 65535 <mss 1460>
-        +0   > .WA 1:1(0) ack 1
+        +0   > [ect0] .WA 1:1(0) ack 1
         +1   < [ce] S.W 0:0(0) ack 1 win 65535 <mss 1460>
-        +0   > .WA 1:1(0) ack 1
+        +0   > [ect0] .WA 1:1(0) ack 1
         """
     )
     sock.send(tcp.data(5))
@@ -266,20 +301,20 @@ def test_when_its_ack_is_held_back_no_other_segment_tells_of_a_syn_ack(tcp: Tcp,
     tcp.play(
         """
         +0   < S.W 0:0(0) ack 1 win 65535 <mss 1460>
-        +0   > .W 1:1(0) ack 1
+        +0   > [ect0] .W 1:1(0) ack 1
         +0   < S.W 0:0(0) ack 1 win 65535 <mss 1460>
         +0.1 quiet
         """
     )
     if what == "fin":
         sock.shutdown(1)
-        tcp.play("+0 > F.EA 1:1(0) ack 1")
+        tcp.play("+0 > [ect0] F.EA 1:1(0) ack 1")
     else:
         start = 1 if what == "text" else 11
         tcp.play(
             f"""
             +0   < P.EA {start}:{start + 10}(10) ack 1
-            +0   > .EA 1:1(0) ack {11 if what == "text" else 1}
+            +0   > [ect0] .EA 1:1(0) ack {11 if what == "text" else 1}
             """
         )
 
@@ -294,7 +329,7 @@ def test_a_syn_ack_that_comes_again_and_does_not_agree_ends_ect(
         f"""
         +0   > {"SEW" if setting == 1 else "SEWA"} 0:0(0) <...>
         +0.1 < {first} 0:0(0) ack 1 win 65535 <mss 1460>
-        +0   > {"." if setting == 1 else ".W"} 1:1(0) ack 1
+        +0   > {"." if setting == 1 else "[ect0] .W"} 1:1(0) ack 1
         +1   < S. 0:0(0) ack 1 win 65535 <mss 1460>
         +0   > {"." if setting == 1 else ".W"} 1:1(0) ack 1
         """
@@ -311,7 +346,7 @@ def test_two_that_open_at_the_same_time_agree_on_it(tcp: Tcp) -> None:
         +0   < [ect0] SEWA 0:0(0) win 65535 <mss 1460>
         +0   > S.A  0:0(0) ack 1 <mss 1460,{counters()}>
         +0.1 < [ect0] S.W 0:0(0) ack 1 win 65535 <mss 1460>
-        +0   > .A   1:1(0) ack 1
+        +0   > [ect0] .A   1:1(0) ack 1
         +0   < .W   1:1(0) ack 1
         """
     )

@@ -234,6 +234,57 @@ def test_it_is_told_of_the_octets_that_were_marked(
     assert sock.tcp_info().tcpi_delivered_ce == 2
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.1-1")
+def test_who_must_not_send_ect_does_not_answer_marks_either(tcp: Tcp) -> None:
+    """What the path makes of our flags is not believed."""
+    listener = tcp.listen()
+    tcp.play(
+        """
+        +0   < SEWA 0:0(0) win 65535 <mss 1460>
+        +0   > S.W  0:0(0) ack 1 <...>
+        +0.1 < .    1:1(0) ack 1
+        """
+    )
+    sock = listener.accept()[0]
+    sock.send(tcp.data(4 * MSS))
+    tcp.take()
+    tcp.play("+0.1 < .WA 1:1(0) ack 2921")
+    assert sock.tcp_info().tcpi_delivered_ce == 0
+    assert ssthresh(sock) > 10_000
+    tcp.play(
+        """
+        +0 < [ce] P.WA 1:11(10) ack 5841
+        +0 > .WA 5841:5841(0) ack 11
+        """
+    )  # but theirs are told (MUST)
+
+
+@pytest.mark.requirement("RFC9768-S2.2-1")
+@pytest.mark.deviation("RFC3168-S6.1.4-1", "RFC3168-S6.1.5-1")
+def test_acks_repeats_and_the_fin_are_ect_as_well(tcp: Tcp) -> None:
+    """As Linux since it has accurate feedback: marks on them are counted too."""
+    sock = asked(tcp)
+    sock.send(tcp.data(MSS))
+    tcp.play(
+        """
+        +0        > [ect0] P.EA 1:1461(1460) ack 1
+        +0.2..2   > [ect0] P.EA 1:1461(1460) ack 1
+        +0.1      < .EA 1:1(0) ack 1461 win 0
+        """
+    )
+    sock.send(tcp.data(5, MSS))
+    tcp.play("+0.2..2 > [ect0] .EA 1460:1460(0) ack 1")  # a probe
+    tcp.play(
+        """
+        +0.1 < .EA 1:1(0) ack 1461 win 65535
+        +0   > [ect0] P.EA 1461:1466(5) ack 1
+        +0.1 < .EA 1:1(0) ack 1466
+        """
+    )
+    sock.shutdown(1)
+    tcp.play("+0 > [ect0] F.EA 1466:1466(0) ack 1")
+
+
 # -- both ends -------------------------------------------------------------------------------------
 
 
@@ -285,9 +336,10 @@ def test_both_ends_agree_on_what_was_marked(seed: int) -> None:
     infos = [end.tcp_info() for end in ends]
     assert sum(info.tcpi_received_ce for info in infos)
     for ours, theirs in (infos, infos[::-1]):
-        assert (ours.tcpi_delivered_ce - theirs.tcpi_received_ce) % 8 == 0
+        untold = theirs.tcpi_received_ce - ours.tcpi_delivered_ce  # on the last pure ACKs
+        assert untold % 8 < 3
         if option:
-            assert ours.tcpi_delivered_ce == theirs.tcpi_received_ce
+            assert untold < 3
             assert ours.tcpi_delivered_ce_bytes == theirs.tcpi_received_ce_bytes
         if option == 2:
             assert ours.tcpi_delivered_e0_bytes == theirs.tcpi_received_e0_bytes > 0
