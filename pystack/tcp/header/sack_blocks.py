@@ -33,7 +33,7 @@ def count(tcb: Tcb) -> int:
 
 def space(tcb: Tcb) -> int:
     """Option octets that the blocks of the next segment with payload take."""
-    blocks = count(tcb)
+    blocks = len(tcb.recvbuf.blocks()) + (tcb.dsack is not None)
     if blocks:
         taken = tcb.option.data_space() if tcb.option is not None else 0
         blocks = min(blocks, that_fit(tcb.ts_ok, taken))
