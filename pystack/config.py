@@ -70,6 +70,12 @@ class Config:
     tcp_early_retrans: int = 3  # tail loss probes (3, 4) or not
     tcp_frto: int = 2  # 0 off
     tcp_min_rtt_wlen: int = 300
+    # -- path MTU discovery without ICMP (RFC 4821, RFC 8899) ----------------------------------
+    tcp_mtu_probing: int = 0  # 0 off, 1 once timeouts tell of a black hole, 2 from the start
+    tcp_base_mss: int = 1024  # octets of payload that the search begins with
+    tcp_mtu_probe_floor: int = 48  # the least that timeouts lower it to
+    tcp_probe_interval: int = 600  # s until a search that has ended begins anew
+    tcp_probe_threshold: int = 8  # octets: bounds as close as that end a search
     # -- sending ----------------------------------------------------------------------------
     tcp_congestion_control: str = "cubic"
     tcp_initial_cwnd: int = 10  # segments, RFC 6928 (per route in Linux: `initcwnd`)
@@ -181,6 +187,9 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
     "tcp_ecn_option_beacon": (0, 3),
     "tcp_ecn_fallback": (0, 1),
     "tcp_min_snd_mss": (48, 65535),
+    "tcp_mtu_probing": (0, 2),
+    "tcp_base_mss": (1, 65535),
+    "tcp_mtu_probe_floor": (1, 65535),
     "tcp_rto_min_us": (1, 120_000_000),
     "tcp_rto_max_ms": (1000, 120_000),
     "tcp_rto_initial_ms": (1, 120_000),

@@ -21,6 +21,7 @@ class Counters:
         "fastopen_active", "fastopen_active_fail", "fastopen_passive", "fastopen_passive_fail",
         "fastopen_passive_alt_key", "fastopen_listen_overflow", "fastopen_cookie_reqd",
         "fastopen_blackhole",
+        "mtu_probe_success", "mtu_probe_fail",
         "udp_in_datagrams", "udp_out_datagrams", "udp_no_ports", "udp_in_errors",
         "udp_rcvbuf_errors", "udp_csum_errors",
         "icmp_in", "icmp_out", "reassembled", "owner_errors", "part_errors", "dropped",
@@ -64,6 +65,8 @@ class Counters:
     fastopen_listen_overflow: int
     fastopen_cookie_reqd: int
     fastopen_blackhole: int
+    mtu_probe_success: int
+    mtu_probe_fail: int
     udp_in_datagrams: int
     udp_out_datagrams: int
     udp_no_ports: int

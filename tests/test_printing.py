@@ -45,7 +45,8 @@ stack.fast_accepts.Answer stack.fast_accepts.FastAccepts tcp.header.fastopen_opt
 tcp.state.records.FastAccept tcp.state.records.FastOpen
 udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.state.records.AccEcn tcp.state.recvbuf.RecvBuffer
 tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer tcp.state.stack_shared.Memory
-tcp.state.stack_shared.Shared tcp.state.records.Ecn tcp.state.records.Prr
+tcp.state.stack_shared.Shared tcp.state.records.Ecn tcp.state.records.MtuSearch
+tcp.state.records.Prr
 tcp.state.records.ReceiveSpace tcp.state.records.Statistics tcp.state.records.TailProbe
 tcp.state.records.Undo tcp.state.records.UserSettings tcp.state.variables.TcbVariables
 tcp.scoreboard.ack_result.AckResult tcp.scoreboard.in_flight.InFlight

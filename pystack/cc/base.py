@@ -177,3 +177,9 @@ class CongestionControl:
         """The effective send MSS changed (path MTU). One segment always fits (RFC 5681 §3.1)."""
         self.mss = mss
         self.cwnd = max(self.cwnd, mss)
+
+    def on_mtu_probed(self, cwnd: int, ssthresh: int) -> None:
+        """A probe has come through, so segments are larger from now on (RFC 4821 §7.6.1), which
+        `on_mss` has told. The arguments are what both windows were, in whole new segments."""
+        self.cwnd = cwnd
+        self.ssthresh = ssthresh

@@ -16,7 +16,7 @@ from pystack.stack.listener import Listener
 from pystack.stack.time_wait import TimeWait
 from pystack.tcp.header import options
 from pystack.tcp.policies import isn
-from pystack.tcp.recovery import recovery
+from pystack.tcp.recovery import mtu_probing, recovery
 from pystack.tcp.state.records import FastAccept
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
@@ -273,6 +273,8 @@ class ConnectionTable(HostState):
         try:
             before = tcb.eff_mss
             options.set_path_mtu(tcb, self.ip.path_mtus.mtu(remote), locked)
+            if tcb.mtu_search is not None:
+                mtu_probing.note_path_mtu(tcb, tcb.mtu_search)
             if lowered and tcb.eff_mss < before and tcb.snd_nxt > tcb.snd_una:
                 recovery.on_path_mtu(tcb)  # what is in flight is cut anew and sent again
                 self.mark(tcb)

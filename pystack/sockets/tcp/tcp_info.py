@@ -181,6 +181,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         return max(now_us - at_us, 0) // 1000 if at_us else 0
 
     board = tcb.scoreboard
+    search = tcb.mtu_search  # whose probe takes one segment of the window away (Linux)
     synchronised = tcb.state >= ESTABLISHED
     return TcpInfo(
         tcpi_state=state,
@@ -209,7 +210,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_snd_ssthresh=(
             INFINITE_SSTHRESH if cc.ssthresh >= INFINITE_SSTHRESH else cc.ssthresh // mss
         ),
-        tcpi_snd_cwnd=cc.cwnd // mss,
+        tcpi_snd_cwnd=cc.cwnd // mss - (search is not None and search.probe_size > 0),
         tcpi_advmss=tcb.adv_mss - (TIMESTAMPS_SPACE if tcb.ts_ok and synchronised else 0),
         tcpi_rcv_space=tcb.rcv_space.most if tcb.rcv_space is not None else 0,
         tcpi_pacing_rate=tcb.pacing_rate or NO_PACING,

@@ -144,6 +144,8 @@ def set_eff_mss(tcb: Tcb) -> None:
         mss = min(mss, tcb.user.max_seg)
     if tcb.path_mtu:
         mss = min(mss, tcb.path_mtu - headers(tcb.v4))
+    if tcb.mtu_search is not None:
+        mss = min(mss, tcb.mtu_search.low - headers(tcb.v4))
     mss = min(max(mss, tcb.config.tcp_min_snd_mss), MAX_RUN)
     if tcb.ts_ok:
         mss -= TIMESTAMPS_SPACE
@@ -154,6 +156,26 @@ def set_eff_mss(tcb: Tcb) -> None:
     if mss != tcb.eff_mss:
         tcb.eff_mss = mss
         tcb.cc.on_mss(mss)
+
+
+def payload_within(tcb: Tcb, mtu: int) -> int:
+    """The payload of a full segment whose packet has at most `mtu` octets, if the peer and the user
+    take as much."""
+    most = min(tcb.snd_mss, tcb.user.max_seg) if tcb.user.max_seg else tcb.snd_mss
+    mss = min(max(min(most, mtu - headers(tcb.v4)), tcb.config.tcp_min_snd_mss), MAX_RUN)
+    return mss + headers(tcb.v4) - packet_size(tcb, 0)
+
+
+def packet_size(tcb: Tcb, payload: int) -> int:
+    """How large the packet of a data segment is, with the options that each of them carries."""
+    size = payload + headers(tcb.v4)
+    if tcb.ts_ok:
+        size += TIMESTAMPS_SPACE
+    if tcb.option is not None:
+        size += tcb.option.data_space()
+    if tcb.accecn is not None and tcb.accecn.sends:
+        size += ACCECN_SPACE
+    return size
 
 
 def syn_options(

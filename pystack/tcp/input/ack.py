@@ -9,7 +9,7 @@ from pystack.events import EVENT_WRITABLE
 from pystack.tcp import recording, soft_errors
 from pystack.tcp.ecn import ecn
 from pystack.tcp.header import options
-from pystack.tcp.recovery import recovery, tlp
+from pystack.tcp.recovery import mtu_probing, recovery, tlp
 from pystack.tcp.recovery.sack_input import take_sack
 from pystack.tcp.state.states import CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, TIME_WAIT
 from pystack.tcp.tcb import CHALLENGE_ACK, Tcb
@@ -145,6 +145,8 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
     sndbuf = tcb.sndbuf
     text_end = sndbuf.end_seq
     tcb.snd_una = ack
+    if tcb.mtu_search is not None:
+        mtu_probing.on_ack(tcb, tcb.mtu_search)
     released = (ack if ack < text_end else text_end) - sndbuf.start_seq
     if released > 0:
         tcb.bytes_acked += released

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pystack.events import EVENT_ESTABLISHED
 from pystack.tcp.input import ack
-from pystack.tcp.recovery import recovery
+from pystack.tcp.recovery import mtu_probing, recovery
 from pystack.tcp.state.states import ESTABLISHED, FIN_WAIT_1
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.timeouts import probes, retry_limits
@@ -15,6 +15,8 @@ from pystack.tcp.transitions import set_state
 def begin_transfer(tcb: Tcb, now_us: int) -> None:
     """Data may be sent: choose the initial window. When both SYNs are acknowledged, or with TCP
     Fast Open when the peer's has come."""
+    if tcb.config.tcp_mtu_probing == mtu_probing.ALWAYS:
+        mtu_probing.begin(tcb, now_us)
     mss = tcb.eff_mss
     initial_cwnd = tcb.initial_window.in_bytes(mss, tcb.config)
     if tcb.retransmits > 1:

@@ -13,7 +13,7 @@ from pystack.tcp.ecn import ecn
 from pystack.tcp.header import sack_blocks
 from pystack.tcp.header.options import MAX_RUN
 from pystack.tcp.header.window import measure_read
-from pystack.tcp.output import emit, sent
+from pystack.tcp.output import emit, mtu_probe, sent
 from pystack.tcp.output.acks_and_probes import empty, output_acks
 from pystack.tcp.output.retransmit import probe_tail, retransmit_extra, retransmit_lost
 from pystack.tcp.recovery import cwnd_validation, recovery, tlp, undo
@@ -164,6 +164,11 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         return False
     wnd_end = una + tcb.snd_wnd
     cwnd_end = nxt + recovery.allowance(tcb)
+    if tcb.mtu_search is not None:
+        allowed = mtu_probe.send_if_due(tcb, tcb.mtu_search, tx, now_us)
+        if allowed < 0:
+            return allowed == mtu_probe.WAIT
+        nxt, cwnd_end = tcb.snd_nxt, tcb.snd_nxt + allowed
     may_end = min(wnd_end, cwnd_end)
     run_most = min(MAX_RUN, pacing.run_bytes(tcb, mss))
     run_most -= run_most % mss

@@ -7,7 +7,7 @@ and the counts of retransmissions in `stats`.
 from __future__ import annotations
 
 from pystack.tcp import recording
-from pystack.tcp.recovery import prr, recovery, undo
+from pystack.tcp.recovery import mtu_probing, prr, recovery, undo
 from pystack.tcp.scoreboard.sent_range import SentRange
 from pystack.tcp.tcb import ANY_ACK, SEND_SYN, WINDOW_UPDATE, Tcb
 from pystack.tcp.timeouts import retry_limits
@@ -58,6 +58,8 @@ def retransmission_sent(
     tcb.pending &= ~(ANY_ACK | WINDOW_UPDATE)
     tcb.scoreboard.retransmitted(sent, length, now_us, tcb.pipe)
     undo.on_retransmission(tcb, length, now_us)
+    if tcb.mtu_search is not None:
+        mtu_probing.probe_is_inconclusive(tcb.mtu_search)
     if tcb.prr is not None:
         prr.on_sent(tcb.prr, length)
     pacing.on_sent(tcb, length, now_us)

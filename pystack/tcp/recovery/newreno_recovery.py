@@ -18,7 +18,9 @@ def count_dup_ack(tcb: Tcb) -> bool:
     mss = tcb.eff_mss
     if tcb.recovery == LOSS:
         undo.frto_failed(tcb)
-        if tcb.dup_bytes + tcb.recover < tcb.snd_nxt:  # for what was sent since (Linux)
+        search = tcb.mtu_search
+        only_probe = search is not None and search.repair_end > tcb.snd_una
+        if only_probe or tcb.dup_bytes + tcb.recover < tcb.snd_nxt:  # for what was sent since
             tcb.dup_bytes += mss
             _bound(tcb)
         return False

@@ -17,6 +17,7 @@ from pystack.tcp.header import options
 from pystack.tcp.recovery import (
     cwnd_validation,
     delivery_rate,
+    mtu_probing,
     newreno_recovery,
     prr,
     tlp,
@@ -144,7 +145,9 @@ def _look_for_losses(
     if board.lost == lost_before:
         return
     recovery = tcb.recovery
-    if recovery in (OPEN, CWR):
+    if recovery == OPEN and mtu_probing.is_lost(tcb):
+        _repair_probe(tcb, now_us)
+    elif recovery in (OPEN, CWR):
         _enter(tcb, delivered, flight, now_us)
     elif board.retransmission_lost_us >= tcb.reduced_us:
         # a retransmission was lost as well: a second sign of congestion (RFC 5681 §4.3)
@@ -167,6 +170,14 @@ def _enter(tcb: Tcb, delivered: int, flight: int, now_us: int) -> None:
     undo.begin(tcb)
     tcb.recovery = FAST
     _cut(tcb, delivered, flight, now_us)
+
+
+def _repair_probe(tcb: Tcb, now_us: int) -> None:
+    """A probe of the path's MTU was too large: neither it nor what else is out cuts a window."""
+    mtu_probing.probe_failed(tcb)
+    tcb.recovery = LOSS
+    tcb.recover = tcb.snd_nxt
+    tcb.reduced_us = now_us
 
 
 def _flight_to_cut(tcb: Tcb, flight: int) -> int:
@@ -297,6 +308,9 @@ def _in_loss(
 def on_dup_ack(tcb: Tcb, now_us: int) -> None:
     """A duplicate ACK by RFC 5681 §2, where SACK does not count."""
     if not newreno_recovery.count_dup_ack(tcb):
+        return
+    if tcb.recovery == OPEN and mtu_probing.is_lost(tcb):
+        _repair_probe(tcb, now_us)
         return
     cut = tcb.recovery == OPEN
     if cut:

@@ -306,6 +306,11 @@ class Scoreboard(InFlight):
             index += 1
         return newly
 
+    def forgive(self, length: int) -> None:
+        """So many octets that were judged lost tell of no congestion: algorithms don't count
+        them."""
+        self.lost -= length
+
     def forget_sacked(self) -> None:
         """The receiver has dropped what it had reported (RFC 2018 §8): nothing counts as
         delivered beyond the ACK."""

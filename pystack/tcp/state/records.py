@@ -14,6 +14,27 @@ FIRST_CEP: Final = 5  # what a counter of CE packets begins with (RFC 9768 §3.2
 NO_REPORT: Final = -1  # AccEcn.reflect: no field of a SYN,ACK waits to be told
 
 
+class MtuSearch:
+    """The search for the path's MTU by probes that are data (RFC 4821, RFC 8899). MTUs are octets
+    of IP packets. `recovery.mtu_probing` writes it."""
+
+    low: int  # search_low: packets of this size pass; segments are made for it
+    high: int  # search_high: larger ones don't, or the peer or the device takes none
+    since_us: int  # when the present search began
+    probe_size: int  # the packet that is out as a probe, 0 for none
+    probe_start: int  # its numbers
+    probe_end: int
+    repair_end: int  # SND.NXT when a probe was found lost: below it nothing else was
+
+    __slots__ = tuple(__annotations__)
+
+    def __init__(self, low: int, high: int, now_us: int) -> None:
+        self.low = low
+        self.high = high
+        self.since_us = now_us
+        self.probe_size = self.probe_start = self.probe_end = self.repair_end = 0
+
+
 class UserSettings:
     """What the user asked for, as far as no segment needs it. `user.user_settings` writes it,
     `user.user_calls` writes `read_shut`."""

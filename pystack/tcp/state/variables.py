@@ -22,6 +22,7 @@ from pystack.tcp.state.records import (
     Ecn,
     FastAccept,
     FastOpen,
+    MtuSearch,
     Prr,
     ReceiveSpace,
     Statistics,
@@ -197,6 +198,8 @@ class TcbVariables:
     undo: Undo
     tail_probe: TailProbe | None  # None: none is out
     tlp_rtt_samples: int  # `rtt_samples` at the last tail loss probe, -1 before it
+    # recovery.mtu_probing
+    mtu_search: MtuSearch | None  # None: no search for the path's MTU
     # timing.pacing
     pacing_rate: int  # bytes/s
     release_us: int  # when the next run may leave
@@ -279,7 +282,7 @@ class TcbVariables:
         self.recovery = self.reduced_us = self.retransmits = self.retrans_since_us = 0
         self.by_sack = self.delivery_app_limited = False
         self.delivery_rate = self.dup_acks = self.dup_bytes = self.limited_from = 0
-        self.prr = self.tail_probe = None
+        self.prr = self.tail_probe = self.mtu_search = None
         self.undo = Undo()
         self.tlp_rtt_samples = -1
         self.pacing_rate = self.release_us = self.soft_error = 0

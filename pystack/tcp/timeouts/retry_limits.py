@@ -29,6 +29,13 @@ def retries_time_us(tcb: Tcb, retries: int) -> int:
     return ((2 << doublings) - 1) * base_us + (retries - doublings) * most_us
 
 
+def is_past_r1(tcb: Tcb, now_us: int) -> bool:
+    """R1 as a time: `tcp_retries1` doublings of the minimum RTO since the first timeout."""
+    if not tcb.retransmits:
+        return False
+    return now_us - tcb.retrans_since_us >= retries_time_us(tcb, tcb.config.tcp_retries1)
+
+
 def give_up(tcb: Tcb) -> None:
     """R2: there is no answer. The reason is the last soft error, if any (RFC 5461 §2.2)."""
     timers.stop_all(tcb)

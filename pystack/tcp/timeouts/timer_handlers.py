@@ -11,7 +11,7 @@ from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.tcp import recording, soft_errors
 from pystack.tcp.ecn import ecn
 from pystack.tcp.fastopen import passive
-from pystack.tcp.recovery import recovery, tlp
+from pystack.tcp.recovery import mtu_probing, recovery, tlp
 from pystack.tcp.state.states import FIN_WAIT_2, SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import SEND_RST, SEND_SYN, Tcb
 from pystack.tcp.timeouts import probes, retry_limits
@@ -63,6 +63,8 @@ def _on_rto(tcb: Tcb, now_us: int) -> None:
         # TCP_USER_TIMEOUT had cut the wait short, and is longer now
         timers.arm_rto(tcb, retry_limits.next_rto_at(tcb, tcb.reduced_us))
         return
+    if tcb.config.tcp_mtu_probing and retry_limits.is_past_r1(tcb, now_us):
+        mtu_probing.on_black_hole(tcb, now_us)
     recovery.on_rto(tcb, now_us)
     rtt.back_off(tcb)
     if tcb.recorder is not None:
