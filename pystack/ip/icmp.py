@@ -38,7 +38,7 @@ from pystack.ip.icmp_messages import (
     V6_UNREACHABLE,
     IcmpError,
 )
-from pystack.wire import consts
+from pystack.wire import consts, header_faults
 from pystack.wire.address import is_multicast, is_unicast_source, is_v4
 from pystack.wire.ip_fields import Buffer
 from pystack.wire.ip_headers import (
@@ -209,6 +209,18 @@ class Icmp:
     def parameter_problem(self, packet: Buffer, code: int, pointer: int, now_us: int) -> bool:
         """ICMPv6's: the octet at `pointer` of the packet is wrong (RFC 4443 §3.4)."""
         return self._report(packet, 6, V6_PARAMETER_PROBLEM, code, pointer, now_us)
+
+    def bad_options(self, packet: Buffer, now_us: int) -> bool:
+        """The options of the IP header, or an extension header, are why `packet` was dropped
+        (RFC 1122 §3.2.2.5, RFC 8200 §4.2, §4.4)."""
+        version = packet[0] >> 4
+        found = header_faults.fault(packet, version)
+        if found is None:
+            return False
+        code, pointer = found
+        if version == 6:
+            return self.parameter_problem(packet, code, pointer, now_us)
+        return self._report(packet, 4, V4_PARAMETER_PROBLEM, code, pointer << 24, now_us)
 
     def in_transit(
         self, packet: Buffer, version: int, kind: int, code: int, rest: int, source: bytes,

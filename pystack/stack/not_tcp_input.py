@@ -10,6 +10,7 @@ from pystack.udp import udp_input
 from pystack.wire.batch import RxBatch
 from pystack.wire.consts import (
     CHECKSUM_COMPLETE,
+    DROP_BAD_IP_OPTION,
     DROP_UNKNOWN_PROTOCOL,
     IPPROTO_ICMP,
     IPPROTO_ICMPV6,
@@ -27,6 +28,8 @@ def packet_arrives(host: ConnectionTable, seg: Segment, now_us: int) -> None:
     if kind == KIND_BAD:
         host.counters.in_errs += 1
         host.counters.dropped[seg.reason] += 1
+        if seg.reason == DROP_BAD_IP_OPTION:
+            host.ip.icmp.bad_options(seg.packet(), now_us)
     elif kind == KIND_FRAGMENT:
         _on_fragment(host, seg, now_us)
     else:

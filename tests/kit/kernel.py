@@ -172,6 +172,9 @@ class KernelTcp(Tcp):
         for name, value in settings.items():
             host.sysctl(name, value)
 
+    def _batch(self) -> list[Raw]:
+        return Driver._batch(self)  # the device is never full
+
     def close(self) -> None:
         for sock in self.sockets:
             with contextlib.suppress(OSError):

@@ -279,8 +279,8 @@ def test_a_hard_error_ends_an_attempt(tcp: Tcp, message: str, number: int) -> No
     tcp.play("+0 < S. 0:0(0) ack 1\n+0 > R 1:1(0) win 0")
 
 
-@pytest.mark.requirement("RFC5461-S4.1-1")
-@pytest.mark.deviation("RFC5461-S2.2-1")
+@pytest.mark.requirement("RFC5461-S4.1-1", "RFC1122-S3.2.2.5-2")
+@pytest.mark.deviation("RFC5461-S2.2-1", "RFC9293-MUST-56")
 @pytest.mark.parametrize(("message", "number"), SOFT)
 def test_a_soft_error_ends_an_attempt_as_in_linux(tcp: Tcp, message: str, number: int) -> None:
     sock = tcp.connect()
