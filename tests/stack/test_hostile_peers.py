@@ -301,7 +301,7 @@ class Crowd:
             self.host.on_time(self.now_us)
         raise AssertionError("time does not move on")
 
-    def end(self) -> None:
+    def end_and_check(self) -> None:
         """Everybody has gone; some time later so has everything."""
         for sock in (self.listener, *self.sockets):
             sock.close()
@@ -319,4 +319,4 @@ def test_nothing_is_left_of_any_mixture_of_connections(seed: int) -> None:
     for each in range(seed, seed + 10):
         crowd = Crowd(each)
         crowd.go()
-        crowd.end()
+        crowd.end_and_check()

@@ -133,9 +133,11 @@ def test_ip_options_are_no_matter_to_tcp(tcp: Tcp, options: str) -> None:
 @pytest.mark.parametrize(
     "options", ["1e000000", "1e010000", "1e050000", "010101ff", "07000000", "44280500", "94ff0000"]
 )
-def test_an_ip_option_of_impossible_length_does_no_harm(tcp: Tcp, options: str) -> None:
+def test_an_ip_option_of_impossible_length_takes_its_packet_along(tcp: Tcp, options: str) -> None:
     sock = tcp.established()
     tcp.inject(tcp.segment("P. 1:6(5) ack 1", ipopt=bytes.fromhex(options)))
+    (answer,) = tcp.take()
+    assert (answer.kind, answer.code) == (12, 0)  # the parameter problem
     tcp.quiet(10)
     tcp.play(HELLO + "\n+0 > . 1:1(0) ack 6")
     assert sock.recv(100) == b"hello"
@@ -185,7 +187,8 @@ def test_a_routing_header_with_segments_left_is_not_obeyed(tcp: Tcp) -> None:
     tcp.listen()
     packet = tcp.segment("S 0:0(0) win 1000", rthdr=bytes((0, 1, 0, 0, 0, 0)) + bytes(16))
     tcp.inject(packet)
-    assert all(answer.protocol == encode.ICMPV6 for answer in tcp.run(10))
+    (answer,) = tcp.run(10)
+    assert (answer.protocol, answer.kind, answer.code) == (encode.ICMPV6, 4, 0)
     assert tcp.states == []
 
 
