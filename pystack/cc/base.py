@@ -148,14 +148,17 @@ class CongestionControl:
         """Once per ACK of new data while the window may grow: in OPEN and in LOSS."""
 
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
-        """A loss was found; `flight` bytes were outstanding. Cut both windows."""
+        """A loss was found; `flight` bytes were outstanding. Cut both windows. What is cut is
+        `cwnd` in all algorithms of Linux, and here; RFC 5681 (4) would have `flight`, RFC 9438
+        §4.6 allows both."""
 
     def on_exit_recovery(self, most: int, now_us: int) -> None:
         """All that was outstanding when recovery (or CWR) began is acknowledged. A window of more
         than `most` bytes might let a burst out (RFC 6582 §3.2 step 3; with PRR it is ssthresh)."""
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
-        """The retransmission timer expired; `first` for the first time for this segment."""
+        """The retransmission timer expired; `first` unless the windows were cut for what is out
+        already: by a timeout before it, or as recovery or CWR began."""
 
     def on_undo(self, cwnd: int, ssthresh: int) -> None:
         """The last reduction was spurious; the arguments are the values before it."""

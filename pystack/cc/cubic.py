@@ -3,8 +3,8 @@
 All of it in integers: windows in bytes, times in µs, the cube root by Newton's method. With C = 0.4
 segments/s³, W_cubic(t) = C·(t − K)³ + W_max is, in bytes, W_max + 4·mss·(t − K)³ / 10¹⁹.
 
-Deviations: growth counts all bytes that an ACK covers, as RFC 9438 §4.4 counts segments; after a
-mark the window keeps 0.85 of itself (RFC 8511 §3.1 for CUBIC), after a loss 0.7.
+Deviations: growth counts all bytes that an ACK covers, as RFC 9438 §4.4 counts segments; a mark
+leaves two segments at the least (Linux), where §4.6 goes down to one.
 """
 
 from __future__ import annotations
@@ -188,22 +188,14 @@ class Cubic(Reno):
         self.epoch_us = 0
 
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
-        reduced = min(flight, self.cwnd) * 7 // 10
         self._note_reduction()
-        self.ssthresh = max(reduced, 2 * self.mss)
-        self.cwnd = min(self.cwnd, self.ssthresh)
-
-    def on_ecn(self, flight: int, now_us: int) -> None:
-        # RFC 8511 §3.1: β of 0.85; down to one segment when marks go on (RFC 9438 §4.6)
-        reduced = min(flight, self.cwnd) * 17 // 20
-        self._note_reduction()
-        self.ssthresh = max(reduced, 2 * self.mss)
-        self.cwnd = min(self.cwnd, max(reduced, self.mss))
+        self.ssthresh = max(self.cwnd * 7 // 10, 2 * self.mss)
+        self.cwnd = self.ssthresh
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
         if first:
             self._note_reduction()
-            self.ssthresh = max(flight * 7 // 10, 2 * self.mss)
+            self.ssthresh = max(self.cwnd * 7 // 10, 2 * self.mss)
         self.w_max = 0  # the next epoch begins with K = 0 (§4.8)
         self.epoch_us = 0
         self.cwnd = self.mss

@@ -50,7 +50,7 @@ class Dctcp(Reno):
             self.cut_end = sample.delivered
             reduced = self.cwnd - (self.cwnd * self.alpha >> ALPHA_BITS + 1)
             self.ssthresh = max(reduced, 2 * self.mss)
-            self.cwnd = min(self.cwnd, max(reduced, self.mss))
+            self.cwnd = min(self.cwnd, self.ssthresh)
             self.bytes_acked = 0
 
     def _update_alpha(self) -> None:

@@ -153,7 +153,7 @@ class Ledbat(Reno):
 
     # -- reductions -------------------------------------------------------------------------------
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
-        super().on_enter_recovery(min(flight, self.cwnd), now_us)
+        super().on_enter_recovery(flight, now_us)
         self._after_loss(now_us)
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:

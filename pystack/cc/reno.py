@@ -1,6 +1,5 @@
 """Reno: slow start and congestion avoidance of RFC 5681, counting bytes as Linux does (all that an
-ACK covers, where RFC 5681 §3.1 would take one SMSS per ACK); a mark costs less than a loss
-(RFC 8511, ABE).
+ACK covers, where RFC 5681 §3.1 would take one SMSS per ACK). A mark costs what a loss does.
 
 Fast recovery itself (RFC 6582) lives in `tcp.recovery`; this file keeps the two windows. Several
 algorithms build on it, as Linux's do on `tcp_reno_…`.
@@ -52,26 +51,17 @@ class Reno(CongestionControl):
             self.cwnd += self.mss
 
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
-        self.ssthresh = max(flight >> 1, 2 * self.mss)  # RFC 5681 (4)
-        # less than ssthresh only when marks have cut it while all that was in flight still is
-        self.cwnd = min(self.cwnd, self.ssthresh)
+        self.ssthresh = max(self.cwnd >> 1, 2 * self.mss)
+        self.cwnd = self.ssthresh
         self.bytes_acked = 0
 
     def on_exit_recovery(self, most: int, now_us: int) -> None:
         self.cwnd = max(min(self.cwnd, self.ssthresh, most), self.mss)
         self.bytes_acked = 0
 
-    def on_ecn(self, flight: int, now_us: int) -> None:
-        # RFC 8511 §3: 0.8 where a loss takes 0.5; marks come from short queues. cwnd may go down
-        # to one segment (RFC 3168 §6.1.2), which ssthresh doesn't (RFC 5681 §3.1)
-        reduced = flight * 4 // 5
-        self.ssthresh = max(reduced, 2 * self.mss)
-        self.cwnd = min(self.cwnd, max(reduced, self.mss))
-        self.bytes_acked = 0
-
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
         if first:
-            self.ssthresh = max(flight >> 1, 2 * self.mss)
+            self.ssthresh = max(self.cwnd >> 1, 2 * self.mss)
         self.cwnd = self.mss
         self.bytes_acked = 0
 

@@ -65,9 +65,6 @@ class Westwood(Reno):
         self.cwnd = min(self.cwnd, self.ssthresh)
         self.bytes_acked = 0
 
-    def on_ecn(self, flight: int, now_us: int) -> None:
-        self.on_enter_recovery(flight, now_us)
-
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
         super().on_rto(flight, first, now_us)
         if first:

@@ -98,7 +98,8 @@ class OptionTable(Generic[Sock, Record]):
         """See `BaseSocket.getsockopt`."""
         if not 0 <= size <= MOST_BYTES:
             raise os_error(EINVAL)
-        options = self._of_level(sock, level)
+        is_there = level != c.IPPROTO_IPV6 or sock.family == c.AF_INET6
+        options = self.levels.get(level) if is_there else None
         if options is None:
             raise os_error(ENOPROTOOPT if sock.family == c.AF_INET6 else EOPNOTSUPP)
         option = options.get(name)
@@ -114,7 +115,8 @@ class OptionTable(Generic[Sock, Record]):
         self, sock: Sock, record: Record, level: int, name: int, value: Any
     ) -> Option[Sock, Record]:
         """Check a value and put it into `record`; the option that it is of."""
-        options = self._of_level(sock, level)
+        is_there = level != c.IPPROTO_IPV6 or sock.family == c.AF_INET6
+        options = self.levels.get(level) if is_there else None
         option = options.get(name) if options is not None else None
         is_raw = option is not None and option.raw
         if options is not None and level in _LENGTH_FIRST and not is_raw:
@@ -125,11 +127,6 @@ class OptionTable(Generic[Sock, Record]):
             sock, record, as_bytes(value) if is_raw else as_int(level, value, option.least)
         )
         return option
-
-    def _of_level(self, sock: Sock, level: int) -> Mapping[int, Option[Sock, Record]] | None:
-        if level == c.IPPROTO_IPV6 and sock.family != c.AF_INET6:
-            return None
-        return self.levels.get(level)
 
 
 # -- values ---------------------------------------------------------------------------------------

@@ -108,10 +108,9 @@ def test_a_loss_or_a_mark_ends_it(event: str) -> None:
     flight = cc.cwnd
     if event == "loss":
         cc.on_enter_recovery(flight, told.now_us)
-        assert cc.ssthresh == flight * 7 // 10
     else:
         cc.on_ecn(flight, told.now_us)
-        assert cc.ssthresh == flight * 17 // 20
+    assert cc.ssthresh == flight * 7 // 10
     cc.on_exit_recovery(cc.ssthresh, told.now_us)
     assert cc.cwnd == cc.ssthresh
 

@@ -130,10 +130,10 @@ def test_from_the_old_window_on_reno_is_followed_with_a_whole_segment_a_round() 
 
 # -- §4.6, §4.7 --------------------------------------------------------------------------------
 @pytest.mark.requirement("RFC9438-S4.6-1")
-def test_a_loss_cuts_both_windows_at_once_to_seven_tenths_of_the_flight() -> None:
+def test_a_loss_cuts_both_windows_at_once_to_seven_tenths_whatever_was_in_flight() -> None:
     cc = Cubic(MSS, 100 * MSS)
-    cc.on_enter_recovery(90 * MSS, 1_000_000)
-    assert cc.cwnd == cc.ssthresh == 63 * MSS
+    cc.on_enter_recovery(MSS, 1_000_000)
+    assert cc.cwnd == cc.ssthresh == 70 * MSS
 
 
 @pytest.mark.requirement("RFC9438-S4.6-1")

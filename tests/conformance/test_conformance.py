@@ -113,7 +113,7 @@ def test_the_document_is_sorted_and_does_not_depend_on_the_order_of_results() ->
 
 def test_every_waiver_and_row_of_the_project_is_well_formed() -> None:
     known = table.read_rows()
-    assert len(known) == 360
+    assert len(known) >= 360
     assert {row.level for row in known.values()} == set(table.LEVELS)
     assert set(table.TOPICS) <= {row.topic for row in known.values()}
     waivers = table.read_waivers()

@@ -73,8 +73,10 @@ def test_every_packet_is_sent_and_arrives_at_the_same_time_as_alone(seed: int) -
     (one, its_flows), (other, other_flows) = worlds
     for line, twin in zip(one.directions, other.directions, strict=True):
         assert (line.sent, line.arrived, line.octets) == (twin.sent, twin.arrived, twin.octets)
-        alone = twin.counts()
-        assert {name: alone.get(name, 0) for name in line.counts()} == line.counts()
+        alone, counts = twin.counts(), line.counts()
+        lost = counts.pop("lost", 0)  # of a run they are counted as it enters the queue
+        assert lost >= alone.get("lost", 0)
+        assert {name: alone.get(name, 0) for name in counts} == counts
     assert one.digest() == other.digest()
     for flow, twin_flow in zip(its_flows, other_flows, strict=True):
         assert (flow.sent, flow.received) == (twin_flow.sent, twin_flow.received)

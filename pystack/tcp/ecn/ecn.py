@@ -3,7 +3,7 @@
 
 Marks on packets and the peer's echo come in here; `recovery` decides what to do about them. What
 is particular to accurate feedback is in `accecn`, whose record a connection then has. Writes `ecn`
-and that record, `ce_bytes`, `stopped_until_rto`.
+and that record, `ce_bytes`.
 """
 
 from __future__ import annotations
@@ -212,6 +212,15 @@ def window_cut(tcb: Tcb) -> None:
         ecn.cwr_due = True
 
 
+def answered_by_itself(tcb: Tcb) -> None:
+    """A `scalable` algorithm has counted the marks that are echoed: tell the peer once for each
+    window, or one that echoes as in RFC 3168 would go on for ever (RFC 8257 §3.3)."""
+    ecn = tcb.ecn
+    if ecn is not None and ecn.mode == CLASSIC and tcb.snd_una > ecn.cwr_seq:
+        ecn.cwr_due = True
+        ecn.cwr_seq = tcb.snd_nxt
+
+
 def cut_undone(tcb: Tcb) -> None:
     """The cut was needless, and is taken back (Linux: tcp_ecn_withdraw_cwr)."""
     if tcb.ecn is not None:
@@ -288,15 +297,3 @@ def is_told_of_marks(tcb: Tcb, ecn: Ecn, seg: Segment) -> bool:
     if not acc.decoded and accecn.is_newer(tcb, seg):
         on_delivery(tcb, ecn, seg, 0)
     return acc.marked > 0
-
-
-# -- a window of one segment -----------------------------------------------------------------------
-def stop_until_rto(tcb: Tcb) -> None:
-    """A mark came while the window was one segment, which cannot be cut: the next one waits for
-    the retransmission timer (RFC 3168 §6.1.2)."""
-    tcb.stopped_until_rto = True
-
-
-def resume(tcb: Tcb) -> None:
-    """The timer has expired."""
-    tcb.stopped_until_rto = False

@@ -154,7 +154,7 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
         grow_send_buffer(tcb)
         if tcb.want_write and has_room(tcb):
             tcb.events |= EVENT_WRITABLE
-    if ack == tcb.snd_nxt and not tcb.stopped_until_rto:
+    if ack == tcb.snd_nxt:
         timers.arm_rto(tcb, 0)
     else:  # RFC 6298 §5.3; as Linux, at every partial ACK too
         timers.arm_rto(tcb, now_us + tcb.rto_us)

@@ -48,7 +48,7 @@ def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         measure_read(tcb, now_us)
     if pending & (SEND_RST | SEND_SYN | ARM) or tcb.state < ESTABLISHED:
         return _output_rare(tcb, tx, now_us)
-    if tcb.state == TIME_WAIT or tcb.stopped_until_rto:
+    if tcb.state == TIME_WAIT:
         return output_acks(tcb, tx, now_us)
     unsent = tcb.sndbuf.end_seq + tcb.fin_wanted > tcb.snd_nxt
     if unsent or tcb.scoreboard.lost_bytes or tcb.recovery or pending & PROBE_TAIL:
@@ -160,8 +160,11 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if tcb.max_snd_wnd < 2 * mss:
         mss = _bounded_mss(tcb, mss)
     una = tcb.snd_una
-    if nxt == una and not _begin_flight(tcb, tx, now_us):
-        return False
+    if nxt == una:
+        if tcb.accecn is not None and not _bare_ack_first(tcb, tx, now_us):
+            return False
+        if tcb.last_sent_us:
+            cwnd_validation.after_idle(tcb, now_us)
     wnd_end = una + tcb.snd_wnd
     cwnd_end = nxt + recovery.allowance(tcb)
     if tcb.mtu_search is not None:
@@ -215,15 +218,12 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     return full
 
 
-def _begin_flight(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
-    """Nothing is in flight. After more than an RTO of silence the window is validated anew
-    (RFC 5681 §4.1). False: the batch is full."""
-    if tcb.ecn is not None and tcb.pending & ACK_NOW and ecn.ack_must_be_bare(tcb):
+def _bare_ack_first(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
+    """Send an ACK that is due, if it must have no payload. False: the batch is full."""
+    if tcb.pending & ACK_NOW and ecn.ack_must_be_bare(tcb):
         if not empty(tcb, tx, tcb.snd_nxt, now_us):
             return False
         tcb.pending &= ~ANY_ACK
-    if tcb.last_sent_us:
-        cwnd_validation.after_idle(tcb, now_us)
     return True
 
 

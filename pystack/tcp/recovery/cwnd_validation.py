@@ -1,6 +1,6 @@
 """How far the congestion window is used: one that is not says nothing of the path, so it does not
 grow (RFC 7661 §4.3, Linux: tcp_cwnd_validate). It stays while ACKs come; an idle time reduces it
-(RFC 5681 §4.1), and a loss cuts what was in flight.
+(RFC 5681 §4.1). A loss cuts the window, used or not.
 
 Writes `cwnd_…`.
 """

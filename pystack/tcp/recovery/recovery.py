@@ -212,27 +212,24 @@ def _cut_once(tcb: Tcb, flight: int, now_us: int) -> None:
 
 def on_mark(tcb: Tcb, delivered: int, flight: int, now_us: int) -> None:
     """The ACK that was just taken echoes a mark: cut the window as for a loss, once for what was
-    in flight then (RFC 3168 §6.1.2). It has delivered `delivered` bytes; `flight` were
+    in flight then (RFC 3168 §6.1.2). A window of one segment stays, and nothing waits for the timer
+    (Linux). It has delivered `delivered` bytes; `flight` were
     outstanding before it."""
     cc = tcb.cc
     if cc.scalable:
-        return  # it has counted the marks itself
+        ecn.answered_by_itself(tcb)
+        return
     if tcb.recovery != OPEN:
         return
-    if cc.cwnd <= tcb.eff_mss:
-        ecn.stop_until_rto(tcb)
-        ecn.window_cut(tcb)  # or the echo would never end
-        timers.arm_rto(tcb, now_us + tcb.rto_us)
-    else:
-        undo.forget(tcb)
-        tcb.recovery = CWR
-        tcb.recover = tcb.snd_nxt
-        tcb.reduced_us = now_us
-        cc.on_ecn(_flight_to_cut(tcb, flight), now_us)
-        ecn.window_cut(tcb)
-        prr.begin(tcb, delivered)
-        if tcb.prr is not None:
-            prr.on_ack(tcb, tcb.prr, delivered, True)
+    undo.forget(tcb)
+    tcb.recovery = CWR
+    tcb.recover = tcb.snd_nxt
+    tcb.reduced_us = now_us
+    cc.on_ecn(_flight_to_cut(tcb, flight), now_us)
+    ecn.window_cut(tcb)
+    prr.begin(tcb, delivered)
+    if tcb.prr is not None:
+        prr.on_ack(tcb, tcb.prr, delivered, True)
 
 
 def _in_recovery(tcb: Tcb, seg: Segment, acked: int, duplicate: bool, now_us: int) -> None:
@@ -347,7 +344,10 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
     board = tcb.scoreboard
     first = tcb.retransmits == 0
     undo.on_rto(tcb, first)
-    tcb.cc.on_rto(tcb.snd_nxt - tcb.snd_una, first, now_us)
+    is_cut = tcb.recovery != OPEN and tcb.snd_una < tcb.recover  # for this flight (Linux)
+    tcb.cc.on_rto(
+        tcb.snd_nxt - tcb.snd_una, not is_cut or (first and tcb.recovery == LOSS), now_us
+    )
     ecn.window_cut(tcb)
     tcb.recover = tcb.snd_nxt
     tcb.reduced_us = now_us

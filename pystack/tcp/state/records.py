@@ -161,6 +161,7 @@ class Ecn:
     ect_ok: bool  # our data may be marked ECT
     echo: bool  # our ACKs have ECE (RFC 3168)
     cwr_due: bool  # the next new data has CWR
+    cwr_seq: int  # SND.NXT when a `scalable` algorithm last had it so
     ect_seen: bool  # data that was ECT has come
     delivered_ce: int  # segments of ours that arrived with a mark, since the connection began
 
@@ -170,7 +171,7 @@ class Ecn:
         self.mode = mode
         self.ect_ok = ect_ok
         self.echo = self.cwr_due = self.ect_seen = False
-        self.delivered_ce = 0
+        self.delivered_ce = self.cwr_seq = 0
 
 
 class AccEcn:

@@ -154,7 +154,6 @@ class TcbVariables:
     ecn: Ecn | None  # None: no ECN
     accecn: AccEcn | None  # None: no accurate feedback
     ce_bytes: int  # payload that the present ACK tells to have been marked
-    stopped_until_rto: bool  # nothing leaves before the timer expires (RFC 3168 §6.1.2)
 
     # -- TCP Fast Open. fastopen.active, fastopen.passive
     fast_open: FastOpen | None  # None: not asked for, or we did not connect
@@ -270,7 +269,6 @@ class TcbVariables:
         self.rcv_wnd = self.rcv_ssthresh = 0
         self.rcv_space = None
         self.ecn = self.accecn = self.fast_open = self.fast_accept = None
-        self.stopped_until_rto = False
         self.rcv_mss = 536
         self.ce_bytes = self.ato_us = self.quick_acks = 0
         self.pingpong = self.ack_scheduled = False

@@ -9,7 +9,6 @@ from errno import ETIMEDOUT
 
 from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.tcp import recording, soft_errors
-from pystack.tcp.ecn import ecn
 from pystack.tcp.fastopen import passive
 from pystack.tcp.recovery import mtu_probing, recovery, tlp
 from pystack.tcp.state.states import FIN_WAIT_2, SYN_RECEIVED, SYN_SENT
@@ -47,10 +46,6 @@ def on_time(tcb: Tcb, now_us: int) -> None:
 
 def _on_rto(tcb: Tcb, now_us: int) -> None:
     timers.arm_rto(tcb, 0)
-    if tcb.stopped_until_rto:
-        ecn.resume(tcb)
-        if tcb.snd_nxt == tcb.snd_una:
-            return
     if tcb.state in (SYN_SENT, SYN_RECEIVED):
         _on_syn_rto(tcb, now_us)
         return

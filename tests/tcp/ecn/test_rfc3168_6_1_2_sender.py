@@ -21,8 +21,8 @@ pytestmark = pytest.mark.host(tcp_ecn=1, tcp_congestion_control="reno")
 def test_a_loss_that_duplicates_tell_of_after_a_mark_cuts_no_more_and_each_lets_one_out(
     tcp: Tcp,
 ) -> None:
-    """Ten are out, the first is acknowledged with a mark, the second is lost: 8 of 10 may be out,
-    and three of the nine have arrived."""
+    """Ten are out, the first is acknowledged with a mark, the second is lost: the window of five is
+    not cut once more, and goes on to be used once what is out has come down to it."""
     sock = asked(tcp)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
     sock.send(tcp.data(60 * MSS))
@@ -32,12 +32,14 @@ def test_a_loss_that_duplicates_tell_of_after_a_mark_cuts_no_more_and_each_lets_
     duplicate = f"+0 < . 1:1(0) ack {MSS + 1}\n"
     tcp.play(duplicate + "+0 quiet\n" + duplicate + "+0 quiet")
     tcp.play(f"{duplicate} +0 > . {MSS + 1}:{2 * MSS + 1}({MSS}) ack 1")
-    tcp.play(marked(11 * MSS + 1, 12 * MSS + 1, push=False) + "+0 quiet")
-    for number in range(12, 17):
-        left = number * MSS + 1
-        tcp.play(duplicate + marked(left, left + MSS, push=False) + "+0 quiet")
+    tcp.finish()
+    counts = []
+    for _ in range(5):
+        tcp.inject(tcp.segment(f". 1:1(0) ack {MSS + 1}"))
+        counts.append(len(tcp.take()))
+    assert counts == [0, 0, 1, 1, 1]
     info = sock.tcp_info()
-    assert (info.tcpi_snd_cwnd, info.tcpi_snd_ssthresh) == (8, 8)
+    assert (info.tcpi_snd_cwnd, info.tcpi_snd_ssthresh) == (5, 5)
 
 
 @pytest.mark.requirement("RFC3168-S6.1.2-1", "RFC3168-S6.1.2-2")
@@ -114,46 +116,41 @@ def test_a_cut_that_is_taken_back_is_not_told(tcp: Tcp) -> None:
     tcp.play("+0 > [ect0] P. 101:201(100) ack 1 <nop,nop,TS val * ecr 1200>")
 
 
-@pytest.mark.requirement("RFC3168-S6.1.2-3")
-def test_an_echo_in_a_window_of_one_segment_stops_all_until_the_timer_expires(tcp: Tcp) -> None:
-    tcp.host.sysctl("tcp_initial_cwnd", 1)
+@pytest.mark.deviation("RFC3168-S6.1.2-3", "RFC9438-S4.6-2")
+@pytest.mark.parametrize("algorithm", ["reno", "cubic"])
+def test_marks_without_end_lead_to_two_segments_and_nothing_waits_for_the_timer(
+    tcp: Tcp, algorithm: str
+) -> None:
+    """As Linux, whose windows are cut to two segments at the least."""
+    tcp.host.sysctl("tcp_congestion_control", algorithm)
     sock = asked(tcp)
-    sock.send(tcp.data(4 * MSS))
-    tcp.play(
-        """
-        +0   > [ect0] . 1:1461(1460) ack 1
-        +0.1 < .E 1:1(0) ack 1461
-        """
-    )
-    rto = sock.tcp_info().tcpi_rto / 1e6
-    assert rto >= 0.2
-    tcp.play(
-        f"""
-        +{rto} > [ect0] W. 1461:2921(1460) ack 1
-        +0.1 < . 1:1(0) ack 2921
-        +0   > [ect0] . 2921:4381(1460) ack 1
-        +0   > [ect0] P. 4381:5841(1460) ack 1
-        """
-    )
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200 * MSS)
+    sock.send(tcp.data(90 * MSS))
+    una = 1
+    nxt = una + sum(len(packet.payload) for packet in tcp.take())
+    for _ in range(8):
+        tcp.quiet(0.1)
+        una = nxt
+        tcp.inject(tcp.segment(f".E 1:1(0) ack {una}"))
+        nxt += sum(len(packet.payload) for packet in tcp.take())
+        assert nxt > una
+    info = sock.tcp_info()
+    assert (info.tcpi_snd_cwnd, info.tcpi_snd_ssthresh) == (2, 2)
 
 
-@pytest.mark.requirement("RFC3168-S6.1.2-3")
-def test_what_is_acknowledged_meanwhile_does_not_stop_that_timer(tcp: Tcp) -> None:
-    tcp.host.sysctl("tcp_initial_cwnd", 1)
+def test_a_mark_on_a_lone_segment_cuts_the_window_and_not_the_flight(tcp: Tcp) -> None:
+    """As Linux: requests of one segment, one each round trip, of a window of ten; two marks leave 5
+    and 2 segments of it."""
     sock = asked(tcp)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for start in (0, 100):
-        sock.send(tcp.data(100, start))
-        tcp.play(f"+0 > [ect0] P. {start + 1}:{start + 101}(100) ack 1")
-    tcp.play(
-        """
-        +0.1 < .E 1:1(0) ack 101
-        +0   < .  1:1(0) ack 201
-        """
-    )
-    rto = sock.tcp_info().tcpi_rto / 1e6
-    sock.send(tcp.data(100, 200))
-    tcp.play(f"+{rto} > [ect0] PW. 201:301(100) ack 1")
+    start = 1
+    for flags, left in ((".", 10), (".E", 0), (".", 5), (".", 5), (".E", 0), (".", 2)):
+        sock.send(tcp.data(1000, start - 1))
+        (packet,) = tcp.take()
+        assert (packet.payload, packet.tos & 3) == (tcp.data(1000, start - 1), 2)
+        start += 1000
+        tcp.play(f"+0.1 < {flags} 1:1(0) ack {start}\n+0 quiet")
+        if left:  # once the cut is over
+            assert sock.tcp_info().tcpi_snd_cwnd == left
 
 
 def test_echoes_that_go_on_after_a_timeout_do_not_stop_the_repeats(tcp: Tcp) -> None:
@@ -312,3 +309,18 @@ def test_it_is_told_how_many_octets_were_marked(
     )
     assert told == [0, 2 * MSS, MSS, 0]
     assert sock.tcp_info().tcpi_snd_cwnd == 10  # which it has not cut, and nobody else
+
+
+def test_it_answers_a_classic_echo_once_for_each_window(counting: Tcp) -> None:
+    """RFC 8257 §3.3: CWR, or a receiver as in RFC 3168 would echo one mark for ever."""
+    tcp = counting
+    sock = counting_asked(tcp)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.send(tcp.data(200))
+    tcp.play("+0 > [ect0] P. 1:201(200) ack 1")
+    at = 201
+    for ack, answer in ((101, "PW"), (101, "P"), (201, "P"), (301, "PW"), (401, "P")):
+        tcp.play(f"+0 < .E 1:1(0) ack {ack}")
+        sock.send(tcp.data(100, at - 1))
+        tcp.play(f"+0 > [ect0] {answer}. {at}:{at + 100}(100) ack 1")
+        at += 100

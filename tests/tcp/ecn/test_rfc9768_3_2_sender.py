@@ -85,7 +85,7 @@ def test_an_ack_with_a_newer_timestamp_tells_its_mark_once(tcp: Tcp) -> None:
     tcp.take()
     tcp.play("+0.1 < .WA 1:1(0) ack 14481 <nop,nop,TS val 207 ecr 200>\n+0 quiet")
     assert sock.tcp_info().tcpi_delivered_ce == 1
-    assert ssthresh(sock) == 8  # RFC 8511's 0.8
+    assert ssthresh(sock) == 5
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def test_when_it_ends_without_a_verdict_nothing_holds_repeats_back(tcp: Tcp) -> 
     tcp.play(segment(1, "0.3"))
     tcp.play(acked(1, "0.1", rest=f"win {3 * MSS}") + segment(3) + segment(4))
     tcp.play(acked(4, "0.1", rest=f"win {6 * MSS}"))
-    tcp.play(sent(at(5), at(8), push=False))
+    tcp.play(sent(at(5), at(10), push=False))
     tcp.play(acked(4, "0.1", "6-7"))
     tcp.run(0.02)
     tcp.play(segment(5, "0.005"))

@@ -87,29 +87,3 @@ def test_a_timeout_leaves_one_segment_and_seven_tenths_as_threshold(tcp: Tcp) ->
     sock = out(tcp, 20)
     tcp.run(sock.tcp_info().tcpi_rto / 1e6)
     assert windows(sock) == (1, 14)
-
-
-@pytest.mark.requirement("RFC9438-S4.6-2")
-@pytest.mark.host(tcp_ecn=1, tcp_initial_cwnd=3, tcp_min_tso_segs=1)
-def test_marks_without_end_lead_to_one_segment_per_timeout(tcp: Tcp) -> None:
-    sock = tcp.established(ecn=True)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60 * MSS)
-    sock.send(tcp.data(40 * MSS))
-    una = 1
-    nxt = una + sum(len(packet.payload) for packet in tcp.take())
-    seen = []
-    for _ in range(8):
-        tcp.quiet(0.1)
-        una = nxt
-        tcp.inject(tcp.segment(f".E 1:1(0) ack {una}"))
-        rto = sock.tcp_info().tcpi_rto / 1e6
-        nxt += sum(len(packet.payload) for packet in tcp.take())
-        seen.append(windows(sock)[0])
-        if nxt == una:  # nothing leaves before the timer expires
-            tcp.quiet(rto - 0.02)
-            packets = tcp.run(0.03)
-            assert [len(packet.payload) for packet in packets] == [MSS]
-            nxt += MSS
-    assert seen[:1] == [2]
-    assert set(seen[-3:]) == {1}
-    assert seen == sorted(seen, reverse=True)

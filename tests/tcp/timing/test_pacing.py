@@ -102,10 +102,10 @@ def test_acks_fin_and_resets_wait_for_nothing(tcp: Tcp) -> None:
 
 
 def test_repeats_are_paced_too(tcp: Tcp) -> None:
-    """1 to 6 are lost of ten; the window is five then, so that the rate is 87 600 bytes/s."""
+    """1 to 6 are lost of ten; the window of seven would let more go than the rate."""
     bounded(tcp, count=10)
     tcp.play(run(1, 9) + sent(at(10), at(11)) + "+0.1 quiet\n")
-    tcp.play(acked(0, (7, 10)) + run(1, 2) + run(3, 4, wait="0.032333"))
+    tcp.play(acked(0, (7, 10)) + run(1, 2) + run(3, 4, wait="0.019"))
     tcp.quiet(0.05)
 
 
