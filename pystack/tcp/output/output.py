@@ -151,7 +151,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     """New data within min(SND.WND, cwnd - pipe), then FIN. False: the batch is full."""
     sndbuf = tcb.sndbuf
     data_end = sndbuf.end_seq
-    nxt = tcb.snd_nxt
+    una, nxt = tcb.snd_una, tcb.snd_nxt
     if nxt > data_end:
         return True  # the FIN has left
     mss = tcb.eff_mss
@@ -159,12 +159,10 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         mss -= sack_blocks.space(tcb)
     if tcb.max_snd_wnd < 2 * mss:
         mss = _bounded_mss(tcb, mss)
-    una = tcb.snd_una
     if nxt == una:
         if tcb.accecn is not None and not _bare_ack_first(tcb, tx, now_us):
             return False
-        if tcb.last_sent_us:
-            cwnd_validation.after_idle(tcb, now_us)
+        cwnd_validation.after_idle(tcb, now_us)
     wnd_end = una + tcb.snd_wnd
     cwnd_end = nxt + recovery.allowance(tcb)
     if tcb.mtu_search is not None:
@@ -177,8 +175,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     run_most -= run_most % mss
     if emit.must_not_coalesce(tcb):
         run_most = mss
-    full = True
-    fin = tcb.fin_wanted
+    full, fin = True, tcb.fin_wanted
     while nxt < data_end:
         stop = data_end if sndbuf.eor is None else sndbuf.record_end_after(nxt)
         length = stop - nxt

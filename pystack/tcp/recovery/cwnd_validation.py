@@ -23,6 +23,8 @@ def note_use(tcb: Tcb, full: bool) -> None:
 def after_idle(tcb: Tcb, now_us: int) -> None:
     """Data is to be sent with nothing in flight. Perhaps it cannot leave yet (corked, no window, a
     full batch), and this is called again: the same idle time does not reduce the window twice."""
+    if not tcb.last_sent_us:
+        return  # nothing was ever sent
     idle_us = now_us - tcb.last_sent_us
     tcb.cc.on_tx_start(idle_us, now_us)
     config = tcb.config
