@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 surroundings.settle()
 
 # How long an example takes says nothing on a busy machine. The build machine tries the same ones
-# each time; whoever works on the code tries new ones.
+# each time, but where it is given a seed; whoever works on the code tries new ones.
 settings.register_profile(
     "pystack", deadline=None, suppress_health_check=[HealthCheck.too_slow],
     derandomize="CI" in surroundings.as_found,
 )  # fmt: skip
+settings.register_profile("seeded", settings.get_profile("pystack"), derandomize=False)
 settings.load_profile("pystack")
 
 MARKERS = (
@@ -64,6 +65,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS + cells.MARKERS:
         config.addinivalue_line("markers", marker)
+    if config.getoption("--hypothesis-seed") is not None:
+        settings.load_profile("seeded")
     path = config.getoption("--conformance-json")
     if path is not None:
         config.pluginmanager.register(ConformancePlugin(path.absolute()))
