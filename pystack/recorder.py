@@ -16,6 +16,7 @@ import csv
 from array import array
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -102,7 +103,7 @@ class Recorder:
         none of these, OSError EBADF for a closed socket.
         """
         for socket in _sockets_of(target):
-            socket.attach_recorder(self._watch)
+            socket.attach_recorder(partial(self._watch, socket.host.ip.interface.index))
             self._sockets.append(socket)
         return self
 
@@ -122,11 +123,11 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.detach()
 
-    def _watch(self, tcb: Tcb) -> _Watch:
+    def _watch(self, scope: int, tcb: Tcb) -> _Watch:
         key = tcb.key
         family = AF_INET if tcb.v4 else AF_INET6
-        ours = unparse(family, *local_end(key))
-        theirs = unparse(family, *remote_end(key))
+        ours = unparse(family, *local_end(key), scope)
+        theirs = unparse(family, *remote_end(key), scope)
         watch = _Watch(self, len(self.connections), tcb)
         self.connections.append((ours, theirs))
         self._watches.append(watch)

@@ -40,8 +40,8 @@ WRITABLE: Final = POLLOUT | POLLWRNORM
 # shared by the files of this room; `dir` leaves it out
 _INSIDE: Final = frozenset((
     "address_locked", "add_shutdown", "begin_close", "check", "cookie", "is_bound", "lock_names",
-    "notify", "option_table", "own_name", "peer_name", "port_locked", "shut", "take_cookie",
-    "undo_shutdown",
+    "notify", "option_table", "own_name", "parsed", "peer_name", "port_locked", "shown", "shut",
+    "take_cookie", "undo_shutdown",
 ))  # fmt: skip
 
 
@@ -114,7 +114,7 @@ class BaseSocket:
     def getsockname(self) -> Address:
         """The local address and port. Raises EBADF when closed."""
         self.check()
-        return sockaddr.unparse(self.family, *self.own_name())
+        return self.shown(*self.own_name())
 
     def getpeername(self) -> Address:
         """The peer's address and port. Raises ENOTCONN without a peer, EBADF when closed."""
@@ -122,7 +122,15 @@ class BaseSocket:
         name = self.peer_name()
         if name is None:
             raise os_error(ENOTCONN)
-        return sockaddr.unparse(self.family, *name)
+        return self.shown(*name)
+
+    def parsed(self, where: Any) -> tuple[bytes, int]:
+        """16 bytes and the port of an address tuple; raises as `sockaddr.parse`."""
+        return sockaddr.parse(self.family, where, self.host.ip.interface)
+
+    def shown(self, address: bytes, port: int) -> Address:
+        """An address and port as the user sees them."""
+        return sockaddr.unparse(self.family, address, port, self.host.ip.interface.index)
 
     def lock_names(self, address: bool, port: bool) -> None:
         """`bind` has chosen the address, the port."""

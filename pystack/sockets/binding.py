@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from errno import EADDRNOTAVAIL, EAFNOSUPPORT, EINVAL, ENETUNREACH
 from typing import Final
 
 from pystack.errors import os_error
 from pystack.sockets.constants import AF_INET6
+from pystack.sockets.options import Shared
 from pystack.stack.host import HostCore
 from pystack.wire.address import ANY_V4, ANY_V6, is_loopback, is_multicast, is_v4
 
 WILDCARDS: Final = frozenset((ANY_V4, ANY_V6))
 
 
-def check_bindable(host: HostCore, family: int, local: bytes, v6only: bool) -> None:
+def is_free(kept: Mapping[str, int | bytes]) -> bool:
+    """Whether a socket may have addresses that are not its host's (IP_FREEBIND, IP_TRANSPARENT)."""
+    return bool(
+        kept
+        and (
+            kept.get("IP_FREEBIND") or kept.get("IP_TRANSPARENT")
+            or kept.get("IPV6_FREEBIND") or kept.get("IPV6_TRANSPARENT")
+        )
+    )  # fmt: skip
+
+
+def check_bindable(host: HostCore, family: int, local: bytes, record: Shared) -> None:
     """Raise what `bind` raises for an address: EINVAL, EADDRNOTAVAIL."""
-    if family == AF_INET6 and v6only and is_v4(local):
+    if family == AF_INET6 and record.v6only and is_v4(local):
         raise os_error(EINVAL)
+    if is_free(record.kept):
+        return
     if local not in host.addresses.local and local not in WILDCARDS and not is_shared(host, local):
         raise os_error(EADDRNOTAVAIL)
 

@@ -133,7 +133,8 @@ def _stamp(number: int) -> Option[Any, Any]:
     return Option(get, set)
 
 
-def _get_timestamping(sock: Any, record: Shared) -> bytes:
+def get_timestamping(sock: Any, record: Shared) -> bytes:
+    """SO_TIMESTAMPING: the flags, and no clock of hardware."""
     return INT.pack(int(record.kept.get("SO_TIMESTAMPING", 0))) + INT.pack(0)
 
 
@@ -279,7 +280,7 @@ def socket_options(type: int, protocol: int) -> dict[int, Option[Any, Any]]:
         c.SO_PASSSEC: _UNIX_ONLY,
         c.SO_TIMESTAMPNS: _stamp(c.SO_TIMESTAMPNS),
         c.SO_MARK: kept_number("SO_MARK"),
-        c.SO_TIMESTAMPING: Option(_get_timestamping, _set_timestamping),
+        c.SO_TIMESTAMPING: Option(get_timestamping, _set_timestamping),
         c.SO_PROTOCOL: fixed(protocol),
         c.SO_DOMAIN: Option(lambda sock, record: sock.family),
         c.SO_RXQ_OVFL: kept_flag("SO_RXQ_OVFL"),
@@ -299,7 +300,7 @@ def socket_options(type: int, protocol: int) -> dict[int, Option[Any, Any]]:
         c.SO_BINDTOIFINDEX: kept_number("SO_BINDTOIFINDEX", 0),
         c.SO_TIMESTAMP_NEW: _stamp(c.SO_TIMESTAMP_NEW),
         c.SO_TIMESTAMPNS_NEW: _stamp(c.SO_TIMESTAMPNS_NEW),
-        c.SO_TIMESTAMPING_NEW: Option(_get_timestamping, _set_timestamping),
+        c.SO_TIMESTAMPING_NEW: Option(get_timestamping, _set_timestamping),
         c.SO_RCVTIMEO_NEW: _timeout("SO_RCVTIMEO"),
         c.SO_SNDTIMEO_NEW: _timeout("SO_SNDTIMEO"),
         c.SO_PREFER_BUSY_POLL: kept_flag("SO_PREFER_BUSY_POLL"),

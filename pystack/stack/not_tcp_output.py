@@ -28,11 +28,13 @@ def send_datagrams(host: HostState, looped: list[Packet]) -> None:
     the host itself go to the end of `looped`."""
     udp = host.udp
     while udp.out:
-        packet, endpoint, cost, is_local = udp.out[0]
+        packet, endpoint, cost, is_local, stamp = udp.out[0]
         if is_local:
             looped.append((packet, 0, CHECKSUM_COMPLETE))
         elif not host.tx.put(packet):
             break
         udp.out.popleft()
         udp.on_sent(endpoint, cost)
+        if stamp is not None:
+            udp.on_stamped(endpoint, stamp, packet, host.now_us)
     udp.notify_owners()

@@ -27,7 +27,15 @@ def report(
         return
     if tcb.reports is None:
         tcb.reports = deque(maxlen=_MOST)
-    tcb.reports.append((error, origin, kind, code, info, offender))
+    tcb.reports.append((error, origin, kind, code, info, offender, 0, 0))
+    tcb.events |= EVENT_SOFT_ERROR
+
+
+def tell(tcb: Tcb, report: Report) -> None:
+    """Queue what is no error: a timestamp, the end of a MSG_ZEROCOPY."""
+    if tcb.reports is None:
+        tcb.reports = deque(maxlen=_MOST)
+    tcb.reports.append(report)
     tcb.events |= EVENT_SOFT_ERROR
 
 

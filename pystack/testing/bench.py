@@ -276,8 +276,8 @@ def addresses(plan: NetworkPlan, name: str) -> list[str]:
 def _described(tcb: Tcb) -> str:
     family = AF_INET if tcb.v4 else AF_INET6
     key = tcb.key
-    ours = unparse(family, *local_end(key))
-    theirs = unparse(family, *remote_end(key))
+    ours = unparse(family, *local_end(key), 0)
+    theirs = unparse(family, *remote_end(key), 0)
     return f"{_text(ours)} to {_text(theirs)}, {states.NAMES[tcb.state]}"
 
 

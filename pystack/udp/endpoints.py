@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from errno import EADDRINUSE, EAGAIN
+from errno import EADDRINUSE, EAGAIN, ENOMSG
 from typing import Final
 
 from pystack.config import Config
@@ -17,9 +17,18 @@ from pystack.events import EVENT_SOFT_ERROR, EVENT_WRITABLE, Owner
 from pystack.ip.ip_state import IpState
 from pystack.ip.keyed_hash import keyed_hash
 from pystack.ip.ports import overlap
-from pystack.ip.reports import Report
+from pystack.ip.reports import (
+    ORIGIN_TIMESTAMPING,
+    STAMP_ONLY,
+    STAMP_SCHEDULED,
+    STAMP_SENT,
+    TX_SCHED,
+    TX_SOFTWARE,
+    Report,
+)
 from pystack.printed import printed
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4, place
+from pystack.wire.udp import MAX_PAYLOAD_V4, Datagram
 
 # Linux's IP_PMTUDISC_…: what becomes of a datagram that is larger than the path's MTU
 PMTUD_DONT, PMTUD_WANT, PMTUD_DO, PMTUD_PROBE, PMTUD_INTERFACE, PMTUD_OMIT = range(6)
@@ -28,9 +37,51 @@ OVERHEAD: Final = (
     768  # octets that a datagram costs a buffer beside its own; Linux's of a small one
 )
 MOST_REPORTS: Final = 64  # kept unread
+MOST_PIECES: Final = 64  # datagrams that UDP_GRO takes as one (Linux: UDP_GRO_CNT_MAX)
 
-Received = tuple[bytes, bytes, int]  # payload, the sender's address (16 bytes) and port
+# which timestamps of a datagram are wanted, its name there, its destination
+Stamp = tuple[int, int, bytes, int]
 Quoted = tuple[Report, bytes, int, bytes]  # what happened to a datagram: to whom, its payload
+
+
+class Received:
+    """A datagram in the queue: when it came, how many had found no room before it. With UDP_GRO
+    it may stand for several of `segment_size`, whose payloads are `pieces`; 0: for one."""
+
+    __slots__ = ("datagram", "at_us", "drops", "segment_size", "pieces", "size")
+
+    def __init__(self, datagram: Datagram, at_us: int, drops: int) -> None:
+        self.datagram = datagram
+        self.at_us = at_us
+        self.drops = drops
+        self.segment_size = 0
+        self.pieces = [datagram.payload]
+        self.size = len(datagram.payload)
+
+    @property
+    def payload(self) -> bytes:
+        """All of it."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+    def take(self, other: Datagram, at_us: int) -> bool:
+        """Stand for `other` too, which came next, if it is of the same flow and batch, no larger,
+        and none that was smaller came in between (Linux: udp_gro_receive)."""
+        own = self.datagram
+        size, length = len(own.payload), len(other.payload)
+        if (
+            at_us != self.at_us
+            or not 0 < length <= size
+            or len(self.pieces[-1]) != size
+            or len(self.pieces) == MOST_PIECES
+            or self.size + length > MAX_PAYLOAD_V4
+            or (own.source, own.source_port, own.destination, own.tos, own.ttl)
+            != (other.source, other.source_port, other.destination, other.tos, other.ttl)
+        ):
+            return False
+        self.segment_size = size
+        self.pieces.append(other.payload)
+        self.size += length
+        return True
 
 
 class UdpEndpoint:
@@ -43,9 +94,10 @@ class UdpEndpoint:
 
     __slots__ = (
         "local", "port", "remote", "remote_port", "owner", "events", "error", "queue", "held",
-        "drops", "unsent", "kept", "wants_room", "reports", "rcvbuf", "sndbuf", "reuse_address",
-        "reuse_port", "broadcast", "v6only", "tos", "tclass", "ttl", "hops", "multicast_ttl",
-        "multicast_hops", "mtu_discover", "mtu_discover_v6", "recverr", "recverr_v6",
+        "drops", "unsent", "kept", "gro", "unchecked_v6", "unsummed", "unsummed_v6", "wants_room",
+        "reports", "rcvbuf", "sndbuf", "reuse_address", "reuse_port", "broadcast", "v6only", "tos",
+        "tclass", "ttl", "hops", "multicast_ttl", "multicast_hops", "mtu_discover",
+        "mtu_discover_v6", "recverr", "recverr_v6",
     )  # fmt: skip
 
     def __init__(self, local: bytes, owner: Owner, config: Config) -> None:
@@ -65,6 +117,10 @@ class UdpEndpoint:
         self.rcvbuf = config.rmem_default
         self.sndbuf = config.wmem_default
         self.kept: Mapping[str, int | bytes] = {}  # options that few set, by name
+        self.gro = False  # UDP_GRO
+        self.unchecked_v6 = False  # UDP_NO_CHECK6_RX
+        self.unsummed = False  # SO_NO_CHECK
+        self.unsummed_v6 = False  # UDP_NO_CHECK6_TX
         self.reuse_address = False
         self.reuse_port = False
         self.broadcast = False
@@ -95,19 +151,21 @@ class UdpEndpoint:
         self.remote = remote
         self.remote_port = remote_port
 
-    def put(self, payload: bytes, source: bytes, source_port: int) -> bool:
+    def put(self, datagram: Datagram, at_us: int) -> bool:
         """Queue a datagram that arrived; False, and it is dropped, when there is no room."""
         if self.held > self.rcvbuf:  # so at least one is taken, whatever its size
             self.drops += 1
             return False
-        self.queue.append((payload, source, source_port))
-        self.held += len(payload) + OVERHEAD
+        self.held += len(datagram.payload) + OVERHEAD
+        if self.gro and self.queue and self.queue[-1].take(datagram, at_us):
+            return True
+        self.queue.append(Received(datagram, at_us, self.drops))
         return True
 
     def get(self) -> Received:
         """Remove and return the oldest datagram of the queue, which there is."""
         received = self.queue.popleft()
-        self.held -= len(received[0]) + OVERHEAD
+        self.held -= received.size + OVERHEAD * len(received.pieces)
         return received
 
     def clear(self) -> None:
@@ -175,8 +233,8 @@ class UdpTable:
         self.wake = wake
         self.failed = 0  # the errno that every send meets once the device is gone
         self.by_port: dict[int, list[UdpEndpoint]] = {}  # the one bound last comes first
-        # packet, whose it is, what it costs, whether it is for ourselves
-        self.out: deque[tuple[bytes, UdpEndpoint, int, bool]] = deque()
+        # packet, whose it is, what it costs, whether it is for ourselves, timestamps
+        self.out: deque[tuple[bytes, UdpEndpoint, int, bool, Stamp | None]] = deque()
         self.touched: list[UdpEndpoint] = []  # owners to be notified
         self._secret = secret
         self._next = 0
@@ -266,6 +324,16 @@ class UdpTable:
         if endpoint.wants_room and 2 * endpoint.unsent <= endpoint.sndbuf:
             endpoint.wants_room = False
             self.note(endpoint, EVENT_WRITABLE)
+
+    def on_stamped(self, endpoint: UdpEndpoint, stamp: Stamp, packet: bytes, now_us: int) -> None:
+        """A datagram has left whose time the error queue is to tell (SO_TIMESTAMPING)."""
+        wanted, name, remote, port = stamp
+        for flag, what in ((TX_SCHED, STAMP_SCHEDULED), (TX_SOFTWARE, STAMP_SENT)):
+            if wanted & flag:
+                report = (ENOMSG, ORIGIN_TIMESTAMPING, 0, 0, what, b"", name, now_us)
+                quoted = b"" if wanted & STAMP_ONLY else packet
+                endpoint.reports.append((report, remote, port, quoted))
+        self.note(endpoint, EVENT_SOFT_ERROR)
 
     def notify_owners(self) -> None:
         """Notify owners of what was noted. One that raises is counted."""

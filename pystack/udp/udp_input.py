@@ -19,6 +19,7 @@ from pystack.ip.icmp_messages import (
 from pystack.ip.reports import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.udp.endpoints import PMTUD_DONT, PMTUD_INTERFACE, UdpEndpoint, UdpTable
 from pystack.wire import udp
+from pystack.wire.address import is_v4
 from pystack.wire.consts import DROP_BAD_UDP_CHECKSUM, DROP_ICMP_QUOTE, DROP_SOCKET_BUFFER
 from pystack.wire.flow_key import local_end, remote_end
 from pystack.wire.segment import Segment
@@ -48,25 +49,40 @@ def packet_arrives(table: UdpTable, seg: Segment, now_us: int) -> None:
     )  # fmt: skip
     if to_all:
         for endpoint in table.find_all(*flow):
-            _deliver(table, endpoint, datagram)
+            _deliver(table, endpoint, datagram, now_us)
         return
     found = table.find(*flow)
     if found is not None:
-        _deliver(table, found, datagram)
+        _deliver(table, found, datagram, now_us)
+        return
+    if not datagram.checked and seg.version == 6:
+        _bad_checksum(table)
         return
     counters.udp_no_ports += 1
     ip.icmp.port_unreachable(seg.packet(), seg.version, now_us)
 
 
-def _deliver(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> None:
+def _deliver(
+    table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram, now_us: int
+) -> None:
     counters = table.counters
-    if not endpoint.put(datagram.payload, datagram.source, datagram.source_port):
+    if not datagram.checked and not is_v4(datagram.source) and not endpoint.unchecked_v6:
+        _bad_checksum(table)
+        return
+    if not endpoint.put(datagram, now_us):
         counters.udp_in_errors += 1
         counters.udp_rcvbuf_errors += 1
         counters.dropped[DROP_SOCKET_BUFFER] += 1
         return
     counters.udp_in_datagrams += 1
     table.note(endpoint, EVENT_READABLE)
+
+
+def _bad_checksum(table: UdpTable) -> None:
+    """One of IPv6 without a checksum, for nobody who takes that (RFC 8200 §8.1)."""
+    table.counters.udp_in_errors += 1
+    table.counters.udp_csum_errors += 1
+    table.counters.dropped[DROP_BAD_UDP_CHECKSUM] += 1
 
 
 def icmp_error_arrives(table: UdpTable, error: IcmpError, now_us: int) -> bool:
@@ -96,7 +112,7 @@ def icmp_error_arrives(table: UdpTable, error: IcmpError, now_us: int) -> bool:
     if not number:
         return lowered
     origin = ORIGIN_ICMP if v4 else ORIGIN_ICMP6
-    report = (number, origin, error.type, error.code, error.mtu, error.offender)
+    report = (number, origin, error.type, error.code, error.mtu, error.offender, 0, 0)
     payload = error.quoted_upper[udp.HEADER.size :]
     if endpoint.report(report, remote, remote_port, payload, v4) or (lasting and endpoint.remote):
         endpoint.set_error(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EMSGSIZE
+from errno import EAGAIN, EINVAL, EMSGSIZE
 from typing import Final
 
 from pystack.ip.fragments import fragment
@@ -13,6 +13,7 @@ from pystack.udp.endpoints import (
     PMTUD_INTERFACE,
     PMTUD_PROBE,
     PMTUD_WANT,
+    Stamp,
     UdpEndpoint,
     UdpTable,
 )
@@ -27,12 +28,79 @@ from pystack.wire.consts import (
 )
 
 _NEVER_CUT: Final = frozenset((PMTUD_DO, PMTUD_PROBE, PMTUD_INTERFACE))
+MOST_SEGMENTS: Final = 128  # of one call (Linux: UDP_MAX_SEGMENTS)
 _LARGEST: Final = IPV6_HEADER + 0xFFFF  # what a host may send to itself
 
 
-def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
+class Sending:
+    """How one call sends, where it differs from the endpoint's options: -1 is the endpoint's.
+
+    `segment_size`: the payload is cut into datagrams of so many octets (UDP_SEGMENT), 0 for one.
+    `stamps`: of which of TX_SOFTWARE and TX_SCHED the error queue tells the time; `stamp_id` names
+    the datagram there.
+    """
+
+    __slots__ = ("tos", "ttl", "segment_size", "stamps", "stamp_id")
+
+    def __init__(
+        self, tos: int = -1, ttl: int = -1, segment_size: int = 0, stamps: int = 0,
+        stamp_id: int = 0,
+    ) -> None:  # fmt: skip
+        self.tos = tos
+        self.ttl = ttl
+        self.segment_size = segment_size
+        self.stamps = stamps
+        self.stamp_id = stamp_id
+
+
+def send(
+    table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram, how: Sending | None = None
+) -> int:
     """Queue a datagram for the next transmit; 0, or an errno: EAGAIN (the send buffer is full:
-    EVENT_WRITABLE follows), EMSGSIZE."""
+    EVENT_WRITABLE follows), EMSGSIZE, EINVAL (UDP_SEGMENT: too many)."""
+    if how is not None and 0 < how.segment_size < len(datagram.payload):
+        return _send_segments(table, endpoint, datagram, how)
+    return _send_one(table, endpoint, datagram, how)
+
+
+def _send_segments(
+    table: UdpTable, endpoint: UdpEndpoint, whole: udp.Datagram, how: Sending
+) -> int:
+    """Each piece as a datagram of its own; all of them or none (Linux: udp_send_skb)."""
+    size = how.segment_size
+    payload = whole.payload
+    remote = whole.destination
+    v4 = is_v4(remote)
+    header = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER
+    if header + size > _path_mtu(table, remote, v4, endpoint.pmtud(v4)):
+        return EMSGSIZE
+    if len(payload) > size * MOST_SEGMENTS or not has_checksum(endpoint, v4):
+        return EINVAL
+    if not endpoint.has_room():
+        return EAGAIN
+    for at in range(0, len(payload), size):
+        piece = udp.Datagram(
+            whole.source, whole.source_port, remote, whole.destination_port, payload[at : at + size]
+        )
+        _queue(table, endpoint, piece, how if at + size >= len(payload) else _without_stamps(how))
+    return 0
+
+
+def _without_stamps(how: Sending) -> Sending:
+    """As it, but for the timestamps, which the last piece has."""
+    if not how.stamps:
+        return how
+    return Sending(how.tos, how.ttl)
+
+
+def has_checksum(endpoint: UdpEndpoint, v4: bool) -> bool:
+    """Whether its datagrams have one (SO_NO_CHECK; of IPv6 UDP_NO_CHECK6_TX)."""
+    return not (endpoint.unsummed if v4 else endpoint.unsummed_v6)
+
+
+def _send_one(
+    table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram, how: Sending | None
+) -> int:
     remote = datagram.destination
     v4 = is_v4(remote)
     most = udp.MAX_PAYLOAD_V4 if v4 else udp.MAX_PAYLOAD_V6
@@ -40,21 +108,45 @@ def send(table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram) -> int:
     mode = endpoint.pmtud(v4)
     mtu = _path_mtu(table, remote, v4, mode)
     if len(datagram.payload) > most or (size > mtu and mode in _NEVER_CUT):
-        report = (EMSGSIZE, ORIGIN_LOCAL, 0, 0, mtu, b"")
+        report = (EMSGSIZE, ORIGIN_LOCAL, 0, 0, mtu, b"", 0, 0)
         endpoint.report(report, remote, datagram.destination_port, datagram.payload, v4)
         return EMSGSIZE
     if not endpoint.has_room():
         return EAGAIN
+    _queue(table, endpoint, datagram, how)
+    return 0
+
+
+def _queue(
+    table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram, how: Sending | None
+) -> None:
+    """Build the packet of a datagram that may leave, and queue it."""
+    remote = datagram.destination
+    v4 = is_v4(remote)
+    size = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER + len(datagram.payload)
+    mode = endpoint.pmtud(v4)
+    mtu = _path_mtu(table, remote, v4, mode)
     df = v4 and (
         mode in (PMTUD_DO, PMTUD_PROBE)
         or (size <= mtu and mode == PMTUD_WANT and not table.ip.path_mtus.is_locked(remote))
     )
     ident = 0 if df else table.ip.next_ident(remote)  # nobody cuts it: RFC 6864 §4.1
     tos = endpoint.tos if v4 else endpoint.tclass
-    packet = udp.build(datagram, tos=tos, ttl=_ttl(table, endpoint, remote, v4), ident=ident, df=df)
-    _leave(table, endpoint, packet, remote, mtu, ident)
+    ttl = -1
+    if how is not None:
+        tos = tos if how.tos < 0 else how.tos
+        ttl = how.ttl
+    if ttl < 0:
+        ttl = _ttl(table, endpoint, remote, v4)
+    packet = udp.build(
+        datagram, tos=tos, ttl=ttl, ident=ident, df=df, checksum=has_checksum(endpoint, v4)
+    )
+    if how is not None and how.stamps:
+        stamp = (how.stamps, how.stamp_id, remote, datagram.destination_port)
+        _leave(table, endpoint, packet, remote, mtu, ident, stamp)
+    else:
+        _leave(table, endpoint, packet, remote, mtu, ident, None)
     table.counters.udp_out_datagrams += 1
-    return 0
 
 
 def path_mtu(table: UdpTable, endpoint: UdpEndpoint, remote: bytes) -> int:
@@ -80,20 +172,21 @@ def _ttl(table: UdpTable, endpoint: UdpEndpoint, remote: bytes, v4: bool) -> int
 
 
 def _leave(
-    table: UdpTable, endpoint: UdpEndpoint, packet: bytes, remote: bytes, mtu: int, ident: int
-) -> None:
+    table: UdpTable, endpoint: UdpEndpoint, packet: bytes, remote: bytes, mtu: int, ident: int,
+    stamp: Stamp | None,
+) -> None:  # fmt: skip
     """Queue a packet, or its fragments, for the next transmit."""
     cost = len(packet) + OVERHEAD
     endpoint.charge(cost)
     out = table.out
     addresses = table.ip.addresses
     if remote in addresses.local:
-        out.append((packet, endpoint, cost, True))
+        out.append((packet, endpoint, cost, True, stamp))
     else:
         if remote in addresses.broadcast:
-            out.append((packet, endpoint, 0, True))
+            out.append((packet, endpoint, 0, True, None))
         pieces = fragment(packet, mtu, ident)
         for piece in pieces[:-1]:
-            out.append((piece, endpoint, 0, False))
-        out.append((pieces[-1], endpoint, cost, False))
+            out.append((piece, endpoint, 0, False, None))
+        out.append((pieces[-1], endpoint, cost, False, stamp))
     table.wake()

@@ -104,6 +104,13 @@ class World:
     def settle(self) -> None:
         raise NotImplementedError
 
+    def know_the_time(self) -> None:
+        """The hosts know the time of day."""
+
+    def time_of_day(self) -> float:
+        """Seconds since 1970, as the hosts have it."""
+        return time.time()
+
     def listener(self, *, backlog: int = 5, options: Iterable[Option] = ()) -> Any:
         """A far socket that listens at its address and a free port."""
         sock = self.far()
@@ -178,6 +185,14 @@ class OurWorld(World):
     def datagram(self, *, far: bool = False, family: int = 0) -> Any:
         host = self.wire.far if far else self.wire.near
         return host.socket(family or self.family, c.SOCK_DGRAM)
+
+    def know_the_time(self) -> None:
+        for host in (self.wire.near, self.wire.far):
+            host.set_realtime(self.wire.now_us, 1_700_000_000_250_000)
+        self._began_us = self.wire.now_us
+
+    def time_of_day(self) -> float:
+        return (1_700_000_000_250_000 + self.wire.now_us - self._began_us) / 1e6
 
     def settle(self) -> None:
         self.wire.run(250_000)  # delayed ACKs included

@@ -277,16 +277,16 @@ class SocketBase(socket.socket):
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None
     ) -> int:
-        """The buffers joined, for UDP as one datagram. NotImplementedError with `ancdata`."""
+        """The buffers joined, for UDP as one datagram; see `sockets.DatagramSocket.sendmsg` and
+        `sockets.Socket.sendmsg` for `ancdata`."""
         if self._state.kernels:
             where = () if address is None else (address,)
             return int(_kernels.sendmsg(self, buffers, ancdata, flags, *where))
-        if any(True for _ in ancdata):
-            raise NotImplementedError(
-                "a stack takes no ancillary data with a message: set options by setsockopt()"
-            )
-        data = b"".join(buffers)
-        return self.send(data, flags) if address is None else self.sendto(data, flags, address)
+        items = [(*numbers.option(level, kind), data) for level, kind, data in ancdata]
+        state = self._state
+        inner: Any = state.use() if state.type == socket.SOCK_STREAM else state.use_on_loop()
+        sent: int = state.tried(inner.sendmsg, buffers, items, numbers.flags(flags), address)
+        return sent
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
         """`sendto(data, address)` or `sendto(data, flags, address)`."""

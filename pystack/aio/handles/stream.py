@@ -25,7 +25,6 @@ from pystack.aio.handles.socket_base import SocketBase
 from pystack.aio.handles.transport_base import BYTES_LIKE, TransportBase
 from pystack.aio.handles.transport_socket import TransportSocket
 from pystack.events import EVENT_CLOSED, EVENT_WRITABLE
-from pystack.sockets import sockaddr
 from pystack.sockets.constants import SHUT_WR
 from pystack.sockets.tcp import tcp_errors
 from pystack.sockets.tcp.tcp_info import TcpInfo
@@ -109,9 +108,9 @@ class Transport(TransportBase):
             return default
         key = tcb.key
         if name == "peername":
-            return sockaddr.unparse(socket.family, *remote_end(key))
+            return socket.shown(*remote_end(key))
         if name == "sockname":
-            return sockaddr.unparse(socket.family, *local_end(key))
+            return socket.shown(*local_end(key))
         if name == "tcp_info":
             return TcpInfo.of(socket)
         return default

@@ -10,7 +10,7 @@ from __future__ import annotations
 from errno import EAGAIN
 
 from pystack.errors import os_error
-from pystack.ip.reports import ORIGIN_LOCAL
+from pystack.ip.reports import OF_NETWORK
 from pystack.sockets import error_queue
 from pystack.sockets.error_queue import Message
 from pystack.sockets.tcp.tcp_state import TcpSocketState
@@ -76,7 +76,7 @@ def on_soft_error(sock: TcpSocketState) -> None:
     tcb = sock.tcb
     if tcb is not None and tcb.reports and tcb.state != CLOSED:
         error, origin = tcb.reports[-1][:2]
-        if origin != ORIGIN_LOCAL:
+        if origin in OF_NETWORK:
             sock.error = error
 
 
@@ -89,4 +89,4 @@ def take_report(sock: TcpSocketState, size: int, ancillary_size: int) -> Message
     left = tcb.reports[0] if tcb.reports else None
     sock.error = error_queue.error_after(report, left, sock.error)
     where = remote_end(tcb.key)
-    return error_queue.message(sock.family, report, where, b"", size, ancillary_size)
+    return error_queue.message(sock, report, where, b"", size, ancillary_size)

@@ -10,6 +10,7 @@ from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
 from typing import Any, Final
 
 from pystack.errors import os_error
+from pystack.sockets.ancillary import Ancillary
 from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, size_to_read
 from pystack.sockets.constants import (
     MSG_EOR,
@@ -20,7 +21,6 @@ from pystack.sockets.constants import (
     MSG_PEEK,
     MSG_TRUNC,
 )
-from pystack.sockets.error_queue import Ancillary
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp import tcp_errors
 from pystack.sockets.tcp.tcp_state import TcpSocketState

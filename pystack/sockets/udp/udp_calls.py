@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from errno import (
     EACCES,
     EAGAIN,
     EDESTADDRREQ,
     EINVAL,
     EMSGSIZE,
+    ENETUNREACH,
     ENOTCONN,
     ENOTTY,
     EOPNOTSUPP,
@@ -16,13 +18,19 @@ from errno import (
 from typing import Any, Final
 
 from pystack.errors import os_error
+from pystack.ip.reports import STAMP_ONLY, TX_SCHED, TX_SOFTWARE
 from pystack.sockets import binding, error_queue, sockaddr
 from pystack.sockets import constants as c
+from pystack.sockets.ancillary import Ancillary, fitting
 from pystack.sockets.base import READABLE, SEND_SHUTDOWN, WRITABLE, poll_bits, shutdown_bits
-from pystack.sockets.error_queue import Ancillary, Message
+from pystack.sockets.error_queue import Message
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.udp.udp_state import UdpSocketState
+from pystack.sockets.socket_level import TIMESTAMPING_OPT_ID, TIMESTAMPING_SOFTWARE
+from pystack.sockets.udp import udp_ancillary
+from pystack.sockets.udp.udp_state import Corked, UdpSocketState
 from pystack.udp import udp_output
+from pystack.udp.udp_output import Sending
+from pystack.wire.address import is_v4
 from pystack.wire.udp import Datagram
 
 _LARGEST: Final = 0xFFFF  # bytes of a payload that are looked at at all
@@ -31,8 +39,8 @@ _LARGEST: Final = 0xFFFF  # bytes of a payload that are looked at at all
 # -- names ----------------------------------------------------------------------------------------
 def bind(sock: UdpSocketState, where: Any) -> None:
     """See `DatagramSocket.bind`."""
-    local, port = sockaddr.parse(sock.family, where)
-    binding.check_bindable(sock.host, sock.family, local, sock.udp.v6only)
+    local, port = sock.parsed(where)
+    binding.check_bindable(sock.host, sock.family, local, sock.udp)
     if sock.udp.port:
         raise os_error(EINVAL)
     sock.host.udp.bind(sock.udp, local, port)
@@ -54,7 +62,7 @@ def connect(sock: UdpSocketState, where: Any) -> None:
         if not sock.port_locked:
             sock.host.udp.release(udp)
         return
-    remote, port = sockaddr.parse(sock.family, where)
+    remote, port = sock.parsed(where)
     _take_port(sock)
     source, remote = _ends(sock, remote)
     local = source if udp.local in binding.WILDCARDS else udp.local
@@ -71,33 +79,88 @@ def _ends(sock: UdpSocketState, remote: bytes) -> tuple[bytes, bytes]:
 
 
 # -- sending --------------------------------------------------------------------------------------
-def send(sock: UdpSocketState, data: Any, flags: int, where: Any) -> int:
-    """See `DatagramSocket.sendto`; without `where` to the peer."""
+def send(
+    sock: UdpSocketState, data: Any, flags: int, where: Any,
+    items: Iterable[tuple[int, int, Any]] = (),
+) -> int:  # fmt: skip
+    """See `DatagramSocket.sendmsg`; without `where` to the peer."""
     payload = data if type(data) is bytes else bytes(memoryview(data))
     udp = sock.udp
     _take_port(sock)
     if len(payload) > _LARGEST:
         raise os_error(EMSGSIZE)
-    if flags & c.MSG_MORE or (flags & c.MSG_OOB and sock.family == c.AF_INET):
-        raise os_error(EOPNOTSUPP)  # of IPv6's sockets Linux does not ask about MSG_OOB
+    if flags & c.MSG_OOB and sock.family == c.AF_INET:
+        raise os_error(EOPNOTSUPP)  # of IPv6's sockets Linux does not ask about it
+    corked = sock.corked
+    if corked is None:
+        corked = _begin_datagram(sock, where, items)
+    elif len(corked.payload) + len(payload) > _LARGEST:
+        raise os_error(EMSGSIZE)
+    _raise_pending(sock)
+    if sock.shut & SEND_SHUTDOWN:
+        raise os_error(EPIPE)
+    if sock.host.udp.failed:
+        raise os_error(sock.host.udp.failed)
+    if flags & c.MSG_MORE or udp.kept.get("UDP_CORK"):
+        corked.payload += payload
+        sock.cork(corked)
+    elif sock.corked is not None:
+        corked.payload += payload
+        flush(sock)
+    else:
+        _send_datagram(sock, corked, payload)
+    return len(payload)
+
+
+def _begin_datagram(
+    sock: UdpSocketState, where: Any, items: Iterable[tuple[int, int, Any]]
+) -> Corked:
+    """Where the next datagram goes, and how."""
+    host, udp = sock.host, sock.udp
     if where is not None:
-        remote, port = sockaddr.parse(sock.family, where)
+        remote, port = sock.parsed(where)
         if not port:
             raise os_error(EINVAL)
     elif udp.remote:
         remote, port = udp.remote, udp.remote_port
     else:
         raise os_error(EDESTADDRREQ)
-    source, remote = _ends(sock, remote)
-    _raise_pending(sock)
-    if sock.shut & SEND_SHUTDOWN:
-        raise os_error(EPIPE)
-    if sock.host.udp.failed:
-        raise os_error(sock.host.udp.failed)
-    code = udp_output.send(sock.host.udp, udp, Datagram(source, udp.port, remote, port, payload))
+    asked = udp_ancillary.asked_of_datagram(udp.kept, items, is_v4(remote), host.ip)
+    own, remote = _ends(sock, remote)
+    if asked.source:
+        if not udp_ancillary.is_own_source(asked.source, host.ip, binding.is_free(udp.kept)):
+            raise os_error(ENETUNREACH if is_v4(remote) else EINVAL)
+        own = asked.source
+    size = asked.segment_size or int(udp.kept.get("UDP_SEGMENT", 0))
+    wanted, name = _stamps(sock, asked.stamps)
+    sending = Sending(asked.tos, asked.ttl, size, wanted, name)
+    return Corked(own, remote, port, sending)
+
+
+def _stamps(sock: UdpSocketState, asked: int) -> tuple[int, int]:
+    """Which timestamps of the next datagram are wanted, and its name in them."""
+    flags = int(sock.udp.kept.get("SO_TIMESTAMPING", 0))
+    wanted = (asked | flags) & (TX_SOFTWARE | TX_SCHED)
+    if not wanted or not flags & TIMESTAMPING_SOFTWARE:  # nobody would be told
+        return 0, 0
+    name = sock.take_stamp_id() if flags & TIMESTAMPING_OPT_ID else 0
+    return wanted | (flags & STAMP_ONLY), name
+
+
+def _send_datagram(sock: UdpSocketState, how: Corked, payload: bytes) -> None:
+    udp = sock.udp
+    datagram = Datagram(how.own, udp.port, how.remote, how.port, payload)
+    code = udp_output.send(sock.host.udp, udp, datagram, how.sending)
     if code:
         raise os_error(code)
-    return len(payload)
+
+
+def flush(sock: UdpSocketState) -> None:
+    """What UDP_CORK or MSG_MORE has gathered leaves as one datagram."""
+    corked = sock.corked
+    if corked is not None:
+        sock.cork(None)
+        _send_datagram(sock, corked, corked.payload)
 
 
 # -- receiving ------------------------------------------------------------------------------------
@@ -113,14 +176,23 @@ def recvmsg(
     _raise_pending(sock)
     if not udp.queue:
         raise os_error(EAGAIN)
-    payload, source, port = udp.queue[0]
+    received = udp.queue[0]
+    payload = received.payload
     if not flags & c.MSG_PEEK:
         udp.get()
-    truncated = c.MSG_TRUNC if len(payload) > size else 0
-    where = sockaddr.unparse(sock.family, source, port)
-    if truncated and flags & c.MSG_TRUNC:  # the length is returned, the octets are not
-        return payload[:size].ljust(len(payload), b"\0"), [], truncated, where
-    return payload[:size], [], truncated, where
+    told = c.MSG_TRUNC if len(payload) > size else 0
+    items: list[Ancillary] = []
+    if udp.kept or received.segment_size:
+        wanted = udp_ancillary.of_datagram(
+            udp.kept, sock.family, received, sock.host.ip, sock.host.realtime_offset_us
+        )
+        if wanted:
+            items, is_cut = fitting(wanted, ancillary_size)
+            told |= c.MSG_CTRUNC if is_cut else 0
+    where = sock.shown(received.datagram.source, received.datagram.source_port)
+    if told & flags & c.MSG_TRUNC:  # the length is returned, the octets are not
+        return payload[:size].ljust(len(payload), b"\0"), items, told, where
+    return payload[:size], items, told, where
 
 
 def _take_report(sock: UdpSocketState, size: int, ancillary_size: int) -> Message:
@@ -130,7 +202,7 @@ def _take_report(sock: UdpSocketState, size: int, ancillary_size: int) -> Messag
     report, remote, port, payload = udp.reports.popleft()
     left = udp.reports[0][0] if udp.reports else None
     udp.set_error(error_queue.error_after(report, left, udp.error))
-    return error_queue.message(sock.family, report, (remote, port), payload, size, ancillary_size)
+    return error_queue.message(sock, report, (remote, port), payload, size, ancillary_size)
 
 
 def _raise_pending(sock: UdpSocketState) -> None:
@@ -168,7 +240,7 @@ def ioctl(sock: UdpSocketState, request: int) -> int:
     if request == c.SIOCOUTQ:
         return sock.udp.unsent
     if request == c.SIOCINQ:
-        return len(sock.udp.queue[0][0]) if sock.udp.queue else 0
+        return sock.udp.queue[0].size if sock.udp.queue else 0
     raise os_error(ENOTTY)
 
 

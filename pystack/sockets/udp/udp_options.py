@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from errno import ENOTCONN
+from errno import ENOPROTOOPT, ENOTCONN
 from typing import Final, TypeAlias
 
 from pystack.errors import os_error
 from pystack.sockets import constants as c
 from pystack.sockets import ip_level, options, socket_level
-from pystack.sockets.options import INT_MAX, Option, OptionTable, fixed, flag, keep, kept_flag
-from pystack.sockets.udp.udp_calls import take_error
+from pystack.sockets.options import (
+    INT_MAX,
+    Option,
+    OptionTable,
+    fixed,
+    flag,
+    keep,
+    kept_flag,
+    kept_number,
+)
+from pystack.sockets.udp.udp_calls import flush, take_error
 from pystack.sockets.udp.udp_state import UdpSocketState
 from pystack.udp import udp_output
 from pystack.udp.endpoints import UdpEndpoint
@@ -62,6 +71,38 @@ _SOCKET: Final[dict[int, UdpOption]] = {
     c.SO_MEMINFO: Option(_get_meminfo),
     c.SO_TXREHASH: socket_level.NO_TXREHASH,
     c.SO_ACCEPTCONN: fixed(0),
+    c.SO_NO_CHECK: Option(*flag("unsummed")),
+}
+
+def _set_cork(sock: UdpSocketState, udp: UdpEndpoint, value: int) -> None:
+    keep(udp, "UDP_CORK", int(value != 0))
+    if not value:
+        flush(sock)
+
+
+def _set_encapsulation(sock: UdpSocketState, udp: UdpEndpoint, value: int) -> None:
+    if value:
+        raise OSError(ENOPROTOOPT, "UDP_ENCAP: datagrams of a stack carry no other protocol")
+
+
+def _set_timestamping(sock: UdpSocketState, udp: UdpEndpoint, value: int) -> None:
+    before = int(udp.kept.get("SO_TIMESTAMPING", 0))
+    keep(udp, "SO_TIMESTAMPING", socket_level.check_timestamping(value))
+    if value & ~before & socket_level.TIMESTAMPING_OPT_ID:
+        sock.restart_stamps()
+
+
+_TIMESTAMPING: Final = Option(socket_level.get_timestamping, _set_timestamping)
+_SOCKET[c.SO_TIMESTAMPING] = _TIMESTAMPING
+_SOCKET[c.SO_TIMESTAMPING_NEW] = _TIMESTAMPING
+
+_UDP: Final[dict[int, UdpOption]] = {
+    c.UDP_CORK: Option(lambda sock, udp: udp.kept.get("UDP_CORK", 0), _set_cork),
+    c.UDP_ENCAP: Option(lambda sock, udp: 0, _set_encapsulation),
+    c.UDP_NO_CHECK6_TX: Option(*flag("unsummed_v6")),
+    c.UDP_NO_CHECK6_RX: Option(*flag("unchecked_v6")),
+    c.UDP_SEGMENT: kept_number("UDP_SEGMENT", 0, 0xFFFF),
+    c.UDP_GRO: Option(*flag("gro")),
 }
 
 _IP: Final[dict[int, UdpOption]] = {
@@ -83,5 +124,5 @@ _IPV6: Final[dict[int, UdpOption]] = {
 
 TABLE: Final[OptionTable[UdpSocketState, UdpEndpoint]] = OptionTable(
     lambda sock: sock.udp,
-    {c.SOL_SOCKET: _SOCKET, c.IPPROTO_UDP: {}, c.IPPROTO_IP: _IP, c.IPPROTO_IPV6: _IPV6},
+    {c.SOL_SOCKET: _SOCKET, c.IPPROTO_UDP: _UDP, c.IPPROTO_IP: _IP, c.IPPROTO_IPV6: _IPV6},
 )

@@ -6,6 +6,7 @@ joined: a datagram may be sent to one (with a TTL of 1), and none is received.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pystack.compiling import mypyc_attr
@@ -66,12 +67,26 @@ class DatagramSocket(UdpSocketState):
 
         Larger ones than the path's MTU are cut, unless IP_MTU_DISCOVER forbids it. Raises EAGAIN
         (the buffer is full), EMSGSIZE, EINVAL (port 0), ENETUNREACH, EACCES (broadcast),
-        EPIPE after shutdown, EOPNOTSUPP (MSG_OOB, MSG_MORE), ENETDOWN, and the pending error.
+        EPIPE after shutdown, EOPNOTSUPP (MSG_OOB), ENETDOWN, and the pending error.
         """
         self.check()
         if address is None:
             raise TypeError("sendto() takes an address; a connected socket has send()")
         return udp_calls.send(self, data, flags, address)
+
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Iterable[tuple[int, int, Any]] = (), flags: int = 0,
+        address: Any = None,
+    ) -> int:  # fmt: skip
+        """Send the buffers, joined, as one datagram; without `address` to the peer.
+
+        `ancdata` are items (level, type, data) of this datagram: IP_PKTINFO and IPV6_PKTINFO (its
+        source), IP_TOS, IP_TTL, IPV6_TCLASS, IPV6_HOPLIMIT, UDP_SEGMENT, SO_TIMESTAMPING; SO_MARK,
+        SO_PRIORITY and SCM_TXTIME change nothing. Raises as `sendto`; EINVAL for an item that is
+        none of these, ENODEV for another interface than the host's.
+        """
+        self.check()
+        return udp_calls.send(self, b"".join(buffers), flags, address, ancdata)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """The next datagram; see `recvfrom`."""
@@ -105,10 +120,14 @@ class DatagramSocket(UdpSocketState):
     def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Address]:
-        """As `recvfrom`: data, ancillary items, flags (MSG_TRUNC when octets were lost) and
-        address. With MSG_ERRQUEUE the oldest entry of the error queue (see IP_RECVERR): the
-        datagram that it is about, `struct sock_extended_err` as the one item, and where the
-        datagram was to go. Raises EAGAIN when there is none.
+        """As `recvfrom`: data, ancillary items, flags (MSG_TRUNC when octets were lost, MSG_CTRUNC
+        when items were) and address.
+
+        Items are those that options ask for: IP_PKTINFO, IP_RECVTOS, IP_RECVTTL, IPV6_RECVPKTINFO
+        and their like, SO_TIMESTAMP, SO_RXQ_OVFL, UDP_GRO. With MSG_ERRQUEUE the oldest entry of
+        the error queue (IP_RECVERR, SO_TIMESTAMPING): the datagram that it is about, `struct
+        sock_extended_err` as an item, and where the datagram was to go. Raises EAGAIN when there
+        is none.
         """
         self.check()
         return udp_calls.recvmsg(self, size, ancillary_size, flags)

@@ -91,9 +91,33 @@ def test_there_is_no_urgent_text(world: World) -> None:
     assert outcome(near.send, b"x", c.MSG_OOB) == expected
 
 
-def test_a_datagram_is_not_sent_in_parts() -> None:
-    near, _ = pair(OurWorld(AF_INET))
-    assert outcome(near.send, b"x", c.MSG_MORE) == "EOPNOTSUPP"
+def test_parts_gathered_by_msg_more_leave_as_one_datagram(world: World) -> None:
+    near, far = pair(world)
+    assert near.send(b"one ", c.MSG_MORE) == 4
+    assert near.send(b"two ", c.MSG_MORE) == 4
+    world.settle()
+    assert outcome(far.recv, 100) == "EAGAIN"
+    assert near.send(b"three") == 5
+    near.send(b"four")
+    world.settle()
+    assert [far.recv(100), far.recv(100)] == [b"one two three", b"four"]
+
+
+def test_what_udp_cork_holds_leaves_when_it_is_pulled_out(world: World) -> None:
+    near, far = pair(world)
+    cork = c.IPPROTO_UDP, c.UDP_CORK
+    near.setsockopt(*cork, 1)
+    near.send(b"one ")
+    near.send(b"two")
+    world.settle()
+    assert outcome(far.recv, 100) == "EAGAIN"
+    near.setsockopt(*cork, 0)
+    world.settle()
+    assert far.recv(100) == b"one two"
+    near.setsockopt(*cork, 1)
+    near.setsockopt(*cork, 0)  # nothing was held: no datagram
+    world.settle()
+    assert outcome(far.recv, 100) == "EAGAIN"
 
 
 @pytest.mark.parametrize("call", ["recv", "recvfrom", "recvmsg"])
