@@ -26,6 +26,13 @@ MOST_BYTES: Final = 1024  # that getsockopt may be asked for, as in Python's `so
 INT: Final = Struct("=i")
 LINGER: Final = Struct("=ii")
 
+# with one of these set, calls that send and receive have more to do
+_TELLING: Final = frozenset((
+    "SO_TIMESTAMP", "SO_TIMESTAMPING", "SO_RXQ_OVFL", "SO_RCVMARK", "SO_RCVPRIORITY", "SO_ZEROCOPY",
+    "TCP_INQ", "IP_PKTINFO", "IP_RECVTTL", "IP_RECVTOS", "IP_RECVORIGDSTADDR", "IPV6_RECVPKTINFO",
+    "IPV6_2292PKTINFO", "IPV6_RECVHOPLIMIT", "IPV6_2292HOPLIMIT", "IPV6_RECVTCLASS",
+    "IPV6_ORIGDSTADDR",
+))  # fmt: skip
 _LENGTH_FIRST: Final = (c.SOL_SOCKET, c.IPPROTO_TCP, c.IPPROTO_UDP)
 
 
@@ -44,10 +51,11 @@ class Shared(Protocol):
     """The values that TCP's and UDP's records both have; -1 stands for the host's own choice.
 
     `kept` has, by name, those that most sockets never set. It is replaced and never changed, since
-    records are copied.
+    records are copied. `tells`: one of them asks for ancillary data.
     """
 
     kept: Mapping[str, int | bytes]
+    tells: bool
     reuse_port: bool
     sndbuf: int
     rcvbuf: int
@@ -214,6 +222,8 @@ def fixed(value: int | bytes) -> Option[Any, Any]:
 def keep(record: Any, name: str, value: int | bytes) -> None:
     """Put a value among those that are kept by name."""
     record.kept = {**record.kept, name: value}
+    if name in _TELLING:
+        record.tells = True
 
 
 def kept_flag(name: str, default: int = 0, *, least: int = -1) -> Option[Any, Any]:

@@ -39,6 +39,13 @@ def tell(tcb: Tcb, report: Report) -> None:
     tcb.events |= EVENT_SOFT_ERROR
 
 
+def replace_last(tcb: Tcb, report: Report) -> None:
+    """The newest report, which there is, says more now."""
+    assert tcb.reports is not None
+    tcb.reports[-1] = report
+    tcb.events |= EVENT_SOFT_ERROR
+
+
 def clear(tcb: Tcb) -> None:
     """What was sent is acknowledged: the soft error is over (Linux)."""
     tcb.soft_error = 0

@@ -94,10 +94,10 @@ class UdpEndpoint:
 
     __slots__ = (
         "local", "port", "remote", "remote_port", "owner", "events", "error", "queue", "held",
-        "drops", "unsent", "kept", "gro", "unchecked_v6", "unsummed", "unsummed_v6", "wants_room",
-        "reports", "rcvbuf", "sndbuf", "reuse_address", "reuse_port", "broadcast", "v6only", "tos",
-        "tclass", "ttl", "hops", "multicast_ttl", "multicast_hops", "mtu_discover",
-        "mtu_discover_v6", "recverr", "recverr_v6",
+        "drops", "unsent", "kept", "tells", "gro", "unchecked_v6", "unsummed", "unsummed_v6",
+        "wants_room", "reports", "rcvbuf", "sndbuf", "reuse_address", "reuse_port", "broadcast",
+        "v6only", "tos", "tclass", "ttl", "hops", "multicast_ttl", "multicast_hops",
+        "mtu_discover", "mtu_discover_v6", "recverr", "recverr_v6",
     )  # fmt: skip
 
     def __init__(self, local: bytes, owner: Owner, config: Config) -> None:
@@ -117,6 +117,7 @@ class UdpEndpoint:
         self.rcvbuf = config.rmem_default
         self.sndbuf = config.wmem_default
         self.kept: Mapping[str, int | bytes] = {}  # options that few set, by name
+        self.tells = False  # one of them asks for ancillary data
         self.gro = False  # UDP_GRO
         self.unchecked_v6 = False  # UDP_NO_CHECK6_RX
         self.unsummed = False  # SO_NO_CHECK

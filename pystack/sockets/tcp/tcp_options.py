@@ -24,7 +24,7 @@ from pystack.sockets.options import (
     within,
 )
 from pystack.sockets.socket_level import MIN_RCVBUF
-from pystack.sockets.tcp import tcp_errors, tcp_fastopen_options, tcp_kept_options
+from pystack.sockets.tcp import tcp_errors, tcp_fastopen_options, tcp_kept_options, tcp_messages
 from pystack.sockets.tcp.tcp_info import TcpInfo
 from pystack.sockets.tcp.tcp_settings import (
     FIN_TIMEOUT_MAX,
@@ -315,6 +315,8 @@ _SOCKET: Final[dict[int, TcpOption]] = {
     c.SO_RCVBUFFORCE: Option(_GONE, socket_level.set_rcvbuf_force, _apply_rcvbuf),
     c.SO_MEMINFO: Option(_get_meminfo),
     c.SO_TXREHASH: socket_level.TXREHASH,
+    c.SO_TIMESTAMPING: tcp_messages.TIMESTAMPING,
+    c.SO_TIMESTAMPING_NEW: tcp_messages.TIMESTAMPING,
     c.SO_KEEPALIVE: _flag(
         "keepalive", lambda s, tcb: user_settings.set_keepalive(tcb, s.keepalive)
     ),

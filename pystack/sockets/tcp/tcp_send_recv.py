@@ -6,13 +6,15 @@ The order in which a read finds data, end of stream, error and shutdown is Linux
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
 from typing import Any, Final
 
 from pystack.errors import os_error
-from pystack.sockets.ancillary import Ancillary
+from pystack.sockets.ancillary import Ancillary, fitting
 from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, size_to_read
 from pystack.sockets.constants import (
+    MSG_CTRUNC,
     MSG_EOR,
     MSG_ERRQUEUE,
     MSG_FASTOPEN,
@@ -22,7 +24,7 @@ from pystack.sockets.constants import (
     MSG_TRUNC,
 )
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp import tcp_errors
+from pystack.sockets.tcp import tcp_errors, tcp_messages
 from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp.fastopen import passive
 from pystack.tcp.input import urgent
@@ -42,6 +44,18 @@ _MAY_SEND: Final = (ESTABLISHED, CLOSE_WAIT)
 
 
 # -- sending ------------------------------------------------------------------------------------
+def sendmsg(
+    sock: TcpSocketState, buffers: Iterable[Any], items: Iterable[tuple[int, int, Any]], flags: int
+) -> int:
+    """See `Socket.sendmsg`."""
+    wanted = tcp_messages.asked(sock, items)
+    data = b"".join(buffers)
+    sent = send(sock, data, flags)
+    if wanted and sent and sock.tcb is not None:
+        tcp_messages.note_sent(sock, sock.tcb, 0, wanted)
+    return sent
+
+
 def send(sock: TcpSocketState, data: Any, flags: int) -> int:
     """See `Socket.send`."""
     tcb = sock.tcb
@@ -61,6 +75,8 @@ def send(sock: TcpSocketState, data: Any, flags: int) -> int:
         )  # fmt: skip
     if sent:
         sock.host.mark(tcb)
+        if sock.settings.tells:
+            tcp_messages.note_sent(sock, tcb, flags, 0)
     elif len(data):
         raise os_error(EAGAIN)
     return sent
@@ -167,7 +183,13 @@ def recvmsg(
     if flags & MSG_ERRQUEUE:
         return tcp_errors.take_report(sock, size, ancillary_size)
     text = recv(sock, size, flags)
-    return text, [], flags & MSG_OOB if text else 0, None
+    told = flags & MSG_OOB if text else 0
+    tcb = sock.tcb
+    if not sock.settings.tells or tcb is None or told:
+        return text, [], told, None
+    wanted = tcp_messages.beside_text(sock, tcb, len(text) if flags & MSG_PEEK else 0)
+    items, is_cut = fitting(wanted, ancillary_size)
+    return text, items, MSG_CTRUNC if is_cut else 0, None
 
 
 def take_chunk(sock: TcpSocketState) -> bytes | memoryview:

@@ -38,6 +38,7 @@ class Settings:
     """
 
     kept: Mapping[str, int | bytes] = field(default_factory=dict)  # see `options.Shared`
+    tells: bool = False
     reuse_address: bool = False
     reuse_port: bool = False
     keepalive: bool = False

@@ -8,19 +8,20 @@ Linux's errno, on a closed socket EBADF.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import EBADF
 from typing import Any, Final
 
 from pystack.compiling import mypyc_attr
 from pystack.errors import os_error
-from pystack.events import EVENT_CLOSED, EVENT_SOFT_ERROR, EVENT_WRITABLE
+from pystack.events import EVENT_CLOSED, EVENT_READABLE, EVENT_SOFT_ERROR, EVENT_WRITABLE
 from pystack.parts import variants
 from pystack.sockets.constants import SOCK_STREAM
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp import (
     tcp_connection_calls,
     tcp_errors,
+    tcp_messages,
     tcp_options,
     tcp_poll,
     tcp_send_recv,
@@ -107,14 +108,27 @@ class Socket(TcpSocketState):
         """Queue as much of `data` (bytes-like) as there is room for; returns how many bytes.
 
         MSG_MORE holds back a last partial segment, MSG_EOR lets no segment run across the end,
-        MSG_OOB makes the last octet urgent (RFC 6093: not for new protocols); MSG_DONTWAIT and
-        MSG_NOSIGNAL change nothing. Raises EAGAIN when there is no room or the connection is
+        MSG_OOB makes the last octet urgent (RFC 6093: not for new protocols). With MSG_ZEROCOPY and
+        SO_ZEROCOPY the error queue says that the octets were copied. MSG_DONTWAIT and MSG_NOSIGNAL
+        change nothing. Raises EAGAIN when there is no room or the connection is
         still being made, EPIPE after shutdown or without connection, EBADF when closed, and the
         pending error.
         """
         if self.closed:
             raise os_error(EBADF)
         return tcp_send_recv.send(self, data, flags)
+
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Iterable[tuple[int, int, Any]] = (), flags: int = 0,
+        address: Any = None,
+    ) -> int:  # fmt: skip
+        """As `send`, of all buffers together; `address` is not looked at. Of `ancdata` items
+        (level, type, data) SO_TIMESTAMPING asks for timestamps of these octets.
+
+        Raises as `send`, and EINVAL for another item of SOL_SOCKET.
+        """
+        self.check()
+        return tcp_send_recv.sendmsg(self, buffers, ancdata, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Up to `size` received octets; b"" at the end of the stream.
@@ -138,9 +152,13 @@ class Socket(TcpSocketState):
     def recvmsg(
         self, size: int, ancillary_size: int = 0, flags: int = 0
     ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Address | None]:
-        """As `recv`; with MSG_ERRQUEUE the oldest entry of the error queue (see IP_RECVERR) as
-        one ancillary item: `struct sock_extended_err` and the address of who reported it.
-        Returns data, ancillary items, flags and address. Raises EAGAIN when the queue is empty.
+        """As `recv`: data, ancillary items, flags (MSG_CTRUNC when items were lost) and address,
+        which is None. Items are those that options ask for: TCP_INQ, SO_TIMESTAMP,
+        SO_TIMESTAMPING.
+
+        With MSG_ERRQUEUE the oldest entry of the error queue (IP_RECVERR, SO_TIMESTAMPING,
+        MSG_ZEROCOPY): `struct sock_extended_err` and the address of who reported it as an item.
+        Raises EAGAIN when the queue is empty.
         """
         self.check()
         return tcp_send_recv.recvmsg(self, size, ancillary_size, flags)
@@ -196,6 +214,8 @@ class Socket(TcpSocketState):
         if tcb is not None:
             if events & EVENT_WRITABLE:
                 user_calls.stop_waiting_to_write(tcb)
+            if events & EVENT_READABLE and self.settings.tells:
+                tcp_messages.note_arrival(self, tcb)
             if events & EVENT_SOFT_ERROR:
                 tcp_errors.on_soft_error(self)
             if events & EVENT_CLOSED and not self.port_locked:

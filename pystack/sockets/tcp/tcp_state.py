@@ -7,6 +7,7 @@ of it.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from pystack.compiling import mypyc_attr
@@ -25,6 +26,8 @@ UNCONNECTED: Final = 0
 CONNECTING: Final = 1
 CONNECTED: Final = 2
 DISCONNECTING: Final = 3
+
+_NO_ARRIVALS: Final[deque[tuple[int, int]]] = deque()  # of all sockets that note none
 
 # shared by the files of this room; `dir` leaves it out
 _INSIDE: Final = frozenset((
@@ -46,6 +49,7 @@ class TcpSocketState(BaseSocket):
 
     __slots__ = (
         "settings", "tcb", "listener", "phase", "error", "error_taken", "local", "port", "reserved",
+        "arrivals", "stamp_base", "copies",
     )  # fmt: skip
 
     settings: Settings
@@ -58,6 +62,10 @@ class TcpSocketState(BaseSocket):
     port: int
     reserved: tuple[bytes, int, bool, bool] | None
 
+    arrivals: deque[tuple[int, int]]  # for SO_TIMESTAMP: up to which number all came, and when
+    stamp_base: int  # from which number on SOF_TIMESTAMPING_OPT_ID names octets
+    copies: int  # calls with MSG_ZEROCOPY
+
     def __init__(self, host: HostCore, family: int, settings: Settings) -> None:
         super().__init__(host, family)
         self.settings = settings
@@ -69,6 +77,9 @@ class TcpSocketState(BaseSocket):
         self.local = sockaddr.any_address(family)
         self.port = 0
         self.reserved = None
+        self.arrivals = _NO_ARRIVALS
+        self.stamp_base = 0
+        self.copies = 0
 
     def __dir__(self) -> list[str]:
         """Without what belongs to this room."""
@@ -120,6 +131,21 @@ class TcpSocketState(BaseSocket):
         if tcb is None or self.state in (CLOSED, SYN_SENT):
             return None
         return remote_end(tcb.key)
+
+    def note_arrivals(self) -> None:
+        """SO_TIMESTAMP was set: from now on it is noted when text comes."""
+        if self.arrivals is _NO_ARRIVALS:
+            self.arrivals = deque()
+
+    def begin_stamps(self, seq: int) -> None:
+        """Timestamps name octets by their distance from `seq`."""
+        self.stamp_base = seq
+
+    def take_copy_id(self) -> int:
+        """The name of the next call with MSG_ZEROCOPY."""
+        number = self.copies
+        self.copies = number + 1 & 0xFFFF_FFFF
+        return number
 
     def apply_settings(self, tcb: Tcb) -> None:
         """Give a new connection the options as they are now."""

@@ -182,7 +182,7 @@ def recvmsg(
         udp.get()
     told = c.MSG_TRUNC if len(payload) > size else 0
     items: list[Ancillary] = []
-    if udp.kept or received.segment_size:
+    if udp.tells or received.segment_size:
         wanted = udp_ancillary.of_datagram(
             udp.kept, sock.family, received, sock.host.ip, sock.host.realtime_offset_us
         )
