@@ -40,7 +40,7 @@ WRITABLE: Final = POLLOUT | POLLWRNORM
 # shared by the files of this room; `dir` leaves it out
 _INSIDE: Final = frozenset((
     "address_locked", "add_shutdown", "begin_close", "check", "cookie", "is_bound", "lock_names",
-    "notify", "option_table", "own_name", "parsed", "peer_name", "port_locked", "shown", "shut",
+    "notify", "option_table", "own_name", "peer_name", "port_locked", "shown", "shut",
     "take_cookie", "undo_shutdown",
 ))  # fmt: skip
 
@@ -123,10 +123,6 @@ class BaseSocket:
         if name is None:
             raise os_error(ENOTCONN)
         return self.shown(*name)
-
-    def parsed(self, where: Any) -> tuple[bytes, int]:
-        """16 bytes and the port of an address tuple; raises as `sockaddr.parse`."""
-        return sockaddr.parse(self.family, where, self.host.ip.interface)
 
     def shown(self, address: bytes, port: int) -> Address:
         """An address and port as the user sees them."""

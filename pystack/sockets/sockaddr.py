@@ -53,7 +53,7 @@ def parse(family: int, where: Any, interface: Interface) -> tuple[bytes, int]:
         raise OSError(EINVAL, f"not the text of an address: {host!r}") from None
     if (family == AF_INET) != (":" not in host):
         raise os_error(EAFNOSUPPORT)
-    if is_scoped(packed):
+    if packed[0] >= _UNICAST and is_scoped(packed):
         scope_id = where[3] if len(where) == 4 else 0
         if scope_id or "%" in host or packed[0] == _UNICAST:  # a group has one where none is given
             _check_scope(host.partition("%")[2], scope_id, interface)
@@ -86,4 +86,6 @@ def unparse(family: int, packed: bytes, port: int, index: int) -> Address:
         return address.text(packed), port
     if is_v4(packed):
         return "::ffff:" + address.text(packed), port, 0, 0
-    return address.text(packed), port, 0, index if is_scoped(packed) else 0
+    if packed[0] >= _UNICAST and is_scoped(packed):
+        return address.text(packed), port, 0, index
+    return address.text(packed), port, 0, 0

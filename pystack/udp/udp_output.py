@@ -60,47 +60,6 @@ def send(
     EVENT_WRITABLE follows), EMSGSIZE, EINVAL (UDP_SEGMENT: too many)."""
     if how is not None and 0 < how.segment_size < len(datagram.payload):
         return _send_segments(table, endpoint, datagram, how)
-    return _send_one(table, endpoint, datagram, how)
-
-
-def _send_segments(
-    table: UdpTable, endpoint: UdpEndpoint, whole: udp.Datagram, how: Sending
-) -> int:
-    """Each piece as a datagram of its own; all of them or none (Linux: udp_send_skb)."""
-    size = how.segment_size
-    payload = whole.payload
-    remote = whole.destination
-    v4 = is_v4(remote)
-    header = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER
-    if header + size > _path_mtu(table, remote, v4, endpoint.pmtud(v4)):
-        return EMSGSIZE
-    if len(payload) > size * MOST_SEGMENTS or not has_checksum(endpoint, v4):
-        return EINVAL
-    if not endpoint.has_room():
-        return EAGAIN
-    for at in range(0, len(payload), size):
-        piece = udp.Datagram(
-            whole.source, whole.source_port, remote, whole.destination_port, payload[at : at + size]
-        )
-        _queue(table, endpoint, piece, how if at + size >= len(payload) else _without_stamps(how))
-    return 0
-
-
-def _without_stamps(how: Sending) -> Sending:
-    """As it, but for the timestamps, which the last piece has."""
-    if not how.stamps:
-        return how
-    return Sending(how.tos, how.ttl)
-
-
-def has_checksum(endpoint: UdpEndpoint, v4: bool) -> bool:
-    """Whether its datagrams have one (SO_NO_CHECK; of IPv6 UDP_NO_CHECK6_TX)."""
-    return not (endpoint.unsummed if v4 else endpoint.unsummed_v6)
-
-
-def _send_one(
-    table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram, how: Sending | None
-) -> int:
     remote = datagram.destination
     v4 = is_v4(remote)
     most = udp.MAX_PAYLOAD_V4 if v4 else udp.MAX_PAYLOAD_V6
@@ -113,19 +72,52 @@ def _send_one(
         return EMSGSIZE
     if not endpoint.has_room():
         return EAGAIN
-    _queue(table, endpoint, datagram, how)
+    _queue(table, endpoint, datagram, how, v4, mtu, mode)
     return 0
 
 
-def _queue(
-    table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram, how: Sending | None
-) -> None:
-    """Build the packet of a datagram that may leave, and queue it."""
-    remote = datagram.destination
+def _send_segments(
+    table: UdpTable, endpoint: UdpEndpoint, whole: udp.Datagram, how: Sending
+) -> int:
+    """Each piece as a datagram of its own; all of them or none (Linux: udp_send_skb)."""
+    size = how.segment_size
+    payload = whole.payload
+    remote = whole.destination
     v4 = is_v4(remote)
-    size = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER + len(datagram.payload)
+    header = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER
     mode = endpoint.pmtud(v4)
     mtu = _path_mtu(table, remote, v4, mode)
+    if header + size > mtu:
+        return EMSGSIZE
+    if len(payload) > size * MOST_SEGMENTS or (
+        endpoint.unsummed if v4 else endpoint.unsummed_v6
+    ):
+        return EINVAL
+    if not endpoint.has_room():
+        return EAGAIN
+    for at in range(0, len(payload), size):
+        piece = udp.Datagram(
+            whole.source, whole.source_port, remote, whole.destination_port, payload[at : at + size]
+        )
+        last = at + size >= len(payload)
+        _queue(table, endpoint, piece, how if last else _without_stamps(how), v4, mtu, mode)
+    return 0
+
+
+def _without_stamps(how: Sending) -> Sending:
+    """As it, but for the timestamps, which the last piece has."""
+    if not how.stamps:
+        return how
+    return Sending(how.tos, how.ttl)
+
+
+def _queue(
+    table: UdpTable, endpoint: UdpEndpoint, datagram: udp.Datagram, how: Sending | None, v4: bool,
+    mtu: int, mode: int,
+) -> None:  # fmt: skip
+    """Build the packet of a datagram that may leave, and queue it."""
+    remote = datagram.destination
+    size = (IPV4_HEADER if v4 else IPV6_HEADER) + UDP_HEADER + len(datagram.payload)
     df = v4 and (
         mode in (PMTUD_DO, PMTUD_PROBE)
         or (size <= mtu and mode == PMTUD_WANT and not table.ip.path_mtus.is_locked(remote))
@@ -138,9 +130,8 @@ def _queue(
         ttl = how.ttl
     if ttl < 0:
         ttl = _ttl(table, endpoint, remote, v4)
-    packet = udp.build(
-        datagram, tos=tos, ttl=ttl, ident=ident, df=df, checksum=has_checksum(endpoint, v4)
-    )
+    checksum = not (endpoint.unsummed if v4 else endpoint.unsummed_v6)
+    packet = udp.build(datagram, tos=tos, ttl=ttl, ident=ident, df=df, checksum=checksum)
     if how is not None and how.stamps:
         stamp = (how.stamps, how.stamp_id, remote, datagram.destination_port)
         _leave(table, endpoint, packet, remote, mtu, ident, stamp)

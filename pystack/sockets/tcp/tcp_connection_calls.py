@@ -54,7 +54,7 @@ Sock = TypeVar("Sock", bound=TcpSocketState)
 # -- bind and listen ----------------------------------------------------------------------------
 def bind(sock: TcpSocketState, where: Any) -> None:
     """See `Socket.bind`."""
-    local, port = sock.parsed(where)
+    local, port = sockaddr.parse(sock.family, where, sock.host.ip.interface)
     if not is_v4(local) and is_multicast(local):
         raise os_error(EINVAL)
     binding.check_bindable(sock.host, sock.family, local, sock.settings)
@@ -129,7 +129,8 @@ def accept(sock: Sock) -> tuple[Sock, Address]:
     _take_connection(child, tcb, CONNECTED)
     if tcb.events:
         sock.host.mark(tcb)  # it has had no owner: the child is notified of what happened
-    return child, sock.shown(*remote_end(tcb.key))
+    where = remote_end(tcb.key)
+    return child, sockaddr.unparse(sock.family, *where, sock.host.ip.interface.index)
 
 
 # -- connect --------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ def connect(sock: TcpSocketState, where: Any) -> None:
 def _begin(sock: TcpSocketState, where: Any) -> None:
     """Make the connection; its SYN leaves with the next transmit."""
     host = sock.host
-    remote, port = sock.parsed(where)
+    remote, port = sockaddr.parse(sock.family, where, sock.host.ip.interface)
     local, remote = binding.ends(host, sock.local, remote, sock.settings.v6only)
     if binding.is_shared(host, remote):
         raise os_error(ENETUNREACH)  # MUST-46

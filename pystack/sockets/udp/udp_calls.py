@@ -39,7 +39,7 @@ _LARGEST: Final = 0xFFFF  # bytes of a payload that are looked at at all
 # -- names ----------------------------------------------------------------------------------------
 def bind(sock: UdpSocketState, where: Any) -> None:
     """See `DatagramSocket.bind`."""
-    local, port = sock.parsed(where)
+    local, port = sockaddr.parse(sock.family, where, sock.host.ip.interface)
     binding.check_bindable(sock.host, sock.family, local, sock.udp)
     if sock.udp.port:
         raise os_error(EINVAL)
@@ -62,7 +62,7 @@ def connect(sock: UdpSocketState, where: Any) -> None:
         if not sock.port_locked:
             sock.host.udp.release(udp)
         return
-    remote, port = sock.parsed(where)
+    remote, port = sockaddr.parse(sock.family, where, sock.host.ip.interface)
     _take_port(sock)
     source, remote = _ends(sock, remote)
     local = source if udp.local in binding.WILDCARDS else udp.local
@@ -93,14 +93,25 @@ def send(
         raise os_error(EOPNOTSUPP)  # of IPv6's sockets Linux does not ask about it
     corked = sock.corked
     if corked is None:
-        corked = _begin_datagram(sock, where, items)
+        if where is None:
+            remote, port = _peer(sock)
+        else:
+            remote, port = sockaddr.parse(sock.family, where, sock.host.ip.interface)
+            if not port:
+                raise os_error(EINVAL)
+        if not (items or udp.kept or flags & c.MSG_MORE):
+            own, remote = _ends(sock, remote)
+            _check_may_send(sock)
+            code = udp_output.send(
+                sock.host.udp, udp, Datagram(own, udp.port, remote, port, payload)
+            )
+            if code:
+                raise os_error(code)
+            return len(payload)
+        corked = _begin_datagram(sock, remote, port, items)
     elif len(corked.payload) + len(payload) > _LARGEST:
         raise os_error(EMSGSIZE)
-    _raise_pending(sock)
-    if sock.shut & SEND_SHUTDOWN:
-        raise os_error(EPIPE)
-    if sock.host.udp.failed:
-        raise os_error(sock.host.udp.failed)
+    _check_may_send(sock)
     if flags & c.MSG_MORE or udp.kept.get("UDP_CORK"):
         corked.payload += payload
         sock.cork(corked)
@@ -112,19 +123,26 @@ def send(
     return len(payload)
 
 
-def _begin_datagram(
-    sock: UdpSocketState, where: Any, items: Iterable[tuple[int, int, Any]]
-) -> Corked:
-    """Where the next datagram goes, and how."""
-    host, udp = sock.host, sock.udp
-    if where is not None:
-        remote, port = sock.parsed(where)
-        if not port:
-            raise os_error(EINVAL)
-    elif udp.remote:
-        remote, port = udp.remote, udp.remote_port
-    else:
+def _check_may_send(sock: UdpSocketState) -> None:
+    _raise_pending(sock)
+    if sock.shut & SEND_SHUTDOWN:
+        raise os_error(EPIPE)
+    if sock.host.udp.failed:
+        raise os_error(sock.host.udp.failed)
+
+
+def _peer(sock: UdpSocketState) -> tuple[bytes, int]:
+    udp = sock.udp
+    if not udp.remote:
         raise os_error(EDESTADDRREQ)
+    return udp.remote, udp.remote_port
+
+
+def _begin_datagram(
+    sock: UdpSocketState, remote: bytes, port: int, items: Iterable[tuple[int, int, Any]]
+) -> Corked:
+    """From where the next datagram goes there, and how."""
+    host, udp = sock.host, sock.udp
     asked = udp_ancillary.asked_of_datagram(udp.kept, items, is_v4(remote), host.ip)
     own, remote = _ends(sock, remote)
     if asked.source:
@@ -177,7 +195,7 @@ def recvmsg(
     if not udp.queue:
         raise os_error(EAGAIN)
     received = udp.queue[0]
-    payload = received.payload
+    payload = received.datagram.payload if not received.segment_size else received.payload
     if not flags & c.MSG_PEEK:
         udp.get()
     told = c.MSG_TRUNC if len(payload) > size else 0
@@ -189,7 +207,10 @@ def recvmsg(
         if wanted:
             items, is_cut = fitting(wanted, ancillary_size)
             told |= c.MSG_CTRUNC if is_cut else 0
-    where = sock.shown(received.datagram.source, received.datagram.source_port)
+    datagram = received.datagram
+    where = sockaddr.unparse(
+        sock.family, datagram.source, datagram.source_port, sock.host.ip.interface.index
+    )
     if told & flags & c.MSG_TRUNC:  # the length is returned, the octets are not
         return payload[:size].ljust(len(payload), b"\0"), items, told, where
     return payload[:size], items, told, where
