@@ -100,13 +100,14 @@ class CongestionControl:
     Class attributes say what an algorithm wants: `uses_prr` (see above); `wants_ecn`: ECN is
     asked for whatever `tcp_ecn` says; `ect` is the codepoint of its data when ECN is agreed on;
     `scalable`: it reads `ce_bytes` itself, `on_ecn` is not called, and the receiver half echoes
-    each change of the mark at once (RFC 8257 §3.2).
+    each change of the mark at once (RFC 8257 §3.2); `wants_losses`: `on_lost` is called.
     """
 
     name: ClassVar[str] = "base"
     uses_prr: ClassVar[bool] = True
     wants_ecn: ClassVar[bool] = False
     scalable: ClassVar[bool] = False
+    wants_losses: ClassVar[bool] = False
     ect: ClassVar[int] = ECT_0
 
     __slots__ = ("mss", "cwnd", "ssthresh", "pacing_rate", "seed", "paced")
@@ -146,6 +147,12 @@ class CongestionControl:
 
     def on_ack(self, sample: AckSample) -> None:
         """Once per ACK of new data while the window may grow: in OPEN and in LOSS."""
+
+    def on_lost(self, length: int, sample: AckSample) -> None:
+        """`length` bytes that left in one go were found lost, by an ACK (before `on_sample`) or by
+        a timer. Called where `wants_losses`. Of `sample` these are set: `now_us`, `delivered`,
+        `lost` and `pipe` as they are now; `prior_delivered`, `prior_lost`, `tx_in_flight` and
+        `app_limited` as they were when these bytes were sent."""
 
     def on_enter_recovery(self, flight: int, now_us: int) -> None:
         """A loss was found; `flight` bytes were outstanding. Cut both windows. What is cut is

@@ -1,22 +1,34 @@
-"""BBR, version 3 (draft-ietf-ccwg-bbr): the model of version 1, bounded by what losses show.
+"""BBR, version 3 (draft-ietf-ccwg-bbr-06): the model of version 1, bounded by what losses show.
 
-Beside the largest rate of two probing cycles and the shortest RTT it keeps `inflight_hi`, above
-which a round lost more than 2 %, and, between probes, `bw_lo` and `inflight_lo`, that fall to 0.7
-in a round with a loss. PROBE_BW goes round DOWN, CRUISE, REFILL, UP: UP looks for more every two
-to three seconds (or as often as Reno would), CRUISE leaves 15 % of `inflight_hi` to others.
+Beside the largest rate of two probing cycles and the shortest RTT it keeps `inflight_longterm`,
+above which a round lost more than 2 %, and, between probes, `bw_shortterm` and
+`inflight_shortterm`, that fall to 0.7 at the least after a round with a loss. PROBE_BW goes round
+DOWN, CRUISE, REFILL, UP: UP looks for more every two to three seconds (or as often as Reno would),
+CRUISE leaves 15 % of `inflight_longterm` to others. Fast recovery has no window of its own.
 
-Deviations: losses are evaluated per ACK, not per lost packet, as the contract has them (what was in
-flight when the newest acknowledged packet was sent, and what was lost since); in recovery packets
-are conserved for a round as in version 1. Congestion marks are not used.
+Deviations: losses of STARTUP are counted by ACKs that show them, as Linux does, not by ranges;
+room for aggregated ACKs is at most what 100 ms bring (Linux); marks are ignored.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from pystack.cc.base import FAST, AckSample
+from pystack.cc.base import FAST, LOSS, AckSample
+from pystack.cc.bbr3_model import (
+    BETA,
+    CRUISE,
+    DOWN,
+    INFINITE,
+    NO_MODE,
+    REFILL,
+    UP,
+    Bbr3Model,
+)
 from pystack.cc.bbr_model import (
     DRAIN,
+    EXTRA_ACKED_ROUNDS,
+    EXTRA_ACKED_US,
     FULL_BW_GAIN,
     FULL_BW_ROUNDS,
     MIN_RTT_WINDOW_US,
@@ -25,15 +37,8 @@ from pystack.cc.bbr_model import (
     PROBE_RTT,
     STARTUP,
     UNIT,
-    Model,
 )
 from pystack.compiling import mypyc_attr
-
-# modes of PROBE_BW
-DOWN: Final = 3
-CRUISE: Final = 4
-REFILL: Final = 5
-UP: Final = 6
 
 # by mode: STARTUP, DRAIN, PROBE_RTT, DOWN, CRUISE, REFILL, UP
 PACING_GAINS: Final = (
@@ -47,10 +52,8 @@ PACING_GAINS: Final = (
 )
 CWND_GAINS: Final = (UNIT * 2, UNIT * 2, UNIT // 2, UNIT * 2, UNIT * 2, UNIT * 2, UNIT * 9 // 4)
 
-LOSS_THRESH: Final = 50  # one packet of these
-BETA: Final = 7, 10
-HEADROOM: Final = 15, 100
 STARTUP_LOSSES: Final = 6  # ACKs with losses in a round that end STARTUP
+DRAIN_ROUNDS: Final = 3  # DRAIN lasts no longer
 PROBE_RTT_EVERY_US: Final = 5_000_000
 PROBE_WAIT_US: Final = 2_000_000  # plus up to 1 s
 RENO_ROUNDS: Final = 63
@@ -62,21 +65,18 @@ ACKS_PROBE_STARTING: Final = 2
 ACKS_PROBE_FEEDBACK: Final = 3
 ACKS_PROBE_STOPPING: Final = 4
 
-INFINITE: Final = 1 << 62
-
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Bbr3(Model):
+class Bbr3(Bbr3Model):
     """Paces by a model of the path, and leaves room where the path drops."""
 
     name: ClassVar[str] = "bbr3"
     startup_gain: ClassVar[int] = PACING_GAINS[STARTUP]
 
     __slots__ = (
-        "max_bws", "full_bw_now",
-        "bw_latest", "inflight_latest", "loss_round_end", "loss_round_start", "loss_in_round",
-        "losses_in_round", "bw_lo", "inflight_lo", "inflight_hi", "before_loss",
+        "full_bw_now", "losses_in_round", "drain_from_round",
         "ack_phase", "probe_samples", "up_rounds", "up_acked", "up_step",
+        "last_probe_too_high", "last_probe_cautious",
         "rounds_since_probe", "probe_wait_us", "cycle_from_us",
         "probe_rtt_min_us", "probe_rtt_min_at_us",
     )  # fmt: skip
@@ -84,18 +84,15 @@ class Bbr3(Model):
     def __init__(self, mss: int, initial_cwnd: int) -> None:
         super().__init__(mss, initial_cwnd)
         self.cwnd_gain = CWND_GAINS[STARTUP]
-        self.max_bws = [0, 0]  # of the last cycle and of this one
         self.full_bw_now = False
-        self.bw_latest = self.inflight_latest = 0  # the most delivered in a round trip of losses
-        self.loss_round_end = 0
-        self.loss_round_start = self.loss_in_round = False
         self.losses_in_round = 0
-        self.bw_lo = self.inflight_lo = self.inflight_hi = INFINITE
-        self.before_loss = (INFINITE, INFINITE, INFINITE)
+        self.drain_from_round = 0
         self.ack_phase = ACKS_INIT
         self.probe_samples = False
         self.up_rounds = self.up_acked = 0
         self.up_step = INFINITE  # bytes acknowledged for each segment more in flight
+        self.last_probe_too_high = False
+        self.last_probe_cautious = False  # it ended at `inflight_longterm`
         self.rounds_since_probe = 0
         self.probe_wait_us = 0
         self.cycle_from_us = 0
@@ -108,22 +105,28 @@ class Bbr3(Model):
         if self.round_start:
             self.rounds_since_probe += 1
         delivered = sample.delivered - sample.prior_delivered if sample.newly_delivered else 0
-        self._note_delivery(sample, delivered)
-        self._update_max_bw(sample)
-        self._note_losses(sample)
-        self.update_extra_acked(sample)
+        self.note_delivery(sample, delivered)
+        self.adapt_short_term()
+        self.update_extra_acked(sample, EXTRA_ACKED_ROUNDS if self.full_bw_reached else 1)
         self._check_full_bw(sample)
         self._check_startup(sample)
-        if self.mode == DRAIN and sample.pipe <= self._inflight(UNIT):
-            self._start_down(sample.now_us)
+        self._check_drain(sample)
         if self.full_bw_reached:
             self._update_cycle(sample)
         self._update_min_rtt(sample)
-        if self.loss_round_start:
-            self.bw_latest, self.inflight_latest = sample.delivery_rate, delivered
-        self.bw = min(max(self.max_bws), self.bw_lo)
+        self.advance_delivery(sample, delivered)
+        self.bw = min(max(self.max_bws), self.bw_shortterm)
         self.set_pacing_rate(self.pacing_gain)
         self._set_cwnd(sample)
+
+    def on_lost(self, length: int, sample: AckSample) -> None:
+        self.note_loss(sample.delivered)
+        if not self.probe_samples:
+            return
+        lost, in_flight = sample.lost - sample.prior_lost, sample.tx_in_flight
+        if self.is_too_high(lost, in_flight):
+            at = self.inflight_at_loss(lost, in_flight, length)
+            self._on_inflight_too_high(at, self.is_app_limited(sample), sample.now_us)
 
     def _enter(self, mode: int) -> None:
         self.mode = mode
@@ -132,49 +135,6 @@ class Bbr3(Model):
 
     def _start_round(self) -> None:
         self.round_end = self.delivered
-
-    # -- what was delivered and lost --------------------------------------------------------------
-    def _note_delivery(self, sample: AckSample, delivered: int) -> None:
-        self.loss_round_start = False
-        if not delivered:
-            return
-        self.bw_latest = max(self.bw_latest, sample.delivery_rate)
-        self.inflight_latest = max(self.inflight_latest, delivered)
-        if sample.prior_delivered >= self.loss_round_end:
-            self.loss_round_end = sample.delivered
-            self.loss_round_start = True
-
-    def _update_max_bw(self, sample: AckSample) -> None:
-        rate = sample.delivery_rate
-        if rate > self.max_bws[1] and (rate >= self.max_bws[0] or not self.is_app_limited(sample)):
-            self.max_bws[1] = rate
-
-    def _note_losses(self, sample: AckSample) -> None:
-        """Lower bounds after a round with a loss, unless it was a probe that caused it."""
-        if sample.newly_lost:
-            self.loss_in_round = True
-            self.losses_in_round += 1
-        if not self.loss_round_start:
-            return
-        if self.loss_in_round and self.mode not in (STARTUP, REFILL, UP):
-            if self.bw_lo == INFINITE:
-                self.bw_lo = max(self.max_bws)
-            if self.inflight_lo == INFINITE:
-                self.inflight_lo = self.cwnd
-            part, whole = BETA
-            self.bw_lo = max(self.bw_latest, self.bw_lo * part // whole, 1)
-            self.inflight_lo = max(self.inflight_latest, self.inflight_lo * part // whole)
-        self.loss_in_round = False
-
-    def _forget_lower_bounds(self) -> None:
-        self.bw_lo = self.inflight_lo = INFINITE
-
-    def _lost_too_much(self, sample: AckSample) -> bool:
-        """Whether more than 2 % was lost of what was in flight when the newest delivered packet
-        left."""
-        if not sample.newly_delivered:
-            return False
-        return (sample.lost - sample.prior_lost) * LOSS_THRESH > sample.tx_in_flight
 
     # -- STARTUP ----------------------------------------------------------------------------------
     def _reset_full_bw(self, rate: int) -> None:
@@ -194,24 +154,35 @@ class Bbr3(Model):
         self.full_bw_reached = self.full_bw_reached or self.full_bw_now
 
     def _check_startup(self, sample: AckSample) -> None:
+        if sample.newly_lost:
+            self.losses_in_round += 1
         if self.mode != STARTUP:
             return
         if (
             not self.full_bw_reached and self.loss_round_start and sample.recovery == FAST
-            and self.losses_in_round >= STARTUP_LOSSES and self._lost_too_much(sample)
+            and self.losses_in_round >= STARTUP_LOSSES
+            and self.is_too_high(sample.lost - sample.prior_lost, sample.tx_in_flight)
         ):  # fmt: skip
+            self.undo_mode = STARTUP
             self.full_bw_reached = True
-            self.inflight_hi = max(self.bdp(UNIT), self.inflight_latest)
+            self.inflight_longterm = max(self.bdp(UNIT), self.inflight_latest)
         if self.loss_round_start:
             self.losses_in_round = 0
         if self.full_bw_reached:
             self._enter(DRAIN)
+            self.drain_from_round = self.round_count
             self.ssthresh = self._inflight(UNIT)
+
+    def _check_drain(self, sample: AckSample) -> None:
+        if self.mode == DRAIN and (
+            sample.pipe <= self._inflight(UNIT)
+            or self.round_count > self.drain_from_round + DRAIN_ROUNDS
+        ):
+            self._start_down(sample.now_us)
 
     # -- the cycle of PROBE_BW --------------------------------------------------------------------
     def _start_down(self, now_us: int) -> None:
-        self.loss_in_round = False
-        self.bw_latest = self.inflight_latest = 0
+        self.reset_congestion_signals()
         self.up_step = INFINITE
         # a second between connections keeps them from probing together
         self.rounds_since_probe = self.chance(2)
@@ -222,8 +193,9 @@ class Bbr3(Model):
         self._enter(DOWN)
 
     def _start_refill(self) -> None:
-        self._forget_lower_bounds()
+        self.reset_short_term()
         self.up_rounds = self.up_acked = 0
+        self.last_probe_cautious = False
         self.ack_phase = ACKS_REFILLING
         self._start_round()
         self._enter(REFILL)
@@ -236,7 +208,8 @@ class Bbr3(Model):
         self._steepen()
 
     def _update_cycle(self, sample: AckSample) -> None:
-        self._adapt_upper_bound(sample)
+        if self._adapt_long_term(sample):
+            return
         mode = self.mode
         if mode in (DOWN, CRUISE):
             if self._is_time_to_probe(sample.now_us):
@@ -247,14 +220,22 @@ class Bbr3(Model):
             if self.round_start:
                 self.probe_samples = True
                 self._start_up(sample)
-        elif mode == UP:
-            if sample.cwnd_limited and self.cwnd >= self.inflight_hi:
-                self._reset_full_bw(sample.delivery_rate)  # the bound limits us
-            elif self.full_bw_now:
-                self._start_down(sample.now_us)
+        elif mode == UP and self._is_time_to_go_down(sample):
+            self.last_probe_too_high = False  # so far
+            self._start_down(sample.now_us)
+
+    def _is_time_to_go_down(self, sample: AckSample) -> bool:
+        full = sample.prior_pipe + self.mss > self.inflight_longterm  # no segment more fits
+        if self.last_probe_too_high and full:
+            self.last_probe_cautious = True  # so much was too much the last time
+            return True
+        if sample.cwnd_limited and self.cwnd >= self.inflight_longterm:
+            self._reset_full_bw(sample.delivery_rate)  # the bound limits us
+            return False
+        return self.full_bw_now
 
     def _is_time_to_cruise(self, pipe: int) -> bool:
-        return pipe <= min(self._with_headroom(), self._inflight(UNIT))
+        return pipe <= min(self.with_headroom(), self._inflight(UNIT))
 
     def _is_time_to_probe(self, now_us: int) -> bool:
         """After two to three seconds, or as soon as Reno had the window that this path needs."""
@@ -266,58 +247,54 @@ class Bbr3(Model):
     def _target(self) -> int:
         return min(self.bdp(UNIT), self.cwnd)
 
-    def _with_headroom(self) -> int:
-        """`inflight_hi` less what others may take."""
-        if self.inflight_hi == INFINITE:
-            return INFINITE
-        part, whole = HEADROOM
-        headroom = max(self.inflight_hi * part // whole, self.mss)
-        return max(self.inflight_hi - headroom, MIN_WINDOW_SEGS * self.mss)
-
-    def _adapt_upper_bound(self, sample: AckSample) -> None:
-        """Adapt `inflight_hi` to what the ACKs of a probe show."""
+    def _adapt_long_term(self, sample: AckSample) -> bool:
+        """Adapt the largest rate and `inflight_longterm` to what the ACKs of a probe show; whether
+        the next probe has begun."""
         if self.round_start:
             if self.ack_phase == ACKS_PROBE_STARTING:
                 self.ack_phase = ACKS_PROBE_FEEDBACK
             elif self.ack_phase == ACKS_PROBE_STOPPING:
                 self.ack_phase = ACKS_INIT
                 self.probe_samples = False
-                if self.mode >= DOWN and not self.is_app_limited(sample):
-                    if self.max_bws[1]:
-                        self.max_bws = [self.max_bws[1], 0]
-        if self._lost_too_much(sample):
-            if self.probe_samples:
-                self._on_inflight_too_high(sample)
-            return
-        if self.inflight_hi == INFINITE:
-            return
-        if sample.newly_delivered:
-            self.inflight_hi = max(self.inflight_hi, sample.tx_in_flight)
+                if self.mode >= DOWN:
+                    if not self.is_app_limited(sample):
+                        self.advance_max_bw()
+                    if self.last_probe_cautious and not self.last_probe_too_high:
+                        self._start_refill()  # it was no longer too much: look beyond it
+                        return True
+        if self.inflight_longterm == INFINITE or not sample.newly_delivered:
+            return False
+        if self.is_too_high(sample.lost - sample.prior_lost, sample.tx_in_flight):
+            return False
+        self.inflight_longterm = max(self.inflight_longterm, sample.tx_in_flight)
         if self.mode == UP:
             self._probe_upward(sample)
+        return False
 
-    def _on_inflight_too_high(self, sample: AckSample) -> None:
+    def _on_inflight_too_high(self, in_flight: int, app_limited: bool, now_us: int) -> None:
+        self.last_probe_too_high = True
         self.probe_samples = False  # one reaction to each probe
-        if not self.is_app_limited(sample):
+        if not app_limited:
             part, whole = BETA
-            self.inflight_hi = max(sample.tx_in_flight, self._target() * part // whole)
+            self.inflight_longterm = max(in_flight, self._target() * part // whole)
         if self.mode == UP:
-            self._start_down(sample.now_us)
+            self.undo_mode = UP
+            self._start_down(now_us)
 
     def _probe_upward(self, sample: AckSample) -> None:
-        if not sample.cwnd_limited or self.cwnd < self.inflight_hi:
+        if not sample.cwnd_limited or self.cwnd < self.inflight_longterm:
             return
         self.up_acked += sample.newly_delivered
         if self.up_acked >= self.up_step:
             segs = self.up_acked // self.up_step
             self.up_acked -= segs * self.up_step
-            self.inflight_hi += segs * self.mss
+            self.inflight_longterm += segs * self.mss
         if self.round_start:
             self._steepen()
 
     def _steepen(self) -> None:
         """One segment more in the first round of a probe, then 2, 4, 8 …"""
-        self.up_step = max(self.cwnd >> self.up_rounds, 1)
+        self.up_step = max(self.cwnd >> self.up_rounds, self.mss)
         self.up_rounds = min(self.up_rounds + 1, 30)
 
     # -- shortest RTT -----------------------------------------------------------------------------
@@ -349,7 +326,7 @@ class Bbr3(Model):
 
     def end_probe_rtt(self, now_us: int) -> None:
         self.probe_rtt_min_at_us = now_us
-        self._forget_lower_bounds()
+        self.reset_short_term()
         if self.full_bw_reached:
             self._start_down(now_us)
             self._enter(CRUISE)
@@ -363,41 +340,34 @@ class Bbr3(Model):
         return window + 2 * self.mss if self.mode == UP else window
 
     def _set_cwnd(self, sample: AckSample) -> None:
+        recovery = sample.recovery
+        if self.prior_recovery in (FAST, LOSS) and recovery not in (FAST, LOSS):
+            self.cwnd = max(self.cwnd, self.prior_cwnd)
+        self.prior_recovery = recovery
         acked = sample.newly_delivered
-        least = MIN_WINDOW_SEGS * self.mss
-        if acked and not self.recovers(sample):
-            most = self._inflight(self.cwnd_gain, self.extra_room())
+        if acked:
+            extra = min(max(self.extra_acked), self.bw * EXTRA_ACKED_US // 1_000_000)
+            most = self._inflight(self.cwnd_gain, extra)
             if self.full_bw_reached:
                 self.cwnd = min(self.cwnd + acked, most)
             elif self.cwnd < most or sample.delivered < self.initial_cwnd:
                 self.cwnd += acked
-            self.cwnd = max(self.cwnd, least)
+            self.cwnd = max(self.cwnd, MIN_WINDOW_SEGS * self.mss)
         if self.mode == PROBE_RTT:
             self.cwnd = min(self.cwnd, self.probe_rtt_cwnd())
-        if self.mode in (PROBE_RTT, CRUISE):
-            bound = self._with_headroom()
-        else:
-            bound = self.inflight_hi if self.mode >= DOWN else INFINITE
-        self.cwnd = min(self.cwnd, max(min(bound, self.inflight_lo), least))
+        self.cwnd = min(self.cwnd, self.bound())
 
-    # -- recovery ---------------------------------------------------------------------------------
-    def _note_bounds(self) -> None:
-        self.before_loss = (self.bw_lo, self.inflight_lo, self.inflight_hi)
-
-    def on_enter_recovery(self, flight: int, now_us: int) -> None:
-        super().on_enter_recovery(flight, now_us)
-        self._note_bounds()
-
-    def on_rto(self, flight: int, first: bool, now_us: int) -> None:
-        if first:
-            self._note_bounds()
-        super().on_rto(flight, first, now_us)
-
+    # -- losses that were none --------------------------------------------------------------------
     def on_undo(self, cwnd: int, ssthresh: int) -> None:
         super().on_undo(cwnd, ssthresh)
-        self.loss_in_round = False
+        self.cwnd = max(self.cwnd, self.prior_cwnd)
         self._reset_full_bw(0)
-        bw_lo, inflight_lo, inflight_hi = self.before_loss
-        self.bw_lo = max(self.bw_lo, bw_lo)
-        self.inflight_lo = max(self.inflight_lo, inflight_lo)
-        self.inflight_hi = max(self.inflight_hi, inflight_hi)
+        self.restore_bounds()
+        mode, ended = self.mode, self.undo_mode
+        if ended == STARTUP and mode != STARTUP:
+            self.full_bw_reached = False
+            if mode != PROBE_RTT:
+                self._enter(STARTUP)
+        elif ended == UP and mode not in (UP, PROBE_RTT):
+            self._start_refill()
+        self.undo_mode = NO_MODE

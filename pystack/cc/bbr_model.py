@@ -112,13 +112,14 @@ class Model(CongestionControl):
         return (x >> 32) % below
 
     # -- aggregated ACKs --------------------------------------------------------------------------
-    def update_extra_acked(self, sample: AckSample) -> None:
-        """How much more was acknowledged at once than the bandwidth explains."""
+    def update_extra_acked(self, sample: AckSample, rounds: int = EXTRA_ACKED_ROUNDS) -> None:
+        """How much more was acknowledged at once than the bandwidth explains; it is remembered for
+        one to two times `rounds`."""
         if not sample.newly_delivered or not sample.delivery_rate:
             return
         if self.round_start:
             self.extra_acked_rounds += 1
-            if self.extra_acked_rounds >= EXTRA_ACKED_ROUNDS:
+            if self.extra_acked_rounds >= rounds:
                 self.extra_acked_rounds = 0
                 self.extra_acked_now ^= 1
                 self.extra_acked[self.extra_acked_now] = 0

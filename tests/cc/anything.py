@@ -114,7 +114,7 @@ class Anything:
         s.flight = s.prior_pipe = self.flight
         lost = min(self.flight * lost_part >> 8, self.flight - 1)
         newly = max((self.flight - lost) * (a + 1) >> 8, 1)
-        self._take(lost)
+        gone = self._take(lost)
         newest = self._take(newly)
         self.lost += lost
         self.delivered += newly
@@ -135,7 +135,7 @@ class Anything:
         )
         s.app_limited = newest[5] == 1
         s.cwnd_limited = self.limited
-        self._tell(lost, marked)
+        self._tell(lost, gone, marked)
 
     def _take(self, count: int) -> list[int]:
         """Remove `count` bytes from what flies; the newest part touched."""
@@ -151,7 +151,18 @@ class Anything:
                 self.flying.popleft()
         return newest
 
-    def _tell(self, lost: int, marked: bool) -> None:
+    def _tell_lost(self, length: int, gone: list[int]) -> None:
+        if not length or not self.cc.wants_losses:
+            return
+        s = AckSample()
+        s.now_us, s.pipe = self.now_us, self.flight
+        s.delivered, s.lost = self.delivered, self.lost
+        s.prior_delivered, s.prior_lost, s.tx_in_flight = gone[2], gone[3], gone[4]
+        s.app_limited = gone[5] == 1
+        self.cc.on_lost(length, s)
+        self._look()
+
+    def _tell(self, lost: int, gone: list[int], marked: bool) -> None:
         s, cc = self.sample, self.cc
         self.samples += 1
         self.expired = False
@@ -164,6 +175,7 @@ class Anything:
         elif marked and self.state == OPEN and not ended and not cc.scalable:
             self._reduce(CWR, s.flight)
         s.recovery = self.state
+        self._tell_lost(lost, gone)
         cwnd = cc.cwnd
         cc.on_sample(s)
         self._look()
@@ -217,8 +229,9 @@ class Anything:
         self.expired = True
         self.state = LOSS
         self.recovery_end = self.sent
-        self.lost += self.flight
-        self._take(self.flight)
+        flight = self.flight
+        self.lost += flight
+        self._tell_lost(flight, self._take(flight))
         self._look()
 
     def _undo(self, a: int, b: int, c: int) -> None:

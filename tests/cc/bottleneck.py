@@ -94,6 +94,7 @@ class Flow:
         self.recovery = OPEN
         self._recovery_end = 0
         self._lost_number = -1
+        self._losses: list[Packet] = []  # found by the present ACK
         self._prr_delivered = self._prr_out = self._prr_flight = self._budget = 0
         self._backlog = _FOREVER if self.bursts is None else 0
         self._bursts = deque((_START_US + at, size) for at, size in self.bursts or [])
@@ -239,6 +240,7 @@ class Flow:
         s.cwnd_limited = self._cwnd_limited or (cc.cwnd < cc.ssthresh and 2 * s.flight > cc.cwnd)
         ended = self._change_state(packet, s)
         s.pipe, s.recovery = self.pipe, self.recovery
+        self._tell_losses()
         cc.on_sample(s)
         if ended:
             cc.on_exit_recovery(max(cc.ssthresh, mss), now)
@@ -297,8 +299,20 @@ class Flow:
                 packet.over = True
                 lost += self._mss
                 self._lost_number = packet.number
+                self._losses.append(packet)
         self._count_lost(lost)
         return lost
+
+    def _tell_losses(self) -> None:
+        s = AckSample()
+        s.now_us, s.delivered, s.pipe = self.now_us, self.delivered, self.pipe
+        s.lost = self.lost - len(self._losses) * self._mss
+        for packet in self._losses if self.cc.wants_losses else ():
+            s.lost += self._mss
+            s.prior_delivered, s.prior_lost = packet.delivered, packet.lost
+            s.tx_in_flight, s.app_limited = packet.in_flight, packet.app_limited
+            self.cc.on_lost(self._mss, s)
+        self._losses.clear()
 
     def _count_lost(self, lost: int) -> None:
         self.pipe -= lost
@@ -322,4 +336,5 @@ class Flow:
         self._recovery_end = self._next_number
         self.cc.on_rto(flight, True, self.now_us)
         self._find_lost(self._next_number)
+        self._tell_losses()
         self._rto_us = _FOREVER

@@ -48,6 +48,24 @@ def take_sample(board: Scoreboard, ack: AckResult, sample: AckSample, now_us: in
         sample.interval_us = interval_us
 
 
+def tell_losses(tcb: Tcb, now_us: int) -> None:
+    """Tell a congestion control that wants to know of each range that was just found lost."""
+    board = tcb.scoreboard
+    losses = board.result.losses
+    sample = tcb.shared.sample
+    sample.now_us = now_us
+    sample.delivered = board.delivered
+    sample.pipe = tcb.pipe
+    for length, lost, sent in losses:
+        sample.lost = lost
+        sample.prior_delivered = sent.delivered
+        sample.prior_lost = sent.lost_before
+        sample.tx_in_flight = sent.tx_in_flight
+        sample.app_limited = sent.app_limited
+        tcb.cc.on_lost(length, sample)
+    losses.clear()
+
+
 def check_app_limited(tcb: Tcb) -> None:
     """The application writes, and less than a segment waited to be sent. Unless the window was full
     or losses were to be repaired, what goes up to here tells nothing of the network's rate."""

@@ -101,6 +101,8 @@ def _tell(
     board = tcb.scoreboard
     sample = tcb.shared.sample
     recovery = tcb.recovery
+    if newly_lost and cc.wants_losses:
+        delivery_rate.tell_losses(tcb, now_us)
     sample.now_us = now_us
     sample.acked = acked
     sample.newly_delivered = ack.newly_delivered
@@ -321,7 +323,10 @@ def on_dup_ack(tcb: Tcb, now_us: int) -> None:
     if cut:
         ecn.window_cut(tcb)
     tcb.shared.counters.fast_retrans += 1
+    tcb.scoreboard.result.clear()
     newreno_recovery.retransmit_head(tcb)
+    if tcb.cc.wants_losses:
+        delivery_rate.tell_losses(tcb, now_us)
 
 
 # -- timers and the rest ---------------------------------------------------------------------------
@@ -336,6 +341,8 @@ def on_rack_timer(tcb: Tcb, now_us: int) -> None:
     _look_for_losses(tcb, 0, tcb.snd_nxt - tcb.snd_una, lost_before, now_us)
     if tcb.prr is not None:
         prr.on_lost(tcb, tcb.prr, pipe - tcb.pipe)
+    if tcb.cc.wants_losses:
+        delivery_rate.tell_losses(tcb, now_us)
 
 
 def on_rto(tcb: Tcb, now_us: int) -> None:
@@ -357,6 +364,7 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
     timers.arm_rack(tcb, 0)
     timers.arm_tlp(tcb, 0)
     tlp.forget(tcb)
+    board.result.clear()  # there is no ACK
     reneged = board.has_reneged()
     if reneged:
         board.forget_sacked()
@@ -366,6 +374,8 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
         tcb.loss.on_timeout(board, now_us)
     else:
         board.mark_all_lost()  # what the receiver has dropped is lost whenever it was sent (Linux)
+    if tcb.cc.wants_losses:
+        delivery_rate.tell_losses(tcb, now_us)
     note_retransmit(tcb, now_us)
     tcb.pending |= RETRANSMIT_NOW
 

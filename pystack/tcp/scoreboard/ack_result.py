@@ -1,4 +1,4 @@
-"""What one ACK has told, by its number and by its SACK blocks."""
+"""What one ACK has told, by its number and by its SACK blocks, and what was found lost with it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class AckResult:
     newest_copies: int  # how often it had been retransmitted
     newest_original: SentRange | None  # if `newest` is a retransmission: the newest that is none
     newest_original_end: int
+    losses: list[tuple[int, int, SentRange]]  # bytes, `lost` with them, and what was found lost
 
     __slots__ = tuple(__annotations__)
 
@@ -37,6 +38,7 @@ class AckResult:
         self.first_copy_end = NEVER
         self.newest = self.newest_original = None
         self.newest_end = self.newest_original_end = self.newest_copies = 0
+        self.losses = []
 
     def clear(self) -> None:
         """Nothing is told yet."""
@@ -48,6 +50,8 @@ class AckResult:
         self.first_copy_end = NEVER
         self.newest = None
         self.newest_original = None
+        if self.losses:
+            self.losses.clear()
 
     def deliver(self, sent: SentRange, start: int, end: int, by_sack: bool, now_us: int) -> None:
         """Numbers [start, end) of `sent` are delivered, for the first time; `by_sack`: beyond a

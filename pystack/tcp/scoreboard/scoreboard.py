@@ -243,6 +243,7 @@ class Scoreboard(InFlight):
         length = sent.end - sent.start
         self.lost_bytes += length
         self.lost += length
+        self.result.losses.append((length, self.lost, sent))
         if sent.copies:
             self.retransmitted_bytes -= length
             self._one_copy_out(sent)
