@@ -86,6 +86,11 @@ class Config:
     tcp_pacing_ca_ratio: int = 120
     tcp_min_tso_segs: int = 2
     tcp_tso_rtt_log: int = 9
+    # when cubic's slow start ends; parameters of Linux's module tcp_cubic
+    hystart: int = 1
+    hystart_detect: int = 4  # the ACK train 1, the delay 2, both 3; RFC 9406 (not in Linux) 4
+    hystart_low_window: int = 16
+    hystart_ack_delta_us: int = 2000
     # -- parts that can be replaced, by name (`stack.variants`). Linux has no such settings -------
     tcp_ack_policy: str = "delayed"
     tcp_rtt_estimator: str = "linux"
@@ -200,6 +205,8 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
     "tcp_pacing_ca_ratio": (1, 1000),
     "tcp_min_tso_segs": (1, 45),
     "tcp_tso_rtt_log": (0, 31),
+    "hystart": (0, 1),
+    "hystart_detect": (1, 4),
     "tcp_keepalive_time": (1, 32767),
     "tcp_keepalive_intvl": (1, 32767),
     "tcp_keepalive_probes": (1, 127),

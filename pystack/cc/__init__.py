@@ -5,8 +5,9 @@ Each algorithm is told facts, and owns cwnd, ssthresh and pacing rate. To add on
 `setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"mine")` or the sysctl `tcp_congestion_control`.
 
 `base` is the contract, `registry` has the names. The algorithms are one to a file: `reno`, `cubic`,
-`dctcp`, `vegas`, `westwood`, `ledbat`, `bbr` and `bbr3`; both versions of BBR share `bbr_model`,
-and `policer` finds the rate behind a token bucket for version 1.
+`dctcp`, `vegas`, `westwood`, `ledbat`, `bbr` and `bbr3`. `hystart` ends cubic's slow start; both
+versions of BBR share `bbr_model`, to which `bbr3_model` adds what the third knows of losses, and
+`policer` finds the rate behind a token bucket for the first.
 """
 
 from pystack.cc.base import AckSample, CongestionControl

@@ -100,7 +100,8 @@ class CongestionControl:
     Class attributes say what an algorithm wants: `uses_prr` (see above); `wants_ecn`: ECN is
     asked for whatever `tcp_ecn` says; `ect` is the codepoint of its data when ECN is agreed on;
     `scalable`: it reads `ce_bytes` itself, `on_ecn` is not called, and the receiver half echoes
-    each change of the mark at once (RFC 8257 §3.2); `wants_losses`: `on_lost` is called.
+    each change of the mark at once (RFC 8257 §3.2); `wants_losses`: `on_lost` is called;
+    `parameters`: settings of the host, whose values become its attributes of these names.
     """
 
     name: ClassVar[str] = "base"
@@ -108,6 +109,7 @@ class CongestionControl:
     wants_ecn: ClassVar[bool] = False
     scalable: ClassVar[bool] = False
     wants_losses: ClassVar[bool] = False
+    parameters: ClassVar[tuple[str, ...]] = ()
     ect: ClassVar[int] = ECT_0
 
     __slots__ = ("mss", "cwnd", "ssthresh", "pacing_rate", "seed", "paced")

@@ -1,4 +1,4 @@
-"""CUBIC (RFC 9438) with HyStart++ (RFC 9406) in its first slow start.
+"""CUBIC (RFC 9438), with HyStart in its slow start (see hystart.py).
 
 All of it in integers: windows in bytes, times in µs, the cube root by Newton's method. With C = 0.4
 segments/s³, W_cubic(t) = C·(t − K)³ + W_max is, in bytes, W_max + 4·mss·(t − K)³ / 10¹⁹.
@@ -12,20 +12,10 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from pystack.cc.base import INFINITE_SSTHRESH, AckSample
-from pystack.cc.reno import Reno
+from pystack.cc.hystart import RFC_9406, Hystart
 from pystack.compiling import mypyc_attr
 
-# HyStart++ (RFC 9406 §4.3)
-MIN_RTT_THRESH_US: Final = 4_000
-MAX_RTT_THRESH_US: Final = 16_000
-MIN_RTT_DIVISOR: Final = 8
-N_RTT_SAMPLE: Final = 8
-CSS_GROWTH_DIVISOR: Final = 4
-CSS_ROUNDS: Final = 5
-L_SEGS: Final = 8  # most that one ACK adds when there is no pacing
-
 _CUBE: Final = 4, 10**19  # C per byte of MSS, for times in µs
-_NO_RTT: Final = 1 << 62
 
 # what on_undo restores beside the windows (RFC 9438 §4.9)
 _Epoch = tuple[int, int, int, int, int, int, int, int]
@@ -44,7 +34,7 @@ def cube_root(n: int) -> int:
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Cubic(Reno):
+class Cubic(Hystart):
     """Grows by the time since the last loss: fast, flat near the old maximum, then fast again."""
 
     name: ClassVar[str] = "cubic"
@@ -52,8 +42,6 @@ class Cubic(Reno):
     __slots__ = (
         "w_max", "cwnd_prior", "epoch_us", "k_us", "origin", "w_est", "w_est_part", "cwnd_part",
         "last_us", "before",
-        "css_rounds", "round_end", "last_round_min_rtt_us", "round_min_rtt_us",
-        "css_baseline_us", "rtt_samples",
     )  # fmt: skip
 
     def __init__(self, mss: int, initial_cwnd: int) -> None:
@@ -68,21 +56,18 @@ class Cubic(Reno):
         self.cwnd_part = 0
         self.last_us = 0
         self.before: _Epoch | None = None
-        self.css_rounds = 0  # rounds of conservative slow start begun; 0: not in it
-        self.round_end = 0
-        self.last_round_min_rtt_us = _NO_RTT
-        self.round_min_rtt_us = _NO_RTT
-        self.css_baseline_us = _NO_RTT
-        self.rtt_samples = 0
 
     # -- growth -----------------------------------------------------------------------------------
     def on_ack(self, sample: AckSample) -> None:
         acked = sample.acked
         if self.cwnd < self.ssthresh:
             self.epoch_us = 0
-            if self.ssthresh == INFINITE_SSTHRESH:  # the first slow start
-                self._hystart(sample)
-                return
+            if self.hystart:
+                if self.hystart_detect != RFC_9406:
+                    self.look_for_end(sample)
+                elif self.ssthresh == INFINITE_SSTHRESH:  # the first slow start
+                    self._hystart(sample)
+                    return
             if sample.cwnd_limited:
                 acked = self.slow_start(acked)
                 if acked:
@@ -135,42 +120,8 @@ class Cubic(Reno):
             self.cwnd += part // cwnd
             self.cwnd_part = part % cwnd
 
-    # -- HyStart++ (RFC 9406 §4.2) ----------------------------------------------------------------
-    def _hystart(self, sample: AckSample) -> None:
-        if sample.prior_delivered >= self.round_end:
-            self.round_end = sample.delivered
-            self.last_round_min_rtt_us = self.round_min_rtt_us
-            self.round_min_rtt_us = _NO_RTT
-            self.rtt_samples = 0
-            if self.css_rounds:
-                if self.css_rounds == CSS_ROUNDS:
-                    self._end_slow_start()
-                    return
-                self.css_rounds += 1
-        if sample.cwnd_limited:
-            acked = sample.acked
-            if not (self.paced or self.pacing_rate):
-                acked = min(acked, L_SEGS * self.mss)
-            self.cwnd += acked // CSS_GROWTH_DIVISOR if self.css_rounds else acked
-        if sample.rtt_us < 0:
-            return
-        self.rtt_samples += 1
-        round_min = self.round_min_rtt_us = min(self.round_min_rtt_us, sample.rtt_us)
-        if self.rtt_samples < N_RTT_SAMPLE:
-            return
-        if self.css_rounds:
-            if round_min < self.css_baseline_us:  # it was jitter
-                self.css_baseline_us = _NO_RTT
-                self.css_rounds = 0
-        elif self.last_round_min_rtt_us != _NO_RTT:
-            last = self.last_round_min_rtt_us
-            thresh = min(max(MIN_RTT_THRESH_US, last // MIN_RTT_DIVISOR), MAX_RTT_THRESH_US)
-            if round_min >= last + thresh:
-                self.css_baseline_us = round_min
-                self.css_rounds = 1
-
-    def _end_slow_start(self) -> None:
-        self.ssthresh = max(self.cwnd, 2 * self.mss)
+    def end_slow_start(self) -> None:
+        super().end_slow_start()
         self.cwnd_prior = self.cwnd
         self.w_max = 0
 
@@ -193,12 +144,14 @@ class Cubic(Reno):
         self.cwnd = self.ssthresh
 
     def on_rto(self, flight: int, first: bool, now_us: int) -> None:
+        ssthresh = self.ssthresh
         if first:
             self._note_reduction()
-            self.ssthresh = max(self.cwnd * 7 // 10, 2 * self.mss)
+            ssthresh = max(self.cwnd * 7 // 10, 2 * self.mss)
+        super().on_rto(flight, first, now_us)
+        self.ssthresh = ssthresh
         self.w_max = 0  # the next epoch begins with K = 0 (§4.8)
         self.epoch_us = 0
-        self.cwnd = self.mss
 
     def on_undo(self, cwnd: int, ssthresh: int) -> None:
         super().on_undo(cwnd, ssthresh)

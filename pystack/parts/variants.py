@@ -260,9 +260,11 @@ def _called(kind: str, name: str, factory: Factory, given: tuple[Any, ...]) -> A
     return part
 
 
-def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl:
-    """A congestion control for segments of `mss` bytes and a window of `cwnd` bytes. Raises as
-    `check`."""
+def make_congestion_control(
+    name: str, mss: int, cwnd: int, config: Config | None = None
+) -> CongestionControl:
+    """A congestion control for segments of `mss` bytes and a window of `cwnd` bytes, with the
+    parameters that `config` has for it. Raises as `check`."""
     try:
         factory = registry.factory(name)
     except KeyError:
@@ -272,6 +274,9 @@ def make_congestion_control(name: str, mss: int, cwnd: int) -> CongestionControl
         cc = factory(mss, cwnd)
     else:
         cc = _called(CONGESTION_CONTROL, name, factory, (mss, cwnd))
+    if config is not None:
+        for parameter in cc.parameters:
+            setattr(cc, parameter, getattr(config, parameter))
     return cc
 
 

@@ -105,7 +105,7 @@ class ConnectionTable(HostState):
         v4 = is_v4(key)
         mss = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6
         name = config.tcp_congestion_control
-        cc = variants.make_congestion_control(name, mss, config.tcp_initial_cwnd * mss)
+        cc = variants.make_congestion_control(name, mss, config.tcp_initial_cwnd * mss, config)
         cc.set_seed(keyed_hash(self.secret, key, b"cc"))
         ident = keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if v4 else 0xFFFFF)
         tcb = Tcb(key, self.shared, cc, ident)

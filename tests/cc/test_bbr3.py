@@ -8,7 +8,7 @@ from pystack.cc.base import FAST, AckSample
 from pystack.cc.bbr3 import CWND_GAINS, PACING_GAINS, Bbr3
 from pystack.cc.bbr3_model import CRUISE, DOWN, INFINITE, REFILL, UP
 from pystack.cc.bbr_model import DRAIN, PROBE_RTT, STARTUP, UNIT
-from tests.cc.bottleneck import Flow
+from tests.cc.bottleneck import Flow, Path
 from tests.cc.flows import BDP, MSS, RATE, RTT_US, flow
 
 
@@ -287,6 +287,41 @@ def test_random_losses_below_two_percent_cost_little(ppm: int, least: int) -> No
     one = flow("bbr3", loss_ppm=ppm)
     one.run(10)
     assert one.delivered * 100 // (10 * RATE) >= least
+
+
+class NoMargin(Bbr3):
+    """Paces at the rate, where the draft paces 1 % below it."""
+
+    name = "no margin"
+
+    def set_pacing_rate(self, gain: int) -> None:
+        super().set_pacing_rate(gain)
+        if self.full_bw_reached:
+            self.pacing_rate = self.bw * gain // UNIT
+
+
+class NoShortTerm(Bbr3):
+    """Losses between probes lower no bound."""
+
+    name = "no short term"
+
+    def adapt_short_term(self) -> None:
+        if self.loss_round_start:
+            self.loss_in_round = False
+
+
+def test_it_is_two_rules_of_the_draft_that_random_losses_cost_by() -> None:
+    """docs/congestion-control.md has the figures of whole connections."""
+
+    def share(made: type[Bbr3]) -> float:
+        one = Flow(made(MSS, 10 * MSS), Path(RATE, RTT_US, BDP, loss_ppm=10_000))
+        one.cc.seed = 1
+        one.run(10)
+        return one.delivered / (10 * RATE)
+
+    draft, no_margin, no_short_term = map(share, (Bbr3, NoMargin, NoShortTerm))
+    assert 0.7 < draft < min(no_margin, no_short_term) - 0.05
+    assert min(no_margin, no_short_term) > 0.88
 
 
 def test_on_a_long_path_it_probes_after_63_rounds_at_the_latest() -> None:

@@ -150,7 +150,8 @@ class Settings:
     def apply_congestion(self, tcb: Tcb) -> None:
         """TCP_CONGESTION: another algorithm takes over the windows of the one before."""
         make = variants.make_congestion_control
-        user_settings.set_congestion(tcb, make(self.congestion, tcb.eff_mss, tcb.cc.cwnd))
+        cc = make(self.congestion, tcb.eff_mss, tcb.cc.cwnd, tcb.config)
+        user_settings.set_congestion(tcb, cc)
 
     def apply_variants(self, tcb: Tcb) -> None:
         """TCP_VARIANT: other parts go on where those before them were."""

@@ -54,12 +54,27 @@ def test_slow_start_doubles_the_window(tcp: Tcp) -> None:
 
 
 @pytest.mark.requirement("RFC9406-S4.3-1")
-@pytest.mark.host(tcp_pacing=0)
-def test_an_ack_of_ten_segments_adds_eight_where_nothing_is_paced(tcp: Tcp) -> None:
+@pytest.mark.parametrize("name", ["cubic", "reno", "dctcp", "westwood", "bbr", "bbr3"])
+def test_an_ack_of_ten_segments_doubles_a_window_of_ten(tcp: Tcp, name: str) -> None:
+    tcp.host.sysctl("tcp_congestion_control", name)
     sock = out(tcp, 10)
     tcp.inject(tcp.segment(f". 1:1(0) ack {1 + 10 * MSS}"))
     tcp.take()
-    assert windows(sock)[0] == 18
+    assert windows(sock)[0] == 20
+
+
+@pytest.mark.parametrize("where", ["", "tcp_cubic.", "/sys/module/tcp_cubic/parameters/"])
+@pytest.mark.parametrize("detect", [1, 2])
+def test_hystart_has_the_parameters_of_linuxs_module(tcp: Tcp, where: str, detect: int) -> None:
+    for name, value in (("detect", detect), ("low_window", 2), ("ack_delta_us", 60_000)):
+        tcp.host.sysctl(f"{where}hystart_{name}", value)
+    sock = out(tcp, 10)  # 100 ms
+    tcp.inject(tcp.segment(f". 1:1(0) ack {1 + MSS}"))
+    tcp.take()
+    tcp.quiet(0.055)
+    tcp.inject(tcp.segment(f". 1:1(0) ack {1 + 2 * MSS}"))
+    tcp.take()
+    assert (windows(sock)[1] == 11) == (detect == 1)  # a train of more than half of it
 
 
 @pytest.mark.requirement("RFC9438-S4.6-1", "RFC9406-S4.2-3")
