@@ -11,6 +11,7 @@ from __future__ import annotations
 from pystack.cc.base import AckSample
 from pystack.tcp.scoreboard.ack_result import AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
+from pystack.tcp.scoreboard.sent_range import SentRange
 from pystack.tcp.tcb import Tcb
 
 
@@ -48,22 +49,12 @@ def take_sample(board: Scoreboard, ack: AckResult, sample: AckSample, now_us: in
         sample.interval_us = interval_us
 
 
-def tell_losses(tcb: Tcb, now_us: int) -> None:
-    """Tell a congestion control that wants to know of each range that was just found lost."""
-    board = tcb.scoreboard
-    losses = board.result.losses
-    sample = tcb.shared.sample
-    sample.now_us = now_us
-    sample.delivered = board.delivered
-    sample.pipe = tcb.pipe
-    for length, lost, sent in losses:
-        sample.lost = lost
-        sample.prior_delivered = sent.delivered
-        sample.prior_lost = sent.lost_before
-        sample.tx_in_flight = sent.tx_in_flight
-        sample.app_limited = sent.app_limited
-        tcb.cc.on_lost(length, sample)
-    losses.clear()
+def take_lost(sent: SentRange, sample: AckSample) -> None:
+    """Put into `sample` what was so when the range left that is lost now."""
+    sample.prior_delivered = sent.delivered
+    sample.prior_lost = sent.lost_before
+    sample.tx_in_flight = sent.tx_in_flight
+    sample.app_limited = sent.app_limited
 
 
 def check_app_limited(tcb: Tcb) -> None:

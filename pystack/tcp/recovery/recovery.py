@@ -3,8 +3,8 @@
 RFC 5681 §3.2, 6582, 6675, 8985, 3042, 5682, 6298 §5. `tcb.loss` judges what is lost, on the
 scoreboard (without SACK `newreno_recovery` counts duplicate ACKs). `prr` says how much may leave
 during recovery, `undo` whether it was a loss. The congestion control owns cwnd and ssthresh; this
-file tells it. Writes `recover`, `recovery`, `by_sack`, `reduced_us`, `retransmits`,
-`retrans_since_us`, `delivery_rate`, `delivery_app_limited`.
+file and `cc_facts` tell it. Writes `recover`, `recovery`, `by_sack`, `reduced_us`, `retransmits`,
+`retrans_since_us`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pystack.cc.base import CWR, FAST, LOSS, OPEN
 from pystack.tcp.ecn import ecn
 from pystack.tcp.header import options
 from pystack.tcp.recovery import (
-    cwnd_validation,
-    delivery_rate,
+    cc_facts,
     mtu_probing,
     newreno_recovery,
     prr,
@@ -25,10 +24,9 @@ from pystack.tcp.recovery import (
 )
 from pystack.tcp.scoreboard.ack_result import NEVER, AckResult
 from pystack.tcp.tcb import RETRANSMIT_NOW, Tcb
-from pystack.tcp.timing import pacing, timers
+from pystack.tcp.timing import timers
 from pystack.wire.segment import Segment
 
-_GROWS: Final = (OPEN, LOSS)
 _SOONEST_US: Final = 1000
 _IN_RECOVERY: Final = (FAST, LOSS)
 
@@ -81,7 +79,7 @@ def on_ack(
         prr.on_ack(tcb, tcb.prr, ack.newly_delivered, acked > 0 and board.lost == lost_before)
     if not board.lost_bytes:
         tcb.pending &= ~RETRANSMIT_NOW
-    _tell(tcb, ack, recovery, acked, flight, prior_pipe, board.lost - lost_before, now_us)
+    cc_facts.tell(tcb, ack, recovery, acked, flight, prior_pipe, board.lost - lost_before, now_us)
 
 
 def _note_facts(tcb: Tcb) -> None:
@@ -90,43 +88,6 @@ def _note_facts(tcb: Tcb) -> None:
     board.srtt_us = tcb.srtt_us
     board.min_rtt_us = tcb.min_rtt_us
     board.in_recovery = tcb.recovery in _IN_RECOVERY
-
-
-def _tell(
-    tcb: Tcb, ack: AckResult, before: int, acked: int, flight: int, prior_pipe: int,
-    newly_lost: int, now_us: int,
-) -> None:  # fmt: skip
-    """Tell the congestion control; `before` was the state when the ACK came."""
-    cc = tcb.cc
-    board = tcb.scoreboard
-    sample = tcb.shared.sample
-    recovery = tcb.recovery
-    if newly_lost and cc.wants_losses:
-        delivery_rate.tell_losses(tcb, now_us)
-    sample.now_us = now_us
-    sample.acked = acked
-    sample.newly_delivered = ack.newly_delivered
-    sample.newly_lost = newly_lost
-    sample.flight = flight
-    sample.prior_pipe = prior_pipe
-    sample.pipe = tcb.pipe
-    sample.ce_bytes = tcb.ce_bytes
-    sample.delivered = board.delivered
-    sample.lost = board.lost
-    sample.min_rtt_us = tcb.min_rtt_us
-    sample.srtt_us = tcb.srtt_us
-    sample.recovery = recovery
-    delivery_rate.take_sample(board, ack, sample, now_us)
-    sample.cwnd_limited = before == LOSS or cwnd_validation.is_used(tcb)
-    rate = sample.delivery_rate
-    if rate and (not sample.app_limited or rate >= tcb.delivery_rate):
-        tcb.delivery_rate = rate
-        tcb.delivery_app_limited = sample.app_limited
-    cc.on_sample(sample)
-    if acked and before in _GROWS and recovery in _GROWS:
-        if not tcb.ce_bytes or cc.scalable:  # no time to grow (RFC 3168 §6.1.2)
-            cc.on_ack(sample)
-    pacing.update(tcb)
 
 
 # -- the states ---------------------------------------------------------------------------------
@@ -326,7 +287,7 @@ def on_dup_ack(tcb: Tcb, now_us: int) -> None:
     tcb.scoreboard.result.clear()
     newreno_recovery.retransmit_head(tcb)
     if tcb.cc.wants_losses:
-        delivery_rate.tell_losses(tcb, now_us)
+        cc_facts.tell_losses(tcb, now_us)
 
 
 # -- timers and the rest ---------------------------------------------------------------------------
@@ -342,7 +303,7 @@ def on_rack_timer(tcb: Tcb, now_us: int) -> None:
     if tcb.prr is not None:
         prr.on_lost(tcb, tcb.prr, pipe - tcb.pipe)
     if tcb.cc.wants_losses:
-        delivery_rate.tell_losses(tcb, now_us)
+        cc_facts.tell_losses(tcb, now_us)
 
 
 def on_rto(tcb: Tcb, now_us: int) -> None:
@@ -375,7 +336,7 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
     else:
         board.mark_all_lost()  # what the receiver has dropped is lost whenever it was sent (Linux)
     if tcb.cc.wants_losses:
-        delivery_rate.tell_losses(tcb, now_us)
+        cc_facts.tell_losses(tcb, now_us)
     note_retransmit(tcb, now_us)
     tcb.pending |= RETRANSMIT_NOW
 

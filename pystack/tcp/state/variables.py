@@ -186,6 +186,7 @@ class TcbVariables:
     reduced_us: int  # when the window was last cut
     retransmits: int  # timeouts since the last ACK of new data
     retrans_since_us: int  # when the first of them was
+    # recovery.cc_facts
     delivery_rate: int  # bytes/s, the last sample that tells of the network
     delivery_app_limited: bool  # the application bounded that one
     # recovery.newreno_recovery
