@@ -42,10 +42,11 @@ path.pcap.Capture path.language.tokens.Tokens sockets.options.OptionTable
 sockets.tcp.tcp_options.TcpOptions ip.fragments.Reassembly ip.icmp.Icmp ip.icmp_limit.IcmpLimit
 ip.path_mtu.PathMtu ip.ports.Ports stack.run_input.RunInput stack.time_wait.TimeWaits
 stack.fast_accepts.Answer stack.fast_accepts.FastAccepts tcp.header.fastopen_option.FastOpenOption
-tcp.state.records.FastAccept tcp.state.records.FastOpen
 sockets.tcp.tcp_messages.SendStamps sockets.udp.udp_ancillary.Asked
 sockets.udp.udp_state.Corked udp.endpoints.Received
 udp.udp_output.Sending
+tcp.state.records.FastAccept tcp.state.records.FastOpen tcp.state.fastopen_cache.FastOpenCache
+tcp.state.fastopen_cache.KnownServer
 udp.endpoints.UdpTable stack.wakeups.Wakeups tcp.state.records.AccEcn tcp.state.recvbuf.RecvBuffer
 tcp.scoreboard.scoreboard.Scoreboard tcp.state.sendbuf.SendBuffer tcp.state.stack_shared.Memory
 tcp.state.stack_shared.Shared tcp.state.records.Ecn tcp.state.records.MtuSearch

@@ -14,6 +14,7 @@ from pystack.stack.half_open import HalfOpen
 from pystack.stack.host_state import HostState
 from pystack.stack.listener import Listener
 from pystack.stack.time_wait import TimeWait
+from pystack.tcp.fastopen import active
 from pystack.tcp.header import options
 from pystack.tcp.policies import isn
 from pystack.tcp.recovery import mtu_probing, recovery
@@ -175,6 +176,8 @@ class ConnectionTable(HostState):
         else:
             self.unregister(tcb)
         self.wakeups.forget(tcb)
+        if tcb.fast_open is not None:
+            active.on_end(tcb, tcb.fast_open, now_us)
         tcb.sndbuf.clear()
         tcb.scoreboard.clear()
         tcb.recvbuf.clear_held()
@@ -275,8 +278,11 @@ class ConnectionTable(HostState):
             options.set_path_mtu(tcb, self.ip.path_mtus.mtu(remote), locked)
             if tcb.mtu_search is not None:
                 mtu_probing.note_path_mtu(tcb, tcb.mtu_search)
+            if lowered and tcb.fast_open is not None:
+                active.on_path_mtu(tcb, tcb.fast_open, self.now_us)
+                self.mark(tcb)
             if lowered and tcb.eff_mss < before and tcb.snd_nxt > tcb.snd_una:
-                recovery.on_path_mtu(tcb)  # what is in flight is cut anew and sent again
+                recovery.send_again(tcb)
                 self.mark(tcb)
         except Exception as error:
             if not self.contain_fault(tcb, error):

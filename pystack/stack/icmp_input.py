@@ -13,7 +13,7 @@ from pystack.ip.reports import ORIGIN_ICMP, ORIGIN_ICMP6
 from pystack.stack.connections import ConnectionTable
 from pystack.stack.half_open import HalfOpen
 from pystack.tcp import soft_errors
-from pystack.tcp.fastopen import passive
+from pystack.tcp.fastopen import active, passive
 from pystack.tcp.state.states import SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
@@ -50,7 +50,7 @@ def _for_tcp(host: ConnectionTable, error: IcmpError, now_us: int) -> None:
         elif type(connection) is Tcb and connection.path_mtu > path_mtus.mtu(destination):
             host.take_path_mtu(connection, True)
     elif type(connection) is Tcb:
-        _tell(connection, error)
+        _tell(connection, error, now_us)
         host.touch(connection)
 
 
@@ -60,7 +60,7 @@ def _quotes_flight(tcb: Tcb, error: IcmpError) -> bool:
     return una <= unwrap(error.quoted_seq, una) < tcb.snd_nxt
 
 
-def _tell(tcb: Tcb, error: IcmpError) -> None:
+def _tell(tcb: Tcb, error: IcmpError, now_us: int) -> None:
     number = errno_of(error)
     if not number:
         return
@@ -69,4 +69,5 @@ def _tell(tcb: Tcb, error: IcmpError) -> None:
     unseen = not tcb.passive or (tcb.fast_accept is not None and tcb.owner is None)
     if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and unseen):
         tcb.shared.counters.attempt_fails += 1
+        active.on_refused(tcb, now_us)
         user_calls.abandon(tcb, number)

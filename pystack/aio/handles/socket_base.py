@@ -21,6 +21,7 @@ from pystack.aio.handles.contracts import SocketStack
 from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.handles.socket_state import BLOCKS_WITH_LOOP, NO_LOOP, WOULD_BLOCK, SocketState
 from pystack.printed import printed
+from pystack.sockets.constants import MSG_FASTOPEN
 from pystack.sockets.tcp.tcp_info import TcpInfo
 
 _logger = logging.getLogger("pystack")
@@ -296,11 +297,10 @@ class SocketBase(socket.socket):
         if not flags_and_address:
             raise TypeError("sendto() takes 2 or 3 arguments (1 given)")
         *flags, address = flags_and_address
-        if state.type == socket.SOCK_STREAM:
+        if state.type == socket.SOCK_STREAM and not any(flag & MSG_FASTOPEN for flag in flags):
             return self.send(data, *flags)
         inner: Any = state.use_on_loop()
-        sent: int = state.tried(inner.sendto, data, address, *map(numbers.flags, flags))
-        return sent
+        return int(state.tried(inner.sendto, data, address, *map(numbers.flags, flags)))
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """See `sockets.Socket.recv`."""

@@ -14,6 +14,7 @@ from errno import (
     EISCONN,
     ENETUNREACH,
     ENOTCONN,
+    EOPNOTSUPP,
 )
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ from pystack.sockets.tcp.tcp_state import (
     TcpSocketState,
 )
 from pystack.stack.host import HostCore
+from pystack.tcp.fastopen import active
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -45,6 +47,7 @@ from pystack.tcp.state.states import (
 )
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls, user_settings
+from pystack.tcp.user.user_calls import Buffer
 from pystack.wire.address import is_multicast, is_v4
 from pystack.wire.flow_key import local_end, remote_end
 
@@ -149,8 +152,14 @@ def connect(sock: TcpSocketState, where: Any) -> None:
     if phase == UNCONNECTED:
         if sock.state != CLOSED:
             raise os_error(EISCONN)
-        _begin(sock, where)
+        tcb = _begin(sock, where)
+        if sock.settings.fastopen_connect and _plan(sock, tcb) != active.NO_DATA:
+            active.defer(tcb)
+            return
         code = EINPROGRESS
+    elif sock.tcb is not None and sock.tcb.fast_open is not None:
+        if active.waits_for_data(sock.tcb):
+            raise os_error(EISCONN)
     state = sock.state
     if state in (SYN_SENT, SYN_RECEIVED):
         raise os_error(code)
@@ -162,7 +171,33 @@ def connect(sock: TcpSocketState, where: Any) -> None:
     sock.phase = CONNECTED
 
 
-def _begin(sock: TcpSocketState, where: Any) -> None:
+def connect_with(sock: TcpSocketState, data: Buffer, where: Any) -> int:
+    """`sendto` with MSG_FASTOPEN (see `Socket.sendto`), or the first write after a deferred connect
+    (Linux: tcp_sendmsg_fastopen). 0: it is connected by now, the data is still to be sent."""
+    if not sock.host.config.tcp_fastopen & active.CLIENT:
+        raise os_error(EOPNOTSUPP)
+    tcb = sock.tcb
+    if tcb is None or not active.waits_for_data(tcb):
+        if sock.phase != UNCONNECTED or sock.state != CLOSED:
+            connect(sock, where or ())
+            return 0
+        if where is None:
+            raise os_error(EINVAL)
+        tcb = _begin(sock, where)
+    room = _plan(sock, tcb)
+    taken = user_calls.send(tcb, data[:room]) if room > 0 else 0
+    active.put_on_syn(tcb, taken)
+    sock.host.mark(tcb)
+    if not taken:
+        raise os_error(EINPROGRESS)
+    return taken
+
+
+def _plan(sock: TcpSocketState, tcb: Tcb) -> int:
+    return active.plan(tcb, sock.settings.fastopen_no_cookie)
+
+
+def _begin(sock: TcpSocketState, where: Any) -> Tcb:
     """Make the connection; its SYN leaves with the next transmit."""
     host = sock.host
     remote, port = sockaddr.parse(sock.family, where, sock.host.ip.interface)
@@ -183,6 +218,7 @@ def _begin(sock: TcpSocketState, where: Any) -> None:
     _take_connection(sock, tcb, CONNECTING)
     tcp_errors.expect_connection(sock)
     host.open(tcb)
+    return tcb
 
 
 def _take_connection(sock: TcpSocketState, tcb: Tcb, phase: int) -> None:

@@ -2,7 +2,7 @@
 
 Left out is what the stack does not measure or does not have: `tcpi_fackets`, `tcpi_last_ack_sent`
 (Linux does not know it either), `tcpi_rcv_ssthresh`, `tcpi_rcv_rtt`, the delivery rate and the
-times spent busy or limited, what was delivered in all, Fast Open counts. In `pack` those are 0.
+times spent busy or limited, what was delivered in all. In `pack` those are 0.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ OPT_SACK: Final = 2
 OPT_WSCALE: Final = 4
 OPT_ECN: Final = 8
 OPT_ECN_SEEN: Final = 16
+OPT_SYN_DATA: Final = 32  # data on our SYN or the peer's was taken
+OPT_TFO_CHILD: Final = 128  # began with a SYN that had a good cookie
 
 # tcpi_accecn_opt_seen; 0 is none
 OPT_COUNTERS: Final = 2
@@ -114,6 +116,7 @@ class TcpInfo:
     tcpi_delivered_ce: int = 0
     tcpi_delivery_rate: int = 0
     tcpi_delivery_rate_app_limited: int = 0
+    tcpi_fastopen_client_fail: int = 0  # 1 no cookie, 2 data not taken, 3 the SYN was repeated
     tcpi_max_pacing_rate: int = NO_PACING
     tcpi_dsack_dups: int = 0
     tcpi_reord_seen: int = 0
@@ -146,7 +149,8 @@ class TcpInfo:
         return _LAYOUT.pack(
             self.tcpi_state, self.tcpi_ca_state, self.tcpi_retransmits & 0xFF,
             self.tcpi_probes & 0xFF, self.tcpi_backoff & 0xFF, self.tcpi_options,
-            self.tcpi_snd_wscale | self.tcpi_rcv_wscale << 4, self.tcpi_delivery_rate_app_limited,
+            self.tcpi_snd_wscale | self.tcpi_rcv_wscale << 4,
+            self.tcpi_delivery_rate_app_limited | self.tcpi_fastopen_client_fail << 1,
             self.tcpi_rto, self.tcpi_ato, self.tcpi_snd_mss, self.tcpi_rcv_mss,
             self.tcpi_unacked, self.tcpi_sacked, self.tcpi_lost, self.tcpi_retrans, 0,
             self.tcpi_last_data_sent & 0xFFFF_FFFF, 0, self.tcpi_last_data_recv & 0xFFFF_FFFF,
@@ -221,6 +225,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_delivered_ce=tcb.ecn.delivered_ce if tcb.ecn is not None else 0,
         tcpi_delivery_rate=tcb.delivery_rate,
         tcpi_delivery_rate_app_limited=int(tcb.delivery_app_limited),
+        tcpi_fastopen_client_fail=tcb.fast_open.failed if tcb.fast_open is not None else 0,
         tcpi_reord_seen=int(board.reordering_seen),
         tcpi_snd_wnd=tcb.snd_wnd,
         tcpi_rcv_wnd=max(tcb.rcv_adv - tcb.rcv_nxt, 0),
@@ -237,7 +242,16 @@ def _options(tcb: Tcb) -> int:
         | (OPT_WSCALE if tcb.snd_wscale or tcb.rcv_wscale else 0)
         | (OPT_ECN if tcb.ecn is not None and tcb.state >= ESTABLISHED else 0)
         | (OPT_ECN_SEEN if tcb.ecn is not None and tcb.ecn.ect_seen else 0)
+        | _fast_open_options(tcb)
     )
+
+
+def _fast_open_options(tcb: Tcb) -> int:
+    accept = tcb.fast_accept
+    if accept is not None:
+        return OPT_TFO_CHILD | (OPT_SYN_DATA if accept.with_data else 0)
+    taken = tcb.fast_open is not None and tcb.fast_open.data_acked
+    return OPT_SYN_DATA if taken else 0
 
 
 def _counts(tcb: Tcb) -> dict[str, int]:

@@ -18,7 +18,7 @@ from pystack.sockets.constants import (
 )
 from pystack.sockets.tcp import tcp_errors
 from pystack.sockets.tcp.tcp_state import TcpSocketState
-from pystack.tcp.fastopen import passive
+from pystack.tcp.fastopen import active, passive
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import Tcb
@@ -45,6 +45,8 @@ def poll(sock: TcpSocketState) -> int:
             bits |= WRITABLE
         if tcb is not None and tcb.urgent_byte >= 0:
             bits |= POLLPRI
+    elif tcb is not None and tcb.fast_open is not None and active.waits_for_data(tcb):
+        bits |= WRITABLE
     if tcp_errors.pending(sock) or (tcb is not None and tcb.reports):
         bits |= POLLERR
     return bits

@@ -7,7 +7,7 @@ The order in which a read finds data, end of stream, error and shutdown is Linux
 from __future__ import annotations
 
 from collections.abc import Iterable
-from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE
+from errno import EAGAIN, EINVAL, ENOTCONN, EPIPE
 from typing import Any, Final
 
 from pystack.errors import os_error
@@ -24,9 +24,9 @@ from pystack.sockets.constants import (
     MSG_TRUNC,
 )
 from pystack.sockets.sockaddr import Address
-from pystack.sockets.tcp import tcp_errors, tcp_messages
+from pystack.sockets.tcp import tcp_connection_calls, tcp_errors, tcp_messages
 from pystack.sockets.tcp.tcp_state import TcpSocketState
-from pystack.tcp.fastopen import passive
+from pystack.tcp.fastopen import active, passive
 from pystack.tcp.input import urgent
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
@@ -45,12 +45,13 @@ _MAY_SEND: Final = (ESTABLISHED, CLOSE_WAIT)
 
 # -- sending ------------------------------------------------------------------------------------
 def sendmsg(
-    sock: TcpSocketState, buffers: Iterable[Any], items: Iterable[tuple[int, int, Any]], flags: int
-) -> int:
+    sock: TcpSocketState, buffers: Iterable[Any], items: Iterable[tuple[int, int, Any]],
+    flags: int, where: Any,
+) -> int:  # fmt: skip
     """See `Socket.sendmsg`."""
     wanted = tcp_messages.asked(sock, items)
     data = b"".join(buffers)
-    sent = send(sock, data, flags)
+    sent = sendto(sock, data, flags, where)
     if wanted and sent and sock.tcb is not None:
         tcp_messages.note_sent(sock, sock.tcb, 0, wanted)
     return sent
@@ -60,14 +61,16 @@ def send(sock: TcpSocketState, data: Any, flags: int) -> int:
     """See `Socket.send`."""
     tcb = sock.tcb
     if tcb is None or tcb.state not in _MAY_SEND or sock.shut & SEND_SHUTDOWN or sock.error:
+        if flags & MSG_FASTOPEN or (tcb is not None and active.waits_for_data(tcb)):
+            return sendto(sock, data, flags | MSG_FASTOPEN, None)
         if tcb is None or not passive.is_open(tcb) or sock.shut & SEND_SHUTDOWN or sock.error:
-            raise _why_not(sock, flags)
+            raise _why_not(sock)
     if type(data) is not bytes and type(data) is not bytearray:
         data = memoryview(data).cast("B")
     if not flags:
         sent = user_calls.send(tcb, data)
     elif flags & MSG_FASTOPEN:
-        raise os_error(EOPNOTSUPP)
+        return sendto(sock, data, flags, None)
     else:
         sent = user_calls.send(
             tcb, data,
@@ -82,9 +85,17 @@ def send(sock: TcpSocketState, data: Any, flags: int) -> int:
     return sent
 
 
-def _why_not(sock: TcpSocketState, flags: int) -> OSError:
+def sendto(sock: TcpSocketState, data: Any, flags: int, where: Any) -> int:
+    """See `Socket.sendto`."""
     if flags & MSG_FASTOPEN:
-        return os_error(EOPNOTSUPP)
+        with memoryview(data).cast("B") as view:
+            taken = tcp_connection_calls.connect_with(sock, view, where)
+        if taken:
+            return taken
+    return send(sock, data, flags & ~MSG_FASTOPEN)
+
+
+def _why_not(sock: TcpSocketState) -> OSError:
     if sock.state in (SYN_SENT, SYN_RECEIVED):
         return tcp_errors.take_os_error(sock, EAGAIN)
     return tcp_errors.take_os_error(sock, EPIPE)

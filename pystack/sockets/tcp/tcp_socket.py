@@ -122,13 +122,24 @@ class Socket(TcpSocketState):
         self, buffers: Iterable[Any], ancdata: Iterable[tuple[int, int, Any]] = (), flags: int = 0,
         address: Any = None,
     ) -> int:  # fmt: skip
-        """As `send`, of all buffers together; `address` is not looked at. Of `ancdata` items
+        """As `sendto`, of all buffers together. Of `ancdata` items
         (level, type, data) SO_TIMESTAMPING asks for timestamps of these octets.
 
         Raises as `send`, and EINVAL for another item of SOL_SOCKET.
         """
         self.check()
-        return tcp_send_recv.sendmsg(self, buffers, ancdata, flags)
+        return tcp_send_recv.sendmsg(self, buffers, ancdata, flags, address)
+
+    def sendto(self, data: Any, address: Any, flags: int = 0) -> int:
+        """As `send`; `address` counts with MSG_FASTOPEN alone, on a socket that is not connected.
+
+        That connects, with as much of `data` on the SYN as there is room for, if a cookie of the
+        peer is known (RFC 7413); returns how many bytes. Without one they are still to be sent:
+        raises EINPROGRESS, and the SYN asks for a cookie. EOPNOTSUPP where `tcp_fastopen` has it
+        off, EALREADY while connecting, EISCONN when connected, and the errors of `connect`.
+        """
+        self.check()
+        return tcp_send_recv.sendto(self, data, flags, address)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Up to `size` received octets; b"" at the end of the stream.

@@ -124,6 +124,14 @@ def syn_acked(tcb: Tcb, seg: Segment, now_us: int) -> None:
         rtt.take_sample(tcb, rtt_us, now_us)
 
 
+def syn_data_acked(tcb: Tcb, ack: int, now_us: int) -> None:
+    """A SYN,ACK acknowledges data of our SYN, up to `ack`."""
+    tcb.scoreboard.acked(ack, now_us)
+    tcb.bytes_acked += ack - tcb.snd_una
+    tcb.snd_una = ack
+    tcb.sndbuf.release(ack)
+
+
 def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
     """SND.UNA < SEG.ACK =< SND.NXT: release, measure, grow, move on. The bytes that are newly
     delivered are returned."""

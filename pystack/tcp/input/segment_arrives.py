@@ -11,7 +11,7 @@ from errno import ECONNREFUSED, ECONNRESET, EPIPE
 from typing import Final
 
 from pystack.tcp.ecn import ecn
-from pystack.tcp.fastopen import passive
+from pystack.tcp.fastopen import active, passive
 from pystack.tcp.header import timestamps
 from pystack.tcp.input import ack, handshake, receive, urgent
 from pystack.tcp.input.syn_sent import ANSWER_WITH_RST, HANDLED, on_segment_in_syn_sent
@@ -198,6 +198,8 @@ def _second_check_rst(tcb: Tcb, seq: int) -> None:
         return
     tcb.shared.counters.dropped[DROP_RST_REFUSED] += 1
     tcb.pending |= CHALLENGE_ACK
+    if tcb.fast_open is not None:
+        active.on_strange_rst(tcb, tcb.fast_open)
 
 
 def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
@@ -209,8 +211,11 @@ def _fourth_check_syn(tcb: Tcb, seg: Segment, seq: int) -> int:
         if tcb.fast_accept is not None:
             passive.syn_again(tcb, tcb.fast_accept, tcb.last_seg_us)
             return HANDLED
-        if seg.flags & ACK and seg.ack == tcb.snd_nxt & MASK:
+        acked = unwrap(seg.ack, tcb.snd_nxt)
+        if seg.flags & ACK and tcb.iss < acked <= tcb.snd_nxt:
             ack.syn_acked(tcb, seg, tcb.last_seg_us)
+            if acked > tcb.snd_una:
+                ack.syn_data_acked(tcb, acked, tcb.last_seg_us)
             ack.first_window(tcb, seg, seq)
             handshake.become_established(tcb, tcb.last_seg_us)
         tcb.pending |= ACK_NOW

@@ -6,8 +6,9 @@ from errno import ECONNREFUSED
 from typing import Final
 
 from pystack.tcp.ecn import ecn
+from pystack.tcp.fastopen import active
 from pystack.tcp.header import options, timestamps
-from pystack.tcp.input import ack, handshake
+from pystack.tcp.input import ack, handshake, receive
 from pystack.tcp.state.states import SYN_RECEIVED
 from pystack.tcp.tcb import ACK_NOW, SEND_SYN, Tcb
 from pystack.tcp.timing import timers
@@ -74,8 +75,13 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
         timestamps.first(tcb, seg.tsval, now_us)
     if acceptable:
         ack.syn_acked(tcb, seg, now_us)
+        if seg_ack > tcb.snd_una:
+            ack.syn_data_acked(tcb, seg_ack, now_us)
         ack.first_window(tcb, seg, seg.seq)
         handshake.become_established(tcb, now_us)
+        fast_open = tcb.fast_open
+        if fast_open is not None and active.on_syn_ack(tcb, fast_open, seg, now_us):
+            receive.on_syn_payload(tcb, seg, now_us)
         tcb.pending |= ACK_NOW
         return HANDLED
     # a SYN alone: both sides are opening at the same time (§3.5, MUST-10)

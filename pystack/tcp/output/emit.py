@@ -7,6 +7,7 @@ Fills what every segment has: acknowledgment, window, timestamps, SACK blocks; s
 from __future__ import annotations
 
 from pystack.tcp.ecn import accecn, ecn
+from pystack.tcp.fastopen import active
 from pystack.tcp.header import options, sack_blocks, window
 from pystack.tcp.policies.experimental_option import OPTIONS_MOST
 from pystack.tcp.tcb import Tcb
@@ -127,7 +128,7 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     )  # fmt: skip
     data = b""
     if not tcb.opened_us and (accept is not None or tcb.fast_open is not None):
-        cookie, data = _on_first_syn(tcb, OPTIONS_MOST - len(opts))
+        cookie, data = _on_first_syn(tcb, with_ack, OPTIONS_MOST - len(opts), now_us)
         opts += cookie
     if tcb.option is not None:
         opts = tcb.option.syn_options(with_ack, opts, now_us)
@@ -150,14 +151,16 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     return sent
 
 
-def _on_first_syn(tcb: Tcb, room: int) -> tuple[bytes, bytes]:
+def _on_first_syn(
+    tcb: Tcb, with_ack: bool, room: int, now_us: int
+) -> tuple[bytes, bytes]:
     """What TCP Fast Open puts on the first SYN or SYN,ACK alone: its option, if that has room, and
     data."""
     if tcb.fast_accept is not None:
         option = tcb.fast_accept.cookie
         return (option if len(option) <= room else b""), b""
     fast_open = tcb.fast_open
-    if fast_open is None or len(fast_open.option) > room:
+    if fast_open is None or with_ack or not active.may_leave(tcb, fast_open, room, now_us):
         return b"", b""
     return fast_open.option, tcb.sndbuf.copy(tcb.iss + 1, fast_open.length)
 

@@ -373,9 +373,9 @@ def loss_chosen(tcb: Tcb) -> None:
         timers.arm_tlp(tcb, 0)
 
 
-def on_path_mtu(tcb: Tcb) -> None:
-    """Segments in flight are too large for the path: send them again, re-cut; no congestion
-    (RFC 8201 §5.4)."""
+def send_again(tcb: Tcb) -> None:
+    """What is in flight was too large for the path (RFC 8201 §5.4), or left out by a SYN,ACK (RFC
+    7413 §4.2.2): it is cut and sent again; no congestion."""
     tcb.scoreboard.mark_all_lost()
     tcb.recover = tcb.snd_nxt
     newreno_recovery.forget(tcb)

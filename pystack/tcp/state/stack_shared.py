@@ -10,6 +10,7 @@ from pystack.config import Config
 from pystack.counters import Counters
 from pystack.ip.keyed_hash import keyed_hash
 from pystack.tcp.scoreboard.ack_result import AckResult
+from pystack.tcp.state.fastopen_cache import FastOpenCache
 
 
 class Memory:
@@ -32,8 +33,8 @@ class Shared:
     """One per stack."""
 
     __slots__ = (
-        "config", "secret", "counters", "memory", "sample", "ack_result", "_challenges_left",
-        "_challenges_until_us",
+        "config", "secret", "counters", "memory", "fast_opens", "sample", "ack_result",
+        "_challenges_left", "_challenges_until_us",
     )  # fmt: skip
 
     def __init__(self, config: Config, secret: bytes) -> None:
@@ -44,6 +45,7 @@ class Shared:
         self.sample = AckSample()  # these two are of the ACK being taken
         self.ack_result = AckResult()
         self.memory = Memory()
+        self.fast_opens = FastOpenCache(config)
         self._challenges_left = 0
         self._challenges_until_us = 0
 

@@ -9,7 +9,7 @@ from errno import ETIMEDOUT
 
 from pystack.ip.reports import ORIGIN_LOCAL
 from pystack.tcp import recording, soft_errors
-from pystack.tcp.fastopen import passive
+from pystack.tcp.fastopen import active, passive
 from pystack.tcp.recovery import mtu_probing, recovery, tlp
 from pystack.tcp.state.states import FIN_WAIT_2, SYN_RECEIVED, SYN_SENT
 from pystack.tcp.tcb import SEND_RST, SEND_SYN, Tcb
@@ -51,7 +51,10 @@ def _on_rto(tcb: Tcb, now_us: int) -> None:
         return
     if tcb.retransmits == tcb.config.tcp_retries1:
         soft_errors.report(tcb, ETIMEDOUT, ORIGIN_LOCAL, 0, 0, tcb.retransmits, b"")
-    if now_us >= retry_limits.ends_at_us(tcb):
+    is_over = now_us >= retry_limits.ends_at_us(tcb)
+    if tcb.fast_open is not None:
+        active.on_timeout(tcb, tcb.fast_open, is_over, now_us)
+    if is_over:
         retry_limits.give_up(tcb)
         return
     if tcb.retransmits and now_us - tcb.reduced_us < tcb.rto_us:
@@ -79,7 +82,10 @@ def _on_syn_rto(tcb: Tcb, now_us: int) -> None:
     linear = config.tcp_syn_linear_timeouts if tcb.state == SYN_SENT else 0
     retries = tcb.user.syn_retries if tcb.state == SYN_SENT else config.tcp_synack_retries
     ends_at_us = retry_limits.attempt_ends_at_us(tcb, retries)
-    if tcb.retransmits >= retries + linear or now_us >= ends_at_us:
+    is_over = tcb.retransmits >= retries + linear or now_us >= ends_at_us
+    if tcb.fast_open is not None:
+        active.on_timeout(tcb, tcb.fast_open, is_over, now_us)
+    if is_over:
         tcb.shared.counters.attempt_fails += 1
         retry_limits.give_up(tcb)
         return
