@@ -146,7 +146,7 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
         duplicate = take_sack(tcb, seg, ack, now_us)
         if rtt_us < 0:
             rtt_us = result.sack_rtt_us
-    if rtt_us < 0:
+    if rtt_us < 0 and not duplicate:  # D-SACK: it echoes an ACK that was lost
         rtt_us = _rtt_by_timestamp(tcb, seg, now_us)
     if rtt_us >= 0:  # else Karn: a backed-off RTO stays until a sample is had
         rtt.take_sample(tcb, rtt_us, now_us)

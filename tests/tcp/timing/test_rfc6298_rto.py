@@ -477,3 +477,37 @@ def test_a_silent_peer_is_given_up_after_fifteen_minutes(tcp: Tcp) -> None:
     with pytest.raises(TimeoutError):
         sock.send(b"x")
     tcp.quiet(1000)
+
+
+# -- §3 and RFC 7323 §4.1: what the acknowledgement of a repeat tells of the round trip ---------
+
+
+@pytest.mark.parametrize("reported", [False, True], ids=["once", "twice"])
+@pytest.mark.host(tcp_early_retrans=0)
+def test_an_echo_of_the_first_copy_is_no_round_trip_when_another_copy_has_come_too(
+    tcp: Tcp, reported: bool
+) -> None:
+    """With D-SACK the ACK of the first copy was lost, and a repeat drew this: the time since the
+    first copy is that of the losses. Where ACKs are lost such samples would make an RTT of 100 ms
+    one of minutes (Linux takes them)."""
+    sock = tcp.established(ts=700, sack=True, rtt=0.1)
+    before = sock.tcp_info().tcpi_rtt
+    sock.send(tcp.data(100))
+    stamps = "<nop,nop,TS val 900 ecr 200>"
+    if reported:
+        stamps = "<nop,nop,TS val 900 ecr 200,nop,nop,sack 1:101>"
+    tcp.play(
+        f"""
+        +0   > P. 1:101(100) ack 1 <nop,nop,TS val 200 ecr 800>
+        +0.3 > P. 1:101(100) ack 1 <nop,nop,TS val 500 ecr 800>
+        +0.6 > P. 1:101(100) ack 1 <nop,nop,TS val 1100 ecr 800>
+        +0.1 <  . 1:1(0) ack 101 {stamps}
+        +0   quiet
+        """
+    )
+    info = sock.tcp_info()
+    if reported:
+        assert info.tcpi_rtt == before
+        assert info.tcpi_rto == 300_000  # the timeouts were for nothing
+    else:
+        assert info.tcpi_rtt == before + (1_000_000 - before) // 8
