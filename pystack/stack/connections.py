@@ -84,7 +84,7 @@ class ConnectionTable(HostState):
         it was accepted counts on, while there is a listener (Linux)."""
         listener: Listener = accept.listener
         was_reset = tcb.error == ECONNRESET and tcb.owner is not None
-        listens = self.listeners.get(listener.name) is listener
+        listens = self.is_listening(listener)
         listener.fast_accepts.end(was_reset and listens, self.now_us)
 
     # -- connections ----------------------------------------------------------------------------
@@ -202,30 +202,48 @@ class ConnectionTable(HostState):
             self.trace.state(record.key, TIME_WAIT, CLOSED, self.now_us)
 
     def connection_key(
-        self, remote: bytes, remote_port: int, local: bytes, local_port: int
-    ) -> bytes:
-        """The key of a connection to be opened; `local_port` 0 takes an ephemeral one.
+        self, remote: bytes, remote_port: int, local: bytes, local_port: int,
+        within: tuple[int, int] | None = None,
+    ) -> bytes:  # fmt: skip
+        """The key of a connection to be opened; `local_port` 0 takes an ephemeral one, `within`
+        bounds other than the host's.
 
         Raises OSError EADDRNOTAVAIL when every port to that peer is taken.
         """
         if local_port:
             return flow_key(local, remote, local_port, remote_port)
-        for port in self.ports.ephemeral(local, remote, remote_port):
+        for port in self.ports.ephemeral(local, remote, remote_port, within):
             key = flow_key(local, remote, port, remote_port)
             if key not in self.connections:
                 return key
         raise OSError(EADDRNOTAVAIL, "all ports of ip_local_port_range are in use to that peer")
 
     # -- listeners ------------------------------------------------------------------------------
-    def listen(self, local: bytes, port: int, backlog: int, owner: Owner) -> Listener:
+    def listen(
+        self, local: bytes, port: int, backlog: int, owner: Owner, reuse_port: bool = False
+    ) -> Listener:
         """A listener at 16-byte `local` (or a wildcard) and `port`. Its attributes may be set
-        before the next packet. Raises OSError EADDRINUSE."""
+        before the next packet. With `reuse_port` several have the same, each the SYNs of some
+        flows. Raises OSError EADDRINUSE."""
         name = local + port.to_bytes(2, "big")
-        if name in self.listeners:
+        first = self.listeners.get(name)
+        if first is not None and not (reuse_port and first.group):
             raise OSError(EADDRINUSE, f"port {port} is in use")
         listener = Listener(local, port, min(backlog, self.config.somaxconn), owner, self.config)
-        self.listeners[name] = listener
+        if reuse_port:
+            listener.share_with(first.group if first is not None else [])
+        if first is None:
+            self.listeners[name] = listener
         return listener
+
+    def is_listening(self, listener: Listener) -> bool:
+        """Whether it has not stopped."""
+        first = self.listeners.get(listener.name)
+        return first is listener or (first is not None and listener in first.group)
+
+    def all_listeners(self) -> list[Listener]:
+        """Those that share a port, too: `listeners` has the first of them."""
+        return [one for first in self.listeners.values() for one in first.group or (first,)]
 
     def add_half_open(self, half_open: HalfOpen) -> None:
         """A SYN has begun a half-open connection."""
@@ -244,7 +262,11 @@ class ConnectionTable(HostState):
 
     def unlisten(self, listener: Listener) -> None:
         """Stop listening: half-open connections are forgotten, unaccepted ones reset."""
-        self.listeners.pop(listener.name, None)
+        left = listener.leave_group()
+        if left is not None:
+            self.listeners[listener.name] = left
+        elif self.listeners.get(listener.name) is listener:
+            del self.listeners[listener.name]
         if listener.half_open:
             for connection in list(self.connections.values()):
                 if type(connection) is HalfOpen and connection.listener is listener:

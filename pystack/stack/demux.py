@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.ip.address_checks import is_for_host
+from pystack.ip.keyed_hash import keyed_hash
 from pystack.stack import passive_open
 from pystack.stack import time_wait as waiting
 from pystack.stack.connections import ConnectionTable
@@ -91,8 +92,15 @@ def _in_listen_or_closed(
 
 
 def find_listener(host: ConnectionTable, key: bytes) -> Listener | None:
-    """The listener for a flow: of the very address, else of a wildcard."""
-    listeners = host.listeners
+    """The listener for a flow: of the very address, else of a wildcard; of several with
+    SO_REUSEPORT the one that its addresses and ports decide."""
+    found = _first_listener(host.listeners, key)
+    if found is None or len(found.group) < 2:
+        return found
+    return found.group[keyed_hash(host.secret, key, b"tcp reuse port") % len(found.group)]
+
+
+def _first_listener(listeners: dict[bytes, Listener], key: bytes) -> Listener | None:
     port = key[32:34]
     found = listeners.get(key[:16] + port)
     if found is not None:

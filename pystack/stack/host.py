@@ -262,7 +262,7 @@ class HostCore(ConnectionTable):
         """The device is gone: every connection ends with `error`, and nothing is sent to the peers.
         Owners of listeners are notified, too."""
         self.abandon_all(error)
-        for listener in self.listeners.values():
+        for listener in self.all_listeners():
             self.note_acceptable(listener)
         self.udp.fail(error)
         self._notify_owners()

@@ -22,7 +22,8 @@ class Listener:
 
     __slots__ = ("local", "port", "v6only", "backlog", "owner", "settings", "defer_accept",
                  "rcvbuf", "rcvbuf_locked", "max_seg", "window_clamp", "tos", "ttl", "df", "queue",
-                 "half_open", "notified", "option", "ecn", "ect", "fast_accepts")  # fmt: skip
+                 "half_open", "notified", "option", "ecn", "ect", "fast_accepts",
+                 "group")  # fmt: skip
 
     def __init__(
         self, local: bytes, port: int, backlog: int, owner: Owner, config: Config
@@ -48,6 +49,8 @@ class Listener:
         self.ect = 0  # the ECN field of SYN,ACKs (RFC 8257 §3.4)
         self.option = ""  # name of an experimental option, "" for the stack's
         self.notified = False  # its owner is notified after the batch
+        # all that share address and port with SO_REUSEPORT, itself too; empty: it shares nothing
+        self.group: list[Listener] = []
 
     def __repr__(self) -> str:
         return printed(
@@ -55,6 +58,23 @@ class Listener:
             lambda: f"{place(self.local, self.port)} backlog {self.backlog}:"
             f" {self.half_open} half open, {len(self.queue)} to be accepted",
         )
+
+    def share_with(self, others: list[Listener]) -> None:
+        """Take a place among those that share the address and port (SO_REUSEPORT)."""
+        self.group = others
+        others.append(self)
+
+    def leave_group(self) -> Listener | None:
+        """Share nothing any more: the last of the others takes the place, as in Linux, so that few
+        flows come to another one. One that is left, None for none."""
+        group, self.group = self.group, []
+        if not group:
+            return None
+        place = group.index(self)
+        last = group.pop()
+        if last is not self:
+            group[place] = last
+        return group[0] if group else None
 
     def accept(self) -> Tcb | None:
         """The first connection of the accept queue; None when there is none."""

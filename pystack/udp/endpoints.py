@@ -241,14 +241,17 @@ class UdpTable:
         self._next = 0
 
     # -- ports ----------------------------------------------------------------------------------
-    def bind(self, endpoint: UdpEndpoint, local: bytes, port: int) -> None:
-        """Give `endpoint` an address and a port, 0 for any free one.
+    def bind(
+        self, endpoint: UdpEndpoint, local: bytes, port: int,
+        within: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Give `endpoint` an address and a port, 0 for any free one of those `within`.
 
         Several may have the same if all have SO_REUSEADDR, or all SO_REUSEPORT. Raises OSError
         EADDRINUSE; EAGAIN when no port of `ip_local_port_range` is free.
         """
         if not port:
-            port = self._free_port(endpoint, local)
+            port = self._free_port(endpoint, local, within or self.config.ip_local_port_range)
         elif any(
             overlap(local, endpoint.v6only, other.local, other.v6only)
             and not (endpoint.reuse_address and other.reuse_address)
@@ -260,8 +263,8 @@ class UdpTable:
         endpoint.port = port
         self.by_port.setdefault(port, []).insert(0, endpoint)
 
-    def _free_port(self, endpoint: UdpEndpoint, local: bytes) -> int:
-        low, high = self.config.ip_local_port_range
+    def _free_port(self, endpoint: UdpEndpoint, local: bytes, within: tuple[int, int]) -> int:
+        low, high = within
         count = high - low + 1
         self._next += 1
         offset = keyed_hash(self._secret, local + self._next.to_bytes(8, "big"), b"udp port")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pystack.aio.loop.event_loop import EventLoop, attached
+from pystack.sockets import constants as c
 from pystack.sockets.constants import SO_RCVBUF, SOL_SOCKET
 from tests.live.link_to_kernel import LinkToKernel
 from tests.live.namespace import Namespace
@@ -19,6 +23,7 @@ from tests.surroundings import PATIENCE
 pytestmark = pytest.mark.live
 
 PORT = 5000
+KIND = {4: (c.IPPROTO_IP, c.IP_PKTINFO), 6: (c.IPPROTO_IPV6, c.IPV6_PKTINFO)}
 SIZES = (0, 1, 1452, 1453, 1472, 1473, 9000, 65_507)
 
 
@@ -263,3 +268,41 @@ def test_tshark_finds_no_checksum_that_is_wrong(link: LinkToKernel, tmp_path: Pa
         lines[name] = result.stdout.splitlines()
     assert lines["bad"] == []
     assert len(lines["all"]) == 604
+
+
+def test_what_is_told_beside_a_datagram_is_the_devices_and_the_time_of_day(
+    link: LinkToKernel,
+) -> None:
+    """Numbers and names of the kernel's interface, and the same clock as the kernel's."""
+
+    async def main() -> None:
+        async with link.stack(seconds=20) as stack:
+            loop = asyncio.get_running_loop()
+            ours = stack.socket(link.family, socket.SOCK_DGRAM)
+            with kernel_socket(link) as kernel, ours as sock:
+                sock.setblocking(False)
+                sock.bind((link.ours, PORT))
+                sock.setsockopt(SOL_SOCKET, c.SO_TIMESTAMPNS, 1)
+                if link.version == 4:
+                    sock.setsockopt(c.IPPROTO_IP, c.IP_PKTINFO, 1)
+                else:
+                    sock.setsockopt(c.IPPROTO_IPV6, c.IPV6_RECVPKTINFO, 1)
+                sock.setsockopt(SOL_SOCKET, c.SO_BINDTODEVICE, b"tun0")
+                await loop.sock_sendto(kernel, b"x", (link.ours, PORT))
+                arrived = asyncio.Event()
+                loop.add_reader(sock, arrived.set)
+                await arrived.wait()
+                loop.remove_reader(sock)
+                after = time.time()
+                _, ((_, _, stamp), (_, _, info)), _, _ = sock.recvmsg(10, 200)
+                seconds, nanos = struct.unpack("qq", stamp)
+                assert after - PATIENCE < seconds + nanos / 1e9 <= after
+                listed = link.namespace.run(["ip", "-j", "link", "show", "tun0"]).stdout
+                (line,) = json.loads(listed)
+                assert struct.unpack_from("i", info, 0 if link.version == 4 else 16)[0] == (
+                    line["ifindex"]
+                )
+                sock.sendmsg([b"y"], [(*KIND[link.version], info)], 0, kernel.getsockname()[:2])
+                assert await loop.sock_recv(kernel, 10) == b"y"
+
+    asyncio.run(main())

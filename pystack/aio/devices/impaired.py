@@ -49,8 +49,8 @@ def checked(given: str | Impairment | None) -> Impairment | None:
 class ImpairedDevice:
     """A `PacketDevice` before another one, `device`, which belongs to it from then on.
 
-    `impairment` is what happens to packets; `name`, `mtu` and `offload` are those of `device`. With
-    offload, a packet is not what it is on a wire: open `device` without if
+    `impairment` is what happens to packets; `name`, `index`, `mtu` and `offload` are those of
+    `device`. With offload, a packet is not what it is on a wire: open `device` without if
     `impairment.needs_packets()`. Times of the impairment count from now. `clock`, in µs, and the
     loop must have the same time. `seed` decides every chance. What is on its way out when it is
     closed is sent at once: a host that ends does not take back what it has sent.
@@ -71,6 +71,7 @@ class ImpairedDevice:
         self.impairment = impairment
         self.seed = seed if impairment.seed is None else impairment.seed
         self.name = device.name
+        self.index = getattr(device, "index", 0)
         self.mtu = device.mtu
         self.offload = device.offload
         self._inbound, self._outbound = links(

@@ -21,7 +21,7 @@ class TunDevice:
     It is never full: what the kernel has no room for it drops, and counts.
     """
 
-    __slots__ = ("tun", "name", "mtu", "offload", "_fd", "_loop")
+    __slots__ = ("tun", "name", "index", "mtu", "offload", "_fd", "_loop")
 
     @classmethod
     async def open(
@@ -40,6 +40,7 @@ class TunDevice:
     def __init__(self, tun: Tun) -> None:
         self.tun = tun
         self.name = tun.name
+        self.index = tun.index
         self.mtu = tun.mtu
         self.offload = tun.offload
         self._fd = tun.fd

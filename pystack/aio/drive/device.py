@@ -27,10 +27,11 @@ class PacketDevice(Protocol):
     """Where packets come from and go to. `TunDevice`, `CableEnd`, `ImpairedDevice` and
     `CallableDevice` are devices; a device serves one stack at a time.
 
-    `name` is for messages. `mtu` is the largest packet that is given to `write`, in bytes, when
-    the stack opens; `follow_link` may tell of changes. With `offload` packets of `write` may be
-    runs of up to 64 KB with a gso_size, and have partial checksums; `read` may bring such packets
-    in any case.
+    `name` is for messages. A device that is an interface of the kernel's has its number as `index`:
+    sockets know it by both (scope ids, SO_BINDTODEVICE). `mtu` is the largest packet that is given
+    to `write`, in bytes, when the stack opens; `follow_link` may tell of changes. With `offload`
+    packets of `write` may be runs of up to 64 KB with a gso_size, and have partial checksums;
+    `read` may bring such packets in any case.
     """
 
     name: str

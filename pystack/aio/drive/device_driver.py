@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from threading import get_ident
@@ -87,6 +88,10 @@ class DeviceDriver(Driver):
     def start(self) -> None:
         """Begin: packets pass from now on."""
         self.host.on_dirty = self._on_dirty
+        self.host.set_realtime(self._clock(), time.time_ns() // 1000)
+        index = getattr(self.device, "index", 0)  # of an interface of the kernel's
+        if index:
+            self.host.set_interface(index, self.device.name)
         self._writer.start(self.loop)
         if self.loop.is_running():
             self._take_device()

@@ -18,6 +18,7 @@ from pystack.sockets.constants import (
     IPV6_V6ONLY,
     SO_KEEPALIVE,
     SO_REUSEADDR,
+    SO_REUSEPORT,
     SOL_SOCKET,
     TCP_NODELAY,
 )
@@ -71,7 +72,8 @@ async def infos_at(
 
 
 def bound(
-    found: Places[E], reuse_address: bool = True, keep_alive: bool = False
+    found: Places[E], reuse_address: bool = True, keep_alive: bool = False,
+    reuse_port: bool = False,
 ) -> list[tuple[E, list[Socket]]]:
     """Sockets at all places. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
     made: list[tuple[E, list[Socket]]] = []
@@ -80,7 +82,8 @@ def bound(
             sockets: list[Socket] = []
             made.append((endpoint, sockets))
             for family, address in own:
-                sockets.append(_socket(endpoint.host, family, reuse_address, keep_alive))
+                made_here = _socket(endpoint.host, family, reuse_address, keep_alive, reuse_port)
+                sockets.append(made_here)
                 bind(sockets[-1], address)
     except BaseException:
         close_all(made)
@@ -95,11 +98,14 @@ def close_all(made: Sequence[tuple[Any, Sequence[Socket]]]) -> None:
             socket.close()
 
 
-def _socket(host: Host, family: int, reuse_address: bool, keep_alive: bool) -> Socket:
+def _socket(
+    host: Host, family: int, reuse_address: bool, keep_alive: bool, reuse_port: bool
+) -> Socket:
     number = numbers.family(family)
     socket = host.socket(number)
     socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, reuse_address)
     socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, keep_alive)
+    socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, reuse_port)
     socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # for those that it accepts
     if number == AF_INET6:
         socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)

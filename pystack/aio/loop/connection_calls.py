@@ -92,7 +92,8 @@ async def create_server(
     ssl_shutdown_timeout: float | None = None, start_serving: bool = True,
 ) -> Any:  # fmt: skip
     """As asyncio's. The addresses of stacks, and wildcards, are stacks'; others the kernel's.
-    `reuse_port` changes nothing at stacks': no other process could have the port."""
+    With `reuse_port` several servers of the program share a stack's port, each with some clients;
+    no other process could have it."""
     sock = unwrapped(sock)
     inner = stream_inside(sock)
     given: dict[str, Any] = {"family": family, "flags": flags, "backlog": backlog, "ssl": ssl,
@@ -115,7 +116,9 @@ async def create_server(
     places, others = await listen.places(network, host, port, family, flags)
     if not places:
         return await kernels(protocol_factory, host, port, **given)
-    bound = listen.bound(places, reuse_address is not False, bool(keep_alive))
+    bound = listen.bound(
+        places, reuse_address is not False, bool(keep_alive), bool(reuse_port)
+    )
     servers: list[Any] = []
     try:
         for endpoint, sockets in bound:

@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 from pystack.errors import os_error
 from pystack.ip.ports import overlap
-from pystack.sockets import binding, sockaddr
+from pystack.sockets import binding, ip_level, sockaddr
 from pystack.sockets.base import RCV_SHUTDOWN, SEND_SHUTDOWN, shutdown_bits
 from pystack.sockets.sockaddr import Address
 from pystack.sockets.tcp import tcp_errors, tcp_options
+from pystack.sockets.tcp.tcp_settings import Settings
 from pystack.sockets.tcp.tcp_state import (
     CONNECTED,
     CONNECTING,
@@ -63,24 +64,40 @@ def bind(sock: TcpSocketState, where: Any) -> None:
     binding.check_bindable(sock.host, sock.family, local, sock.settings)
     if sock.state != CLOSED or sock.reserved is not None:
         raise os_error(EINVAL)
-    _reserve(sock, local, port)
+    if not port and sock.settings.kept.get("IP_BIND_ADDRESS_NO_PORT"):
+        sock.local = local  # connect() chooses a port that is free for that peer
+    else:
+        _reserve(sock, local, port)
     sock.lock_names(local not in binding.WILDCARDS, port != 0)
 
 
 def _reserve(sock: TcpSocketState, local: bytes, port: int) -> None:
     settings = sock.settings
     v6only = settings.v6only
-    if port and _is_listened_at(sock.host, local, port, v6only):
+    if port and _is_listened_at(sock.host, local, port, settings):
         raise os_error(EADDRINUSE)  # even with SO_REUSEADDR on both
-    port = sock.host.ports.bind(local, port, settings.reuse_address, v6only)
-    sock.reserved = (local, port, settings.reuse_address, v6only)
+    flags = (settings.reuse_address, v6only, settings.reuse_port)
+    within = _port_range(sock)
+    port = sock.host.ports.bind(local, port, *flags, within)
+    sock.reserved = (local, port, *flags)
     sock.local = local
     sock.port = port
 
 
-def _is_listened_at(host: HostCore, local: bytes, port: int, v6only: bool) -> bool:
+def _port_range(sock: TcpSocketState) -> tuple[int, int] | None:
+    """IP_LOCAL_PORT_RANGE; None for the host's."""
+    settings = sock.settings
+    if not settings.kept:
+        return None
+    return ip_level.port_range(settings, sock.host.config.ip_local_port_range)
+
+
+def _is_listened_at(host: HostCore, local: bytes, port: int, settings: Settings) -> bool:
+    """Whether somebody listens there who does not share the port (SO_REUSEPORT)."""
     return any(
-        listener.port == port and overlap(listener.local, listener.v6only, local, v6only)
+        listener.port == port
+        and overlap(listener.local, listener.v6only, local, settings.v6only)
+        and not (settings.reuse_port and listener.group)
         for listener in host.listeners.values()
     )
 
@@ -88,8 +105,7 @@ def _is_listened_at(host: HostCore, local: bytes, port: int, v6only: bool) -> bo
 def release_port(sock: TcpSocketState) -> None:
     """Others may take the port; `getsockname` still shows it, as in Linux."""
     if sock.reserved is not None:
-        local, port, reuse, v6only = sock.reserved
-        sock.host.ports.release(local, port, reuse, v6only)
+        sock.host.ports.release(*sock.reserved)
         sock.reserved = None
 
 
@@ -108,9 +124,9 @@ def listen(sock: TcpSocketState, backlog: int) -> None:
     settings = sock.settings
     if sock.reserved is None:
         _reserve(sock, sock.local, 0)
-    elif _is_listened_at(host, sock.local, sock.port, settings.v6only):
+    elif _is_listened_at(host, sock.local, sock.port, settings):
         raise os_error(EADDRINUSE)
-    listener = host.listen(sock.local, sock.port, backlog, sock)
+    listener = host.listen(sock.local, sock.port, backlog, sock, settings.reuse_port)
     try:
         settings.apply_to_listener(listener, host.config)
     except OSError:  # a part can't be made
@@ -204,7 +220,8 @@ def _begin(sock: TcpSocketState, where: Any) -> Tcb:
     local, remote = binding.ends(host, sock.local, remote, sock.settings.v6only)
     if binding.is_shared(host, remote):
         raise os_error(ENETUNREACH)  # MUST-46
-    key = host.connection_key(remote, port, local, sock.port if sock.reserved else 0)
+    own_port = sock.port if sock.reserved else 0
+    key = host.connection_key(remote, port, local, own_port, _port_range(sock))
     try:
         tcb = host.new_tcb(key, sock.settings.apply)
     except OSError as error:

@@ -44,7 +44,7 @@ class TcpSocketState(BaseSocket):
     LISTEN, None without. `phase`: UNCONNECTED to DISCONNECTING. `error`: a pending errno apart
     from that of `tcb` (Linux: `sk_err`); `error_taken`: a call has already met `tcb.error`.
     `local` (16 bytes) and `port`: what `getsockname` shows; `reserved`: what `host.ports` keeps
-    for it, (address, port, SO_REUSEADDR, IPV6_V6ONLY).
+    for it, (address, port, SO_REUSEADDR, IPV6_V6ONLY, SO_REUSEPORT).
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class TcpSocketState(BaseSocket):
     error_taken: bool
     local: bytes
     port: int
-    reserved: tuple[bytes, int, bool, bool] | None
+    reserved: tuple[bytes, int, bool, bool, bool] | None
 
     arrivals: deque[tuple[int, int]]  # for SO_TIMESTAMP: up to which number all came, and when
     stamp_base: int  # from which number on SOF_TIMESTAMPING_OPT_ID names octets

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from pystack.errors import os_error
 from pystack.ip.reports import STAMP_ONLY, TX_SCHED, TX_SOFTWARE
-from pystack.sockets import binding, error_queue, sockaddr
+from pystack.sockets import binding, error_queue, ip_level, sockaddr
 from pystack.sockets import constants as c
 from pystack.sockets.ancillary import Ancillary, fitting
 from pystack.sockets.base import READABLE, SEND_SHUTDOWN, WRITABLE, poll_bits, shutdown_bits
@@ -43,14 +43,23 @@ def bind(sock: UdpSocketState, where: Any) -> None:
     binding.check_bindable(sock.host, sock.family, local, sock.udp)
     if sock.udp.port:
         raise os_error(EINVAL)
-    sock.host.udp.bind(sock.udp, local, port)
+    if not port and sock.udp.kept.get("IP_BIND_ADDRESS_NO_PORT"):
+        sock.udp.set_ends(local, sock.udp.remote, sock.udp.remote_port)
+    else:
+        sock.host.udp.bind(sock.udp, local, port, _port_range(sock))
     sock.lock_names(local not in binding.WILDCARDS, port != 0)
 
 
 def _take_port(sock: UdpSocketState) -> None:
     """Take a port if `bind` has not chosen one."""
     if not sock.udp.port:
-        sock.host.udp.bind(sock.udp, sock.udp.local, 0)
+        sock.host.udp.bind(sock.udp, sock.udp.local, 0, _port_range(sock))
+
+
+def _port_range(sock: UdpSocketState) -> tuple[int, int] | None:
+    """IP_LOCAL_PORT_RANGE; None for the host's."""
+    udp = sock.udp
+    return ip_level.port_range(udp, sock.host.config.ip_local_port_range) if udp.kept else None
 
 
 def connect(sock: UdpSocketState, where: Any) -> None:

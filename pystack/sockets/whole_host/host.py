@@ -26,13 +26,14 @@ _PROTOCOLS: Final = {c.SOCK_STREAM: c.IPPROTO_TCP, c.SOCK_DGRAM: c.IPPROTO_UDP}
 _AVAILABLE: Final = "tcp_available_congestion_control"
 # shared by the files of `pystack.stack` and this one; `dir` leaves it out
 _INSIDE: Final = frozenset((
-    "abandon_all", "acceptable", "add_half_open", "connection_key", "contain_fault", "cookies",
-    "dirty", "forget_half_open", "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb",
-    "next_cookie", "next_isn", "note_acceptable", "open", "opening", "part_failed",
-    "path_mtu_changed", "ports", "realtime_offset_us", "receive_packet", "receive_segment",
-    "register", "remove_time_wait", "retire", "rx", "secret", "seg", "shared", "take_acceptable",
-    "take_isn_generator", "take_path_mtu", "tcb_for", "time_waits", "touch", "tx", "udp",
-    "unlisten", "unregister", "wake", "wakeups",
+    "abandon_all", "all_listeners", "is_listening", "acceptable", "add_half_open",
+    "connection_key", "contain_fault", "cookies", "dirty", "forget_half_open",
+    "has_local_connections", "ip", "isn", "listen", "mark", "new_tcb", "next_cookie", "next_isn",
+    "note_acceptable", "open", "opening", "part_failed", "path_mtu_changed", "ports",
+    "realtime_offset_us", "receive_packet", "receive_segment", "register", "remove_time_wait",
+    "retire", "rx", "secret", "seg", "shared", "take_acceptable", "take_isn_generator",
+    "take_path_mtu", "tcb_for", "time_waits", "touch", "tx", "udp", "unlisten", "unregister",
+    "wake", "wakeups",
 ))  # fmt: skip
 
 
