@@ -42,7 +42,8 @@ class Capture:
     def __init__(self, file: BinaryIO, *, wall_offset_us: int, interface: str = "tun0") -> None:
         """`wall_offset_us` makes µs since 1970 of a `now_us`: it is added to each."""
         self._wall_offset_us = wall_offset_us
-        self._writer = pcapng.Writer(
+        self._file = file
+        pcapng.Writer(  # the blocks at the file's beginning
             file,
             shb=_Section(opts=_options({_OPT_SHB_USERAPPL: b"pystack"})),
             idb=_Interface(
@@ -73,7 +74,8 @@ class Capture:
                 pkt_data=octets,
                 opts=self._flags[direction],
             )
-            self._writer.writepkt(block)
+            # by hand, as `Writer.writepkt` takes a time of 0 for none, and puts the present there
+            self._file.write(bytes(block))
 
 
 def _options(values: dict[int, bytes]) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pystack.printed import printed, several
 from pystack.wire import codec, consts
-from pystack.wire.arenas import SLOT_HEADROOM, TX_RECORD
+from pystack.wire.arenas import SLOT_HEADROOM, TX_RECORD, zeros
 from pystack.wire.ip_fields import Buffer
 from pystack.wire.segment import CHECKSUM_STATE_OFFSET, RECORD_SIZE, Segment
 
@@ -40,7 +40,7 @@ class RxBatch:
         """`slot_size`: the largest packet plus SLOT_HEADROOM, in bytes."""
         if slots < 1 or slot_size < SLOT_HEADROOM + consts.IPV4_MIN_MTU:
             raise ValueError(f"no room for packets: {slots} slots of {slot_size} bytes")
-        self.arena = bytearray(slots * slot_size)
+        self.arena = zeros(slots * slot_size)
         self.view = memoryview(self.arena)
         self.pinned = codec.pin(self.arena)
         self.records = bytearray(slots * RECORD_SIZE)
@@ -104,11 +104,11 @@ class TxBatch:
     ) -> None:
         """`size` in bytes; without `gso` a scratch tail for one run comes behind it."""
         self.size = self._most = size
-        self.arena = bytearray(size if gso else size + MAX_PACKET)
+        self.arena = zeros(size if gso else size + MAX_PACKET)
         self.view = memoryview(self.arena)
         self.pinned = codec.pin(self.arena)
         self.capacity = max(size // 256, 64)
-        self.records = bytearray(self.capacity * _RECORD)
+        self.records = zeros(self.capacity * _RECORD)
         self.records_pinned = codec.pin(self.records)
         self._lengths = bytearray(0 if gso else self.capacity * 2)
         self._lengths_pinned = codec.pin(self._lengths)

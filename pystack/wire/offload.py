@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Final
 
 from pystack.wire import codec, consts
+from pystack.wire.arenas import zeros
 from pystack.wire.batch import Packet
 from pystack.wire.ip_fields import Buffer
 from pystack.wire.segment import RECORD_SIZE, Segment
@@ -53,9 +55,9 @@ class Cutter:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        arena = bytearray(_LARGEST)
+        arena = zeros(_LARGEST)
         self._view = memoryview(arena)
-        self._out = bytearray(_LARGEST + _PIECES * _HEADERS)
+        self._out = zeros(_LARGEST + _PIECES * _HEADERS)
         self._lengths = bytearray(2 * _PIECES)
         self._pinned = codec.pin(arena)
         self._out_pinned = codec.pin(self._out)
@@ -76,7 +78,7 @@ class Cutter:
         return wire_packets(packet)
 
 
-def _split(out: bytearray, lengths: bytearray, count: int) -> list[Packet]:
+def _split(out: bytearray | mmap, lengths: bytearray, count: int) -> list[Packet]:
     packets: list[Packet] = []
     start = 0
     for at in range(0, 2 * count, 2):

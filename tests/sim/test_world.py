@@ -269,6 +269,24 @@ def test_a_capture_has_both_directions_with_the_times_of_the_world() -> None:
         decode(octets, 0, CHECKSUM_COMPLETE)  # whole, with full checksums
 
 
+def test_a_capture_of_the_same_seed_is_the_same_file_from_time_0_on() -> None:
+    files = []
+    for _ in range(2):
+        world = World(1)
+        a, b = world.host("a"), world.host("b")
+        world.link(a, b, rate="10mbit", delay="20ms")
+        file = io.BytesIO()
+        world.capture(a, file)
+        Sink(b, 1)
+        Bulk(a, b, 1, octets=1000)
+        world.run(for_s=1)
+        files.append(file.getvalue())
+    assert files[0] == files[1]
+    times = [time for time, _ in pcapng.Reader(io.BytesIO(files[0]))]
+    assert times[0] == 0
+    assert times[1] == pytest.approx(0.040096)
+
+
 def test_a_watcher_is_called_after_each_event_and_may_end_the_run() -> None:
     world = World()
     seen: list[int] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pystack.wire import codec, consts
@@ -221,3 +223,14 @@ def test_one_that_was_made_smaller_than_the_largest_run_cannot_be_limited() -> N
     assert not tx.limit(0)
     assert tx.reserve(70_000) == 0
     assert tx.reserve(70_001) == -1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without forks")
+def test_after_a_fork_each_process_has_its_own() -> None:
+    rx, tx = RxBatch(2), TxBatch(4096)
+    child = os.fork()
+    if not child:
+        rx.view[:4] = tx.view[:4] = b"used"
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert bytes(rx.view[:4]) == bytes(tx.view[:4]) == bytes(4)

@@ -5,6 +5,7 @@ The functions are the C module's own, as a Python frame around them would cost h
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Any, Final
 
 from pystack.wire._fast import ffi, lib
@@ -21,7 +22,7 @@ read_batch = lib.read_batch
 write_batch = lib.write_batch
 
 
-def pin(buf: bytearray, /) -> Any:
+def pin(buf: bytearray | mmap, /) -> Any:
     return _from_buffer(_octets, buf)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmap import mmap
 from typing import Any
 
 from pystack.wire.codec.build import build_tcp, complete_checksum, cut
@@ -10,7 +11,7 @@ from pystack.wire.codec.internet_checksum import checksum
 from pystack.wire.codec.parser import parse
 
 
-def pin(buf: bytearray, /) -> Any:
+def pin(buf: bytearray | mmap, /) -> Any:
     return buf
 
 
