@@ -17,7 +17,7 @@ from pystack.aio.endpoint.resolve import Info, joined
 from pystack.aio.handles import numbers
 from pystack.aio.handles.connecting import established
 from pystack.sockets import Host, Socket
-from pystack.sockets.constants import IPPROTO_TCP, TCP_NODELAY
+from pystack.sockets.constants import IPPROTO_TCP, TCP_FASTOPEN_CONNECT, TCP_NODELAY
 from pystack.wire.address import ANY_V4, ANY_V6, pack
 
 T = TypeVar("T")
@@ -35,12 +35,13 @@ async def connected(
     delay: float | None = None,
     interleave: int | None = None,
     all_errors: bool = False,
+    fastopen: bool = False,
 ) -> tuple[E, Socket] | socket.socket:
     """A connection to `host` and `port`: on a host of the network, or a socket of the kernel.
 
-    `delay` and `interleave` are asyncio's `happy_eyeballs_delay` (seconds) and `interleave`. Raises
-    OSError (ConnectionRefusedError, TimeoutError, …). Whatever it raises, also when cancelled, no
-    connection and no port is left.
+    `delay` and `interleave` are asyncio's `happy_eyeballs_delay` (seconds) and `interleave`;
+    `fastopen` is TCP_FASTOPEN_CONNECT. Raises OSError (ConnectionRefusedError, TimeoutError, …).
+    Whatever it raises, also when cancelled, no connection and no port is left.
     """
     look_up = network.resolver.look_up
     infos = await look_up(host, port, family, proto, flags)
@@ -51,12 +52,12 @@ async def connected(
         interleave = 1
     if interleave:
         infos = _interleaved(infos, interleave)
-    attempts = [partial(_attempt, network, info, local) for info in infos]
+    attempts = [partial(_attempt, network, info, local, fastopen) for info in infos]
     return await first_connected(network.loop, attempts, _close, delay, all_errors)
 
 
 async def _attempt(
-    network: Network[E], info: Info, local: Sequence[Info]
+    network: Network[E], info: Info, local: Sequence[Info], fastopen: bool
 ) -> tuple[E, Socket] | socket.socket:
     """A connection to one address, from the first of `local` that is available, if any is given."""
     family, kind, proto, _, address = info
@@ -66,7 +67,8 @@ async def _attempt(
     at = pack(own[0][0]) if own else None
     endpoint = network.router.stack_to(pack(address[0]), None if at in (ANY_V4, ANY_V6) else at)
     if endpoint is not None:
-        return endpoint, await _on_host(network.loop, endpoint.host, family, address, own)
+        made = _made(endpoint.host, family, fastopen)
+        return endpoint, await _on_host(network.loop, made, address, own)
     sock = socket.socket(family, kind, proto)
     try:
         sock.setblocking(False)
@@ -78,12 +80,18 @@ async def _attempt(
     return sock
 
 
-async def _on_host(
-    loop: asyncio.AbstractEventLoop, host: Host, family: int, address: Any, own: Sequence[Any]
-) -> Socket:
+def _made(host: Host, family: int, fastopen: bool) -> Socket:
     made = host.socket(numbers.family(family))
+    made.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio does so too
+    if fastopen:
+        made.setsockopt(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+    return made
+
+
+async def _on_host(
+    loop: asyncio.AbstractEventLoop, made: Socket, address: Any, own: Sequence[Any]
+) -> Socket:
     try:
-        made.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # asyncio does so too
         bind_first(made, own)
         try:
             await established(loop, made, address)

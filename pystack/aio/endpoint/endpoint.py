@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from errno import ENETDOWN
+from errno import ENETDOWN, EOPNOTSUPP
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,12 +19,14 @@ from pystack.aio.endpoint.network import Network
 from pystack.aio.endpoint.open_handles import OpenHandles
 from pystack.aio.endpoint.resolve import Resolver, families_of, pair
 from pystack.aio.handles import tls
+from pystack.aio.handles.connecting import open_soon
 from pystack.aio.handles.datagram import DatagramTransport
 from pystack.aio.handles.server import ProtocolFactory, Server
 from pystack.aio.handles.socket_base import SocketBase, state_of
 from pystack.printed import printed
 from pystack.sockets import Host, Socket
 from pystack.sockets.constants import AF_UNSPEC
+from pystack.stack.fast_accepts import SERVER
 from pystack.tcp.tcb import Tcb
 from pystack.tcp.user import user_calls
 from pystack.wire.address import ANY_V4, ANY_V6, is_v4
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 GRACE: Final = 2.0  # seconds
 NOT_OPEN: Final = "the stack is not open: use `async with`"
+_NO_FASTOPEN: Final = "servers may not use TCP Fast Open: set tcp_fastopen to 3 (host.sysctl)"
 _FIRST_LOOK: Final = 0.001
 _TURNS_TO_TELL: Final = 3
 _LOOK_AGAIN: Final = 0.05
@@ -207,6 +210,7 @@ class Endpoint:
         ssl_shutdown_timeout: float | None = None,
         happy_eyeballs_delay: float | None = None,
         all_errors: bool = False,
+        fastopen: bool = False,
     ) -> tuple[asyncio.Transport, P]:
         """As `loop.create_connection`: a transport and a protocol, connected.
 
@@ -214,6 +218,11 @@ class Endpoint:
         `happy_eyeballs_delay` (seconds) in a race. Raises ConnectionRefusedError, TimeoutError
         (the stack gave up: `tcp_syn_retries`) and other OSErrors, `ssl.SSLError`. Cancelled, it
         leaves nothing.
+
+        With `fastopen` (TCP Fast Open, RFC 7413) it returns at once where a cookie of the server is
+        known, and what is written first, TLS's hello too, leaves with the SYN; a peer that can't be
+        reached is then told to the protocol. Without a cookie it asks for one. Data on a SYN may
+        come twice: write only what may. Raises OSError EOPNOTSUPP where `tcp_fastopen` is 0.
         """
         arguments.function("protocol_factory", protocol_factory)
         wanted = tls.of_client(
@@ -223,9 +232,11 @@ class Endpoint:
             pair("local_addr", local_addr)
         made = await connect.connected(
             self._network(), host, port, family=family, local_addr=local_addr,
-            delay=happy_eyeballs_delay, all_errors=all_errors,
+            delay=happy_eyeballs_delay, all_errors=all_errors, fastopen=fastopen,
         )  # fmt: skip
         assert not isinstance(made, socket.socket)  # there is no kernel here
+        if fastopen:
+            open_soon(self.loop, made[1])
         return await self.handles.transport_over(made[1], protocol_factory, wanted)
 
     async def open_connection(
@@ -292,18 +303,24 @@ class Endpoint:
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
+        fastopen: int = 0,
     ) -> Server:
         """As `loop.create_server`: a `Server` at `host` and `port`.
 
         `host` may be several; None and "" stand for all addresses of the stack. Port 0 takes a
-        free one. Raises OSError EADDRINUSE, EADDRNOTAVAIL.
+        free one. `fastopen` connections may be given data of their SYN before their handshake is
+        complete (TCP Fast Open, RFC 7413; 0 for none), which a client may send twice. Raises
+        OSError EADDRINUSE, EADDRNOTAVAIL; EOPNOTSUPP with `fastopen` where `tcp_fastopen` keeps
+        servers from it.
         """
+        if fastopen and not self.host.config.tcp_fastopen & SERVER:
+            raise OSError(EOPNOTSUPP, _NO_FASTOPEN)
         arguments.function("protocol_factory", protocol_factory)
         wanted = tls.of_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if host is not None and not isinstance(host, (str, bytes)):
             host = arguments.texts("host", host, "198.18.0.2")
         places, _ = await listen.places(self._network(), host, port, family)
-        ((_, sockets),) = listen.bound(places)
+        ((_, sockets),) = listen.bound(places, fastopen=fastopen)
         return self.handles.serve(
             sockets, protocol_factory, wanted, backlog=backlog, start_serving=start_serving
         )

@@ -20,6 +20,7 @@ from pystack.sockets.constants import (
     SO_REUSEADDR,
     SO_REUSEPORT,
     SOL_SOCKET,
+    TCP_FASTOPEN,
     TCP_NODELAY,
 )
 from pystack.wire.address import pack
@@ -73,9 +74,10 @@ async def infos_at(
 
 def bound(
     found: Places[E], reuse_address: bool = True, keep_alive: bool = False,
-    reuse_port: bool = False,
+    reuse_port: bool = False, fastopen: int = 0,
 ) -> list[tuple[E, list[Socket]]]:
-    """Sockets at all places. Raises OSError (EADDRINUSE, EADDRNOTAVAIL), leaving none."""
+    """Sockets at all places, with TCP_FASTOPEN at `fastopen`. Raises OSError (EADDRINUSE,
+    EADDRNOTAVAIL), leaving none."""
     made: list[tuple[E, list[Socket]]] = []
     try:
         for endpoint, own in found.items():
@@ -84,6 +86,8 @@ def bound(
             for family, address in own:
                 made_here = _socket(endpoint.host, family, reuse_address, keep_alive, reuse_port)
                 sockets.append(made_here)
+                if fastopen:
+                    made_here.setsockopt(IPPROTO_TCP, TCP_FASTOPEN, fastopen)
                 bind(sockets[-1], address)
     except BaseException:
         close_all(made)

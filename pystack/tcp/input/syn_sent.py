@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED
 from typing import Final
 
+from pystack.events import EVENT_WRITABLE
 from pystack.tcp.ecn import ecn
 from pystack.tcp.fastopen import active
 from pystack.tcp.header import options, timestamps
@@ -79,9 +80,10 @@ def on_segment_in_syn_sent(tcb: Tcb, seg: Segment, now_us: int) -> int:
             ack.syn_data_acked(tcb, seg_ack, now_us)
         ack.first_window(tcb, seg, seg.seq)
         handshake.become_established(tcb, now_us)
-        fast_open = tcb.fast_open
-        if fast_open is not None and active.on_syn_ack(tcb, fast_open, seg, now_us):
-            receive.on_syn_payload(tcb, seg, now_us)
+        if tcb.fast_open is not None:
+            tcb.events |= EVENT_WRITABLE  # what did not go with the SYN
+            if active.on_syn_ack(tcb, tcb.fast_open, seg, now_us):
+                receive.on_syn_payload(tcb, seg, now_us)
         tcb.pending |= ACK_NOW
         return HANDLED
     # a SYN alone: both sides are opening at the same time (§3.5, MUST-10)
