@@ -123,8 +123,6 @@ class ConnectionTable(HostState):
         tcb.watch = None  # the change to SYN_RECEIVED was that of the record
         try:
             half_open.make_tcb(tcb)
-            if self.addresses.has_metrics:
-                self._follow_route(tcb, remote_address(tcb.key))
         except Exception as error:
             reason = faults.reason_of(tcb, error)
             if not reason:
@@ -136,11 +134,6 @@ class ConnectionTable(HostState):
         self.connections[tcb.key] = tcb
         half_open.listener.half_open -= 1
         return tcb
-
-    def _follow_route(self, tcb: Tcb, remote: bytes) -> None:
-        metrics = self.addresses.metrics_for(remote)
-        if metrics is not None:
-            variants.follow_route(tcb, metrics)
 
     def register(self, connection: Tcb | HalfOpen | TimeWait) -> None:
         """Enter a connection under its key."""
@@ -163,11 +156,7 @@ class ConnectionTable(HostState):
         offset = isn.timestamp_offset(self.secret, tcb.key)
         user_calls.open_active(tcb)
         try:
-            mtu = self.ip.path_mtus.device_mtu
-            if self.addresses.has_metrics:
-                self._follow_route(tcb, remote)
-                mtu = self.ip.path_mtus.first_hop_mtu(remote)
-            options.prepare(tcb, mtu, offset)
+            options.prepare(tcb, self.ip.path_mtus.device_mtu, offset)
         except Exception as error:
             if not self.contain_fault(tcb, error):
                 raise

@@ -6,7 +6,7 @@ from pystack.ip.fragments import fragment
 from pystack.stack.host_state import HostState
 from pystack.wire.batch import Packet
 from pystack.wire.consts import CHECKSUM_COMPLETE, DROP_TX_FULL
-from pystack.wire.ip_fields import least_mtu
+from pystack.wire.ip_fields import destination_of, least_mtu
 
 
 def send_icmp(host: HostState) -> None:
@@ -15,7 +15,7 @@ def send_icmp(host: HostState) -> None:
         mtu = max(host.ip.mtu, least_mtu(packet))
         pieces = [packet]
         if len(packet) > mtu:
-            pieces = fragment(packet, mtu, host.ip.next_ident(b""))
+            pieces = fragment(packet, mtu, host.ip.next_ident(destination_of(packet)))
         for piece in pieces:
             if host.tx.put(piece):
                 host.counters.icmp_out += 1

@@ -122,7 +122,8 @@ def _queue(
         mode in (PMTUD_DO, PMTUD_PROBE)
         or (size <= mtu and mode == PMTUD_WANT and not table.ip.path_mtus.is_locked(remote))
     )
-    ident = 0 if df else table.ip.next_ident(remote)  # nobody cuts it: RFC 6864 §4.1
+    whole = df or (not v4 and size <= mtu)  # nobody cuts it: RFC 6864 §4.1
+    ident = 0 if whole else table.ip.next_ident(remote)
     tos = endpoint.tos if v4 else endpoint.tclass
     ttl = -1
     if how is not None:
@@ -159,13 +160,7 @@ def _ttl(table: UdpTable, endpoint: UdpEndpoint, remote: bytes, v4: bool) -> int
         ttl = endpoint.multicast_ttl if v4 else endpoint.multicast_hops
     else:
         ttl = endpoint.ttl if v4 else endpoint.hops
-    if ttl >= 0:
-        return ttl
-    if table.ip.addresses.has_metrics:
-        metrics = table.ip.addresses.metrics_for(remote)
-        if metrics is not None and metrics.hoplimit:
-            return metrics.hoplimit
-    return table.config.ip_default_ttl
+    return table.config.ip_default_ttl if ttl < 0 else ttl
 
 
 def _leave(

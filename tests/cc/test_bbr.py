@@ -24,6 +24,7 @@ def run_ms(of: Flow, ms: int) -> Flow:
     return of
 
 
+@pytest.mark.requirement("BBR-Startup-1")
 # -- modes ----------------------------------------------------------------------------------------
 def test_startup_raises_the_rate_fast_until_three_rounds_bring_no_more() -> None:
     one = flow("bbr", queue=400)
@@ -37,10 +38,12 @@ def test_startup_raises_the_rate_fast_until_three_rounds_bring_no_more() -> None
     assert 8 <= bbr(one).round_count <= 11
 
 
+@pytest.mark.requirement("BBR-ProbeBW-1")
 def test_the_gains_are_those_of_linux() -> None:
     assert (HIGH_GAIN, DRAIN_GAIN) == (739, 88)
 
 
+@pytest.mark.requirement("BBR-Startup-1")
 def test_drain_ends_when_the_flight_fits_the_path() -> None:
     one = flow("bbr", queue=400)
     while bbr(one).mode != PROBE_BW:
@@ -56,6 +59,7 @@ def test_it_settles_at_the_rate_of_the_link_and_its_shortest_rtt() -> None:
     assert one.cc.cwnd == pytest.approx(2 * BDP, abs=14 * MSS)
 
 
+@pytest.mark.requirement("BBR-ProbeBW-1")
 def test_probing_goes_up_down_and_six_times_level() -> None:
     one = flow("bbr")
     one.run(2)
@@ -87,6 +91,7 @@ def test_where_the_cycle_begins_depends_on_the_seed() -> None:
     assert 1 not in phases  # there is nothing to drain
 
 
+@pytest.mark.requirement("BBR-ProbeRTT-1")
 def test_every_ten_seconds_four_packets_for_200_ms_show_the_shortest_rtt() -> None:
     one = flow("bbr", queue=400)
     rows = one.run(30, 20)

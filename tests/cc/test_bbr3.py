@@ -31,6 +31,7 @@ def test_the_gains_are_those_of_the_draft() -> None:
     assert (CWND_GAINS[STARTUP], CWND_GAINS[PROBE_RTT], CWND_GAINS[UP]) == (512, 128, 576)
 
 
+@pytest.mark.requirement("BBR3-ProbeBW-1")
 def test_the_modes_follow_each_other() -> None:
     one = flow("bbr3")
     seen: list[int] = []
@@ -52,6 +53,7 @@ def test_it_settles_at_the_rate_of_the_link_without_a_queue() -> None:
     assert max(row.queue_ms for row in rows) <= 1
 
 
+@pytest.mark.requirement("BBR3-ProbeBW-1")
 def test_it_probes_every_two_to_three_seconds() -> None:
     waits = []
     for seed in range(1, 7):
@@ -104,6 +106,7 @@ def test_cruise_leaves_fifteen_hundredths_of_inflight_longterm_to_others() -> No
     assert one.cc.cwnd <= model.inflight_longterm - model.inflight_longterm * 15 // 100
 
 
+@pytest.mark.requirement("BBR3-Loss-1")
 def test_a_probe_that_loses_more_than_two_percent_is_stopped_and_lowers_inflight_longterm() -> None:
     one = flow("bbr3")
     until(one, CRUISE)
@@ -134,6 +137,7 @@ def test_a_loss_outside_of_probes_lowers_the_short_term_bounds_to_seven_tenths_a
     assert (model.bw_shortterm, model.inflight_shortterm) == (INFINITE, INFINITE)
 
 
+@pytest.mark.requirement("BBR3-Loss-1")
 def test_many_losses_end_startup() -> None:
     one = flow("bbr3", lose_every=10)
     until(one, DRAIN, 1000)

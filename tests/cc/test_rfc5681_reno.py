@@ -23,7 +23,7 @@ def test_above_ssthresh_it_grows_by_one_segment_a_round() -> None:
         assert told.cwnd == segs
 
 
-@pytest.mark.requirement("RFC5681-S3.1-4")
+@pytest.mark.requirement("RFC5681-S3.1-4", "RFC3465-S2.1-1")
 def test_however_many_acks_a_round_has() -> None:
     few, many = Told(Reno(MSS, 10 * MSS)), Told(Reno(MSS, 10 * MSS))
     for told, acks in ((few, 1), (many, 100)):

@@ -24,6 +24,7 @@ def test_it_asks_for_marks_of_its_own_kind() -> None:
     assert (Dctcp.wants_ecn, Dctcp.scalable, Dctcp.ect) == (True, True, ECT_1)
 
 
+@pytest.mark.requirement("RFC8257-S3.3-1")
 def test_without_marks_alpha_falls_by_a_sixteenth_a_window_down_to_nothing() -> None:
     told, cc = dctcp()
     seen = []
@@ -35,6 +36,7 @@ def test_without_marks_alpha_falls_by_a_sixteenth_a_window_down_to_nothing() -> 
     assert cc.alpha == 0
 
 
+@pytest.mark.requirement("RFC8257-S3.3-1")
 @pytest.mark.parametrize(("marked_of", "alpha"), [(1, 1024), (2, 512), (4, 256), (10, 102)])
 def test_alpha_comes_to_the_part_that_is_marked(marked_of: int, alpha: int) -> None:
     told, cc = dctcp()
@@ -44,6 +46,7 @@ def test_alpha_comes_to_the_part_that_is_marked(marked_of: int, alpha: int) -> N
     assert cc.alpha == pytest.approx(alpha, abs=16)
 
 
+@pytest.mark.requirement("RFC8257-S3.3-2")
 @pytest.mark.parametrize(
     ("alpha", "window"), [(1024, 50_000), (512, 75_000), (128, 93_750), (0, 100_000)]
 )
@@ -54,6 +57,7 @@ def test_a_mark_takes_half_of_alpha_off_the_window(alpha: int, window: int) -> N
     assert cc.cwnd == cc.ssthresh == window
 
 
+@pytest.mark.requirement("RFC8257-S3.3-2")
 def test_a_window_is_cut_once_however_many_marks_it_brings() -> None:
     told, cc = dctcp(alpha=512)
     told.round()
@@ -73,6 +77,7 @@ def test_persistent_marks_lead_down_to_very_few_segments() -> None:
     assert cc.cwnd <= 3 * MSS
 
 
+@pytest.mark.requirement("RFC8257-S3.5-1")
 def test_a_loss_is_answered_as_by_reno() -> None:
     told, cc = dctcp(alpha=0)
     cc.on_enter_recovery(100 * MSS, told.now_us)

@@ -36,7 +36,7 @@ def test_the_cube_root_of_what_is_negative_is_zero() -> None:
 
 
 # -- §4.2, §4.4, §4.5 --------------------------------------------------------------------------
-@pytest.mark.requirement("RFC9438-S4.2-1")
+@pytest.mark.requirement("RFC9438-S4.2-1", "RFC9438-S4.5-1")
 def test_the_window_is_concave_up_to_w_max_flat_there_and_convex_beyond() -> None:
     told = after_a_loss(100)
     begin = told.now_us + 2000  # the first ACK begins the epoch
@@ -64,7 +64,7 @@ def test_the_curve_in_whole_segments() -> None:
     assert curve == [70, 83, 92, 97, 99, 99, 100, 101, 104, 110, 121, 138, 162]
 
 
-@pytest.mark.requirement("RFC9438-S4.2-1")
+@pytest.mark.requirement("RFC9438-S4.2-1", "RFC9438-S4.5-1")
 def test_the_target_is_at_most_one_and_a_half_windows() -> None:
     told = after_a_loss(100)
     told.ack(MSS)
@@ -197,6 +197,7 @@ def test_after_a_timeout_the_curve_begins_flat_at_the_threshold() -> None:
     assert told.cwnd == pytest.approx(w_cubic(t, 70, 0), rel=0.06)
 
 
+@pytest.mark.requirement("RFC9438-S4.9-1")
 def test_a_spurious_loss_leaves_no_trace() -> None:
     quiet, fooled = after_a_loss(100), after_a_loss(100)
     for told in (quiet, fooled):
@@ -210,6 +211,7 @@ def test_a_spurious_loss_leaves_no_trace() -> None:
     assert (fooled.cc.cwnd, fooled.cc.ssthresh) == (quiet.cc.cwnd, quiet.cc.ssthresh)
 
 
+@pytest.mark.requirement("RFC9438-S4.9-1")
 def test_a_spurious_timeout_leaves_no_trace() -> None:
     quiet, fooled = after_a_loss(100), after_a_loss(100)
     for told in (quiet, fooled):

@@ -17,8 +17,9 @@ DOCUMENT = ROOT / "docs" / "evidence" / "conformance.md"
 
 DESCRIPTION = """\
 Print each requirement of the RFCs with the tests that show it and their results, and write
-docs/evidence/conformance.md. Exit code 1 when a MUST in scope is untested or failing without a
-waiver, when a test names an unknown requirement, or when a waived one has become tested.
+docs/evidence/conformance.md. Exit code 1 when a MUST is untested or failing without a waiver,
+when a test names an unknown requirement, when a waived one has become tested, or when a test shows
+an exception that exceptions.csv gives no reason for.
 """
 
 
@@ -55,7 +56,10 @@ def main() -> int:
         elif not path.exists():
             sys.exit(f"conformance: no such file: {path}")
         found = table.put_together(
-            table.read_rows(), table.read_waivers(), table.read_results(path)
+            table.read_rows(),
+            table.read_reasons("waivers.csv"),
+            table.read_results(path),
+            table.read_reasons("exceptions.csv"),
         )
         text = document.markdown(found, table.read_versions(path))
     if options.check:

@@ -54,6 +54,7 @@ TITLES = {  # what the table calls by one word, in those that are searched for
     "rack-tlp": "RACK-TLP",
     "syn-flood": "SYN floods",
     "tfo": "TCP Fast Open",
+    "udp": "UDP",
 }
 
 INTRODUCTION = """\
@@ -65,8 +66,10 @@ with `@pytest.mark.requirement(…)`, and from `tests/conformance/waivers.csv`; 
 
 A row is *passed* when every test that names it passes, *waived* when we do not follow it, or do
 not have the feature, for the reason given; a waived row may be followed by the tests that show
-what we do instead. *Except* marks a test of the one case in which a passed row is not followed
-to the letter. A MUST of the topics in scope that is neither passed nor waived fails the build.
+what we do instead. *Except* says in which case a passed row is not followed to the letter, and
+why (`tests/conformance/exceptions.csv`), with the tests of that case. A test that was skipped,
+as one that needs the kernel may be, is marked so. A MUST that is neither passed nor waived fails
+the build.
 """
 
 
@@ -100,6 +103,8 @@ def terminal(table: Table, quiet: bool = False) -> str:
                 out += [f"      {result:<8} {test}" for test, result in sorted(row.tests.items())]
                 if row.waiver:
                     out.append(f"      {row.waiver}")
+                if row.exception:
+                    out.append(f"      except: {row.exception}")
                 word = "instead" if row.waiver else "except"
                 out += [f"      {word}: {test}" for test in sorted(row.deviations)]
         out.append("")
@@ -117,9 +122,8 @@ def markdown(table: Table, of: str) -> str:
     out += ["| topic | " + " | ".join(f"{level}" for level in LEVELS) + " |"]
     out += ["| --- |" + " --- |" * len(LEVELS)]
     for name, rows in by_topic(table):
-        mark = "" if name in TOPICS else " (not in scope)"
         cells = [_cell([row for row in rows if row.level == level]) for level in LEVELS]
-        out.append(f"| {name}{mark} | " + " | ".join(cells) + " |")
+        out.append(f"| {name} | " + " | ".join(cells) + " |")
     every = list(table.rows.values())
     cells = [_cell([row for row in every if row.level == level]) for level in LEVELS]
     out.append("| **all** | " + " | ".join(cells) + " |")
@@ -141,7 +145,12 @@ def _line(row: Row) -> str:
     parts = [row.result if row.result != FAILED else "**failed**"]
     if row.waiver:
         parts = [f"waived: {row.waiver}"]
-    parts += [_test(name) for name in sorted(row.tests)]
+    parts += [
+        _test(name) + (" (skipped)" if outcome == SKIPPED else "")
+        for name, outcome in sorted(row.tests.items())
+    ]
+    if row.exception:
+        parts.append(f"except: {row.exception}")
     word = "instead" if row.waiver else "except"
     parts += [f"{word} {_test(name)}" for name in sorted(row.deviations)]
     name = row.id.partition("-")[2]

@@ -14,9 +14,9 @@ TOPICS = (
     "header", "options", "checksum", "isn", "open", "listen", "states", "reset", "close",
     "time-wait", "mss", "rto", "retransmission", "window", "zero-window", "sws", "nagle",
     "delayed-ack", "urgent", "keepalive", "user-timeout", "icmp", "timestamps", "sack", "api",
-    "congestion", "ecn", "security", "pmtud", "ip4", "ip6",
+    "congestion", "rack-tlp", "ecn", "security", "syn-flood", "tfo", "pmtud", "ip4", "ip6", "udp",
 )  # fmt: skip
-"""Topics in scope: a MUST of these is shown by a test or waived with a reason."""
+"""All topics, in their order. A MUST is shown by a test or waived with a reason."""
 
 COLUMNS = ("id", "level", "section", "topic", "requirement")
 LEVELS = ("MUST", "SHOULD", "MAY")
@@ -27,7 +27,8 @@ RESULTS = (PASSED, FAILED, SKIPPED, UNTESTED, WAIVED)
 
 @dataclass
 class Row:
-    """One requirement. `tests` and `deviations` are test functions with their results."""
+    """One requirement. `tests` and `deviations` are test functions with their results. `waiver`
+    says why it is not followed, `exception` why it is, but for one case."""
 
     id: str
     level: str
@@ -35,6 +36,7 @@ class Row:
     topic: str
     requirement: str
     waiver: str = ""
+    exception: str = ""
     tests: dict[str, str] = field(default_factory=dict)
     deviations: dict[str, str] = field(default_factory=dict)
 
@@ -68,8 +70,9 @@ def read_rows(path: Path = HERE / "requirements.csv") -> dict[str, Row]:
     return rows
 
 
-def read_waivers(path: Path = HERE / "waivers.csv") -> list[tuple[str, str]]:
-    with path.open(newline="") as file:
+def read_reasons(name: str) -> list[tuple[str, str]]:
+    """The rows of waivers.csv or exceptions.csv."""
+    with (HERE / name).open(newline="") as file:
         return [(line["id"], line["reason"].strip()) for line in csv.DictReader(file)]
 
 
@@ -84,19 +87,27 @@ def read_versions(path: Path) -> str:
 
 
 def put_together(
-    rows: dict[str, Row], waivers: list[tuple[str, str]], results: list[dict[str, object]]
+    rows: dict[str, Row],
+    waivers: list[tuple[str, str]],
+    results: list[dict[str, object]],
+    exceptions: list[tuple[str, str]] | None = None,
 ) -> Table:
-    """Every row with its waiver and tests; `problems` is empty when all is in order."""
+    """Every row with its waiver or exception and tests; `problems` is empty when all is in
+    order."""
     table = Table(rows)
-    for name, reason in waivers:
-        if name not in rows:
-            table.problems.append(f"waivers.csv: unknown requirement {name}")
-        elif not reason:
-            table.problems.append(f"waivers.csv: {name} has no reason")
-        elif rows[name].waiver:
-            table.problems.append(f"waivers.csv: {name} is there twice")
-        else:
-            rows[name].waiver = reason
+    for file, kind, reasons in (
+        ("waivers.csv", "waiver", waivers),
+        ("exceptions.csv", "exception", exceptions or []),
+    ):
+        for name, reason in reasons:
+            if name not in rows:
+                table.problems.append(f"{file}: unknown requirement {name}")
+            elif not reason:
+                table.problems.append(f"{file}: {name} has no reason")
+            elif rows[name].waiver or rows[name].exception:
+                table.problems.append(f"{file}: {name} is there twice")
+            else:
+                setattr(rows[name], kind, reason)
     for result in results:
         _add(table, result)
     _judge(table)
@@ -126,5 +137,12 @@ def _judge(table: Table) -> None:
             table.problems.append(f"{row.id} is waived, but shown by {names}")
         if row.deviations and worst(row.deviations.values()) == FAILED:
             table.problems.append(f"{row.id}: the test of our deviation fails")
-        if row.topic in TOPICS and row.level == "MUST" and row.result not in (PASSED, WAIVED):
+        if row.exception and not row.deviations:
+            table.problems.append(f"{row.id} has an exception, which no test shows")
+        if row.deviations and not row.waiver and not row.exception:
+            names = ", ".join(sorted(row.deviations))
+            table.problems.append(f"{row.id} is followed but for {names}: exceptions.csv says why")
+        if row.topic not in TOPICS:
+            table.problems.append(f"{row.id} has an unknown topic: {row.topic}")
+        if row.level == "MUST" and row.result not in (PASSED, WAIVED):
             table.problems.append(f"{row.id} ({row.topic}) is {row.result}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import subprocess
@@ -21,7 +22,7 @@ def rows() -> dict[str, table.Row]:
         ("RFC1-MUST-2", "MUST", "options"),
         ("RFC1-MUST-10", "MUST", "options"),
         ("RFC1-SHLD-1", "SHOULD", "options"),
-        ("RFC2-MUST-1", "MUST", "tfo"),
+        ("RFC2-MAY-1", "MAY", "tfo"),
     )
     return {name: table.Row(name, level, "1", topic, "do") for name, level, topic in found}
 
@@ -33,15 +34,20 @@ def result(test: str, outcome: str, *names: str, marker: str = "requirement") ->
 ALL = result("t.py::test_all", "passed", "RFC1-MUST-1", "RFC1-MUST-2", "RFC1-MUST-10")
 
 
-def problems(*results: dict[str, object], waivers: tuple[tuple[str, str], ...] = ()) -> list[str]:
-    return table.put_together(rows(), list(waivers), list(results)).problems
+Reasons = tuple[tuple[str, str], ...]
 
 
-def test_nothing_is_wrong_when_every_must_in_scope_is_shown() -> None:
+def problems(
+    *results: dict[str, object], waivers: Reasons = (), exceptions: Reasons = ()
+) -> list[str]:
+    return table.put_together(rows(), list(waivers), list(results), list(exceptions)).problems
+
+
+def test_nothing_is_wrong_when_every_must_is_shown() -> None:
     assert problems(ALL) == []
 
 
-def test_an_untested_must_in_scope_is_a_problem() -> None:
+def test_an_untested_must_is_a_problem() -> None:
     assert problems(result("t", "passed", "RFC1-MUST-1", "RFC1-MUST-2")) == [
         "RFC1-MUST-10 (options) is untested"
     ]
@@ -102,6 +108,34 @@ def test_a_failing_test_of_a_deviation_is_a_problem() -> None:
     assert problems(ALL, bad, waivers=waivers) == ["RFC1-SHLD-1: the test of our deviation fails"]
 
 
+def test_an_exception_has_a_reason_and_a_test() -> None:
+    shown = result("u.py::test_u", "passed", "RFC1-MUST-1", marker="deviation")
+    reason = (("RFC1-MUST-1", "because"),)
+    assert problems(ALL, shown, exceptions=reason) == []
+    assert problems(ALL, shown) == [
+        "RFC1-MUST-1 is followed but for u.py::test_u: exceptions.csv says why"
+    ]
+    assert problems(ALL, exceptions=reason) == [
+        "RFC1-MUST-1 has an exception, which no test shows"
+    ]
+    assert problems(ALL, shown, exceptions=(("RFC1-MUST-1", ""),))[0] == (
+        "RFC1-MUST-1 is followed but for u.py::test_u: exceptions.csv says why"
+    )
+    text = document.markdown(table.put_together(rows(), [], [ALL, shown], [*reason]), "x 1")
+    assert "except: because<br>except [u](../../u.py)" in text
+
+
+def test_a_test_that_was_skipped_is_marked() -> None:
+    skipped = result("u.py::test_u", "skipped", "RFC1-MUST-1")
+    text = document.markdown(table.put_together(rows(), [], [ALL, skipped]), "x 1")
+    assert "[u](../../u.py) (skipped)" in text
+
+
+def test_a_topic_must_be_known() -> None:
+    found = table.put_together({"A": table.Row("A", "MAY", "1", "tcp", "do")}, [], [])
+    assert found.problems == ["A has an unknown topic: tcp"]
+
+
 def test_the_document_is_sorted_and_does_not_depend_on_the_order_of_results() -> None:
     more = [result(f"t.py::test_{name}", "passed", "RFC1-MUST-2") for name in "cab"]
     first = document.markdown(table.put_together(rows(), [], [ALL, *more]), "x 1")
@@ -111,12 +145,13 @@ def test_the_document_is_sorted_and_does_not_depend_on_the_order_of_results() ->
     assert "| options | 2 passed | 1 untested |  |" in first
 
 
-def test_every_waiver_and_row_of_the_project_is_well_formed() -> None:
+@pytest.mark.parametrize("file", ["waivers.csv", "exceptions.csv"])
+def test_every_reason_and_row_of_the_project_is_well_formed(file: str) -> None:
     known = table.read_rows()
     assert len(known) >= 360
     assert {row.level for row in known.values()} == set(table.LEVELS)
-    assert set(table.TOPICS) <= {row.topic for row in known.values()}
-    waivers = table.read_waivers()
+    assert set(table.TOPICS) == {row.topic for row in known.values()}
+    waivers = table.read_reasons(file)
     assert len({name for name, _ in waivers}) == len(waivers)
     for name, reason in waivers:
         assert name in known
@@ -165,3 +200,25 @@ def test_the_project_keeps_the_columns_that_others_read() -> None:
     with (ROOT / "tests" / "conformance" / "requirements.csv").open(newline="") as file:
         header = next(csv.reader(file))
     assert header == ["id", "level", "section", "topic", "requirement", "seen_as", "source_checked"]
+
+
+def test_the_marks_of_all_tests_agree_with_the_tables() -> None:
+    """As a whole run would find, in a second: every test is taken for one that passes."""
+    results = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if path == Path(__file__):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="requirement" | "deviation" as kind)):
+                    names = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+                    test = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    results.append(result(test, "passed", *map(str, names), marker=kind))
+    found = table.put_together(
+        table.read_rows(),
+        table.read_reasons("waivers.csv"),
+        results,
+        table.read_reasons("exceptions.csv"),
+    )
+    assert found.problems == []
+    assert [name for name, row in found.rows.items() if row.result == table.UNTESTED] == []

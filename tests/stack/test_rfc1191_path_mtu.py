@@ -112,7 +112,7 @@ def test_repeated_messages_without_an_mtu_step_down_to_the_least_one() -> None:
     assert seen == [8166, 4352, 2002, 1492, 1006, 552]
 
 
-@pytest.mark.requirement("RFC1191-S3-3")
+@pytest.mark.requirement("RFC1191-S3-3", "RFC8201-S4-3")
 @both_versions
 def test_a_larger_mtu_is_tried_again_ten_minutes_after_the_last_message(peer: bytes) -> None:
     paths = cache()

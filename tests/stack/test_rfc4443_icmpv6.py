@@ -10,7 +10,7 @@ from tests.kit.packets import encode
 from tests.stack.ip_family import NOW_US, V6, Kit
 
 
-@pytest.mark.requirement("RFC4443-S2.4-1")
+@pytest.mark.requirement("RFC4443-S2.4-1", "RFC4443-S2.4-6")
 @pytest.mark.parametrize("size", [0, 100, 1184, 1185, 3000])
 def test_an_error_quotes_as_much_as_fits_in_1280_octets(size: int) -> None:
     kit = Kit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,11 +23,9 @@ FROM = 4000
 class Lone:
     """One host, and the packets that it has sent."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, secret: bytes = bytes(16), **settings: Any) -> None:
         self.now_us = NOW_US
-        self.host = Host(
-            ("198.18.0.2/24", "fd00::2/64"), secret=bytes(16), config=Config(**settings)
-        )
+        self.host = Host(("198.18.0.2/24", "fd00::2/64"), secret=secret, config=Config(**settings))
 
     def socket(self, family: Family) -> DatagramSocket:
         return self.host.socket(
@@ -69,6 +68,7 @@ def text(address: bytes) -> str:
 V6TEXT = {V6.peer: "fd00::1", V6.here: "fd00::2"}
 
 
+@pytest.mark.requirement("RFC768-Format-1", "RFC1122-S4.1.3.4-1")
 @both
 def test_the_packet_sent_is_this_and_no_other(family: Family) -> None:
     lone = Lone()
@@ -95,6 +95,7 @@ def sock_name(family: Family, address: bytes, port: int) -> tuple[object, ...]:
     return (text(address), port) if family is V4 else (text(address), port, 0, 0)
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.1-1")
 @both
 def test_port_unreachable_answers_for_a_closed_port(family: Family) -> None:
     lone = Lone()
@@ -108,6 +109,7 @@ def test_port_unreachable_answers_for_a_closed_port(family: Family) -> None:
     assert lone.host.counters.udp_no_ports == 1
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.4-2")
 @both
 def test_a_wrong_checksum_is_dropped_in_silence(family: Family) -> None:
     lone = Lone()
@@ -130,6 +132,7 @@ def test_a_header_that_lies_is_dropped_in_silence(family: Family) -> None:
     assert lone.drops() == {"udp_in_errors": 1, "dropped_bad_udp_header": 1}
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.6-1")
 @both
 def test_what_is_for_others_or_from_nobody_is_dropped(family: Family) -> None:
     lone = Lone()
@@ -172,6 +175,38 @@ def test_what_is_larger_than_the_mtu_goes_in_fragments(family: Family) -> None:
     upper = b"".join(piece.upper for piece in pieces)
     assert upper == encode.udp(family.here, family.peer, PORT, FROM, DATA[:3000])
     assert lone.host.counters.udp_out_datagrams == 1
+
+
+@pytest.mark.requirement("RFC8200-S4.5-5", "RFC7739-S5-1")
+@both
+def test_identifications_of_what_is_cut_differ_and_cannot_be_guessed(family: Family) -> None:
+    """RFC 6864 §4.3, RFC 7739 §5."""
+    found = []
+    for secret in (bytes(16), bytes(15) + b"1"):
+        lone = Lone(secret=secret)
+        sock = lone.connected(family)
+        idents = []
+        for _ in range(20):
+            sock.send(DATA[:3000])
+            idents += sorted({piece.ident for piece in lone.sent()})
+        assert len(set(idents)) == 20
+        found.append(idents)
+    assert set(found[0]).isdisjoint(found[1])
+    steps = {(after - before) & 0xFFFF for before, after in pairwise(found[0])}
+    assert steps == {1} if family is V4 else len(steps) == 19
+    assert family is V4 or max(found[0]) > 0xFFFF
+
+
+def test_what_goes_to_others_does_not_count_ipv4_identifications() -> None:
+    """RFC 6864 §4.3 wants them to differ for each destination; a count of all would tell of it."""
+    lone = Lone()
+    sock = lone.bound(V4)
+    idents = []
+    for number in range(40):
+        sock.sendto(DATA[:3000], ("198.18.0.9", FROM))
+        sock.sendto(DATA[:3000], (f"198.18.0.{100 + number}", FROM))
+        idents.append(lone.sent()[0].ident)
+    assert {(after - before) & 0xFFFF for before, after in pairwise(idents)} == {1}
 
 
 @both
@@ -218,6 +253,7 @@ def too_big(family: Family) -> tuple[int, int]:
     return (3, 4) if family is V4 else (2, 0)
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.3-1")
 @both
 @pytest.mark.parametrize(
     ("codes", "expected"),
@@ -237,6 +273,7 @@ def test_lasting_errors_reach_a_connected_socket_and_passing_ones_do_not(
     assert outcome(sock.recv, 10) == "EAGAIN"
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.3-1")
 @both
 def test_with_ip_recverr_passing_errors_are_told_as_well(family: Family) -> None:
     lone = Lone()

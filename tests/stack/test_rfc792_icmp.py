@@ -293,7 +293,7 @@ def test_no_error_goes_to_an_odd_source(source: str) -> None:
     assert kit.sent() == []
 
 
-@pytest.mark.requirement("RFC1122-S3.2.2-2")
+@pytest.mark.requirement("RFC1122-S3.2.2-2", "RFC4443-S2.4-5")
 @pytest.mark.requirement("RFC4443-S2.4-2")
 @pytest.mark.parametrize("to", ["224.0.0.1", "255.255.255.255", BROADCAST, "ff02::1"])
 def test_no_error_is_made_about_broadcast_or_multicast(to: str) -> None:

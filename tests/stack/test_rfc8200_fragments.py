@@ -134,6 +134,7 @@ def test_the_headers_are_those_of_the_first_fragment() -> None:
     assert kit.add(piece(packet, 0, 48)) == packet
 
 
+@pytest.mark.requirement("RFC7112-S5-1")
 @pytest.mark.parametrize("length", [8, 16])
 def test_a_first_fragment_without_the_whole_tcp_header_is_refused(length: int) -> None:
     kit = Kit()
@@ -142,6 +143,7 @@ def test_a_first_fragment_without_the_whole_tcp_header_is_refused(length: int) -
     assert problem(kit) == (3, 0, packet)
 
 
+@pytest.mark.requirement("RFC7112-S5-1")
 def test_a_first_fragment_that_cuts_an_extension_header_is_refused() -> None:
     kit = Kit()
     packet = fragment_behind([], 0, bytes([17, 3]) + bytes(6), True, 60)

@@ -43,6 +43,7 @@ ports = st.integers(0, 0xFFFF)
 octets = st.integers(0, 0xFF)
 
 
+@pytest.mark.requirement("RFC768-Format-1")
 @given(
     ends=st.sampled_from((V4, V6)), source=ports, target=ports, payload=st.binary(max_size=3000),
     tos=octets, ttl=st.integers(1, 255), ident=ports, df=st.booleans(),
@@ -78,6 +79,7 @@ def test_a_datagram_is_read_in_any_slot_of_a_batch() -> None:
     assert found == [refused, datagram, refused]
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.4-1")
 @given(ends=st.sampled_from((V4, V6)), payload=st.binary(max_size=200), bit=st.integers(0, 63))
 def test_any_flipped_bit_of_the_header_or_text_is_found(
     ends: tuple[bytes, bytes], payload: bytes, bit: int
@@ -89,6 +91,7 @@ def test_any_flipped_bit_of_the_header_or_text_is_found(
     assert isinstance(read(packet_of(ends, bytes(upper))), int)
 
 
+@pytest.mark.requirement("RFC768-Checksum-1")
 @pytest.mark.parametrize("ends", [V4, V6], ids=["IPv4", "IPv6"])
 def test_a_sum_of_zero_is_sent_as_all_ones(ends: tuple[bytes, bytes]) -> None:
     for filler in range(0x10000):

@@ -136,12 +136,6 @@ class Settings:
             self.keepalive_probes or None,
         )
 
-    def apply_keepalive_probes(self, tcb: Tcb) -> None:
-        """TCP_KEEPINTVL and TCP_KEEPCNT, those that were set."""
-        user_settings.set_keepalive_times(
-            tcb, None, self.keepalive_intvl * 1_000_000 or None, self.keepalive_probes or None
-        )
-
     def apply_linger2(self, tcb: Tcb) -> None:
         """TCP_LINGER2: 0 is `tcp_fin_timeout`."""
         seconds = self.linger2 or tcb.config.tcp_fin_timeout
@@ -170,8 +164,7 @@ class Settings:
         sets of options, of which the one of the connection's addresses counts."""
         v4 = tcb.v4
         tos = self.tos if v4 else self.tclass
-        ttl = self.ttl if v4 else self.hops
-        user_settings.set_ip(tcb, tos=tos, ttl=user_settings.default_ttl(tcb) if ttl < 0 else ttl)
+        user_settings.set_ip(tcb, tos=tos, ttl=self.ttl_of(tcb.config, v4))
         df = self.dont_fragment(v4)
         if df >= 0:
             user_settings.set_ip(tcb, df=df)

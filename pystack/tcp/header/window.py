@@ -8,7 +8,6 @@ round trip (dynamic right-sizing).
 
 from __future__ import annotations
 
-from pystack.ip.route_metrics import RouteMetrics
 from pystack.tcp.state.records import ReceiveSpace
 from pystack.tcp.tcb import Tcb
 
@@ -23,19 +22,14 @@ def full_space(tcb: Tcb) -> int:
     return clamp if clamp and clamp < space else space
 
 
-def initial_window(
-    limit: int, clamp: int, mss: int, wscale: int, route: RouteMetrics | None = None
-) -> int:
-    """What a SYN offers, in bytes: whole segments, never above 65535 (RFC 7323 §2.2), nor above
-    what the route has."""
+def initial_window(limit: int, clamp: int, mss: int, wscale: int) -> int:
+    """What a SYN offers, in bytes: whole segments, never above 65535 (RFC 7323 §2.2)."""
     space = limit >> 1
     if clamp:
         space = min(space, clamp)
     space = min(space, _MAX_UNSCALED << wscale)
     if space > mss:
         space -= space % mss
-    if route is not None and route.initrwnd:
-        space = min(space, route.initrwnd * mss)
     return min(space, _MAX_UNSCALED)
 
 

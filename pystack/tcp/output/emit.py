@@ -136,7 +136,7 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
         wnd = tcb.rcv_wnd
     else:
         wnd = window.initial_window(
-            tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale, tcb.user.route
+            tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
         )
     flags = (SYN | ACK if with_ack else SYN) | ecn.syn_flags(tcb, with_ack)
     ack = tcb.rcv_nxt & MASK if with_ack else 0

@@ -27,7 +27,6 @@ from pystack.tcp.tcb import (
     ACK_NOW,
     ANY_ACK,
     ARM,
-    BEGIN_KEEPALIVE,
     PROBE_TAIL,
     RETRANSMIT_NOW,
     SEND_RST,
@@ -102,8 +101,8 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tcb.pending = 0
         return True
     if pending & ARM:
-        tcb.pending &= ~(ARM | BEGIN_KEEPALIVE)
-        probes.arm_keepalive(tcb, now_us, pending & BEGIN_KEEPALIVE != 0)
+        tcb.pending &= ~ARM
+        probes.arm_keepalive(tcb, now_us)
         timer_handlers.arm_orphan(tcb, now_us)
         if tcb.pending & SEND_RST:  # TCP_LINGER2 wants no FIN_WAIT_2
             return _output_rare(tcb, tx, now_us)
@@ -112,7 +111,8 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if tcb.state >= ESTABLISHED:
         return output(tcb, tx, now_us)
     if tcb.state == SYN_RECEIVED:
-        if tcb.fast_accept is not None and not _send_early(tcb, tx, now_us):
+        early = tcb.fast_accept is not None or tcb.fin_wanted
+        if early and not _send_early(tcb, tx, now_us):
             return False
         return output_acks(tcb, tx, now_us)
     tcb.pending = 0
@@ -127,8 +127,8 @@ def _send_syn(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 
 
 def _send_early(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
-    """New data and FIN while the SYN,ACK is not acknowledged (RFC 7413 §4.2.2). The one timer that
-    runs is the SYN,ACK's. False: the batch is full."""
+    """New data and FIN while the SYN,ACK is not acknowledged (RFC 7413 §4.2.2, RFC 9293 §3.10.4).
+    The one timer that runs is the SYN,ACK's. False: the batch is full."""
     if not tcb.snd_wnd or tcb.sndbuf.end_seq + tcb.fin_wanted <= tcb.snd_nxt:
         return True
     if tcb.release_us > now_us and pacing.holds(tcb, now_us):
@@ -240,8 +240,6 @@ def _nagle_delays(tcb: Tcb, data_end: int, ahead: int) -> bool:
         return False
     if tcb.recovery == LOSS and tcb.undo.new_data_first:
         return False  # new data of any length tells whether the timeout was spurious (Linux)
-    if tcb.flush_seq >= data_end:
-        return False
-    if tcb.cork or (tcb.push_seq < data_end and tcb.segs_in == tcb.more_segs_in):
+    if tcb.cork or tcb.push_seq < data_end:
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)

@@ -65,7 +65,6 @@ class TcbVariables:
     fin_wanted: bool  # CLOSE or shutdown: a FIN follows what is queued
     orphan: bool  # the user has closed and will read no more
     push_seq: int  # end of what was written without MSG_MORE
-    more_segs_in: int  # `segs_in` when that was: it waits no longer than for the next segment
     snd_up: int  # SND.UP: behind the last urgent octet (RFC 9293 §3.8.5)
     want_write: bool  # a send was short: tell when there is room
 
@@ -73,12 +72,10 @@ class TcbVariables:
     user: UserSettings
     cc: CongestionControl  # the congestion control
     nodelay: bool  # TCP_NODELAY
-    flush_seq: int  # what was written before it was set: leaves whatever holds it back
     cork: bool  # TCP_CORK
     notsent_lowat: int  # TCP_NOTSENT_LOWAT
     user_timeout_us: int  # TCP_USER_TIMEOUT, 0 for tcp_retries2
     max_pacing_rate: int  # SO_MAX_PACING_RATE, bytes/s
-    rto_min_us: int  # the floor of the RTO's variance: a route's, or tcp_rto_min_us
     window_clamp: int  # TCP_WINDOW_CLAMP, 0 for none
     sndbuf_locked: bool  # SO_SNDBUF was set: no autotuning
     tos: int  # IP_TOS, IPV6_TCLASS
@@ -244,10 +241,9 @@ class TcbVariables:
         self.cc = cc
         self.user = UserSettings(config)
         self.nodelay = self.cork = self.sndbuf_locked = False
-        self.flush_seq = self.more_segs_in = 0
         self.notsent_lowat = config.tcp_notsent_lowat
         self.user_timeout_us = self.window_clamp = self.tos = 0
-        self.max_pacing_rate, self.rto_min_us = UNLIMITED, config.tcp_rto_min_us
+        self.max_pacing_rate = UNLIMITED
         self.ttl = config.ip_default_ttl
         self.df = 0 if config.ip_no_pmtu_disc else 1
         self.snd_mss = self.adv_mss = self.eff_mss = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6
@@ -307,7 +303,6 @@ class TcbVariables:
         self.snd_sml = iss
         self.snd_up = self.snd_up + shift if self.snd_up else iss
         self.push_seq += shift
-        self.flush_seq += shift
         self.recover = iss
         self.sndbuf.rebase(iss + 1)
 

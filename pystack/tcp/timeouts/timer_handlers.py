@@ -89,6 +89,8 @@ def _on_syn_rto(tcb: Tcb, now_us: int) -> None:
         tcb.shared.counters.attempt_fails += 1
         retry_limits.give_up(tcb)
         return
+    if tcb.retransmits == config.tcp_retries1:
+        soft_errors.report(tcb, ETIMEDOUT, ORIGIN_LOCAL, 0, 0, tcb.retransmits, b"")
     recovery.note_retransmit(tcb, now_us)
     if tcb.retransmits <= linear:
         rtt.hold_syn_interval(tcb)

@@ -8,18 +8,15 @@ afterwards.
 from __future__ import annotations
 
 from pystack.cc.base import CongestionControl
-from pystack.ip.route_metrics import RouteMetrics
 from pystack.tcp.header import options
 from pystack.tcp.policies.experimental_option import ExperimentalOption
-from pystack.tcp.tcb import ARM, BEGIN_KEEPALIVE, WINDOW_UPDATE, Tcb
+from pystack.tcp.tcb import ARM, WINDOW_UPDATE, Tcb
 from pystack.tcp.timing import delayed_ack
 
 
 def set_nodelay(tcb: Tcb, on: bool) -> None:
-    """TCP_NODELAY (RFC 9293 MUST-17). Set, it also lets go what TCP_CORK or MSG_MORE holds."""
+    """TCP_NODELAY (RFC 9293 MUST-17)."""
     tcb.nodelay = on
-    if on:
-        tcb.flush_seq = tcb.sndbuf.end_seq
 
 
 def set_cork(tcb: Tcb, on: bool) -> None:
@@ -34,10 +31,7 @@ def set_max_seg(tcb: Tcb, mss: int) -> None:
 
 
 def set_keepalive(tcb: Tcb, on: bool) -> None:
-    """SO_KEEPALIVE. Its first probe is due in TCP_KEEPIDLE from now, however long nothing has come
-    (Linux: tcp_set_keepalive)."""
-    if on and not tcb.user.keepalive:
-        tcb.pending |= BEGIN_KEEPALIVE
+    """SO_KEEPALIVE."""
     tcb.user.keepalive = on
     tcb.pending |= ARM
 
@@ -45,16 +39,14 @@ def set_keepalive(tcb: Tcb, on: bool) -> None:
 def set_keepalive_times(
     tcb: Tcb, time_us: int | None = None, intvl_us: int | None = None, probes: int | None = None
 ) -> None:
-    """TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. The first counts since something came last, and
-    puts the next probe at its time anew; the others wait for the next one (Linux)."""
+    """TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT."""
     if time_us is not None:
         tcb.user.keepalive_time_us = time_us
-        if tcb.user.keepalive:
-            tcb.pending = tcb.pending & ~BEGIN_KEEPALIVE | ARM
     if intvl_us is not None:
         tcb.user.keepalive_intvl_us = intvl_us
     if probes is not None:
         tcb.user.keepalive_probes = probes
+    tcb.pending |= ARM
 
 
 def set_user_timeout(tcb: Tcb, timeout_us: int) -> None:
@@ -112,25 +104,6 @@ def set_ip(
         tcb.ttl = ttl
     if df is not None:
         tcb.df = df
-
-
-def take_route(tcb: Tcb, metrics: RouteMetrics) -> None:
-    """What the route to the peer asks for, where the user has not chosen (Linux): before our SYN,
-    or with the record of a half-open connection. Its congestion control is made by the stack."""
-    config = tcb.config
-    tcb.user.route = metrics
-    if tcb.ttl == config.ip_default_ttl:
-        tcb.ttl = default_ttl(tcb)
-    if metrics.window and not tcb.window_clamp:
-        tcb.window_clamp = metrics.window
-    if metrics.rto_min_us:
-        tcb.rto_min_us = metrics.rto_min_us
-
-
-def default_ttl(tcb: Tcb) -> int:
-    """The TTL or hop limit where the user has set none: the route's, or `ip_default_ttl`."""
-    route = tcb.user.route
-    return route.hoplimit if route is not None and route.hoplimit else tcb.config.ip_default_ttl
 
 
 def set_sndbuf(tcb: Tcb, limit: int) -> None:

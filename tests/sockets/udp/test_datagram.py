@@ -155,6 +155,7 @@ def test_a_socket_gets_its_port_when_it_needs_one(world: World) -> None:
     assert near.getsockname()[1] == port
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.5-1")
 def test_connecting_chooses_the_address_to_send_from(world: World) -> None:
     far = bound(world)
     near = world.datagram()
@@ -225,6 +226,7 @@ def test_port_0_is_nowhere_to_send_to(world: World) -> None:
     assert outcome(world.datagram().sendto, b"x", (world.there, 0)) == "EINVAL"
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.5-1", "RFC1122-S4.1.3.6-2")
 def test_an_address_of_nobody_here_can_not_be_bound(world: World) -> None:
     assert outcome(world.datagram().bind, (world.no_such, 0)) == "EADDRNOTAVAIL"
 

@@ -91,6 +91,7 @@ def test_an_error_comes_before_the_datagrams_that_wait(world: World) -> None:
     assert near.recv(10) == b"first"
 
 
+@pytest.mark.requirement("RFC1122-S4.1.3.3-1")
 def test_a_socket_that_is_not_connected_hears_of_closed_ports_with_ip_recverr_only(
     world: World,
 ) -> None:

@@ -81,6 +81,7 @@ def test_an_unknown_level_is_not_supported(world: World) -> None:
     assert outcome(world.datagram().setsockopt, 9999, 1, 1) == "ENOPROTOOPT"
 
 
+@pytest.mark.requirement("RFC1122-S4.1.4-1")
 def test_the_ip_header_says_what_the_options_say() -> None:
     for family, tos, ttl in (
         (AF_INET, (c.IPPROTO_IP, c.IP_TOS, 0xBA), (c.IPPROTO_IP, c.IP_TTL, 7)),

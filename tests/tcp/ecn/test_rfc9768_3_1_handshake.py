@@ -13,7 +13,7 @@ pytestmark = pytest.mark.host(tcp_ecn=3, tcp_congestion_control="reno")
 # -- the handshake, we answering (§3.1) ------------------------------------------------------------
 
 
-@pytest.mark.requirement("RFC9768-S3.1.1-1")
+@pytest.mark.requirement("RFC9768-S3.1.1-1", "RFC9768-S3.2.1-1")
 @pytest.mark.parametrize("setting", [3, 4, 5])
 @pytest.mark.parametrize("field", TOLD)
 def test_the_syn_ack_tells_which_ecn_field_the_syn_had(tcp: Tcp, field: int, setting: int) -> None:
@@ -72,7 +72,7 @@ def test_a_request_of_a_later_version_is_answered_as_this_one(tcp: Tcp, flags: s
     )
 
 
-@pytest.mark.requirement("RFC9768-S3.1.2-1")
+@pytest.mark.requirement("RFC9768-S3.1.2-1", "RFC9768-S3.1.2-2")
 @pytest.mark.parametrize("setting", [3, 4, 5])
 def test_a_request_of_rfc_3168_gets_its_answer(tcp: Tcp, setting: int) -> None:
     tcp.host.sysctl("tcp_ecn", setting)
@@ -114,6 +114,7 @@ def test_without_the_option_the_flags_alone_answer(tcp: Tcp) -> None:
     assert listener.accept()[0].tcp_info().tcpi_received_ce == 1
 
 
+@pytest.mark.requirement("RFC9768-S3.1.4-2")
 def test_the_syn_ack_is_repeated_without_the_option_then_without_flags(tcp: Tcp) -> None:
     """§3.2.3.2.2: one of them may be what does not get through. Then nothing is ECT (§3.1.5)."""
     listener = tcp.listen()
@@ -130,6 +131,7 @@ def test_the_syn_ack_is_repeated_without_the_option_then_without_flags(tcp: Tcp)
     tcp.play("+0 > P.EA 1:6(5) ack 1")
 
 
+@pytest.mark.requirement("RFC9768-S3.1.5-1")
 def test_a_repeat_of_the_syn_that_asks_for_nothing_gets_nothing(tcp: Tcp) -> None:
     listener = tcp.listen()
     tcp.play(
@@ -162,7 +164,10 @@ def test_what_is_not_acceptable_before_the_handshake_ends_is_answered_with_the_f
 # -- the handshake, we asking ----------------------------------------------------------------------
 
 
-@pytest.mark.requirement("RFC9768-S3.1.1-1", "RFC9768-S3.2.2-1")
+@pytest.mark.requirement(
+    "RFC9768-S3.1.1-1", "RFC9768-S3.2.2-1", "RFC9768-S3.2.2.1-2",
+    "RFC9768-S3.2.3.2-1",
+)  # fmt: skip
 @pytest.mark.parametrize("field", TOLD)
 def test_our_syn_asks_with_three_flags_and_our_ack_tells_the_field_of_the_syn_ack(
     tcp: Tcp, field: int
@@ -241,6 +246,7 @@ def test_tcp_ecn_5_does_not_ask(tcp: Tcp) -> None:
     tcp.play("+0 > S 0:0(0) <...>")
 
 
+@pytest.mark.requirement("RFC9768-S3.1.4-1", "RFC9768-S3.1.5-1")
 def test_who_is_silent_is_asked_twice(tcp: Tcp) -> None:
     """§3.1.4.1. Having sent a SYN without, we send nothing ECT though the peer agrees (§3.1.5)."""
     sock = tcp.connect()
@@ -263,6 +269,7 @@ def test_who_is_silent_is_asked_twice(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.1-2")
 def test_the_ack_that_tells_of_the_syn_ack_does_not_ride_on_text(tcp: Tcp) -> None:
     """§3.2.2.1: it is a pure ACK."""
     sock = tcp.connect()
@@ -281,6 +288,7 @@ def test_the_ack_that_tells_of_the_syn_ack_does_not_ride_on_text(tcp: Tcp) -> No
     )
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.2-1")
 def test_a_syn_ack_that_comes_again_is_told_of_again(tcp: Tcp) -> None:
     sock = asking(tcp, field=0)
     tcp.play(
@@ -319,6 +327,7 @@ def test_when_its_ack_is_held_back_no_other_segment_tells_of_a_syn_ack(tcp: Tcp,
         )
 
 
+@pytest.mark.requirement("RFC9768-S3.1.5-1")
 @pytest.mark.parametrize(("setting", "first"), [(1, "S.E"), (3, "S.W")])
 def test_a_syn_ack_that_comes_again_and_does_not_agree_ends_ect(
     tcp: Tcp, setting: int, first: str

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.host(tcp_ecn=3, tcp_congestion_control="reno")
 # -- a way that tampers (§3.2.2.3, §3.2.2.4, §3.2.3.2.4) -------------------------------------------
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.3-1")
 @pytest.mark.parametrize("field", [1, 2, 3])
 def test_when_our_syn_comes_with_another_field_than_it_left_with_nothing_is_ect(
     tcp: Tcp, field: int
@@ -28,6 +29,7 @@ def test_when_our_syn_comes_with_another_field_than_it_left_with_nothing_is_ect(
     )
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.3-1")
 @pytest.mark.parametrize("flags", ["EW", "A", "WA"])
 def test_when_our_syn_ack_comes_with_another_field_nothing_is_ect(tcp: Tcp, flags: str) -> None:
     listener = tcp.listen()
@@ -63,6 +65,7 @@ def test_codes_without_a_meaning_are_no_reason_for_distrust(tcp: Tcp, flags: str
     assert ssthresh(sock) > 10_000
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.4-1")
 def test_when_the_first_ack_has_no_flags_nothing_is_ect(tcp: Tcp) -> None:
     listener = tcp.listen()
     tcp.play(
@@ -76,6 +79,7 @@ def test_when_the_first_ack_has_no_flags_nothing_is_ect(tcp: Tcp) -> None:
     tcp.play("+0 > P.EA 1:6(5) ack 1")
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.4-1")
 def test_when_the_first_segment_after_the_syn_ack_has_no_flags_nothing_is_ect(tcp: Tcp) -> None:
     sock = asking(tcp)
     sock.send(tcp.data(5))
@@ -89,6 +93,7 @@ def test_when_the_first_segment_after_the_syn_ack_has_no_flags_nothing_is_ect(tc
     tcp.play("+0..1 > P.EA 6:11(5) ack 1")
 
 
+@pytest.mark.requirement("RFC9768-S3.2.3.2.4-1")
 def test_an_option_of_zeros_is_not_believed(tcp: Tcp) -> None:
     listener = tcp.listen()
     tcp.play(
@@ -111,6 +116,7 @@ def test_an_option_of_zeros_is_not_believed(tcp: Tcp) -> None:
     assert sock.tcp_info().tcpi_accecn_opt_seen == 3
 
 
+@pytest.mark.requirement("RFC9768-S3.2.3.2.2-1")
 def test_text_that_does_not_arrive_is_repeated_without_the_option(tcp: Tcp) -> None:
     """§3.2.3.2.2."""
     sock = asked(tcp, option=True)
@@ -146,6 +152,7 @@ def test_with_tcp_ecn_option_3_repeated_text_keeps_the_option(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.requirement("RFC9768-S3.2.3.2.2-1")
 @pytest.mark.parametrize("setting", [2, 3])
 def test_acks_with_the_option_that_do_not_arrive_twice_go_without(tcp: Tcp, setting: int) -> None:
     """§3.2.3.2.2: the same text comes a third time."""
@@ -246,7 +253,7 @@ def test_every_second_mark_is_told_at_once(tcp: Tcp) -> None:
     )
 
 
-@pytest.mark.requirement("RFC9768-S3.2.2.5.1-1")
+@pytest.mark.requirement("RFC9768-S3.2.2.5.1-1", "RFC9768-S3.2.3.3-1")
 def test_the_first_mark_after_none_is_told_at_once(tcp: Tcp) -> None:
     sock = asked(tcp)
     sock.setsockopt(6, 12, 0)
@@ -312,6 +319,7 @@ def test_segments_with_the_digit_of_cwr_leave_one_by_one(tcp: Tcp) -> None:
 # -- as receiver: the option (§3.2.3) --------------------------------------------------------------
 
 
+@pytest.mark.requirement("RFC9768-S3.2.1-1", "RFC9768-S3.2.3-1")
 def test_the_option_counts_the_text_of_each_codepoint(tcp: Tcp) -> None:
     _ = asked(tcp, option=True)
     tcp.play(
@@ -339,6 +347,7 @@ def test_its_room_is_counted_in_the_segments_that_we_send(tcp: Tcp) -> None:
     )
 
 
+@pytest.mark.requirement("RFC9768-S3.2.3-1")
 def test_sack_blocks_come_first_but_the_third_gives_way_to_news(tcp: Tcp) -> None:
     """As in Linux."""
     listener = tcp.listen()
@@ -383,6 +392,7 @@ def test_with_tcp_ecn_option_1_the_option_comes_when_it_has_news(tcp: Tcp) -> No
     )
 
 
+@pytest.mark.requirement("RFC9768-S3.2.3.3-1")
 @pytest.mark.host(tcp_ecn_option=1)
 @pytest.mark.parametrize(("beacon", "apart_s"), [(1, 0.11), (3, 0.04), (0, 60)])
 def test_tcp_ecn_option_beacon_says_how_often_at_least(
@@ -410,6 +420,7 @@ def test_tcp_ecn_option_beacon_says_how_often_at_least(
     )
 
 
+@pytest.mark.requirement("RFC9768-S3.2.3.3-2")
 @pytest.mark.host(tcp_ecn_option=1, tcp_ecn_option_beacon=0)
 @pytest.mark.variants("ipv4-wrap-offload")
 def test_a_counter_that_moved_by_4_mib_is_told_at_any_rate(tcp: Tcp) -> None:

@@ -288,6 +288,7 @@ def test_acks_repeats_and_the_fin_are_ect_as_well(tcp: Tcp) -> None:
 # -- both ends -------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("RFC9768-S3.2.2.5.2-1")
 @pytest.mark.parametrize("seed", range(12))
 def test_both_ends_agree_on_what_was_marked(seed: int) -> None:
     """Whatever is marked and lost on the way, in either direction."""
@@ -345,6 +346,7 @@ def test_both_ends_agree_on_what_was_marked(seed: int) -> None:
             assert ours.tcpi_delivered_e0_bytes == theirs.tcpi_received_e0_bytes > 0
 
 
+@pytest.mark.requirement("RFC9768-S3.2.3-2")
 @pytest.mark.variants("ipv4")
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_flags_marks_and_options_come_nothing_breaks(tcp: Tcp, seed: int) -> None:

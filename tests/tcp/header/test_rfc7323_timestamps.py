@@ -116,7 +116,7 @@ def test_once_agreed_a_segment_without_them_is_taken_and_gives_no_time(tcp: Tcp)
     assert sock.recv(99) == tcp.data(20)
 
 
-@pytest.mark.requirement("RFC7323-S3.2-3")
+@pytest.mark.deviation("RFC7323-S3.2-3")
 def test_a_reset_needs_none(tcp: Tcp) -> None:
     sock = tcp.established(ts=700)
     tcp.play("+0 < R 1:1(0)\n+0 quiet")

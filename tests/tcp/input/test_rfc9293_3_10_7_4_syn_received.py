@@ -52,7 +52,7 @@ def test_a_flood_of_unacceptable_segments_draws_few_acks(tcp: Tcp) -> None:
     assert answers == 2  # one per 500 ms
 
 
-@pytest.mark.requirement("RFC9293-S3.5.3-1", "RFC5961-S3.2-3")
+@pytest.mark.requirement("RFC9293-S3.5.3-1", "RFC5961-S3.2-3", "RFC5961-S3.2-4")
 @pytest.mark.parametrize("seq", [0, -1000, 70_000, 0x4000_0000])
 def test_a_reset_outside_of_the_window_is_ignored_in_silence(tcp: Tcp, seq: int) -> None:
     tcp.listen()
@@ -60,7 +60,7 @@ def test_a_reset_outside_of_the_window_is_ignored_in_silence(tcp: Tcp, seq: int)
     assert tcp.state() == "SYN_RECEIVED"
 
 
-@pytest.mark.requirement("RFC9293-S3.5-2")
+@pytest.mark.requirement("RFC9293-S3.5-2", "RFC5961-S4.2-2")
 def test_a_peer_that_begins_anew_gets_there_by_way_of_its_reset(tcp: Tcp) -> None:
     # The peer restarted: its new SYN has another number; what it answers to our ACK ends the old.
     # (RFC 9293 goes back to LISTEN at once, Linux with a RST; as in RFC 5961 §4.2, a blind SYN

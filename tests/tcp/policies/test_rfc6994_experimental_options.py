@@ -79,6 +79,7 @@ def opened(tcp: Tcp, option: type[ExperimentalOption], **offer: object) -> objec
     return listener.accept()[0]
 
 
+@pytest.mark.requirement("RFC6994-S3-1")
 # -- the handshake ------------------------------------------------------------------------------
 def test_an_active_open_writes_on_the_syn_and_reads_from_the_syn_ack(tcp: Tcp) -> None:
     use(tcp, Everywhere)
@@ -157,6 +158,7 @@ def test_an_option_that_needs_no_peer_is_written_all_the_same(tcp: Tcp) -> None:
     tcp.play(f"+0 > P. 1:11(10) ack 1 <{data_option(0)}>")
 
 
+@pytest.mark.requirement("RFC6994-S3-1")
 def test_an_experiment_may_have_32_bits_and_either_kind(tcp: Tcp) -> None:
     class Wide(Everywhere):
         exid = 0x1234_5678
@@ -231,6 +233,7 @@ def test_bare_acks_and_fins_have_it_and_a_reset_has_not(tcp: Tcp) -> None:
     tcp.play("+0 > R. 2:2(0) ack 101")
 
 
+@pytest.mark.requirement("RFC6994-S3-2")
 def test_values_are_read_in_order_and_what_is_not_ours_is_ignored(tcp: Tcp) -> None:
     sock = opened(tcp, Noting)
     tcp.play(

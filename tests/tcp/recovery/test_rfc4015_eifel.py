@@ -70,6 +70,7 @@ class Sender:
 # -- by timestamps --------------------------------
 
 
+@pytest.mark.requirement("RFC3522-S3.2-1", "RFC4015-S3.2-2")
 @pytest.mark.host(tcp_frto=0)
 @pytest.mark.parametrize("sack", [True, False])
 def test_an_ack_of_the_first_copy_after_a_timeout_takes_it_all_back(tcp: Tcp, sack: bool) -> None:
@@ -84,6 +85,7 @@ def test_an_ack_of_the_first_copy_after_a_timeout_takes_it_all_back(tcp: Tcp, sa
     s.play(s.acked(10, "0.01", echo=200) + "+1 quiet")
 
 
+@pytest.mark.requirement("RFC3522-S3.2-1")
 @pytest.mark.host(tcp_frto=0)
 @pytest.mark.parametrize("sack", [True, False])
 def test_an_ack_of_the_repeat_takes_nothing_back(tcp: Tcp, sack: bool) -> None:
@@ -93,6 +95,7 @@ def test_an_ack_of_the_repeat_takes_nothing_back(tcp: Tcp, sack: bool) -> None:
     assert s.ssthresh == 5
 
 
+@pytest.mark.requirement("RFC3522-S3.2-2")
 @pytest.mark.host(tcp_frto=0)
 def test_after_two_timeouts_the_first_copy_tells_as_well(tcp: Tcp) -> None:
     s = Sender(tcp, 10, ts=True)
@@ -103,6 +106,7 @@ def test_after_two_timeouts_the_first_copy_tells_as_well(tcp: Tcp) -> None:
     assert s.cwnd >= 10
 
 
+@pytest.mark.requirement("RFC3522-S3.2-2")
 @pytest.mark.host(tcp_frto=0)
 def test_after_two_timeouts_the_second_copy_does_not(tcp: Tcp) -> None:
     s = Sender(tcp, 10, ts=True)
@@ -112,6 +116,7 @@ def test_after_two_timeouts_the_second_copy_does_not(tcp: Tcp) -> None:
     assert s.ssthresh == 5
 
 
+@pytest.mark.requirement("RFC3522-S3.2-1")
 @pytest.mark.parametrize("sack", [True, False])
 def test_an_ack_of_the_first_copy_after_a_fast_retransmit_takes_it_back(
     tcp: Tcp, sack: bool
@@ -174,6 +179,7 @@ def test_an_ack_that_moves_nothing_echoes_what_it_echoed_before(tcp: Tcp) -> Non
     assert s.ssthresh == 5
 
 
+@pytest.mark.requirement("RFC4015-S3.2-1")
 def test_after_the_loss_of_a_repeat_timestamps_prove_nothing(tcp: Tcp) -> None:
     """1 was late, but its repeat was lost, and that is congestion as well."""
     s = Sender(tcp, 10, ts=True)
@@ -260,6 +266,7 @@ def test_a_probe_has_to_be_reported_as_well(tcp: Tcp) -> None:
     assert s.ssthresh != INFINITE_SSTHRESH
 
 
+@pytest.mark.requirement("RFC4015-S3.2-2")
 def test_it_is_taken_back_once(tcp: Tcp) -> None:
     """1 was lost, 11 was only late, and that is told twice."""
     s = Sender(tcp, 10, ts=False)
@@ -310,6 +317,7 @@ def test_a_dsack_after_a_timeout_takes_its_backing_off_back(tcp: Tcp) -> None:
     s.play(s.segment(2, "0.3", "P."))
 
 
+@pytest.mark.requirement("RFC4015-S3.2-1")
 def test_when_a_repeat_was_lost_nothing_is_taken_back(tcp: Tcp) -> None:
     """The loss of a repeat is congestion, whatever becomes of the others. (Linux: once.)"""
     s = Sender(tcp, 10, ts=False)

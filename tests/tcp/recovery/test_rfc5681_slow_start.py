@@ -142,7 +142,7 @@ def test_in_slow_start_every_acknowledged_segment_releases_two(tcp: Tcp) -> None
         tcp.quiet(0.01)
 
 
-@pytest.mark.requirement("RFC9293-MUST-19")
+@pytest.mark.requirement("RFC9293-MUST-19", "RFC5681-S3.1-7")
 @pytest.mark.variants("ipv4", "ipv6-wrap-offload")
 def test_in_slow_start_the_flight_doubles_every_round_trip(tcp: Tcp) -> None:
     sock = much_to_send(tcp)
@@ -196,7 +196,7 @@ def after_a_timeout(tcp: Tcp) -> socket.socket:
 
 
 @pytest.mark.host(tcp_frto=0)  # else new data goes before the second repeat (RFC 5682)
-@pytest.mark.requirement("RFC5681-S3.1-4", "RFC5681-S3.1-6", "RFC9293-MUST-19")
+@pytest.mark.requirement("RFC5681-S3.1-4", "RFC5681-S3.1-6", "RFC9293-MUST-19", "RFC3465-S2.1-1")
 def test_above_ssthresh_the_flight_grows_by_one_segment_every_round_trip(tcp: Tcp) -> None:
     sock = after_a_timeout(tcp)
     # the peer has kept what came out of order: none; one, two, four segments, then ssthresh
@@ -235,7 +235,7 @@ def test_ssthresh_is_half_of_the_window_whatever_was_out(tcp: Tcp) -> None:
     assert windows(sock) == (1, 5)
 
 
-@pytest.mark.requirement("RFC5681-S3.1-5")
+@pytest.mark.deviation("RFC5681-S3.1-5")
 def test_the_second_timeout_of_a_segment_leaves_ssthresh(tcp: Tcp) -> None:
     sock = after_a_timeout(tcp)
     for wait in (0.6, 1.2, 2.4):
@@ -258,7 +258,7 @@ def test_ssthresh_is_never_under_two_segments(tcp: Tcp) -> None:
 
 
 @pytest.mark.host(tcp_frto=0)
-@pytest.mark.requirement("RFC5681-S3.1-6", "RFC9293-MUST-19")
+@pytest.mark.requirement("RFC5681-S3.1-6", "RFC9293-MUST-19", "RFC8961-S4-3")
 def test_after_a_timeout_one_segment_then_two_then_four_go(tcp: Tcp) -> None:
     after_a_timeout(tcp)
     tcp.play(

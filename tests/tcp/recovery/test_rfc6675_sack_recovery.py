@@ -170,7 +170,7 @@ def test_all_that_is_lost_by_the_first_ack_is_repeated(tcp: Tcp) -> None:
 # -- §4 SetPipe, §5: a whole recovery by hand ----------------------------------------------------
 
 
-@pytest.mark.requirement("RFC6675-S4-2", "RFC6675-S5-1", "RFC6675-S5-2")
+@pytest.mark.requirement("RFC6675-S4-2", "RFC6675-S5-1", "RFC6675-S5-2", "RFC6675-S4-5")
 def test_one_lost_segment_of_ten(tcp: Tcp) -> None:
     sock = out(tcp)
     tcp.play(acked(0, (2, 2)) + segments(11))  # step 3: limited transmit
@@ -190,7 +190,10 @@ def test_one_lost_segment_of_ten(tcp: Tcp) -> None:
     assert windows(sock) == (6, 5)
 
 
-@pytest.mark.requirement("RFC6675-S4-2", "RFC6675-S4-3", "RFC6675-S5-1", "RFC6675-S5-2")
+@pytest.mark.requirement(
+    "RFC6675-S4-2", "RFC6675-S4-3", "RFC6675-S5-1",
+    "RFC6675-S5-2", "RFC6675-S4-5",
+)  # fmt: skip
 def test_four_lost_segments_of_ten_are_repeated_upward_before_new_text(tcp: Tcp) -> None:
     """1, 2, 5 and 6 are lost; the window is cut once."""
     sock = out(tcp)
@@ -218,7 +221,7 @@ def test_four_lost_segments_of_ten_are_repeated_upward_before_new_text(tcp: Tcp)
 # -- §4: NextSeg ---------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("RFC6675-S4-2", "RFC6675-S4-3")
+@pytest.mark.requirement("RFC6675-S4-2", "RFC6675-S4-3", "RFC6675-S4-6")
 def test_lost_holes_then_new_text_then_other_holes(tcp: Tcp) -> None:
     """1, 2 and 8 are lost of ten; there is one segment of new text."""
     sock = out(tcp, more=1)
@@ -264,7 +267,7 @@ def test_a_second_end_is_repeated_in_the_next_recovery_only(tcp: Tcp) -> None:
     tcp.quiet(0.1)
 
 
-@pytest.mark.requirement("RFC6675-S4-4")
+@pytest.mark.requirement("RFC6675-S4-4", "RFC6675-S4-6")
 def test_an_end_that_was_repeated_already_is_not_repeated_again(tcp: Tcp) -> None:
     """Only the first is lost. The letter of rule 4 would have it sent twice at once."""
     out(tcp, more=0)

@@ -44,6 +44,7 @@ def in_avoidance(tcp: Tcp) -> socket.socket:
 # -- growth ------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("RFC7661-S4.2-1")
 @pytest.mark.parametrize(("used", "then"), [(10, 20), (6, 12), (5, 10), (3, 10)])
 def test_slow_start_goes_on_while_more_than_half_of_the_window_is_used(
     tcp: Tcp, used: int, then: int
@@ -57,6 +58,7 @@ def test_slow_start_goes_on_while_more_than_half_of_the_window_is_used(
     assert cwnd(sock) == then
 
 
+@pytest.mark.requirement("RFC7661-S4.2-1")
 def test_in_congestion_avoidance_only_a_full_window_grows(tcp: Tcp) -> None:
     sock = in_avoidance(tcp)
     out(tcp, sock, 11, 15)  # just as much as goes
@@ -99,6 +101,7 @@ def test_what_is_out_is_counted_at_its_most(tcp: Tcp) -> None:
 # -- what stays --------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("RFC7661-S4.3-1")
 def test_a_window_of_which_little_is_used_stays_while_acks_come(tcp: Tcp) -> None:
     """RTO is 300 ms. RFC 2861 would take it back, RFC 7661 and Linux don't."""
     sock = tcp.established(wscale=7)

@@ -423,6 +423,7 @@ def test_the_others_of_such_an_ack_tell_all_the_same(tcp: Tcp) -> None:
 # -- §6.3: timeouts --------------------------------
 
 
+@pytest.mark.requirement("RFC8985-S6.3-1")
 @pytest.mark.host(tcp_early_retrans=0)
 def test_a_timeout_takes_what_left_of_late_for_still_on_its_way(tcp: Tcp) -> None:
     sender = Sender(tcp)
@@ -464,6 +465,7 @@ def test_what_left_before_the_repeat_is_lost_when_that_is_acknowledged_alone(tcp
     sender.play(acked(4, "0.1") + segment(5, flags="P."))
 
 
+@pytest.mark.requirement("RFC8985-S6.3-1")
 @pytest.mark.host(tcp_early_retrans=0)
 def test_a_timeout_takes_what_left_long_ago_for_lost(tcp: Tcp) -> None:
     sender = Sender(tcp)

@@ -327,7 +327,7 @@ def test_while_a_probe_with_new_data_is_out_no_other_is_sent(tcp: Tcp) -> None:
     tcp.play(segment(6, "0.47725"))
 
 
-@pytest.mark.requirement("RFC8985-S7.3-1")
+@pytest.mark.requirement("RFC8985-S7.3-1", "RFC8985-S7.4.1-1")
 @pytest.mark.parametrize("sampled", [True, False])
 def test_a_second_probe_wants_a_new_round_trip_time(tcp: Tcp, sampled: bool) -> None:
     """The ACK of a repeat gives none (Karn). (Linux does not ask for one.)"""
@@ -471,7 +471,7 @@ def test_a_probe_with_new_data_costs_nothing(tcp: Tcp) -> None:
     assert windows(sock)[1] == before[1]
 
 
-@pytest.mark.requirement("RFC8985-S7.4.2-1")
+@pytest.mark.requirement("RFC8985-S7.4.2-1", "RFC8985-S7.4.1-1")
 def test_a_probe_that_a_timeout_has_followed_is_forgotten(tcp: Tcp) -> None:
     sock = out(tcp, 10)
     tcp.play(segment(10, "0.202", "P."))

@@ -80,7 +80,7 @@ def test_an_ack_that_comes_in_time_shows_that_it_was_no_reneging(tcp: Tcp) -> No
 # -- §5: the retransmission timer ------------------------------------------------------------------
 
 
-@pytest.mark.requirement("RFC2018-S5-1")
+@pytest.mark.requirement("RFC2018-S5-1", "RFC6675-S5.1-2")
 def test_after_a_timeout_the_left_edge_goes_and_what_is_reported_does_not(tcp: Tcp) -> None:
     """RFC 6675 §5.1 lets the marks stay. 1 and 2 and 6 to 10 are lost, and the repeat of 1."""
     sock = out(tcp)

@@ -117,7 +117,7 @@ def test_a_window_that_stays_closed_without_an_answer_times_out(tcp: Tcp) -> Non
 # -- RFC 5482 --------------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("RFC5482-S3-1")
+@pytest.mark.deviation("RFC5482-S3-1")
 @pytest.mark.parametrize("passive", [True, False])
 def test_the_user_timeout_option_is_not_sent(tcp: Tcp, passive: bool) -> None:
     """Option lists of scripts are exact: the handshake, data and a changed timeout."""
@@ -128,7 +128,7 @@ def test_the_user_timeout_option_is_not_sent(tcp: Tcp, passive: bool) -> None:
         assert [name for name, _ in packet.options] == ["nop", "nop", "TS"]
 
 
-@pytest.mark.requirement("RFC5482-S3-1")
+@pytest.mark.deviation("RFC5482-S3-1")
 def test_the_user_timeout_option_of_the_peer_changes_nothing(tcp: Tcp) -> None:
     """An unknown option: neither the default nor what the user has set is moved by it."""
     listener = tcp.listen()
@@ -151,7 +151,7 @@ def test_the_user_timeout_option_of_the_peer_changes_nothing(tcp: Tcp) -> None:
     assert tcp.state() == "CLOSED"
 
 
-@pytest.mark.requirement("RFC5482-S3.4-1")
+@pytest.mark.deviation("RFC5482-S3.4-1")
 def test_a_user_timeout_option_of_zero_changes_nothing(tcp: Tcp) -> None:
     sock = tcp.established()
     tcp.play(f"+0 < P. 1:6(5) ack 1 <{UTO_ZERO}>\n+0 > . 1:1(0) ack 6")

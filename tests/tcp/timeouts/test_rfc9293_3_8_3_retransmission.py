@@ -138,6 +138,21 @@ def test_an_answer_starts_the_count_anew(tcp: Tcp) -> None:
     assert tcp.state() == "CLOSED"
 
 
+@pytest.mark.requirement("RFC9293-MUST-22")
+def test_after_r1_repeats_of_a_syn_the_user_is_told_and_the_attempt_goes_on(tcp: Tcp) -> None:
+    sock = tcp.socket()
+    listen_for_soft_errors(tcp, sock)
+    with pytest.raises(BlockingIOError):
+        sock.connect(tcp.address(80))
+    tcp.play("+0 > S 0:0(0) <...>\n" + "+1 > S 0:0(0) <...>\n" * 3)
+    assert notices(sock) == []
+    tcp.play("+1 > S 0:0(0) <...>")
+    assert notices(sock) == [(errno.ETIMEDOUT, 1)]
+    tcp.play("+1 > S 0:0(0) <...>")
+    assert notices(sock) == []
+    assert tcp.state() == "SYN_SENT"
+
+
 @pytest.mark.requirement("RFC9293-MUST-22", "RFC9293-MUST-20")
 @pytest.mark.host(tcp_syn_retries=1, tcp_syn_linear_timeouts=0)
 def test_an_unanswered_syn_fails_the_connect_with_a_timeout(tcp: Tcp) -> None:

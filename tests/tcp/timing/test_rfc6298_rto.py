@@ -20,7 +20,10 @@ def us(seconds: float) -> int:
 # -- §2: computing it ------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("RFC6298-S2-1", "RFC6298-S5-2", "RFC9293-MUST-22", "RFC9293-MUST-19")
+@pytest.mark.requirement(
+    "RFC6298-S2-1", "RFC6298-S5-2", "RFC9293-MUST-22",
+    "RFC9293-MUST-19", "RFC8961-S4-1",
+)  # fmt: skip
 @pytest.mark.host(tcp_syn_linear_timeouts=0)
 @pytest.mark.variants("ipv4", "ipv6-wrap")
 def test_an_unanswered_syn_is_repeated_after_1_2_4_seconds_until_r2(tcp: Tcp) -> None:
@@ -462,7 +465,7 @@ def test_with_timestamps_the_repeated_syn_gives_a_sample_all_the_same(tcp: Tcp) 
     assert (info.tcpi_rtt, info.tcpi_rto) == (100_000, 300_000)
 
 
-@pytest.mark.requirement("RFC9293-MUST-20", "RFC9293-SHLD-11", "RFC9293-S3.10.8-2")
+@pytest.mark.requirement("RFC9293-MUST-20", "RFC9293-SHLD-11", "RFC9293-S3.10.8-2", "RFC8961-S4-2")
 @pytest.mark.variants("ipv4", "ipv6-wrap")
 def test_a_silent_peer_is_given_up_after_fifteen_minutes(tcp: Tcp) -> None:
     sock = tcp.established(rtt=0.1)

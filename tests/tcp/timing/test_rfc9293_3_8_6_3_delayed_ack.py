@@ -165,7 +165,8 @@ def test_small_segments_are_counted_by_their_octets(tcp: Tcp) -> None:
     sock.recv(100_000)
 
 
-@pytest.mark.requirement("RFC9293-SHLD-19", "RFC9293-MUST-58", "RFC5681-S4.2-1")
+@pytest.mark.deviation("RFC9293-MUST-58", "RFC9293-MUST-59")
+@pytest.mark.requirement("RFC9293-SHLD-19", "RFC5681-S4.2-1")
 def test_a_batch_of_full_segments_draws_one_ack_for_every_two(tcp: Tcp) -> None:
     sock, at = settled(tcp)
     lines = [f"& < . {at + n * 1460}:{at + n * 1460 + 1460}(1460) ack 1" for n in range(6)]

@@ -202,8 +202,39 @@ def test_close_in_syn_received_of_a_simultaneous_open_sends_fin(tcp: Tcp) -> Non
         """
     )
     sock.close()
-    sent = tcp.take()
-    assert all(not packet.flags & 0x04 for packet in sent)
+    tcp.play(
+        """
+        +0        > F. 1:1(0) ack 1
+        +0.9..1.1 > S. 0:0(0) ack 1 <mss 1460,...>
+        +0.01     < .  1:1(0) ack 1
+        +0..3     > F. 1:1(0) ack 1
+        +0.01     < F. 1:1(0) ack 2
+        +0        > .  2:2(0) ack 2
+        """
+    )
+    assert tcp.state() == "TIME_WAIT"
+
+
+@pytest.mark.requirement("RFC9293-S3.10.4-3")
+def test_that_fin_may_be_acknowledged_with_the_syn(tcp: Tcp) -> None:
+    sock = tcp.connect()
+    tcp.play(
+        """
+        +0    > S  0:0(0) <mss 1460,...>
+        +0.01 < S  0:0(0) win 65535 <mss 1460>
+        +0    > S. 0:0(0) ack 1 <mss 1460,...>
+        """
+    )
+    sock.close()
+    tcp.play(
+        """
+        +0    > F. 1:1(0) ack 1
+        +0.01 < .  1:1(0) ack 2
+        +0    quiet
+        """
+    )
+    assert tcp.state() == "FIN_WAIT_2"
+    tcp.play("+0.1 < F. 1:1(0) ack 2\n+0 > . 2:2(0) ack 2\n+100 quiet")
 
 
 @pytest.mark.requirement("RFC9293-SHLD-3")
