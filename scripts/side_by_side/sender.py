@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 import time
+from contextlib import suppress
 
 from pystack.aio.endpoint.stack import Stack
 from scripts.side_by_side.places import OURS, PORT, PREFIX, SENDER_DEVICE
@@ -38,10 +39,11 @@ async def by_pystack(host: str, cc: str, seconds: float) -> Counts:
     async with Stack.over_tun(SENDER_DEVICE, f"{OURS}/{PREFIX}", sysctl=settings) as stack:
         wait_for_the_word()
         _, writer = await stack.open_connection(host, PORT)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            writer.write(BLOB)
-            await writer.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    writer.write(BLOB)
+                    await writer.drain()
         info = writer.get_extra_info("tcp_info")
         writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, RST_ON_CLOSE
