@@ -132,7 +132,7 @@ def test_a_header_that_lies_is_dropped_in_silence(family: Family) -> None:
     assert lone.drops() == {"udp_in_errors": 1, "dropped_bad_udp_header": 1}
 
 
-@pytest.mark.requirement("RFC1122-S4.1.3.6-1")
+@pytest.mark.requirement("RFC1122-S4.1.3.6-1", "RFC1122-S3.2.1.3-1")
 @both
 def test_what_is_for_others_or_from_nobody_is_dropped(family: Family) -> None:
     lone = Lone()
@@ -177,7 +177,7 @@ def test_what_is_larger_than_the_mtu_goes_in_fragments(family: Family) -> None:
     assert lone.host.counters.udp_out_datagrams == 1
 
 
-@pytest.mark.requirement("RFC8200-S4.5-5", "RFC7739-S5-1")
+@pytest.mark.requirement("RFC8200-S4.5-5", "RFC7739-S5-1", "RFC6864-S4.3-1")
 @both
 def test_identifications_of_what_is_cut_differ_and_cannot_be_guessed(family: Family) -> None:
     """RFC 6864 §4.3, RFC 7739 §5."""
@@ -197,6 +197,7 @@ def test_identifications_of_what_is_cut_differ_and_cannot_be_guessed(family: Fam
     assert family is V4 or max(found[0]) > 0xFFFF
 
 
+@pytest.mark.requirement("RFC6864-S4.3-1")
 def test_what_goes_to_others_does_not_count_ipv4_identifications() -> None:
     """RFC 6864 §4.3 wants them to differ for each destination; a count of all would tell of it."""
     lone = Lone()

@@ -335,6 +335,7 @@ def test_one_target_gets_six_errors_at_once_and_then_one_each_second(family: Fam
     assert flood(kit, family, 100, NOW_US + 60 * SECOND_US) == 6
 
 
+@pytest.mark.requirement("RFC4443-S2.4-3")
 @both_versions
 def test_all_targets_together_get_a_burst_of_fifty_and_a_thousand_a_second(family: Family) -> None:
     kit = Kit()

@@ -44,9 +44,11 @@ def test_a_syn_ack_that_has_them_unasked_agrees_on_nothing(tcp: Tcp) -> None:
         +0   > .  1:1(0) ack 1
         +0   < P. 1:11(10) ack 1
         +0   > .  1:1(0) ack 11
+        +0   < P. 11:21(10) ack 1 <nop,nop,TS val 699 ecr 0>
+        +0   > .  1:1(0) ack 21
         """
     )
-    assert sock.recv(100) == tcp.data(10)
+    assert sock.recv(100) == tcp.data(20)
 
 
 @pytest.mark.requirement("RFC7323-S3.2-1", "RFC7323-S3.2-5")
@@ -135,9 +137,11 @@ def test_not_agreed_they_are_ignored(tcp: Tcp, passive: bool) -> None:
         +0 > .  1:1(0) ack 11
         +0 < P. 11:21(10) ack 1 <nop,nop,TS val 4000 ecr 77>  # "older": nothing to us
         +0 > .  1:1(0) ack 21
+        +0 < P. 21:31(10) ack 1 <nop,nop,TS val 2147483658 ecr 77>  # more than half round from 0
+        +0 > .  1:1(0) ack 31
         """
     )
-    assert sock.recv(100) == tcp.data(20)
+    assert sock.recv(100) == tcp.data(30)
 
 
 # -- §4: round trips ------------------------------------------------------------------------------
@@ -158,6 +162,18 @@ def test_duplicate_acks_and_window_updates_measure_nothing(tcp: Tcp) -> None:
     )
     info = sock.tcp_info()
     assert (info.tcpi_rtt, info.tcpi_rttvar) == (100_000, 50_000)
+
+
+@pytest.mark.requirement("RFC7323-S4.1-1")
+def test_the_echo_of_an_ack_that_brings_a_sack_block_alone_measures_nothing(tcp: Tcp) -> None:
+    """SND.UNA has not moved. When what arrived was sent, is known (Linux): 110 ms ago, not 210."""
+    sock = tcp.established(ts=700, sack=True, rtt=0.1)
+    sock.send(tcp.data(2896))
+    tcp.take()
+    block = "nop,nop,sack 1449:2897"
+    tcp.play(f"+0.11 < . 1:1(0) ack 1 <nop,nop,TS val 1000 ecr 100,{block}>")
+    assert sock.tcp_info().tcpi_rtt == 100_000 + 10_000 // 8
+    tcp.run(1)
 
 
 @pytest.mark.requirement("RFC7323-S4.3-1", "RFC7323-S3.2-5")

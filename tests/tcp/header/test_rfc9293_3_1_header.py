@@ -71,6 +71,7 @@ def test_a_segment_with_a_wrong_checksum_is_dropped_in_silence(tcp: Tcp) -> None
         +1  quiet
         """
     )
+    assert tcp.host.counters.as_dict()["dropped_bad_tcp_checksum"] == 3
     with pytest.raises(BlockingIOError):
         sock.recv(100)
     tcp.play("+0 < P. 1:11(10) ack 1\n+0 > . 1:1(0) ack 11")

@@ -205,6 +205,16 @@ def test_writes_of_odd_sizes_leave_as_full_segments(tcp: Tcp) -> None:
 
 
 @pytest.mark.requirement("RFC9293-SHLD-28")
+def test_room_that_is_no_multiple_of_a_segment_is_not_filled_up(tcp: Tcp) -> None:
+    sock = tcp.established(win=4000)
+    sock.send(tcp.data(6 * 1460))
+    tcp.play(sent(1, 2921, push=False))
+    tcp.play("+0.01 < . 1:1(0) ack 1461 win 4000\n" + sent(2921, 4381, push=False))
+    tcp.play("+0.01 < . 1:1(0) ack 2921 win 3700\n" + sent(4381, 5841, push=False))
+    tcp.play("+0.01 < . 1:1(0) ack 5841 win 4000\n" + sent(5841, 8761))
+
+
+@pytest.mark.requirement("RFC9293-SHLD-28")
 def test_writes_while_the_window_is_full_are_merged(tcp: Tcp) -> None:
     sock = tcp.established(win=2920)
     sock.send(tcp.data(2920))

@@ -279,6 +279,16 @@ def test_a_hard_error_ends_an_attempt(tcp: Tcp, message: str, number: int) -> No
     tcp.play("+0 < S. 0:0(0) ack 1\n+0 > R 1:1(0) win 0")
 
 
+@pytest.mark.requirement("RFC1122-S3.2.2.1-1")
+@pytest.mark.parametrize(("message", "number"), HARD)
+def test_a_hard_error_ends_a_simultaneous_open(tcp: Tcp, message: str, number: int) -> None:
+    sock = tcp.connect()
+    tcp.play(f"{SYN}\n+0.1 < S 0:0(0) win 65535 <mss 1460>\n+0 > S. 0:0(0) ack 1 <...>")
+    tcp.play(f"+0.1 < [from {ROUTER[tcp.version]}] icmp {message}\n+200 quiet")
+    assert tcp.state() == "CLOSED"
+    assert error_of(sock) == number
+
+
 @pytest.mark.requirement("RFC5461-S4.1-1", "RFC1122-S3.2.2.5-2")
 @pytest.mark.deviation("RFC5461-S2.2-1", "RFC9293-MUST-56")
 @pytest.mark.parametrize(("message", "number"), SOFT)

@@ -121,6 +121,20 @@ def test_on_a_short_path_times_are_kept_to_the_microsecond(tcp: Tcp) -> None:
     sender.play(segment(1, "0.00025"))
 
 
+@pytest.mark.requirement("RFC8985-S4-2")
+@pytest.mark.parametrize(("apart_us", "wait"), [(300, "0"), (200, "0.00005")])
+def test_segments_that_leave_within_a_millisecond_have_times_of_their_own(
+    tcp: Tcp, apart_us: int, wait: str
+) -> None:
+    """The first is overdue a quarter of a millisecond after the second should have passed it."""
+    sender = Sender(tcp, rtt=0.001)
+    for _ in range(2):
+        sender.send(1)
+        tcp.quiet(apart_us / 1_000_000)
+    sender.play(acked(0, f"{0.001 - apart_us / 1_000_000:.6f}", "2-2"))
+    sender.play(segment(1, wait))
+
+
 @pytest.mark.requirement("RFC8985-S4-1", "RFC6582-S3.2-1")
 def test_without_sack_time_counts_for_nothing(tcp: Tcp) -> None:
     sock = tcp.established()
@@ -342,7 +356,7 @@ def test_a_repeat_is_not_lost_by_what_left_before_it_in_the_same_microsecond(tcp
     assert sender.sock.tcp_info().tcpi_total_retrans == 1
 
 
-@pytest.mark.requirement("RFC8985-S6.2-2")
+@pytest.mark.requirement("RFC8985-S6.2-2", "RFC5681-S4.3-1")
 @pytest.mark.host(tcp_early_retrans=0)
 def test_a_repeat_lost_after_a_timeout_cuts_the_window_as_well(tcp: Tcp) -> None:
     sender = Sender(tcp)
@@ -355,7 +369,7 @@ def test_a_repeat_lost_after_a_timeout_cuts_the_window_as_well(tcp: Tcp) -> None
     assert (info.tcpi_ca_state, info.tcpi_snd_ssthresh) == (3, 2)
 
 
-@pytest.mark.requirement("RFC8985-S6.2-2")
+@pytest.mark.requirement("RFC8985-S6.2-2", "RFC5681-S4.3-1")
 @pytest.mark.host(tcp_initial_cwnd=40)
 def test_repeats_of_one_flight_that_are_lost_cut_the_window_once_more(tcp: Tcp) -> None:
     """Those of 1 and 5 are lost, seen one after the other. (Linux does not cut again at all.)"""

@@ -41,6 +41,7 @@ def notices(sock: socket.socket) -> list[tuple[int, int]]:
 # -- R1 and R2 ---------------------------------------------------------------------------------
 
 
+@pytest.mark.deviation("RFC9293-MUST-20")
 @pytest.mark.requirement("RFC9293-MUST-20", "RFC9293-SHLD-10")
 def test_after_r1_repeats_the_user_is_told_and_the_connection_goes_on(tcp: Tcp) -> None:
     sock = tcp.established()

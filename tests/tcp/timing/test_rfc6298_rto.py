@@ -226,6 +226,25 @@ def test_the_ack_of_a_repeat_is_no_sample_and_the_backed_off_timeout_stays(tcp: 
 
 
 @pytest.mark.requirement("RFC6298-S3-1")
+def test_an_ack_that_also_covers_a_repeat_is_no_sample_under_sack_either(tcp: Tcp) -> None:
+    """But for what was SACKed before, which was measured then."""
+    sock = tcp.established(rtt=0.1, sack=True)
+    sock.send(tcp.data(4 * 1460))
+    tcp.play(sent(1, 5841))
+    tcp.play(
+        """
+        +0.1  < .  1:1(0) ack 1 <nop,nop,sack 1461:5841>
+        +0    > .  1:1461(1460) ack 1
+        """
+    )
+    before = sock.tcp_info()
+    tcp.play("+0.15 < . 1:1(0) ack 5841\n+0 quiet")
+    after = sock.tcp_info()
+    assert (after.tcpi_rtt, after.tcpi_rttvar) == (before.tcpi_rtt, before.tcpi_rttvar)
+    assert after.tcpi_rtt == 100_000
+
+
+@pytest.mark.requirement("RFC6298-S3-1")
 def test_an_ack_that_also_covers_a_repeat_is_no_sample(tcp: Tcp) -> None:
     sock = tcp.established(rtt=0.1)
     sock.send(tcp.data(4 * 1460))

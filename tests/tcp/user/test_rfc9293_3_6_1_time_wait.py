@@ -137,7 +137,7 @@ def test_the_local_port_of_a_time_wait_cannot_be_bound_without_asking(tcp: Tcp) 
 # -- a new SYN for the same 4-tuple --------------------------------------------------------------
 
 
-def reopened(tcp: Tcp, syn: str, *, fresh_irs: int = 0) -> None:
+def reopened(tcp: Tcp, syn: str, *, fresh_irs: int = 0, stamp: int = 1721) -> None:
     """The SYN is answered like any other, and our new ISN is above every number used before."""
     tcp.inject(tcp.segment(syn))
     (answer,) = tcp.take()
@@ -146,9 +146,9 @@ def reopened(tcp: Tcp, syn: str, *, fresh_irs: int = 0) -> None:
     assert tcp.default.our_number(answer.seq) == 2 + 65_535 + 2
     assert tcp.default.their_number(answer.ack) == fresh_irs + 1
     echo = answer.option("TS")
-    stamp = "" if echo is None else f"<nop,nop,TS val 1721 ecr ={echo[0]}>"
+    option = "" if echo is None else f"<nop,nop,TS val {stamp} ecr ={echo[0]}>"
     start = fresh_irs + 1
-    tcp.inject(tcp.segment(f". {start}:{start}(0) ack ={answer.seq + 1} win 900 {stamp}"))
+    tcp.inject(tcp.segment(f". {start}:{start}(0) ack ={answer.seq + 1} win 900 {option}"))
     tcp.take()
     assert tcp.state() == "ESTABLISHED"
 
@@ -196,16 +196,20 @@ def test_without_timestamps_in_the_syn_only_a_higher_number_opens_anew(tcp: Tcp)
 
 
 @pytest.mark.requirement("RFC6191-S2-3")
-def test_a_syn_with_timestamps_opens_anew_when_the_old_connection_had_none(tcp: Tcp) -> None:
+@pytest.mark.parametrize("value", [0, 1720, 0x8000_0001, 0xFFFF_FFF0])
+def test_a_syn_with_timestamps_opens_anew_when_the_old_connection_had_none(
+    tcp: Tcp, value: int
+) -> None:
+    """Whatever their value: there is nothing to compare it with."""
     in_time_wait(tcp)
     tcp.quiet(1)
     tcp.default.shrinkable = True
-    reopened(tcp, "S -1000:-1000(0) win 65535 <mss 1460,sackOK,TS val 1720 ecr 0>",
-             fresh_irs=-1000)  # fmt: skip
+    syn = f"S -1000:-1000(0) win 65535 <mss 1460,sackOK,TS val {value} ecr 0>"
+    reopened(tcp, syn, fresh_irs=-1000, stamp=value + 1)
 
 
 @pytest.mark.requirement("RFC6191-S2-2", "RFC5961-S4.2-1")
-@pytest.mark.parametrize("seq", [0, -1000, 1])
+@pytest.mark.parametrize("seq", [0, -1000, 1, 2])  # 2 is the next number, after that of the FIN
 @pytest.mark.deviation("RFC6191-S2-4")
 def test_an_old_syn_without_timestamps_is_refused(tcp: Tcp, seq: int) -> None:
     in_time_wait(tcp)
