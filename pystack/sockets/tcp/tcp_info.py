@@ -1,8 +1,8 @@
 """What is known of a connection, by the names, units and order of Linux's `struct tcp_info`.
 
-Left out is what the stack does not measure or does not have: `tcpi_fackets`, `tcpi_last_ack_sent`
-(Linux does not know it either), `tcpi_rcv_ssthresh`, `tcpi_rcv_rtt`, the delivery rate and the
-times spent busy or limited, what was delivered in all. In `pack` those are 0.
+Left out is what the stack does not measure or does not have: `tcpi_fackets` and
+`tcpi_last_ack_sent` (Linux does not know them either), `tcpi_rcv_rtt`, `tcpi_rehash`. In `pack`
+those are 0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pystack.compiling import mypyc_attr
 from pystack.sockets.tcp.tcp_state import TcpSocketState
 from pystack.tcp.header.options import TIMESTAMPS_SPACE
 from pystack.tcp.policies.contracts import DUP_THRESH
-from pystack.tcp.state.records import FIRST_CEP
+from pystack.tcp.state.records import FIRST_CEP, HELD_BY_BUFFER, HELD_BY_WINDOW
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -65,7 +65,8 @@ _LAYOUT: Final = Struct("=8B24I4Q6I4Q2I2Q6I2HI7I2H")
 @mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """Times in µs, but `tcpi_last_…` in ms before the host was last driven. Windows and
+    """Times in µs, but `tcpi_last_…` in ms before the host was last driven and
+    `tcpi_total_rto_time` in ms. Windows and
     thresholds of congestion control, what is in flight and marks, in segments; the rest in
     bytes.
 
@@ -93,6 +94,7 @@ class TcpInfo:
     tcpi_last_data_recv: int = 0
     tcpi_last_ack_recv: int = 0
     tcpi_pmtu: int = 0
+    tcpi_rcv_ssthresh: int = 0
     tcpi_rtt: int = 0
     tcpi_rttvar: int = 0
     tcpi_snd_ssthresh: int = 0
@@ -110,6 +112,9 @@ class TcpInfo:
     tcpi_min_rtt: int = 0
     tcpi_data_segs_in: int = 0
     tcpi_data_segs_out: int = 0
+    tcpi_busy_time: int = 0
+    tcpi_rwnd_limited: int = 0
+    tcpi_sndbuf_limited: int = 0
     tcpi_bytes_sent: int = 0
     tcpi_bytes_retrans: int = 0
     tcpi_delivered: int = 0
@@ -123,6 +128,9 @@ class TcpInfo:
     tcpi_rcv_ooopack: int = 0
     tcpi_snd_wnd: int = 0
     tcpi_rcv_wnd: int = 0
+    tcpi_total_rto: int = 0
+    tcpi_total_rto_recoveries: int = 0
+    tcpi_total_rto_time: int = 0
     tcpi_received_ce: int = 0
     tcpi_delivered_e1_bytes: int = 0
     tcpi_delivered_e0_bytes: int = 0
@@ -154,19 +162,22 @@ class TcpInfo:
             self.tcpi_rto, self.tcpi_ato, self.tcpi_snd_mss, self.tcpi_rcv_mss,
             self.tcpi_unacked, self.tcpi_sacked, self.tcpi_lost, self.tcpi_retrans, 0,
             self.tcpi_last_data_sent & 0xFFFF_FFFF, 0, self.tcpi_last_data_recv & 0xFFFF_FFFF,
-            self.tcpi_last_ack_recv & 0xFFFF_FFFF, self.tcpi_pmtu, 0, self.tcpi_rtt,
-            self.tcpi_rttvar, self.tcpi_snd_ssthresh, self.tcpi_snd_cwnd, self.tcpi_advmss,
+            self.tcpi_last_ack_recv & 0xFFFF_FFFF, self.tcpi_pmtu, self.tcpi_rcv_ssthresh,
+            self.tcpi_rtt, self.tcpi_rttvar, self.tcpi_snd_ssthresh, self.tcpi_snd_cwnd,
+            self.tcpi_advmss,
             self.tcpi_reordering, 0, self.tcpi_rcv_space, self.tcpi_total_retrans,
             self.tcpi_pacing_rate, self.tcpi_max_pacing_rate, self.tcpi_bytes_acked,
             self.tcpi_bytes_received,
             self.tcpi_segs_out & 0xFFFF_FFFF, self.tcpi_segs_in & 0xFFFF_FFFF,
             self.tcpi_notsent_bytes, self.tcpi_min_rtt, self.tcpi_data_segs_in & 0xFFFF_FFFF,
             self.tcpi_data_segs_out & 0xFFFF_FFFF,
-            self.tcpi_delivery_rate, 0, 0, 0, self.tcpi_delivered & 0xFFFF_FFFF,
+            self.tcpi_delivery_rate, self.tcpi_busy_time, self.tcpi_rwnd_limited,
+            self.tcpi_sndbuf_limited, self.tcpi_delivered & 0xFFFF_FFFF,
             self.tcpi_delivered_ce & 0xFFFF_FFFF, self.tcpi_bytes_sent, self.tcpi_bytes_retrans,
             self.tcpi_dsack_dups & 0xFFFF_FFFF, self.tcpi_reord_seen,
             self.tcpi_rcv_ooopack & 0xFFFF_FFFF, self.tcpi_snd_wnd, self.tcpi_rcv_wnd, 0,
-            0, 0, 0, self.tcpi_received_ce & 0xFFFF_FFFF,
+            self.tcpi_total_rto & 0xFFFF, self.tcpi_total_rto_recoveries & 0xFFFF,
+            self.tcpi_total_rto_time & 0xFFFF_FFFF, self.tcpi_received_ce & 0xFFFF_FFFF,
             self.tcpi_delivered_e1_bytes & 0xFFFF_FFFF, self.tcpi_delivered_e0_bytes & 0xFFFF_FFFF,
             self.tcpi_delivered_ce_bytes & 0xFFFF_FFFF, self.tcpi_received_e1_bytes & 0xFFFF_FFFF,
             self.tcpi_received_e0_bytes & 0xFFFF_FFFF, self.tcpi_received_ce_bytes & 0xFFFF_FFFF,
@@ -209,6 +220,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_last_data_recv=ms_since(tcb.last_data_us),
         tcpi_last_ack_recv=ms_since(tcb.last_ack_us),
         tcpi_pmtu=tcb.path_mtu,
+        tcpi_rcv_ssthresh=tcb.rcv_ssthresh,
         tcpi_rtt=tcb.srtt_us,
         tcpi_rttvar=tcb.rttvar_us,
         tcpi_snd_ssthresh=(
@@ -229,6 +241,7 @@ def _of_connection(tcb: Tcb, state: int, now_us: int) -> TcpInfo:
         tcpi_reord_seen=int(board.reordering_seen),
         tcpi_snd_wnd=tcb.snd_wnd,
         tcpi_rcv_wnd=max(tcb.rcv_adv - tcb.rcv_nxt, 0),
+        **_times(tcb, now_us),
         **_counts(tcb),
         **_accurate_ecn(tcb),
     )
@@ -252,6 +265,31 @@ def _fast_open_options(tcb: Tcb) -> int:
         return OPT_TFO_CHILD | (OPT_SYN_DATA if accept.with_data else 0)
     taken = tcb.fast_open is not None and tcb.fast_open.data_acked
     return OPT_SYN_DATA if taken else 0
+
+
+def _times(tcb: Tcb, now_us: int) -> dict[str, int]:
+    """What a sender has done with its time, with the present one."""
+    stats = tcb.stats
+    busy, rwnd, sndbuf = stats.busy_us, stats.rwnd_limited_us, stats.sndbuf_limited_us
+    if tcb.busy_since_us:
+        waits = tcb.snd_nxt > tcb.snd_una or tcb.unsent
+        busy += max((now_us if waits else tcb.all_acked_us) - tcb.busy_since_us, 0)
+    if tcb.held == HELD_BY_WINDOW:
+        rwnd += now_us - tcb.held_since_us
+    elif tcb.held == HELD_BY_BUFFER:
+        has_room = tcb.room_us >= tcb.held_since_us
+        sndbuf += (tcb.room_us if has_room else now_us) - tcb.held_since_us
+    timeout_us = stats.timeout_us
+    if tcb.retrans_since_us:
+        timeout_us += now_us - tcb.retrans_since_us
+    return {
+        "tcpi_busy_time": busy,
+        "tcpi_rwnd_limited": rwnd,
+        "tcpi_sndbuf_limited": sndbuf,
+        "tcpi_total_rto": stats.timeouts,
+        "tcpi_total_rto_recoveries": stats.timeout_recoveries,
+        "tcpi_total_rto_time": timeout_us // 1000,
+    }
 
 
 def _counts(tcb: Tcb) -> dict[str, int]:

@@ -162,7 +162,9 @@ def _new_ack(tcb: Tcb, seg: Segment, ack: int, now_us: int) -> int:
         grow_send_buffer(tcb)
         if tcb.want_write and has_room(tcb):
             tcb.events |= EVENT_WRITABLE
+            tcb.room_us = now_us
     if ack == tcb.snd_nxt:
+        tcb.all_acked_us = now_us
         timers.arm_rto(tcb, 0)
     else:  # RFC 6298 §5.3; as Linux, at every partial ACK too
         timers.arm_rto(tcb, now_us + tcb.rto_us)

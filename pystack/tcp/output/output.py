@@ -208,7 +208,7 @@ def _send_new(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         nxt = end
         if tcb.release_us > now_us and pacing.holds(tcb, now_us):
             break
-    cwnd_validation.note_use(tcb, cwnd_end - nxt < mss)
+    cwnd_validation.note_use(tcb, nxt, data_end, cwnd_end, wnd_end, mss, now_us)
     if full and fin and nxt == data_end and nxt < wnd_end:
         full = _send_fin(tcb, tx, mss, now_us)
     if tcb.snd_nxt == una and full and not (tcb.persist_at_us or tcb.pending & WINDOW_PROBE):

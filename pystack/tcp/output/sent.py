@@ -1,7 +1,7 @@
 """What is noted when something has left: numbers, counts, timers, pacing.
 
 Writes `snd_nxt`, `snd_sml`, `last_sent_us`, `opened_us`, `segs_out`, `data_segs_out`, `bytes_sent`,
-and the counts of retransmissions in `stats`.
+`busy_since_us`, and the counts of retransmissions and the time of being busy in `stats`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pystack.tcp import recording
 from pystack.tcp.recovery import mtu_probing, prr, recovery, undo
 from pystack.tcp.scoreboard.sent_range import SentRange
+from pystack.tcp.state.records import HELD_BY_WINDOW
 from pystack.tcp.tcb import ANY_ACK, SEND_SYN, WINDOW_UPDATE, Tcb
 from pystack.tcp.timeouts import retry_limits
 from pystack.tcp.timing import delayed_ack, pacing, timers
@@ -18,6 +19,12 @@ def new_data_sent(
     tcb: Tcb, start: int, end: int, payload: int, mss: int, now_us: int
 ) -> None:
     """New numbers [start, end) have left, `payload` octets and perhaps a FIN, cut by `mss`."""
+    if start == tcb.snd_una:
+        if tcb.busy_since_us and tcb.held != HELD_BY_WINDOW:  # waiting for a window is no break
+            tcb.stats.busy_us += tcb.all_acked_us - tcb.busy_since_us
+            tcb.busy_since_us = now_us
+        elif not tcb.busy_since_us:
+            tcb.busy_since_us = now_us
     pipe = tcb.pipe
     tcb.scoreboard.sent(start, end, now_us, 0, pipe)
     tcb.snd_nxt = end

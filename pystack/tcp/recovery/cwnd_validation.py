@@ -2,17 +2,37 @@
 grow (RFC 7661 §4.3, Linux: tcp_cwnd_validate). It stays while ACKs come; an idle time reduces it
 (RFC 5681 §4.1). A loss cuts the window, used or not.
 
-Writes `cwnd_…`.
+Writes `cwnd_…`, `held` and `held_since_us`.
 """
 
 from __future__ import annotations
 
+from pystack.tcp.state.records import HELD_BY_BUFFER, HELD_BY_WINDOW, NOT_HELD
 from pystack.tcp.tcb import Tcb
 
 
-def note_use(tcb: Tcb, full: bool) -> None:
-    """New data has left as far as it may; `full`: the window takes no segment more. One that was
-    full once counts so until what was sent by then is acknowledged."""
+def note_use(
+    tcb: Tcb, nxt: int, data_end: int, cwnd_end: int, wnd_end: int, mss: int, now_us: int
+) -> None:
+    """New data has left as far as it may, up to `nxt`; the congestion window, the peer's window and
+    what the user has written go as far as the numbers say. A congestion window that takes no
+    segment more counts as used until what was sent by then is acknowledged."""
+    full = cwnd_end - nxt < mss
+    held = NOT_HELD
+    if nxt < data_end:
+        if wnd_end < cwnd_end and wnd_end < data_end and wnd_end - nxt < mss:
+            held = HELD_BY_WINDOW
+    elif tcb.want_write and not full:
+        held = HELD_BY_BUFFER
+    if held != tcb.held or (held == HELD_BY_BUFFER and tcb.room_us > tcb.held_since_us):
+        before, since_us = tcb.held, tcb.held_since_us
+        if before == HELD_BY_WINDOW:
+            tcb.stats.rwnd_limited_us += now_us - since_us
+        elif before == HELD_BY_BUFFER:
+            end_us = tcb.room_us if tcb.room_us >= since_us else now_us
+            tcb.stats.sndbuf_limited_us += end_us - since_us
+        tcb.held = held
+        tcb.held_since_us = now_us
     flight = tcb.snd_nxt - tcb.snd_una
     if full or tcb.snd_una >= tcb.cwnd_seq or (not tcb.cwnd_limited and flight > tcb.cwnd_most):
         tcb.cwnd_limited = full

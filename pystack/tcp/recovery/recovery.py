@@ -43,9 +43,8 @@ def on_ack(
     """
     board = tcb.scoreboard
     lost_before = board.lost
-    if acked:
-        tcb.retransmits = 0
-        tcb.retrans_since_us = 0
+    if acked and tcb.retransmits:
+        _timeouts_are_over(tcb, now_us)
     if tcb.ecn is not None:
         ecn.on_delivery(tcb, tcb.ecn, seg, ack.newly_delivered)
     if tcb.by_sack:
@@ -343,9 +342,19 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
 
 def note_retransmit(tcb: Tcb, now_us: int) -> None:
     """Count a timeout's retransmission; the time of the first one is kept for R2."""
+    tcb.stats.timeouts += 1
+    if not tcb.retransmits:
+        tcb.stats.timeout_recoveries += 1
     tcb.retransmits += 1
     if not tcb.retrans_since_us:
         tcb.retrans_since_us = now_us
+
+
+def _timeouts_are_over(tcb: Tcb, now_us: int) -> None:
+    """New data is acknowledged after timeouts."""
+    tcb.stats.timeout_us += now_us - tcb.retrans_since_us
+    tcb.retransmits = 0
+    tcb.retrans_since_us = 0
 
 
 def on_transfer(tcb: Tcb) -> None:

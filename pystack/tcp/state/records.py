@@ -67,8 +67,14 @@ class UserSettings:
         self.read_shut = False
 
 
+# Tcb.held: what bounds the sender (Linux: tcp_chrono)
+NOT_HELD: Final = 0
+HELD_BY_WINDOW: Final = 1  # the peer's
+HELD_BY_BUFFER: Final = 2  # all is sent, and the user had no room to write more
+
+
 class Statistics:
-    """Counts since the connection began that not every segment moves."""
+    """Counts and times since the connection began that not every segment moves."""
 
     ooo_segs: int  # segments that came ahead of a hole. input.receive
     bytes_retrans: int  # payload that was retransmitted. output.sent
@@ -77,9 +83,18 @@ class Statistics:
     bytes_spurious: int  # reported as having come twice. recovery.undo
     dsack_dups: int  # D-SACKs that came. recovery.undo
 
+    busy_us: int  # something was in flight; without the present time of it. output.sent
+    rwnd_limited_us: int  # of that the peer's window was the bound. recovery.cwnd_validation
+    sndbuf_limited_us: int  # the send buffer was. recovery.cwnd_validation
+    timeouts: int  # RTOs, of SYNs too. recovery.recovery
+    timeout_recoveries: int  # times in which no ACK of new data came between them. the same
+    timeout_us: int  # all of these times together. the same
+
     __slots__ = tuple(__annotations__)
 
     def __init__(self) -> None:
+        self.busy_us = self.rwnd_limited_us = self.sndbuf_limited_us = 0
+        self.timeouts = self.timeout_recoveries = self.timeout_us = 0
         self.ooo_segs = 0
         self.bytes_retrans = self.total_retrans = 0
         self.undos = self.bytes_spurious = self.dsack_dups = 0

@@ -104,7 +104,10 @@ class TcbVariables:
     segs_out: int
     data_segs_out: int
     bytes_sent: int
+    busy_since_us: int  # since when, without a break, something waits for its ACK
     # input.ack: what is acknowledged
+    all_acked_us: int  # when nothing was in flight any more
+    room_us: int  # when there was room for a write that had been short
     snd_una: int  # SND.UNA
     snd_wnd: int  # SND.WND
     snd_wl1: int  # SND.WL1
@@ -120,6 +123,8 @@ class TcbVariables:
     cwnd_limited: bool  # the window bounded the last flight
     cwnd_most: int  # outstanding, before SND.UNA comes to `cwnd_seq`
     cwnd_seq: int
+    held: int  # what bounds the sender: NOT_HELD … of `records`
+    held_since_us: int
     cwnd_restarted_us: int  # when the window was last reduced for an idle time
 
     # -- the receive side. input.segment_arrives
@@ -256,6 +261,7 @@ class TcbVariables:
         self.sndbuf = SendBuffer(1, config.tcp_wmem[1], shared.memory)
         self.last_sent_us = self.opened_us = 0
         self.segs_out = self.data_segs_out = self.bytes_sent = 0
+        self.busy_since_us = self.all_acked_us = self.room_us = self.held = self.held_since_us = 0
         self.snd_wl1 = self.snd_wl2 = self.snd_wnd = self.max_snd_wnd = 0
         self.bytes_acked = self.last_ack_us = 0
         self.ident = ident
