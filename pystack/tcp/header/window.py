@@ -8,10 +8,12 @@ round trip (dynamic right-sizing).
 
 from __future__ import annotations
 
+from typing import Final
+
 from pystack.tcp.state.records import ReceiveSpace
 from pystack.tcp.tcb import Tcb
 
-_MAX_UNSCALED = 65535
+MAX_UNSCALED: Final = 65535  # the largest value of the field
 _WORTH_GROWING = 128
 
 
@@ -27,10 +29,10 @@ def initial_window(limit: int, clamp: int, mss: int, wscale: int) -> int:
     space = limit >> 1
     if clamp:
         space = min(space, clamp)
-    space = min(space, _MAX_UNSCALED << wscale)
+    space = min(space, MAX_UNSCALED << wscale)
     if space > mss:
         space -= space % mss
-    return min(space, _MAX_UNSCALED)
+    return min(space, MAX_UNSCALED)
 
 
 def _candidate(tcb: Tcb) -> int:
@@ -71,7 +73,7 @@ def select(tcb: Tcb) -> int:
     wnd = _candidate(tcb)
     if wnd < left:
         wnd = -(-left >> scale) << scale
-    limit = _MAX_UNSCALED << scale
+    limit = MAX_UNSCALED << scale
     if wnd > limit:
         wnd = limit
     tcb.rcv_wnd = wnd

@@ -133,7 +133,7 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     if tcb.option is not None:
         opts = tcb.option.syn_options(with_ack, opts, now_us)
     if accept is not None:
-        wnd = tcb.rcv_wnd
+        wnd = min(tcb.rcv_wnd, window.MAX_UNSCALED)
     else:
         wnd = window.initial_window(
             tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale

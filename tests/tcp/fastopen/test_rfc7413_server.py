@@ -320,6 +320,27 @@ def test_a_syn_ack_with_a_cookie_is_sent_again_without_it(tcp: Any) -> None:
     """)
 
 
+@pytest.mark.host(mtu=65535)
+def test_a_syn_ack_that_is_sent_again_offers_no_more_than_its_window_field_holds(tcp: Any) -> None:
+    """Segments that left before have scaled windows: what they offer may be rounded up."""
+    mss = {4: 65495, 6: 65475}[tcp.version]
+    listener = listen(tcp)
+    tcp.play(f"""
+        +0 < S  0:10(10) win 65535 <mss 1460,nop,wscale 7,FO {COOKIE[tcp.version]},nop,nop>
+        +0 > S. 0:0(0) ack 11 win {mss} <mss {mss},nop,wscale 7>
+    """)
+    child = accept(listener)
+    assert len(child.recv(100)) == 10
+    child.send(b"early")
+    tcp.flow("").shrinkable = True  # by one octet: no field of a SYN,ACK has 65536
+    tcp.play(f"""
+        +0   > P. 1:6(5) ack 11 win 512 "early"
+        +1   > S. 0:0(0) ack 11 win 65535 <mss {mss},nop,wscale 7>
+        +0.1 < .  11:11(0) ack 6
+        +0   quiet
+    """)
+
+
 def test_a_syn_that_comes_again_is_answered_by_the_syn_ack_with_all_it_acknowledged(
     tcp: Any,
 ) -> None:
