@@ -7,6 +7,7 @@ from errno import EADDRINUSE, EADDRNOTAVAIL, ECONNABORTED, ECONNRESET
 
 from pystack.compiling import mypyc_attr
 from pystack.config import Config
+from pystack.errors import PartError
 from pystack.events import Owner
 from pystack.ip.keyed_hash import keyed_hash
 from pystack.parts import faults, variants
@@ -107,7 +108,10 @@ class ConnectionTable(HostState):
         mss = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6
         name = config.tcp_congestion_control
         cc = variants.make_congestion_control(name, mss, config.tcp_initial_cwnd * mss, config)
-        cc.set_seed(keyed_hash(self.secret, key, b"cc"))
+        try:
+            cc.set_seed(keyed_hash(self.secret, key, b"cc"))
+        except PartError as error:
+            raise OSError(ECONNABORTED, str(error)) from error
         ident = keyed_hash(self.secret, key, b"ip ident") & (0xFFFF if v4 else 0xFFFFF)
         tcb = Tcb(key, self.shared, cc, ident)
         variants.equip(tcb)

@@ -23,6 +23,7 @@ from pystack.tcp.policies import isn
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.state.states import CLOSED
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.user import user_calls
 from pystack.wire.consts import (
     ACK,
     DROP_ACCEPT_QUEUE_FULL,
@@ -205,9 +206,11 @@ def _tcb_for(host: ConnectionTable, half_open: HalfOpen, seg: Segment) -> Tcb | 
 
 def handshake_complete(host: ConnectionTable, listener: Listener, tcb: Tcb) -> None:
     """The TCB has taken its first segment: it waits to be accepted, unless that has ended it."""
-    if tcb.state != CLOSED:
-        listener.queue.append(tcb)
-        host.note_acceptable(listener)
+    if tcb.state == CLOSED:
+        user_calls.close(tcb)  # what has come with that segment is never read
+        return
+    listener.queue.append(tcb)
+    host.note_acceptable(listener)
 
 
 def half_open_due(host: ConnectionTable, half_open: HalfOpen, now_us: int) -> None:

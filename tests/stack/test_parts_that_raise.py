@@ -31,6 +31,7 @@ from pystack.tcp.tcb import Tcb
 from pystack.wire.consts import CHECKSUM_COMPLETE
 from tests.kit.packets.errnos import fails_with
 from tests.kit.tcp import Tcp
+from tests.kit.variants import VARIANTS
 from tests.sockets.wire import Wire, address_of, connected, listening, make_wire
 
 TCP = c.IPPROTO_TCP
@@ -183,6 +184,23 @@ def test_a_congestion_control_that_raises(hook: str, happens: Any) -> None:
     ours.near.setsockopt(TCP, c.TCP_CONGESTION, b"failing")
     happens(ours)
     check(ours, f"congestion control 'failing' {RAISED}")
+
+
+@pytest.mark.parametrize("hook", ["on_established", "on_mss", "set_seed"])
+def test_nothing_stays_of_what_came_with_a_syn_that_began_a_connection(hook: str) -> None:
+    """TCP Fast Open (RFC 7413): the part raises before anybody could accept the connection."""
+    pystack.register_variant("congestion_control", "failing", failing(Reno, hook))
+    settings = {"tcp_fastopen": 0x602, "tcp_congestion_control": "failing"}
+    tcp = Tcp(VARIANTS["ipv4"], settings)
+    listener = tcp.listen()
+    tcp.inject(tcp.segment("S 0:10(10) win 65535 <mss 1460>"))
+    tcp.take()
+    with suppress(BlockingIOError):
+        listener.accept()
+        raise AssertionError("a connection that has failed was accepted")
+    assert not tcp.host.connections
+    assert tcp.host.shared.memory.held_bytes == 0
+    assert tcp.host.counters.part_errors == 1
 
 
 @pytest.mark.parametrize("hook", ["on_established", "on_mss"])

@@ -132,7 +132,7 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
         opts += cookie
     if tcb.option is not None:
         opts = tcb.option.syn_options(with_ack, opts, now_us)
-    if accept is not None:
+    if accept is not None or tcb.opened_us:  # sent again, it offers the same (Linux)
         wnd = min(tcb.rcv_wnd, window.MAX_UNSCALED)
     else:
         wnd = window.initial_window(
@@ -147,7 +147,8 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
     )  # fmt: skip
     if sent:
         tcb.ident = tcb.ident + 1 & 0xFFFF if tcb.v4 else tcb.ident
-        window.offer_on_syn(tcb, wnd)
+        if accept is None or not tcb.opened_us:
+            window.offer_on_syn(tcb, wnd)
     return sent
 
 

@@ -180,3 +180,13 @@ def test_a_syn_ack_that_echoes_a_timestamp_never_sent_is_reset(tcp: Tcp, offset:
     (answer,) = tcp.take()
     assert (answer.flags, answer.seq) == (0x04, (syn.seq + 1) & 0xFFFF_FFFF)
     assert tcp.state() == "SYN_SENT"
+
+
+
+@pytest.mark.requirement("RFC9293-SHLD-14")
+def test_a_syn_that_is_sent_again_offers_the_window_that_it_offered_before(tcp: Tcp) -> None:
+    """The first may have arrived, and data be on its way."""
+    sock = tcp.connect()
+    tcp.play(SYN)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, 5000)
+    tcp.play("+1 > S 0:0(0) win 64240 <...>")
