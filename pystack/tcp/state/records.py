@@ -249,8 +249,7 @@ class FastOpen:
     """TCP Fast Open, tried by this connection (RFC 7413 §4.2.1). `fastopen.active` writes it."""
 
     option: bytes  # the whole option of the first SYN, b"" for none
-    asked: bool  # the option, if there is one, was a request for a cookie
-    experimental: bool  # and of kind 254
+    experimental: bool  # the option is of kind 254
     length: int  # octets of data on the first SYN
     deferred: bool  # the SYN waits for the first data (TCP_FASTOPEN_CONNECT)
     after_pause: bool  # what has been paused for silence is tried again
@@ -261,7 +260,7 @@ class FastOpen:
 
     def __init__(self) -> None:
         self.option = b""
-        self.asked = self.experimental = self.deferred = self.after_pause = False
+        self.experimental = self.deferred = self.after_pause = False
         self.length = self.failed = 0
         self.data_acked = False
 
