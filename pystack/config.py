@@ -158,7 +158,10 @@ class Config:
             elif isinstance(old, int):
                 if not isinstance(value, (int, str)):
                     raise ValueError
-                new = int(value)
+                if isinstance(value, str):
+                    new = int(value, 16 if value.strip()[:2].lower() == "0x" else 10)
+                else:
+                    new = value
                 low, high = _BOUNDS.get(field, (0, _LARGEST))
                 if not low <= new <= high:
                     raise ValueError

@@ -17,7 +17,7 @@ from pystack.stack.listener import Listener
 from pystack.stack.time_wait import TimeWait
 from pystack.tcp.fastopen import active
 from pystack.tcp.header import options
-from pystack.tcp.policies import isn
+from pystack.tcp.policies import fastopen_cookies, isn
 from pystack.tcp.recovery import mtu_probing, recovery
 from pystack.tcp.state.records import FastAccept
 from pystack.tcp.state.states import (
@@ -48,6 +48,7 @@ class ConnectionTable(HostState):
     ) -> None:  # fmt: skip
         super().__init__(addresses, secret, mtu, gso, checksum_offload, config)
         variants.check_settings(self.config)
+        fastopen_cookies.keys_of(self.config, secret)  # a ValueError is raised here or never
         self.isn: Callable[[bytes, int], int]
         self.take_isn_generator()
         self._watch = self._state_changed

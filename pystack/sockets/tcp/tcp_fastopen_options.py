@@ -44,7 +44,10 @@ def _set_fastopen_key(sock: TcpSocketState, settings: Settings, value: bytes) ->
 
 
 def _get_fastopen_key(sock: TcpSocketState, settings: Settings) -> bytes:
-    return settings.fastopen_key or keys_of(sock.host.config, sock.host.secret)
+    config = sock.host.config
+    if not (settings.fastopen_key or settings.fastopen or config.tcp_fastopen_key):
+        return b""  # Linux: the host has none while it has no use for it
+    return settings.fastopen_key or keys_of(config, sock.host.secret)
 
 
 OPTIONS: Final[dict[int, Option[TcpSocketState, Settings]]] = {

@@ -34,7 +34,7 @@ def plan(tcb: Tcb, no_cookie: bool) -> int:
     """The SYN of `tcb`, which waits to be sent, is one of TCP Fast Open: how many octets of data it
     may have, NO_DATA without a cookie, where it asks for one."""
     fast_open = tcb.fast_open = FastOpen()
-    server = tcb.shared.fast_opens.find(tcb.key[:32])
+    server = tcb.shared.fast_opens.find(tcb.key)
     if not no_cookie and not tcb.config.tcp_fastopen & NO_COOKIE_NEEDED:
         cookie = b"" if server is None else server.cookie
         if cookie and server is not None:
@@ -56,9 +56,7 @@ def may_leave(tcb: Tcb, fast_open: FastOpen, room: int, now_us: int) -> bool:
     """The first SYN leaves now, with `room` octets for the option. False: it goes plain, for that
     or in a pause after failures; its data follows the handshake."""
     cache = tcb.shared.fast_opens
-    server = cache.find(tcb.key[:32])
-    paused = cache.all_paused(now_us) or (server is not None and server.is_paused(now_us))
-    if paused or len(fast_open.option) > room:
+    if cache.is_paused(tcb.key, now_us) or len(fast_open.option) > room:
         fast_open.option = b""
         fast_open.length = 0
         return False
@@ -98,15 +96,14 @@ def on_syn_ack(tcb: Tcb, fast_open: FastOpen, seg: Segment, now_us: int) -> bool
     left_out = fast_open.length > 0 and tcb.snd_una < tcb.iss + 1 + fast_open.length
     told = _learn(tcb, fast_open, seg)
     repeated = tcb.stats.total_retrans > 0
-    pair = tcb.key[:32]
     if not left_out:
-        tcb.shared.fast_opens.worked(pair)
+        tcb.shared.fast_opens.worked(tcb.key)
         if fast_open.length:
             fast_open.data_acked = True
             counters.fastopen_active += 1
         return True
     if not told:
-        tcb.shared.fast_opens.failed(pair, now_us)
+        tcb.shared.fast_opens.failed(tcb.key, now_us)
     fast_open.failed = SYN_RETRANSMITTED if repeated else DATA_NOT_ACKED
     counters.fastopen_active_fail += 1
     recovery.send_again(tcb)
@@ -117,13 +114,12 @@ def _learn(tcb: Tcb, fast_open: FastOpen, seg: Segment) -> bool:
     """Keep what the SYN,ACK tells; whether it has a cookie. An unsolicited one is ignored."""
     found = read(seg) if fast_open.option else None
     cache = tcb.shared.fast_opens
-    pair = tcb.key[:32]
     if found is None or not found.cookie:
-        cache.learn(pair, tcb.snd_mss, b"", False)
+        cache.learn(tcb.key, tcb.snd_mss, b"", False)
         if fast_open.option and not fast_open.length and not tcb.stats.total_retrans:
-            cache.gave_none(pair, fast_open.experimental)
+            cache.gave_none(tcb.key, fast_open.experimental)
         return False
-    cache.learn(pair, tcb.snd_mss, found.cookie, found.experimental)
+    cache.learn(tcb.key, tcb.snd_mss, found.cookie, found.experimental)
     return True
 
 
@@ -134,7 +130,7 @@ def on_timeout(tcb: Tcb, fast_open: FastOpen, ended: bool, now_us: int) -> None:
     if not (fast_open.option or fast_open.length):
         return
     if ended and tcb.state == SYN_SENT:
-        tcb.shared.fast_opens.failed(tcb.key[:32], now_us)
+        tcb.shared.fast_opens.failed(tcb.key, now_us)
     if tcb.retransmits == 2 or (tcb.retransmits < 2 and ended):
         tcb.shared.counters.fastopen_active_fail += 1
         _pause_all(tcb, now_us)
@@ -144,7 +140,7 @@ def on_refused(tcb: Tcb, now_us: int) -> None:
     """An ICMP error has ended the attempt (RFC 7413 §4.1.3.1)."""
     fast_open = tcb.fast_open
     if fast_open is not None and (fast_open.option or fast_open.length) and tcb.opened_us:
-        tcb.shared.fast_opens.failed(tcb.key[:32], now_us)
+        tcb.shared.fast_opens.failed(tcb.key, now_us)
 
 
 def on_strange_rst(tcb: Tcb, fast_open: FastOpen) -> None:

@@ -1,9 +1,10 @@
 """What a client of TCP Fast Open knows of servers (RFC 7413 §4.1.3): their cookies and MSS, and
 where it has failed. Shared by all connections of a host, and bounded.
 
-Failures are kept by the pair of addresses (§4.1.3.1): there a SYN is plain for a minute, and twice
-as long after each failure that follows at once. Linux has no such pause any more, but one for all
-servers, `tcp_fastopen_blackhole_timeout_sec`, which is off by default; that one is here too.
+Cookies are kept by the pair of addresses, failures by the server's port too (§4.1.3.1): there a SYN
+is plain for a minute, and twice as long after each failure that follows at once. Linux has no such
+pause any more, but one for all servers, `tcp_fastopen_blackhole_timeout_sec`, which is off by
+default; that one is here too.
 """
 
 from __future__ import annotations
@@ -25,75 +26,82 @@ class KnownServer:
     cookie: bytes  # b"" while there is none
     experimental: bool  # the cookie came by kind 254
     asks_experimental: int  # 1: the next request has kind 254; 2: that was in vain as well
-    failures: int  # in a row
-    failed_us: int  # when it failed last
 
     __slots__ = tuple(__annotations__)
 
     def __init__(self) -> None:
-        self.mss = self.asks_experimental = self.failures = self.failed_us = 0
+        self.mss = self.asks_experimental = 0
         self.cookie = b""
         self.experimental = False
 
-    def is_paused(self, now_us: int) -> bool:
-        """Whether a SYN goes plain for its failures."""
-        if not self.failures:
-            return False
-        return now_us < self.failed_us + (_PAUSE_US << min(self.failures - 1, _MOST_DOUBLINGS))
-
 
 class FastOpenCache:
-    """The servers, by the first 32 octets of a flow key."""
+    """The servers; `key` is the flow key of a connection, our side first."""
 
-    __slots__ = ("config", "_servers", "_paused_us", "_pauses")
+    __slots__ = ("config", "_servers", "_failures", "_paused_us", "_pauses")
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._servers: OrderedDict[bytes, KnownServer] = OrderedDict()
+        self._servers: OrderedDict[bytes, KnownServer] = OrderedDict()  # by both addresses
+        # how many in a row, and when the last was; by both addresses and the server's port
+        self._failures: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._paused_us = 0  # when all of it was paused last
         self._pauses = 0  # since a connection of it went well
 
     def __len__(self) -> int:
         return len(self._servers)
 
-    def find(self, pair: bytes) -> KnownServer | None:
+    def find(self, key: bytes) -> KnownServer | None:
         """What is known of a server."""
+        pair = key[:32]
         found = self._servers.get(pair)
         if found is not None:
             self._servers.move_to_end(pair)
         return found
 
-    def _entry(self, pair: bytes) -> KnownServer:
-        found = self.find(pair)
+    def _entry(self, key: bytes) -> KnownServer:
+        found = self.find(key)
         if found is None:
-            found = self._servers[pair] = KnownServer()
+            found = self._servers[key[:32]] = KnownServer()
             if len(self._servers) > MAX_ENTRIES:
                 self._servers.popitem(last=False)
         return found
 
-    def learn(self, pair: bytes, mss: int, cookie: bytes, experimental: bool) -> None:
+    def learn(self, key: bytes, mss: int, cookie: bytes, experimental: bool) -> None:
         """A SYN,ACK has come, with `cookie` or b""."""
-        server = self._entry(pair)
+        server = self._entry(key)
         server.mss = mss
         if cookie:
             server.cookie = cookie
             server.experimental = experimental
 
-    def worked(self, pair: bytes) -> None:
-        """The server has answered as it should."""
-        self._entry(pair).failures = 0
-
-    def failed(self, pair: bytes, now_us: int) -> None:
-        """Data on a SYN was lost or not taken, or nothing has answered."""
-        server = self._entry(pair)
-        server.failures += 1
-        server.failed_us = now_us
-
-    def gave_none(self, pair: bytes, asked_experimental: bool) -> None:
+    def gave_none(self, key: bytes, asked_experimental: bool) -> None:
         """A request was answered by no cookie: the next one tries the other kind (Linux)."""
-        server = self._entry(pair)
+        server = self._entry(key)
         if not server.cookie:
             server.asks_experimental = max(server.asks_experimental, 2 if asked_experimental else 1)
+
+    # -- failures -----------------------------------------------------------------------------
+    def failed(self, key: bytes, now_us: int) -> None:
+        """Data on a SYN was lost or not taken, or nothing has answered."""
+        service = _service(key)
+        count, _ = self._failures.pop(service, (0, 0))
+        self._failures[service] = (count + 1, now_us)
+        if len(self._failures) > MAX_ENTRIES:
+            self._failures.popitem(last=False)
+
+    def worked(self, key: bytes) -> None:
+        """The server has answered as it should."""
+        self._failures.pop(_service(key), None)
+
+    def is_paused(self, key: bytes, now_us: int) -> bool:
+        """Whether a SYN goes plain for failures of this server, or of all."""
+        if self._all_paused(now_us):
+            return True
+        count, failed_us = self._failures.get(_service(key), (0, 0))
+        if not count:
+            return False
+        return now_us < failed_us + (_PAUSE_US << min(count - 1, _MOST_DOUBLINGS))
 
     # -- all of it (Linux: tcp_fastopen_active_disable) ----------------------------------------
     def pause_all(self, now_us: int) -> bool:
@@ -110,7 +118,7 @@ class FastOpenCache:
         """Whether no connection has gone well since the last pause."""
         return self._pauses > 0
 
-    def all_paused(self, now_us: int) -> bool:
+    def _all_paused(self, now_us: int) -> bool:
         """Whether it is paused for all servers: twice as long each time in a row."""
         timeout_us = self.config.tcp_fastopen_blackhole_timeout_sec * 1_000_000
         if not timeout_us or not self._pauses:
@@ -120,3 +128,8 @@ class FastOpenCache:
     def resume_all(self) -> None:
         """A connection after the pause has gone well."""
         self._pauses = 0
+
+
+def _service(key: bytes) -> bytes:
+    """The addresses and the server's port."""
+    return key[:32] + key[34:36]

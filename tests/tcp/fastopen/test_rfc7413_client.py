@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from pystack.config import Config
 from pystack.sockets import constants as c
+from pystack.tcp.state.fastopen_cache import MAX_ENTRIES, FastOpenCache
 from tests.kit.packets.errnos import fails_with
 
 COOKIE = "0123456789abcdef"
@@ -357,6 +359,29 @@ def plain(tcp: Any) -> None:
         give_up(tcp, sock)
     sock.close()
     next_flow(tcp)
+
+
+def test_a_failure_at_one_port_of_a_server_says_nothing_of_another(tcp: Any) -> None:
+    learn(tcp)
+    if is_kernels(tcp.socket()):
+        pytest.skip("Linux has no such pause any more")
+    give_up(tcp, lose(tcp))
+    tcp.flow("b", remote_port=81)
+    sock = tcp.socket()
+    assert sock.sendto(tcp.data(10), tcp.address(81), c.MSG_FASTOPEN) == 10
+    tcp.play(f"+0 b> S 0:10(10) <{SYN},FO {COOKIE},nop,nop>")
+
+
+def test_what_is_kept_of_servers_is_bounded() -> None:
+    cache = FastOpenCache(Config())
+    for number in range(3 * MAX_ENTRIES):
+        key = number.to_bytes(36, "little")
+        cache.learn(key, 1460, b"cookie", False)
+        cache.failed(key, 1)
+    assert len(cache) == MAX_ENTRIES
+    assert cache.find((0).to_bytes(36, "little")) is None
+    assert not cache.is_paused((0).to_bytes(36, "little"), 2)
+    assert cache.is_paused((3 * MAX_ENTRIES - 1).to_bytes(36, "little"), 2)
 
 
 @pytest.mark.requirement("RFC7413-S4.1.3.1-1")

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pystack.config import Config
+from pystack.sockets import Host
 from pystack.sockets import constants as c
 from tests.kit.packets.errnos import fails_with
 
@@ -419,3 +421,17 @@ def test_the_limit_of_a_child_is_0_and_its_options_are_bounded(tcp: Any) -> None
         listener.setsockopt(c.IPPROTO_TCP, c.TCP_FASTOPEN_NO_COOKIE, 2)
     with fails_with(errno.EINVAL):
         listener.setsockopt(c.IPPROTO_TCP, c.TCP_FASTOPEN_KEY, b"short")
+
+
+def test_keys_and_bits_are_set_as_by_sysctl() -> None:
+    config = Config()
+    config.set("net.ipv4.tcp_fastopen", "0x403")
+    assert config.tcp_fastopen == 1027
+    for good in (KEY, f"{KEY},{OTHER}", ""):
+        config.set("tcp_fastopen_key", good)
+        assert config.get("tcp_fastopen_key") == good
+    for bad in ("1-2-3", f"{KEY},", f"{KEY},{KEY},{KEY}", "x-1-2-3", "123456789-1-2-3"):
+        with fails_with(errno.EINVAL):
+            config.set("tcp_fastopen_key", bad)
+    with pytest.raises(ValueError, match="tcp_fastopen_key"):
+        Host("10.0.0.1/24", secret=bytes(16), config=Config(tcp_fastopen_key="1-2-3"))
