@@ -88,7 +88,7 @@ class Config:
     tcp_tso_rtt_log: int = 9
     # when cubic's slow start ends; parameters of Linux's module tcp_cubic
     hystart: int = 1
-    hystart_detect: int = 4  # the ACK train 1, the delay 2, both 3; RFC 9406 (not in Linux) 4
+    hystart_detect: int = 3  # the ACK train 1, the delay 2, both 3; RFC 9406 (not in Linux) 4
     hystart_low_window: int = 16
     hystart_ack_delta_us: int = 2000
     # -- parts that can be replaced, by name (`stack.variants`). Linux has no such settings -------

@@ -1,10 +1,11 @@
-"""When does the first slow start end? HyStart++ (RFC 9406) and Linux's HyStart, both for CUBIC.
+"""When does the first slow start end? Linux's HyStart and HyStart++ (RFC 9406), both for CUBIC.
 
 Linux's ends slow start at once, at the window reached, and works in every slow start: by the
 length of a train of ACKs (they come 2 ms apart at most, and for more than half of the shortest
 RTT), and by the least RTT of 8 samples of a round (an eighth above the shortest, 4 to 16 ms).
 HyStart++ looks at the RTT alone, and goes on at a quarter of the speed for five rounds before it
-believes it.
+believes it. Linux's is the default: over the paths of docs/congestion-control.md it repeats less
+and brings as much.
 
 Deviation: RFC 9406 §4.3 lets an ACK add at most 8 segments where nothing paces (RFC 3465 §2.3:
 two). All that it covers counts here, as in Linux: where a receiver joins segments (GRO) or a path
@@ -61,7 +62,7 @@ class Hystart(Reno):
     def __init__(self, mss: int, initial_cwnd: int) -> None:
         super().__init__(mss, initial_cwnd)
         self.hystart = 1
-        self.hystart_detect = RFC_9406
+        self.hystart_detect = ACK_TRAIN | DELAY
         self.hystart_low_window = 16
         self.hystart_ack_delta_us = 2000
         self.round_end = 0

@@ -25,12 +25,19 @@ ADDRESS = {PYSTACK: OURS, KERNEL: NEAR}
 
 @dataclass(frozen=True)
 class Path:
-    """What lies between sender and receiver. Loss and queue are on the sender's way only."""
+    """What lies between sender and receiver. Loss and queue are on the sender's way only, lost ACKs
+    on the way back; `outage` is when nothing passes and for how long, `later` a rate from a moment
+    on; with `marks` the queue is CoDel's and marks, and both ends ask for ECN."""
 
     rate_mbit: float
     rtt_ms: float
     queue_bdp: float = 1.0
     loss_percent: float = 0.0
+    reorder_percent: float = 0.0
+    ack_loss_percent: float = 0.0
+    outage: tuple[float, float] | None = None  # seconds
+    later: tuple[float, float] | None = None  # seconds, Mbit/s
+    marks: bool = False
 
     @property
     def queue_packets(self) -> int:
@@ -41,9 +48,24 @@ class Path:
     @property
     def words(self) -> str:
         """As `pystack.path.language.parse` takes it, `out:` being the sender's way."""
-        delay = f"delay {self.rtt_ms / 2:g}ms"
-        loss = f"loss {self.loss_percent:g}% " if self.loss_percent else ""
-        return f"{delay} out: {loss}rate {self.rate_mbit:g}mbit limit {self.queue_packets}"
+        there = [f"delay {self.rtt_ms / 2:g}ms"]
+        if self.ack_loss_percent:
+            there.append(f"in: loss {self.ack_loss_percent:g}%")
+        there.append("out:")
+        if self.outage is not None:
+            start_s, length_s = self.outage
+            there.append(f"outage {start_s:g}s {length_s:g}s")
+        if self.loss_percent:
+            there.append(f"loss {self.loss_percent:g}%")
+        if self.reorder_percent:
+            there.append(f"reorder {self.reorder_percent:g}%")
+        there.append(f"rate {self.rate_mbit:g}mbit limit {self.queue_packets}")
+        if self.marks:
+            there.append("queue codel ecn")
+        if self.later is not None:
+            at_s, mbit = self.later
+            there.append(f"at {at_s:g}s rate {mbit:g}mbit")
+        return " ".join(there)
 
 
 @dataclass(frozen=True)
@@ -95,11 +117,16 @@ class Networks:
     ) -> dict[str, Flow]:
         """One flow of each side over the path at the same time; what came of it, by side."""
         self.relay.ask(json.dumps({"impair": path.words, "seed": seed}))
+        ecn = 1 if path.marks else 2
+        self.near.set("net.ipv4.tcp_ecn", ecn)
         self.receiver.ask()  # what is left of the last run
         with contextlib.ExitStack() as stack:
             senders = {}
             for side in sides:
-                arguments = [side, FAR, "--cc", cc, "--seconds", str(seconds + OVERHEAD_S)]
+                arguments = [
+                    side, FAR, "--cc", cc, "--seconds", str(seconds + OVERHEAD_S),
+                    "--ecn", str(ecn),
+                ]  # fmt: skip
                 sender = Program.within(self.near, "scripts.side_by_side.sender", arguments)
                 senders[side] = stack.enter_context(sender)
             for sender in senders.values():

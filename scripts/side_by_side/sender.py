@@ -34,8 +34,8 @@ def wait_for_the_word() -> None:
     sys.stdin.readline()
 
 
-async def by_pystack(host: str, cc: str, seconds: float) -> Counts:
-    settings = {"tcp_congestion_control": cc}
+async def by_pystack(host: str, cc: str, seconds: float, ecn: int) -> Counts:
+    settings = {"tcp_congestion_control": cc, "tcp_ecn": ecn}
     async with Stack.over_tun(SENDER_DEVICE, f"{OURS}/{PREFIX}", sysctl=settings) as stack:
         wait_for_the_word()
         _, writer = await stack.open_connection(host, PORT)
@@ -76,11 +76,12 @@ def main() -> None:
     parser.add_argument("host")
     parser.add_argument("--cc", required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--ecn", type=int, default=2)  # tcp_ecn; the kernel's is set already
     arguments = parser.parse_args()
     be_punctual()
     host, cc, seconds = arguments.host, arguments.cc, arguments.seconds
     if arguments.side == "pystack":
-        counts = asyncio.run(by_pystack(host, cc, seconds))
+        counts = asyncio.run(by_pystack(host, cc, seconds, arguments.ecn))
     else:
         counts = by_kernel(host, cc, seconds)
     print(json.dumps(counts), flush=True)

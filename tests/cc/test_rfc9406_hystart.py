@@ -1,4 +1,4 @@
-"""HyStart++ (RFC 9406) in CUBIC's first slow start."""
+"""HyStart++ (RFC 9406) in CUBIC's first slow start, where `hystart_detect` is 4."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ import pytest
 
 from pystack.cc.base import INFINITE_SSTHRESH
 from pystack.cc.cubic import Cubic
+from pystack.cc.hystart import RFC_9406
 from tests.cc.told import MSS, Told
+
+
+def told_of(segs: int) -> Told:
+    """A new connection with a window of `segs` segments, that goes by RFC 9406."""
+    cc = Cubic(MSS, segs * MSS)
+    cc.hystart_detect = RFC_9406
+    return Told(cc)
 
 
 def in_slow_start(segs: int = 16, rtt_us: int = 40_000) -> Told:
     """After one round whose RTT was `rtt_us`, with a window of twice `segs`."""
-    told = Told(Cubic(MSS, segs * MSS))
+    told = told_of(segs)
     told.round(rtt_us)
     assert told.cwnd == 2 * segs
     return told
@@ -119,7 +127,7 @@ def test_a_loss_or_a_mark_ends_it(event: str) -> None:
 @pytest.mark.requirement("RFC9406-S4.3-1")
 @pytest.mark.parametrize("paced", [False, True])
 def test_an_ack_adds_all_that_it_covers(paced: bool) -> None:
-    told = Told(Cubic(MSS, 20 * MSS))
+    told = told_of(20)
     told.cc.paced = paced
     for cwnd in (40, 80, 160, 320):
         told.round(40_000, acks=1)
@@ -128,7 +136,7 @@ def test_an_ack_adds_all_that_it_covers(paced: bool) -> None:
 
 @pytest.mark.requirement("RFC9406-S4.3-1")
 def test_a_later_slow_start_is_plain() -> None:
-    told = Told(Cubic(MSS, 100 * MSS))
+    told = told_of(100)
     told.cc.on_rto(100 * MSS, True, told.now_us)
     told.cc.cwnd = 16 * MSS
     told.round(40_000)

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from pystack.cc import registry
+from pystack.path.language.parse import parse
+from scripts.side_by_side.experiments import CASES
 from scripts.side_by_side.networks import Path as Way
 from tests.surroundings import PATIENCE
 
@@ -91,3 +93,19 @@ def test_what_a_side_has_not_got_is_left_out_and_said() -> None:
 def test_a_path_is_told_in_words_that_the_relay_understands() -> None:
     way = Way(100, 20, 1.0, 0.1)
     assert way.words == "delay 10ms out: loss 0.1% rate 100mbit limit 167"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("short-queue", "delay 40ms out: rate 100mbit limit 167"),
+        ("reordering", "delay 10ms out: reorder 2% rate 100mbit limit 167"),
+        ("ack-loss", "delay 10ms in: loss 20% out: rate 100mbit limit 167"),
+        ("outage", "delay 20ms out: outage 5s 5s rate 50mbit limit 167"),
+        ("step", "delay 20ms out: rate 50mbit limit 167 at 5s rate 5mbit"),
+        ("marks", "delay 10ms out: rate 100mbit limit 167 queue codel ecn"),
+    ],
+)
+def test_the_other_paths_are_told_in_such_words_too(name: str, words: str) -> None:
+    assert CASES[name].path.words == words
+    parse(words)
