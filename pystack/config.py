@@ -67,6 +67,8 @@ class Config:
     tcp_rto_min_us: int = 200_000
     tcp_rto_max_ms: int = 120_000
     tcp_rto_initial_ms: int = 1_000
+    tcp_reordering: int = 3  # segments; the degree that is assumed, and the most it becomes
+    tcp_max_reordering: int = 300
     tcp_early_retrans: int = 3  # tail loss probes (3, 4) or not
     tcp_frto: int = 2  # 0 off
     tcp_min_rtt_wlen: int = 300
@@ -202,6 +204,8 @@ _BOUNDS: Final = {  # Linux's, where there are narrower ones
     "tcp_rto_max_ms": (1000, 120_000),
     "tcp_rto_initial_ms": (1, 120_000),
     "tcp_initial_cwnd": (1, 65535),
+    "tcp_reordering": (1, 0x7FFF_FFFF),
+    "tcp_max_reordering": (1, 0x7FFF_FFFF),
     "tcp_early_retrans": (0, 4),
     "tcp_min_rtt_wlen": (0, 86_400),
     "tcp_pacing_ss_ratio": (1, 1000),

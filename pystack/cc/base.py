@@ -148,7 +148,9 @@ class CongestionControl:
         """Once per ACK that brings anything new, in every state, before `on_ack`."""
 
     def on_ack(self, sample: AckSample) -> None:
-        """Once per ACK of new data while the window may grow: in OPEN and in LOSS."""
+        """Once per ACK of new data while the window may grow: in OPEN and in LOSS. What it may grow
+        by is `newly_delivered`: what blocks had reported before has counted then (Linux). With much
+        reordering it is called for blocks alone too, with `acked` 0."""
 
     def on_lost(self, length: int, sample: AckSample) -> None:
         """`length` bytes that left in one go were found lost, by an ACK (before `on_sample`) or by

@@ -59,7 +59,7 @@ class Cubic(Hystart):
 
     # -- growth -----------------------------------------------------------------------------------
     def on_ack(self, sample: AckSample) -> None:
-        acked = sample.acked
+        acked = sample.newly_delivered
         if self.cwnd < self.ssthresh:
             self.epoch_us = 0
             if self.hystart:

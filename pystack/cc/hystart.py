@@ -96,7 +96,7 @@ class Hystart(Reno):
                     return
                 self.css_rounds += 1
         if sample.cwnd_limited:
-            acked = sample.acked
+            acked = sample.newly_delivered
             self.cwnd += acked // CSS_GROWTH_DIVISOR if self.css_rounds else acked
         if sample.rtt_us < 0:
             return

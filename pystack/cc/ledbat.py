@@ -101,7 +101,7 @@ class Ledbat(Reno):
             self.phase, self.phase_rounds = _WAIT, 0
             return
         slower = self._slower()
-        self.grown_part += sample.acked
+        self.grown_part += sample.newly_delivered
         self.slow_start(self.grown_part // slower)
         self.grown_part %= slower
 

@@ -28,7 +28,7 @@ class Reno(CongestionControl):
     def on_ack(self, sample: AckSample) -> None:
         if not sample.cwnd_limited:
             return  # RFC 7661 §4, Linux: an unused window is no evidence for a larger one
-        acked = sample.acked
+        acked = sample.newly_delivered
         if self.cwnd < self.ssthresh:
             acked = self.slow_start(acked)
         if acked:

@@ -41,7 +41,7 @@ class Vegas(Reno):
     def on_ack(self, sample: AckSample) -> None:
         if sample.prior_delivered < self.round_end:
             if sample.cwnd_limited and self.cwnd < self.ssthresh:
-                self.slow_start(sample.acked)
+                self.slow_start(sample.newly_delivered)
             return
         if self.rtt_samples <= 2:  # too few to tell a queue from a delayed ACK
             super().on_ack(sample)
@@ -64,7 +64,7 @@ class Vegas(Reno):
                 self.cwnd = min(cwnd, cwnd * base_us // rtt_us + mss)
                 self._lower_ssthresh()
             elif sample.cwnd_limited:
-                self.slow_start(sample.acked)
+                self.slow_start(sample.newly_delivered)
         elif queued > BETA_SEGS * mss:
             self.cwnd = cwnd - mss
             self._lower_ssthresh()

@@ -55,8 +55,8 @@ class Rack(LossDetection):
 
     def reo_wnd_us(self, board: Scoreboard) -> int:
         """Step 4: how much later than a round trip a segment may come."""
-        if not board.reordering_seen:
-            if board.in_recovery or board.sacked_bytes >= self.dup_thresh * board.mss:
+        if not board.reord_seen:
+            if board.in_recovery or board.sacked_bytes >= board.reordering * board.mss:
                 return 0
         return min(board.min_rtt_us // 4 * self.reo_wnd_mult, board.srtt_us)
 

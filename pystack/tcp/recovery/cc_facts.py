@@ -47,7 +47,9 @@ def tell(
         tcb.delivery_rate = rate
         tcb.delivery_app_limited = sample.app_limited
     cc.on_sample(sample)
-    if acked and before in _GROWS and recovery in _GROWS:
+    # by blocks alone only where much reordering was seen (Linux: tcp_may_raise_cwnd)
+    grows = acked or (sample.newly_delivered and board.reordering > tcb.config.tcp_reordering)
+    if grows and before in _GROWS and recovery in _GROWS:
         if not tcb.ce_bytes or cc.scalable:  # no time to grow (RFC 3168 §6.1.2)
             cc.on_ack(sample)
     pacing.update(tcb)

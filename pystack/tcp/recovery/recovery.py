@@ -19,6 +19,7 @@ from pystack.tcp.recovery import (
     mtu_probing,
     newreno_recovery,
     prr,
+    reordering,
     tlp,
     undo,
 )
@@ -48,6 +49,8 @@ def on_ack(
     if tcb.ecn is not None:
         ecn.on_delivery(tcb, tcb.ecn, seg, ack.newly_delivered)
     if tcb.by_sack:
+        if ack.reord_sacked != NEVER or ack.reord_acked != NEVER:
+            reordering.on_ack(tcb, ack)
         _note_facts(tcb)
         board.echoed_us = (
             options.echoed_us(tcb, seg, now_us)
@@ -229,7 +232,7 @@ def _undo(tcb: Tcb, now_us: int) -> None:
     board = tcb.scoreboard
     board.unmark_lost()
     if tcb.recovery != LOSS:
-        board.note_reordering()  # Linux: what had overtaken it was mistaken for a loss
+        reordering.note(tcb, tcb.undo.seq)  # Linux: what had overtaken it was mistaken for a loss
     tcb.loss.on_undone(board)
     undo.take_back(tcb)
     if tcb.rto_at_us:
@@ -310,6 +313,7 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
     tcb.shared.counters.timeouts += 1
     board = tcb.scoreboard
     first = tcb.retransmits == 0
+    reordering.on_rto(tcb)
     undo.on_rto(tcb, first)
     is_cut = tcb.recovery != OPEN and tcb.snd_una < tcb.recover  # for this flight (Linux)
     tcb.cc.on_rto(

@@ -27,6 +27,8 @@ class AckResult:
     newest_copies: int  # how often it had been retransmitted
     newest_original: SentRange | None  # if `newest` is a retransmission: the newest that is none
     newest_original_end: int
+    reord_acked: int  # the lowest number that came late, not sent again: below the ACK, or NEVER
+    reord_sacked: int  # the same by a block
     losses: list[tuple[int, int, SentRange]]  # bytes, `lost` with them, and what was found lost
 
     __slots__ = tuple(__annotations__)
@@ -38,6 +40,7 @@ class AckResult:
         self.first_copy_end = NEVER
         self.newest = self.newest_original = None
         self.newest_end = self.newest_original_end = self.newest_copies = 0
+        self.reord_acked = self.reord_sacked = NEVER
         self.losses = []
 
     def clear(self) -> None:
@@ -50,8 +53,17 @@ class AckResult:
         self.first_copy_end = NEVER
         self.newest = None
         self.newest_original = None
+        self.reord_acked = NEVER
+        self.reord_sacked = NEVER
         if self.losses:
             self.losses.clear()
+
+    def overtaken(self, start: int, by_sack: bool) -> None:
+        """What begins at `start` was sent once, and something that was sent later came before."""
+        if by_sack:
+            self.reord_sacked = min(self.reord_sacked, start)
+        else:
+            self.reord_acked = min(self.reord_acked, start)
 
     def deliver(self, sent: SentRange, start: int, end: int, by_sack: bool, now_us: int) -> None:
         """Numbers [start, end) of `sent` are delivered, for the first time; `by_sack`: beyond a

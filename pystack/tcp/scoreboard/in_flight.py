@@ -14,6 +14,7 @@ from pystack.tcp.scoreboard.sent_range import SentRange
 
 _MANY_RANGES: Final = 1024
 _LEAST_MSS: Final = 48
+_DUP_THRESH: Final = 3
 
 
 class InFlight:
@@ -33,7 +34,9 @@ class InFlight:
     sacked_bytes: int  # delivered beyond a hole
     retransmitted_bytes: int  # on their way, and sent more than once
     duplicate_bytes: int  # of these, on their way twice
-    reordering_seen: bool
+    # degree in segments and how often it was seen; `recovery.reordering` writes them
+    reordering: int
+    reord_seen: int
     retransmission_lost_us: int  # when the last retransmission left that this ACK shows lost
     # totals, and marks of delivery (see `recovery.delivery_rate`, which writes the last one)
     delivered: int
@@ -52,8 +55,9 @@ class InFlight:
 
     __slots__ = tuple(__annotations__)
 
-    def __init__(self, result: AckResult) -> None:
-        """`result` is filled anew by each ACK: all scoreboards of a stack may have the same."""
+    def __init__(self, result: AckResult, reordering: int = _DUP_THRESH) -> None:
+        """`result` is filled anew by each ACK: all scoreboards of a stack may have the same.
+        `reordering` is the degree of it that is assumed, in segments."""
         self._ranges = []
         self._starts = []
         self._first = self.fack = 0
@@ -62,7 +66,8 @@ class InFlight:
         self._lost_starts = []
         self._last_us = self._last_end = 0
         self.lost_bytes = self.sacked_bytes = self.retransmitted_bytes = self.duplicate_bytes = 0
-        self.reordering_seen = False
+        self.reordering = reordering
+        self.reord_seen = 0
         self.retransmission_lost_us = 0
         self.delivered = self.lost = 0
         self.delivered_us = self.first_sent_us = self.app_limited_until = 0

@@ -135,8 +135,8 @@ class Scoreboard(InFlight):
                         self.retransmitted_bytes -= end - start
                         if sent.in_flight_twice:
                             self.duplicate_bytes -= end - start
-                elif end <= self.fack:
-                    self.reordering_seen = True  # later ones came before it
+                elif start < self.fack:
+                    result.overtaken(start, False)
             if not whole:
                 sent.start = ack
                 self._starts[first] = ack
@@ -201,8 +201,8 @@ class Scoreboard(InFlight):
         length = sent.end - sent.start
         self.result.deliver(sent, sent.start, sent.end, True, now_us)
         self.delivered += length
-        if not sent.copies and sent.end <= self.fack:
-            self.reordering_seen = True  # later ones came before it, and it was not sent again
+        if not sent.copies and sent.start < self.fack:
+            self.result.overtaken(sent.start, True)
         if sent.lost:
             sent.lost = False
             self.lost_bytes -= length
@@ -342,10 +342,6 @@ class Scoreboard(InFlight):
                 out.append((sent.sent_us, sent.start, sent.end))
         out.sort()
         self.send_order.replace(out)
-
-    def note_reordering(self) -> None:
-        """Others have overtaken what was taken for lost."""
-        self.reordering_seen = True
 
     # -- what is sent next ------------------------------------------------------------------------
     def cut_tail(self, mss: int) -> SentRange | None:

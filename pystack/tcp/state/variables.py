@@ -283,7 +283,7 @@ class TcbVariables:
         self.rto_us = config.tcp_rto_initial_ms * 1000
         self.min_rtt_us = self.min_rtt_at_us = 0
         self.next_min_rtt_us = self.next_min_rtt_at_us = 0
-        self.scoreboard = Scoreboard(shared.ack_result)
+        self.scoreboard = Scoreboard(shared.ack_result, shared.config.tcp_reordering)
         self.recovery = self.reduced_us = self.retransmits = self.retrans_since_us = 0
         self.by_sack = self.delivery_app_limited = False
         self.delivery_rate = self.dup_acks = self.dup_bytes = self.limited_from = 0

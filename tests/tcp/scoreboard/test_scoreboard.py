@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pystack.tcp.policies.rack import Rack
-from pystack.tcp.scoreboard.ack_result import AckResult
+from pystack.tcp.scoreboard.ack_result import NEVER, AckResult
 from pystack.tcp.scoreboard.scoreboard import Scoreboard
 from pystack.tcp.scoreboard.sent_range import SentRange
 
@@ -217,6 +217,8 @@ class Machine(RuleBasedStateMachine):
 
     def check_ack(self, result: AckResult) -> None:
         board, model = self.board, self.model
+        if min(result.reord_acked, result.reord_sacked) != NEVER:
+            board.reord_seen += 1
         assert result.newly_delivered == len(model.fresh)
         assert result.rtt_us == model.rtt_us
         assert result.sack_rtt_us == model.sack_rtt_us
@@ -328,7 +330,7 @@ class Machine(RuleBasedStateMachine):
         )
         assert (board.delivered, board.lost) == (model.delivered, model.lost)
         assert board.fack == model.fack
-        assert board.reordering_seen == model.reordering_seen or self.reneged
+        assert (board.reord_seen > 0) == model.reordering_seen or self.reneged
         for number, octet in octets.items():
             assert board.is_out(number, number + 1, octet.sent_us) == octet.out
 
@@ -385,7 +387,7 @@ class RackMachine(Machine):
         """RFC 8985 §6.2 step 5, for every octet."""
         board, model = self.board, self.model
         window_us = MIN_RTT // 4
-        if not board.reordering_seen and (board.in_recovery or board.sacked_bytes >= 3 * MSS):
+        if not board.reord_seen and (board.in_recovery or board.sacked_bytes >= 3 * MSS):
             window_us = 0
         waits = []
         for number, octet in model.octets.items():
