@@ -313,7 +313,6 @@ def on_rto(tcb: Tcb, now_us: int) -> None:
     tcb.shared.counters.timeouts += 1
     board = tcb.scoreboard
     first = tcb.retransmits == 0
-    reordering.on_rto(tcb)
     undo.on_rto(tcb, first)
     is_cut = tcb.recovery != OPEN and tcb.snd_una < tcb.recover  # for this flight (Linux)
     tcb.cc.on_rto(

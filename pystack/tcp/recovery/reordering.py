@@ -9,7 +9,7 @@ loss; with a degree above `tcp_reordering` the window grows by blocks too. Write
 
 from __future__ import annotations
 
-from pystack.cc.base import LOSS, OPEN
+from pystack.cc.base import LOSS
 from pystack.tcp.scoreboard.ack_result import NEVER, AckResult
 from pystack.tcp.tcb import Tcb
 
@@ -33,10 +33,3 @@ def note(tcb: Tcb, low: int) -> None:
     if distance > board.reordering * mss:
         board.reordering = min(-(-distance // mss), tcb.config.tcp_max_reordering)
     board.reord_seen += 1
-
-
-def on_rto(tcb: Tcb) -> None:
-    """A timeout after many blocks shows that the degree is overestimated."""
-    board = tcb.scoreboard
-    if tcb.recovery == OPEN and board.sacked_bytes >= board.reordering * tcb.eff_mss:
-        board.reordering = min(board.reordering, tcb.config.tcp_reordering)
