@@ -17,7 +17,7 @@ class Counters:
         "active_opens", "passive_opens", "attempt_fails", "estab_resets", "curr_estab",
         "retrans_segs", "timeouts", "fast_retrans", "listen_overflows", "listen_drops",
         "challenge_acks", "tw_recycled", "tw_curr", "ooo_queued", "dsack_sent", "dsack_recv",
-        "sack_reneging", "spurious_recoveries", "loss_probes",
+        "sack_reneging", "spurious_recoveries", "loss_probes", "timeout_rehash",
         "fastopen_active", "fastopen_active_fail", "fastopen_passive", "fastopen_passive_fail",
         "fastopen_passive_alt_key", "fastopen_listen_overflow", "fastopen_cookie_reqd",
         "fastopen_blackhole",
@@ -57,6 +57,7 @@ class Counters:
     sack_reneging: int
     spurious_recoveries: int
     loss_probes: int
+    timeout_rehash: int
     fastopen_active: int
     fastopen_active_fail: int
     fastopen_passive: int

@@ -38,6 +38,7 @@ ARM: Final = 128  # a socket call changed something that only a clock can put in
 RETRANSMIT_NOW: Final = 256  # the first lost range goes whatever the window (fast retransmit)
 ACK_SOON: Final = 512  # acknowledge after the batch: what follows in it may be covered too
 PROBE_TAIL: Final = 1024  # a tail loss probe (RFC 8985 §7)
+NEW_PATH: Final = 2048  # take another IPv6 flow label
 
 ANY_ACK: Final = ACK_NOW | ACK_SOON | CHALLENGE_ACK
 

@@ -19,6 +19,8 @@ from pystack.wire.consts import ACK, ECN_FIELD, RST, SYN, URG
 from pystack.wire.seq import MASK
 
 _DSCP_MASK = 0xFC
+_LABEL = 0xFFFFF  # 20 bits, through all of which this step leads
+_LABEL_STEP = 0x2E35D
 
 
 def _option_octets(
@@ -97,6 +99,13 @@ def segment(
     if tcb.ack_scheduled or tcb.delack_at_us:
         delayed_ack.on_ack_sent(tcb)
     return True
+
+
+def renew_flow_label(tcb: Tcb) -> None:
+    """A retransmission timer has expired: where routers choose among several paths by the IPv6 flow
+    label, what follows takes another one (RFC 6438; Linux: sk_rethink_txhash)."""
+    tcb.ident = (tcb.ident * _LABEL_STEP + 1) & _LABEL or 1
+    tcb.shared.counters.timeout_rehash += 1
 
 
 def must_not_coalesce(tcb: Tcb) -> bool:

@@ -27,6 +27,7 @@ from pystack.tcp.tcb import (
     ACK_NOW,
     ANY_ACK,
     ARM,
+    NEW_PATH,
     PROBE_TAIL,
     RETRANSMIT_NOW,
     SEND_RST,
@@ -46,7 +47,7 @@ def output(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     pending = tcb.pending
     if pending & WINDOW_UPDATE:
         measure_read(tcb, now_us)
-    if pending & (SEND_RST | SEND_SYN | ARM) or tcb.state < ESTABLISHED:
+    if pending & (SEND_RST | SEND_SYN | ARM | NEW_PATH) or tcb.state < ESTABLISHED:
         return _output_rare(tcb, tx, now_us)
     if tcb.state == TIME_WAIT:
         return output_acks(tcb, tx, now_us)
@@ -100,6 +101,9 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
     if tcb.state == CLOSED:
         tcb.pending = 0
         return True
+    if pending & NEW_PATH:
+        tcb.pending &= ~NEW_PATH
+        emit.renew_flow_label(tcb)
     if pending & ARM:
         tcb.pending &= ~ARM
         probes.arm_keepalive(tcb, now_us)

@@ -12,7 +12,7 @@ from pystack.tcp import recording, soft_errors
 from pystack.tcp.fastopen import active, passive
 from pystack.tcp.recovery import mtu_probing, recovery, tlp
 from pystack.tcp.state.states import FIN_WAIT_2, SYN_RECEIVED, SYN_SENT
-from pystack.tcp.tcb import SEND_RST, SEND_SYN, Tcb
+from pystack.tcp.tcb import NEW_PATH, SEND_RST, SEND_SYN, Tcb
 from pystack.tcp.timeouts import probes, retry_limits
 from pystack.tcp.timing import delayed_ack, rtt, timers
 from pystack.tcp.transitions import end
@@ -64,6 +64,8 @@ def _on_rto(tcb: Tcb, now_us: int) -> None:
     if tcb.config.tcp_mtu_probing and retry_limits.is_past_r1(tcb, now_us):
         mtu_probing.on_black_hole(tcb, now_us)
     recovery.on_rto(tcb, now_us)
+    if not tcb.v4:
+        tcb.pending |= NEW_PATH
     rtt.back_off(tcb)
     if tcb.recorder is not None:
         recording.note(tcb, recording.RTO, now_us)
@@ -96,7 +98,7 @@ def _on_syn_rto(tcb: Tcb, now_us: int) -> None:
         rtt.hold_syn_interval(tcb)
     else:
         rtt.back_off(tcb)
-    tcb.pending |= SEND_SYN
+    tcb.pending |= SEND_SYN if tcb.v4 else SEND_SYN | NEW_PATH
 
 
 # -- FIN_WAIT_2 -----------------------------------------------------------------------------------

@@ -533,3 +533,44 @@ def test_an_echo_of_the_first_copy_is_no_round_trip_when_another_copy_has_come_t
         assert info.tcpi_rto == 300_000  # the timeouts were for nothing
     else:
         assert info.tcpi_rtt == before + (1_000_000 - before) // 8
+
+
+# -- another path (IPv6) ---------------------------------------------------------------------------
+
+
+@pytest.mark.variants("ipv6-wrap")
+def test_each_timeout_takes_another_flow_label_and_other_repeats_do_not(tcp: Tcp) -> None:
+    """As Linux: a path that was chosen by the label and is dead is left."""
+    sock = tcp.established(sack=True, rtt=0.1)
+    labels = []
+    sock.send(tcp.data(5 * 1460))
+    (first, *_) = tcp.take()
+    tcp.play("+0.1 < . 1:1(0) ack 1 <nop,nop,sack 1461:5841>")
+    (repeat,) = tcp.take()
+    assert repeat.label == first.label != 0
+    for _ in range(6):
+        for packet in tcp.run(20):
+            labels.append(packet.label)
+    assert len(set(labels)) == len(labels) >= 4
+    assert first.label not in labels
+    assert tcp.host.counters.timeout_rehash == len(labels)
+    ack = tcp.segment(". 1:1(0) ack 7301")
+    tcp.inject(ack)
+    sock.send(tcp.data(10, 5 * 1460))
+    assert [packet.label for packet in tcp.take()] == labels[-1:]
+
+
+@pytest.mark.variants("ipv6-wrap")
+def test_each_repeat_of_a_syn_has_another_flow_label(tcp: Tcp) -> None:
+    tcp.connect()
+    labels = [packet.label for packet in [*tcp.take(), *tcp.run(5)]]
+    assert len(set(labels)) == len(labels) == 6
+    assert tcp.host.counters.timeout_rehash == 5
+
+
+@pytest.mark.variants("ipv4")
+def test_there_is_nothing_to_renew_in_ipv4(tcp: Tcp) -> None:
+    sock = tcp.established(rtt=0.1)
+    sock.send(tcp.data(10))
+    assert len({packet.ident for packet in [*tcp.take(), *tcp.run(3)]}) == 4
+    assert tcp.host.counters.timeout_rehash == 0
