@@ -12,6 +12,7 @@ A plain socket, made before or elsewhere, can be adopted (`adopt`): it becomes a
 from __future__ import annotations
 
 import socket
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from pystack.aio.handles.known_fds import KernelSocket
 from pystack.aio.handles.socket_base import SocketBase
 from pystack.aio.handles.socket_state import SocketState
 from pystack.aio.handles.stack_socket import StackSocket
+from pystack.sockets.constants import TCP_FASTOPEN, TCP_FASTOPEN_CONNECT
 from pystack.wire.address import ANY_V4, ANY_V6
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
@@ -42,7 +44,10 @@ _COPIED: Final[tuple[tuple[int, int], ...]] = tuple(  # those that the system ha
     (getattr(socket, level), getattr(socket, name))
     for level, name in _COPIED_NAMES
     if hasattr(socket, name)
-)
+) + (
+    tuple((socket.IPPROTO_TCP, option) for option in (TCP_FASTOPEN, TCP_FASTOPEN_CONNECT))
+    if sys.platform == "linux" else ()  # Python has no name for the second one
+)  # fmt: skip
 
 
 class ProgramRouter(Router[SocketStack], Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from errno import EOPNOTSUPP
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from pystack import sim
+from pystack.aio.devices.cable import Cable
 from pystack.aio.endpoint.stack import Stack
+from pystack.aio.loop.event_loop import EventLoop
 from pystack.sim import World
 from pystack.sim.host import SimHost
 from pystack.sockets import constants as c
@@ -186,6 +189,30 @@ async def test_sockets_with_the_options_of_linux_do_as_they_do_there(
     writer.close()
     assert right.host.counters.fastopen_passive == 3
     server.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the number of the option is Linux's")
+def test_a_socket_of_the_kernel_keeps_its_options_when_a_stack_takes_it() -> None:
+    cable = Cable()
+    near = Stack.over(cable.left, "198.18.0.9/24", sysctl=ON)
+    far = Stack.over(cable.right, f"{RIGHT}/24", sysctl=ON)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with await far.start_server(echo, port=7, fastopen=8):
+            for _ in range(2):
+                sock = socket.socket()
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, c.TCP_FASTOPEN_CONNECT, 1)
+                with near.as_default():
+                    await loop.sock_connect(sock, (RIGHT, 7))
+                await loop.sock_sendall(sock, b"hello")
+                assert await loop.sock_recv(sock, 100) == b"hello"
+                sock.close()
+            assert far.host.counters.fastopen_passive == 1
+
+    with asyncio.Runner(loop_factory=lambda: EventLoop(near, far)) as runner:
+        runner.run(main())
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
