@@ -158,6 +158,8 @@ def note_arrival(sock: TcpSocketState, tcb: Tcb) -> None:
     if kept.get("SO_TIMESTAMP") or kept.get("SO_TIMESTAMPING"):
         sock.note_arrivals()
         arrivals = sock.arrivals
+        while arrivals and arrivals[0][0] < tcb.recvbuf.read_seq:
+            arrivals.popleft()  # read by a call that tells no times
         if not arrivals or arrivals[-1][0] < tcb.rcv_nxt:
             arrivals.append((tcb.rcv_nxt, sock.host.now_us))
 

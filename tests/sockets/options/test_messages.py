@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -90,6 +91,28 @@ def test_each_read_tells_when_its_last_octet_came(world: World) -> None:
 
     assert stamp(6, c.MSG_PEEK) == came[1]
     assert [stamp(3), stamp(2), stamp(6), stamp(9)] == [came[0], came[0], came[1], came[2]]
+
+
+@OURS_ONLY
+def test_times_are_not_kept_of_what_was_read_without_asking_for_them(world: World) -> None:
+    client, server = world.pair()
+    server.setsockopt(SOCKET, c.SO_TIMESTAMP, 1)
+
+    def talk(times: int) -> int:
+        for _ in range(times):
+            client.send(b"x")
+            world.settle()
+            assert server.recv(10) == b"x"
+        ours = tracemalloc.Filter(True, "*/pystack/sockets/*")
+        found = tracemalloc.take_snapshot().filter_traces([ours]).traces
+        return sum(trace.size for trace in found)
+
+    tracemalloc.start()
+    try:
+        before = talk(200)
+        assert talk(600) - before < 10_000  # bytes; 600 times and numbers take more than 30,000
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_error_queue_tells_when_octets_left_and_were_acknowledged(world: World) -> None:
