@@ -62,9 +62,8 @@ def next_payload(tcb: Tcb, search: MtuSearch, now_us: int) -> int:
     config = tcb.config
     between = search.high - search.low
     payload = options.payload_within(tcb, search.high + search.low >> 1)
-    if between >= config.tcp_probe_threshold and payload <= options.payload_within(
-        tcb, search.high
-    ):
+    most = options.payload_within(tcb, search.high)
+    if between >= config.tcp_probe_threshold and tcb.eff_mss < payload <= most:
         return payload
     if now_us - search.since_us >= config.tcp_probe_interval * 1_000_000:
         search.high = _highest(tcb)

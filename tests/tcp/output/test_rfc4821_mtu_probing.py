@@ -236,6 +236,20 @@ def test_how_long_it_rests_and_how_close_it_comes_are_settings(tcp: Tcp) -> None
 # -- when a probe leaves ------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("RFC4821-S7.3-1")
+@pytest.mark.parametrize("threshold", [0, 1])
+@pytest.mark.variants("ipv4")
+def test_however_close_the_search_may_come_it_ends(tcp: Tcp, threshold: int) -> None:
+    tcp.host.sysctl("tcp_mtu_probing", 2)
+    tcp.host.sysctl("tcp_probe_threshold", threshold)
+    sock = connected(tcp, 100_000)
+    receiver = Receiver(tcp, 1460)
+    for start in range(100_000, 900_000, 100_000):
+        sock.send(tcp.data(100_000, start))
+        receiver.run(1)
+    assert 5 <= counts(tcp)[0] <= 9  # 436 octets, halved each time
+
+
 def goes_on_without(tcp: Tcp, acks: str = f"+0.05 < . 1:1(0) ack {BASE + 1}") -> None:
     """Data leaves after such an ACK, and no probe."""
     tcp.play(acks)
