@@ -73,7 +73,7 @@ def defer(tcb: Tcb) -> None:
 
 def waits_for_data(tcb: Tcb) -> bool:
     """Whether the SYN waits for the first data."""
-    return tcb.fast_open is not None and tcb.fast_open.deferred
+    return tcb.fast_open is not None and tcb.fast_open.deferred and tcb.state == SYN_SENT
 
 
 def put_on_syn(tcb: Tcb, length: int) -> None:

@@ -473,6 +473,17 @@ def test_tcp_fastopen_connect_with_a_cookie_waits_for_the_first_data(tcp: Any) -
     """)
 
 
+def test_when_the_device_goes_a_connection_that_waits_for_data_ends(tcp: Any) -> None:
+    sock = tcp.socket()
+    sock.setsockopt(c.IPPROTO_TCP, c.TCP_FASTOPEN_NO_COOKIE, 1)
+    sock.setsockopt(c.IPPROTO_TCP, c.TCP_FASTOPEN_CONNECT, 1)
+    sock.connect(tcp.address(80))
+    tcp.host.fail_all(errno.ENETDOWN)
+    with fails_with(errno.ENETDOWN):
+        sock.send(b"late")
+    tcp.play("+10 quiet")
+
+
 def test_where_tcp_fastopen_is_off_it_is_refused(tcp: Any) -> None:
     tcp.host.sysctl("tcp_fastopen", 0)
     sock = tcp.socket()
