@@ -27,7 +27,6 @@ from pystack.sockets.options import (
     HasOptions,
     Option,
     Shared,
-    fixed,
     keep,
     kept_flag,
     kept_number,
@@ -36,6 +35,7 @@ from pystack.sockets.options import (
 
 _PORTS: Final = Struct("=HH")  # IP_LOCAL_PORT_RANGE: the lower one in the lower half
 _PRIORITIES: Final = (0, 2, 6, 4)  # TC_PRIO_… of the two bits for throughput and delay
+_CMSG_HEADER: Final = 16  # octets
 _IPV6_MIN_MTU: Final = 1280
 _PATH_MTU_INFO: Final = Struct("=HHI16sII")  # struct ip6_mtuinfo
 
@@ -190,6 +190,12 @@ def _header(name: str, *, may_be_set: bool) -> Option[Any, Any]:
     return Option(lambda sock, record: b"", set, raw=True)
 
 
+def take_no_packet_options(sock: Any, record: Shared, value: bytes) -> None:
+    """IPV6_2292PKTOPTIONS: ancillary data for all packets, of which none are taken."""
+    if len(value) >= _CMSG_HEADER:
+        raise os_error(EINVAL)
+
+
 def _set_packet_info(sock: Any, record: Shared, value: bytes) -> None:
     if len(value) < 20:  # struct in6_pktinfo
         raise os_error(EINVAL)
@@ -214,7 +220,7 @@ def ipv6_options() -> dict[int, Option[Any, Any]]:
         **{numbers[name]: kept_flag(name) for name in flags},
         c.IPV6_ADDRFORM: Option(_get_address_form, _set_address_form),
         c.IPV6_UNICAST_HOPS: Option(*options.HOPS),
-        c.IPV6_ROUTER_ALERT: fixed(0),
+        c.IPV6_ROUTER_ALERT: Option(lambda sock, record: 0, raising(ENOPROTOOPT)),
         c.IPV6_MTU_DISCOVER: Option(*options.MTU_DISCOVER_V6),
         c.IPV6_V6ONLY: Option(*options.V6ONLY),
         c.IPV6_RECVERR_RFC4884: kept_number("IPV6_RECVERR_RFC4884", 0, 1),

@@ -11,8 +11,9 @@ from typing import Any, Final, TypeAlias
 
 from pystack.errors import os_error
 from pystack.sockets import constants as c
-from pystack.sockets.ip_level import flag_1
+from pystack.sockets.ip_level import flag_1, take_no_packet_options
 from pystack.sockets.options import (
+    INT,
     INT_MAX,
     Option,
     fixed,
@@ -23,6 +24,7 @@ from pystack.sockets.options import (
 )
 from pystack.sockets.tcp.tcp_settings import Settings
 from pystack.sockets.tcp.tcp_state import TcpSocketState
+from pystack.tcp.state.states import CLOSED
 
 TcpOption: TypeAlias = "Option[TcpSocketState, Settings]"
 
@@ -55,6 +57,10 @@ def _set_repair(sock: TcpSocketState, settings: Settings, value: int) -> None:
     raise OSError(EPERM, "TCP_REPAIR: connections of a stack are not repaired")
 
 
+def _set_queue_seq(sock: TcpSocketState, settings: Settings, value: int) -> None:
+    raise os_error(EINVAL if sock.state == CLOSED else EPERM)
+
+
 def _get_timestamp(sock: TcpSocketState, settings: Settings) -> int:
     offset = sock.tcb.ts_offset if sock.tcb is not None else 0
     value = (sock.host.now_us // _US + offset) & 0xFFFF_FFFF
@@ -72,7 +78,7 @@ TCP: Final[dict[int, TcpOption]] = {
     c.TCP_THIN_DUPACK: Option(lambda sock, settings: 0, _set_thin_dupack),
     c.TCP_REPAIR: Option(lambda sock, settings: 0, _set_repair),
     c.TCP_REPAIR_QUEUE: Option(_NO_VALUE, raising(EPERM)),
-    c.TCP_QUEUE_SEQ: Option(_NO_VALUE, raising(EPERM)),
+    c.TCP_QUEUE_SEQ: Option(_NO_VALUE, _set_queue_seq),
     c.TCP_REPAIR_OPTIONS: Option(_GONE, _NO_VALUE),
     c.TCP_REPAIR_WINDOW: Option(_NO_VALUE, raising(EPERM)),
     c.TCP_TIMESTAMP: Option(_get_timestamp, raising(EPERM)),
@@ -81,9 +87,10 @@ TCP: Final[dict[int, TcpOption]] = {
     c.TCP_ZEROCOPY_RECEIVE: Option(_NO_VALUE),
     c.TCP_INQ: kept_number("TCP_INQ", 0, 1),
     c.TCP_TX_DELAY: kept_number("TCP_TX_DELAY", 0, INT_MAX),
-    c.TCP_AO_ADD_KEY: _authentication("TCP_AO_ADD_KEY", "TCP-AO (RFC 5925)", 0),
-    c.TCP_AO_DEL_KEY: _authentication("TCP_AO_DEL_KEY", "TCP-AO (RFC 5925)", 0),
+    c.TCP_AO_ADD_KEY: _authentication("TCP_AO_ADD_KEY", "TCP-AO (RFC 5925)", INT.size),
+    c.TCP_AO_DEL_KEY: _authentication("TCP_AO_DEL_KEY", "TCP-AO (RFC 5925)", INT.size),
     c.TCP_IS_MPTCP: fixed(0),
+    c.TCP_CC_INFO: Option(lambda sock, settings: b""),
 }
 
 # -- groups: a TCP socket joins none -------------------------------------------------------------
@@ -120,7 +127,7 @@ IP: Final[dict[int, TcpOption]] = {
 }  # fmt: skip
 
 IPV6: Final[dict[int, TcpOption]] = {
-    c.IPV6_2292PKTOPTIONS: Option(lambda sock, settings: b""),
+    c.IPV6_2292PKTOPTIONS: Option(lambda sock, settings: b"", take_no_packet_options, raw=True),
     c.IPV6_MULTICAST_IF: fixed(0),
     c.IPV6_MULTICAST_HOPS: fixed(1),
     c.IPV6_MULTICAST_LOOP: kept_number("IPV6_MULTICAST_LOOP", 0, 1, 1),

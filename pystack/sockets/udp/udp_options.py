@@ -18,6 +18,7 @@ from pystack.sockets.options import (
     kept_flag,
     kept_number,
 )
+from pystack.sockets.udp import udp_multicast_options
 from pystack.sockets.udp.udp_calls import flush, take_error
 from pystack.sockets.udp.udp_state import UdpSocketState
 from pystack.udp import udp_output
@@ -107,6 +108,7 @@ _UDP: Final[dict[int, UdpOption]] = {
 
 _IP: Final[dict[int, UdpOption]] = {
     **ip_level.ip_options(),
+    **udp_multicast_options.IP,
     c.IP_RECVFRAGSIZE: kept_flag("IP_RECVFRAGSIZE"),
     c.IP_TOS: Option(lambda sock, udp: udp.tos, _set_tos),
     c.IP_TTL: Option(*options.TTL),
@@ -116,6 +118,7 @@ _IP: Final[dict[int, UdpOption]] = {
 
 _IPV6: Final[dict[int, UdpOption]] = {
     **ip_level.ipv6_options(),
+    **udp_multicast_options.IPV6,
     c.IPV6_PATHMTU: Option(_get_path_mtu_info),
     c.IPV6_MTU: Option(_get_mtu, ip_level.set_mtu),
     c.IPV6_RECVERR: _recverr("recverr_v6"),

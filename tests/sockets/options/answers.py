@@ -48,15 +48,18 @@ def measured(make: Callable[[int], World]) -> Summary:
 
 def one_line(name: str, answers: trial.Answers) -> str:
     """The answers about one option of one kind of socket."""
-    parts = []
+    short_answers = {}
     for asked, said in answers.items():
-        state, what = asked.split(": ", 1)
-        if state != "fresh" and answers.get(f"fresh: {what}") == said:
-            continue
-        value = what.removeprefix("set ")
         short = said.replace("taken -> ", "->").replace("taken", "->")
         if name in OWN_NUMBERS:
             short = re.sub(r"[ix][-0-9a-f]+|\d+ octets", "#", short)
+        short_answers[asked] = short
+    parts = []
+    for asked, short in short_answers.items():
+        state, what = asked.split(": ", 1)
+        if state != "fresh" and short_answers.get(f"fresh: {what}") == short:
+            continue
+        value = what.removeprefix("set ")
         parts.append(f"{'' if state == 'fresh' else state + ' '}{value} {short}")
     return "; ".join(parts)
 

@@ -13,6 +13,10 @@ from tests.sockets.world import World, outcome
 Answers = dict[str, str]  # what was asked, what came of it
 
 DEVICE = b"DEVICE"  # stands for the name of the world's own one
+# getsockopt reads the question out of the buffer for the answer, which is nobody's here
+_ASKS = frozenset((
+    "TCP_ZEROCOPY_RECEIVE", "IPV6_FLOWLABEL_MGR", "IP_MSFILTER", "MCAST_MSFILTER",
+))  # fmt: skip
 _LARGE = 256  # octets that getsockopt is asked for
 _NUMBERS = (0, 1, 2, -1, 255, 256, 1000, 70_000)
 _OCTETS = (b"", b"\1", b"\1\0\0", bytes(8), bytes(16), struct.pack("qq", 1, 500_000))
@@ -63,7 +67,8 @@ def answers(world: World, name: str, kind: int) -> Answers:
     for state in states(kind):
         values = [*_NUMBERS, *_OCTETS, *_OWN.get(name, ())] if state == "fresh" else [0, 1]
         with_socket = _sockets(world, kind, state)
-        found[f"{state}: get"] = _got(next(with_socket), name)
+        if name not in _ASKS:
+            found[f"{state}: get"] = _got(next(with_socket), name)
         for value in values:
             sock = next(with_socket)
             given = world.device.encode() if value == DEVICE else value
