@@ -21,6 +21,7 @@ from pystack.cli.program.ending import Ending, exec_told, exit_now, interruptibl
 from pystack.cli.program.ending import run as run_program
 from pystack.cli.program.words import found
 from pystack.cli.terminal.output import warn
+from pystack.ip import route_metrics
 from pystack.wire import address
 
 _NO_LOOP: Final = (
@@ -30,10 +31,9 @@ _NO_LOOP: Final = (
 
 
 def route(text: str) -> str:
-    """A network for --route, checked at once. Raises BadParameter."""
+    """A route for --route, checked at once. Raises BadParameter."""
     try:
-        if text != "default":
-            address.network(text)
+        route_metrics.parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return text
@@ -70,8 +70,9 @@ _EXAMPLES: Final = tuple(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @device_options
-@click.option("--route", "routes", metavar="NET/LEN", type=route, multiple=True,
-              help="Another network that is reached through the stack, or `default`.")  # fmt: skip
+@click.option("--route", "routes", metavar="ROUTE", type=route, multiple=True,
+              help="Another network that is reached through the stack, or `default`, with metrics"
+              " as of `ip route`: `10.0.0.0/8 advmss 1400`.")  # fmt: skip
 @click.option("--name", "names", metavar="NAME=ADDR", type=named, multiple=True,
               help="A host name, as /etc/hosts has them. May be repeated.")  # fmt: skip
 @click.argument("program", metavar="PROGRAM")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EADDRNOTAVAIL, ENETUNREACH
 
 from pystack.ip import source_selection
+from pystack.ip.route_metrics import RouteMetrics
 from pystack.printed import printed
 from pystack.wire import address
 from pystack.wire.address import is_v4
@@ -12,16 +13,19 @@ from pystack.wire.address import is_v4
 
 class Addresses:
     """Addresses with their prefixes. The host has one way out, so packets need no route. Routes are
-    for a program with several hosts, or with the kernel beside: they say what it sends this way."""
+    for a program with several hosts, or with the kernel beside: they say what it sends this way;
+    and for what connections by them do (`route_metrics`). `has_metrics`: any of them asks for
+    something."""
 
-    __slots__ = ("local", "broadcast", "_prefixes", "_routes")
+    __slots__ = ("local", "broadcast", "has_metrics", "_prefixes", "_routes")
 
     def __init__(self) -> None:
         self.local: set[bytes] = set()
         self.broadcast: set[bytes] = {address.BROADCAST_V4}
         # address, whether it is IPv4, as int, mask as int
         self._prefixes: list[tuple[bytes, bool, int, int]] = []
-        self._routes: list[tuple[bytes, bool, int, int]] = []
+        self._routes: list[tuple[bool, int, int, RouteMetrics | None]] = []
+        self.has_metrics = False
 
     def __repr__(self) -> str:
         return printed(self, lambda: ", ".join(address.text(own) for own in self.all()) or "none")
@@ -50,9 +54,13 @@ class Addresses:
         """All addresses in the order in which they were added."""
         return [entry[0] for entry in self._prefixes]
 
-    def add_route(self, network: bytes, mask: int) -> None:
-        """Add a network (see `wire.address.network`) to those that `has_route`."""
-        self._routes.append((network, is_v4(network), int.from_bytes(network, "big"), mask))
+    def add_route(self, network: bytes, mask: int, metrics: RouteMetrics | None = None) -> None:
+        """Add a network (see `wire.address.network`) to those that `has_route`, with what is asked
+        of the connections there; in place of one that is the same."""
+        route = (is_v4(network), int.from_bytes(network, "big"), mask, metrics)
+        self._routes = [known for known in self._routes if known[:3] != route[:3]]
+        self._routes.append(route)
+        self.has_metrics = any(known[3] is not None for known in self._routes)
 
     def has_route(self, remote: bytes) -> bool:
         """Whether `remote` is one of ours, in one of our prefixes, or in one of the routes."""
@@ -62,8 +70,28 @@ class Addresses:
         v4 = is_v4(remote)
         return any(
             network_v4 == v4 and (as_int ^ number) & mask == 0
-            for _, network_v4, as_int, mask in (*self._prefixes, *self._routes)
-        )
+            for network_v4, as_int, mask in (
+                *(own[1:] for own in self._prefixes), *(route[:3] for route in self._routes)
+            )
+        )  # fmt: skip
+
+    def metrics_for(self, remote: bytes) -> RouteMetrics | None:
+        """What the route to `remote` asks for: that of the longest prefix, our own ones, which ask
+        for nothing, among them. None for nothing."""
+        if not self.has_metrics:
+            return None
+        number = int.from_bytes(remote, "big")
+        v4 = is_v4(remote)
+        found = None
+        longest = 0
+        for own in self._prefixes:
+            if own[1] == v4 and (own[2] ^ number) & own[3] == 0 and own[3] > longest:
+                longest = own[3]
+        for route_v4, as_int, mask, metrics in self._routes:
+            if route_v4 == v4 and (as_int ^ number) & mask == 0 and mask >= longest:
+                longest = mask
+                found = metrics
+        return found
 
     def source_for(self, remote: bytes) -> bytes:
         """The address to send from (RFC 9293 MUST-44): of IPv4 one on the same subnet, else the

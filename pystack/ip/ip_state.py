@@ -52,7 +52,7 @@ class IpState:
         self.counters = counters
         self.addresses = Addresses()
         self.interface = Interface()
-        self.path_mtus = PathMtu(config, mtu)
+        self.path_mtus = PathMtu(config, mtu, self.addresses)
         self.icmp = Icmp(
             config, self.addresses.local, counters.dropped, self.next_ident,
             self.addresses.broadcast,

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from typing import Final
 
 from pystack.config import Config
+from pystack.ip.addresses import Addresses
 from pystack.wire.address import is_v4
 from pystack.wire.consts import IPV4_HEADER, IPV4_MIN_MTU, IPV6_MIN_MTU
 
@@ -22,12 +23,15 @@ PLATEAUS: Final = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, IPV4_MI
 
 class PathMtu:
     """MTUs by destination (16 bytes). `device_mtu` may be changed at any time; `learnt`, what
-    routers have reported, is only to be read."""
+    routers have reported, is only to be read. The routes of `addresses` may say less."""
 
-    __slots__ = ("config", "device_mtu", "learnt")
+    __slots__ = ("config", "addresses", "device_mtu", "learnt")
 
-    def __init__(self, config: Config, device_mtu: int) -> None:
+    def __init__(
+        self, config: Config, device_mtu: int, addresses: Addresses | None = None
+    ) -> None:
         self.config = config
+        self.addresses = addresses if addresses is not None else Addresses()
         self.device_mtu = device_mtu
         # MTU, locked, when learnt; in order of learning
         self.learnt: OrderedDict[bytes, tuple[int, bool, int]] = OrderedDict()
@@ -36,15 +40,31 @@ class PathMtu:
         """How many destinations have an MTU of their own."""
         return len(self.learnt)
 
+    def first_hop_mtu(self, destination: bytes) -> int:
+        """What device and route allow, whatever routers have reported."""
+        if self.addresses.has_metrics:
+            metrics = self.addresses.metrics_for(destination)
+            if metrics is not None and metrics.mtu:
+                return min(metrics.mtu, self.device_mtu)
+        return self.device_mtu
+
     def mtu(self, destination: bytes) -> int:
         """The largest packet, in bytes, that may be sent there without being fragmented."""
+        most = self.first_hop_mtu(destination) if self.addresses.has_metrics else self.device_mtu
         entry = self.learnt.get(destination)
-        return min(entry[0], self.device_mtu) if entry else self.device_mtu
+        return min(entry[0], most) if entry else most
 
     def is_locked(self, destination: bytes) -> bool:
-        """Whether the path is narrower than `min_pmtu`: packets go without DF then."""
+        """Whether packets go without DF: the path is narrower than `min_pmtu`, or the route's MTU
+        is locked."""
+        if self.addresses.has_metrics and self._is_fixed(destination):
+            return True
         entry = self.learnt.get(destination)
         return entry is not None and entry[1]
+
+    def _is_fixed(self, destination: bytes) -> bool:
+        metrics = self.addresses.metrics_for(destination)
+        return metrics is not None and metrics.mtu_locked
 
     def learn(self, destination: bytes, mtu: int, now_us: int, quoted_length: int = 0) -> bool:
         """A router reported `mtu` bytes; whether that lowers what `mtu()` says.
@@ -52,11 +72,14 @@ class PathMtu:
         For IPv6 below 1280 it is ignored (RFC 8201 §4). For IPv4, 0 means a router older than
         RFC 1191, and the next plateau below `quoted_length` (that of the packet that was too
         big) is taken; below `min_pmtu` (552) we stay there and let routers fragment, as Linux
-        does, so that a forged message cannot make segments tiny.
+        does, so that a forged message cannot make segments tiny. Where the route's MTU is locked
+        nothing is believed.
         """
+        if self._is_fixed(destination):
+            return False
         entry = self.learnt.get(destination)
         if entry is not None and entry[2] + self.config.mtu_expires * 1_000_000 <= now_us:
-            old = self.device_mtu
+            old = self.first_hop_mtu(destination)
         else:
             old = self.mtu(destination)
         locked = False

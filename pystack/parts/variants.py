@@ -19,6 +19,7 @@ from pystack import arguments
 from pystack.cc import registry
 from pystack.cc.base import CongestionControl
 from pystack.config import Config
+from pystack.ip.route_metrics import RouteMetrics
 from pystack.parts.guard import guarded
 from pystack.tcp.header import options
 from pystack.tcp.policies import (
@@ -36,6 +37,7 @@ from pystack.tcp.policies.part import Part
 from pystack.tcp.recovery import recovery  # fmt: skip
 from pystack.tcp.state.states import ESTABLISHED
 from pystack.tcp.tcb import Tcb
+from pystack.tcp.user import user_settings
 
 Factory = Callable[..., Any]
 
@@ -300,6 +302,19 @@ def choose(tcb: Tcb, chosen: Iterable[tuple[str, str]]) -> None:
                 recovery.loss_chosen(tcb)
             elif kind == OPTION:
                 options.set_eff_mss(tcb)
+
+
+def follow_route(tcb: Tcb, metrics: RouteMetrics) -> None:
+    """Give a connection what the route to its peer asks for, parts that no user has chosen among
+    it. Raises as `check` for a congestion control that is gone."""
+    user_settings.take_route(tcb, metrics)
+    if metrics.initcwnd and type(tcb.initial_window) is initial_window.Linux:
+        tcb.initial_window = initial_window.OfRoute(metrics.initcwnd)
+    if metrics.quickack and type(tcb.ack_policy) is ack_policies.Delayed:
+        tcb.ack_policy = make("ack_policy", "quick")
+    if metrics.congctl:
+        cc = make_congestion_control(metrics.congctl, tcb.eff_mss, tcb.cc.cwnd)
+        user_settings.set_congestion(tcb, cc)
 
 
 def of(tcb: Tcb | None, kind: str) -> Any:

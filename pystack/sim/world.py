@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -85,16 +85,21 @@ class World:
         *addresses: str,
         sysctl: Mapping[str, str | int] | None = None,
         offload: bool = True,
+        routes: Iterable[str] = (),
     ) -> SimHost:
         """A new host with `addresses` such as "10.0.0.1/24" and "fd00::1/64"; without any it gets
         one of each family. `sysctl` has settings by Linux's names (SetupError for an unknown
-        one); with `offload` it leaves checksums, and the cutting of runs, to its link. Raises
-        ValueError for a malformed address and for a name that another node has."""
+        one); with `offload` it leaves checksums, and the cutting of runs, to its link. `routes` are
+        what connections are asked for by where they go, as in "default initcwnd 4"
+        (`sockets.Host.add_route`). Raises ValueError for a malformed address or route and for a
+        name that another node has."""
         self._check_name(name)
         inside = Host(
             addresses or self._next_addresses(), secret=self._secret(name), mtu=MTU, gso=offload,
             checksum_offload=offload, config=configured(sysctl or {}),
         )  # fmt: skip
+        for route in arguments.texts("routes", routes, "default initcwnd 4"):
+            inside.add_route(route)
         host = SimHost(self.events, name, inside)
         self._add(host)
         return host

@@ -128,6 +128,8 @@ class ConnectionTable(HostState):
         tcb.watch = None  # the change to SYN_RECEIVED was that of the record
         try:
             half_open.make_tcb(tcb)
+            if self.addresses.has_metrics:
+                self._follow_route(tcb, remote_address(tcb.key))
         except Exception as error:
             reason = faults.reason_of(tcb, error)
             if not reason:
@@ -139,6 +141,11 @@ class ConnectionTable(HostState):
         self.connections[tcb.key] = tcb
         half_open.listener.half_open -= 1
         return tcb
+
+    def _follow_route(self, tcb: Tcb, remote: bytes) -> None:
+        metrics = self.addresses.metrics_for(remote)
+        if metrics is not None:
+            variants.follow_route(tcb, metrics)
 
     def register(self, connection: Tcb | HalfOpen | TimeWait) -> None:
         """Enter a connection under its key."""
@@ -161,7 +168,11 @@ class ConnectionTable(HostState):
         offset = isn.timestamp_offset(self.secret, tcb.key)
         user_calls.open_active(tcb)
         try:
-            options.prepare(tcb, self.ip.path_mtus.device_mtu, offset)
+            mtu = self.ip.path_mtus.device_mtu
+            if self.addresses.has_metrics:
+                self._follow_route(tcb, remote)
+                mtu = self.ip.path_mtus.first_hop_mtu(remote)
+            options.prepare(tcb, mtu, offset)
         except Exception as error:
             if not self.contain_fault(tcb, error):
                 raise

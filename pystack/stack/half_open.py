@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from pystack.config import Config
+from pystack.ip.route_metrics import RouteMetrics
 from pystack.printed import printed
 from pystack.stack.listener import Listener
 from pystack.tcp.ecn import ecn
@@ -57,9 +58,10 @@ class HalfOpen:
 
     def __init__(
         self, listener: Listener, seg: Segment, config: Config, iss: int, ts_offset: int,
-        mtu: int, option: ExperimentalOption | None = None,
+        mtu: int, option: ExperimentalOption | None = None, route: RouteMetrics | None = None,
     ) -> None:  # fmt: skip
-        """`option`: the connection's experimental option, which has seen the SYN, or None."""
+        """`option`: the connection's experimental option, which has seen the SYN, or None; `route`:
+        what the route to the peer asks for."""
         v4 = seg.version == 4
         self.key = seg.key
         self.listener = listener
@@ -67,7 +69,9 @@ class HalfOpen:
         self.irs = seg.seq
         default = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6
         self.snd_mss = max(seg.mss or default, config.tcp_min_snd_mss)
-        self.adv_mss = options.announced_mss(mtu, v4, listener.max_seg, config.tcp_min_snd_mss)
+        self.adv_mss = options.announced_mss(
+            mtu, v4, listener.max_seg, config.tcp_min_snd_mss, route
+        )
         scaling = seg.wscale >= 0 and bool(config.tcp_window_scaling)
         self.snd_wscale = min(seg.wscale, MAX_WSCALE) if scaling else _WSCALE_NONE
         self.rcv_wscale = (
@@ -79,9 +83,9 @@ class HalfOpen:
         self.ts_offset = 0 if config.tcp_timestamps == 2 else ts_offset
         self.peer_wnd = seg.wnd
         self.wnd = window.initial_window(
-            listener.rcvbuf, listener.window_clamp,
+            listener.rcvbuf, listener.window_clamp or (0 if route is None else route.window),
             self.adv_mss - (options.TIMESTAMPS_SPACE if self.ts_ok else 0),
-            max(self.rcv_wscale, 0),
+            max(self.rcv_wscale, 0), route,
         )  # fmt: skip
         self.first_sent_us = 0
         self.repeats = 0
@@ -91,9 +95,11 @@ class HalfOpen:
         self.tos = listener.tos
         self.ttl = listener.ttl
         self.df = listener.df
+        if route is not None and route.hoplimit and self.ttl == config.ip_default_ttl:
+            self.ttl = route.hoplimit
         self.ident = 0
         self.challenge_us = 0
-        self.ecn = ecn.answer(config, listener.ecn, seg)
+        self.ecn = ecn.answer(config, listener.ecn, seg, route is not None and route.ecn)
         self.ect_ok = self.ecn != ecn.OFF
         self.syn_field = seg.tos & ECN_FIELD
         self.syn_acks = 0  # sent so far

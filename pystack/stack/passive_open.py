@@ -82,9 +82,14 @@ def _on_syn(
         host.part_failed(str(error.strerror), error)
         send_reset(host, seg)
         return
+    mtu = host.ip.path_mtus.device_mtu
+    route = None
+    if host.addresses.has_metrics:
+        mtu = host.ip.path_mtus.first_hop_mtu(seg.remote)
+        route = host.addresses.metrics_for(seg.remote)
     half_open = HalfOpen(
-        listener, seg, config, iss & MASK,
-        isn.timestamp_offset(host.secret, key), host.ip.path_mtus.device_mtu, option,
+        listener, seg, config, iss & MASK, isn.timestamp_offset(host.secret, key), mtu, option,
+        route,
     )  # fmt: skip
     if seg.version == 6:
         half_open.ident = keyed_hash(host.secret, key, b"ip ident") & 0xFFFFF

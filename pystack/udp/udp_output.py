@@ -160,7 +160,13 @@ def _ttl(table: UdpTable, endpoint: UdpEndpoint, remote: bytes, v4: bool) -> int
         ttl = endpoint.multicast_ttl if v4 else endpoint.multicast_hops
     else:
         ttl = endpoint.ttl if v4 else endpoint.hops
-    return table.config.ip_default_ttl if ttl < 0 else ttl
+    if ttl >= 0:
+        return ttl
+    if table.ip.addresses.has_metrics:
+        metrics = table.ip.addresses.metrics_for(remote)
+        if metrics is not None and metrics.hoplimit:
+            return metrics.hoplimit
+    return table.config.ip_default_ttl
 
 
 def _leave(

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cc": set(),
     "ip": {"wire"},
     "udp": {"wire", "ip"},
-    "tcp": {"wire", "cc.base", "ip.keyed_hash", "ip.siphash", "ip.reports"},
+    "tcp": {"wire", "cc.base", "ip.keyed_hash", "ip.siphash", "ip.reports", "ip.route_metrics"},
     "parts": {"wire", "cc.base", "cc.registry", "ip", "tcp"},
     "device": {"wire"},
 }

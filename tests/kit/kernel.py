@@ -131,14 +131,19 @@ class KernelHost:
     def counters(self) -> None:
         pytest.skip("the kernel's counters are not ours")
 
+    def add_route(self, text: str) -> None:
+        """The route of a network of ours, with these metrics."""
+        net, *metrics = text.split()
+        family, metric = ("6", "256") if ":" in net else ("4", "0")
+        route = [net, "dev", "kit0", "metric", metric, *metrics]
+        subprocess.run(["ip", f"-{family}", "route", "replace", *route], check=True)
+
     def sysctl(self, name: str, value: object) -> None:
         if name in ALIKE and value == ALIKE[name]:
             return
         if name == "tcp_initial_cwnd":
-            for net, metric in (("192.0.2.0/24", 0), ("2001:db8::/64", 256)):
-                family = 6 if ":" in net else 4
-                route = f"{net} dev kit0 metric {metric} initcwnd {value}"
-                subprocess.run(["ip", f"-{family}", "route", "replace", *route.split()], check=True)
+            for net in ("192.0.2.0/24", "2001:db8::/64"):
+                self.add_route(f"{net} initcwnd {value}")
             return
         text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         path = Path("/proc/sys/net/ipv4") / name

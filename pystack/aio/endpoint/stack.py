@@ -7,7 +7,7 @@ import os
 from asyncio import proactor_events
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from errno import EINVAL
+from errno import EINVAL, ENOENT
 from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from pystack import arguments
@@ -23,6 +23,7 @@ from pystack.aio.handles.fd_bridge import NO_READERS
 from pystack.aio.handles.stack_socket import StackSocket
 from pystack.device.linux import check_linux, check_packages
 from pystack.errors import SetupError
+from pystack.ip import route_metrics
 from pystack.ip.addresses import Addresses
 from pystack.parts import entry_points
 from pystack.parts.configured import configured
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from pystack.aio.drive.capture import CaptureFile
 
 ADDRESS: Final = "198.18.0.2/24"  # one of the stack's, in messages
-_EVERYTHING: Final = ("0.0.0.0/0", "::/0")
 
 Clock = Callable[[], int]
 
@@ -70,11 +70,9 @@ class Stack(Endpoint):
     ) -> None:
         """See `over_tun` and `over`, which make one."""
         super().__init__(arguments.number("grace", grace, "seconds were expected"))
-        self._routes = [
-            address.network(network)
-            for route in arguments.texts("routes", routes, "10.0.0.0/8")
-            for network in (_EVERYTHING if route == "default" else (route,))
-        ]
+        self._routes = arguments.texts("routes", routes, "10.0.0.0/8")
+        for route in self._routes:
+            route_metrics.parse(route)
         known = arguments.mapping("names", names or {}, "{'db': '198.18.0.1'}")
         self._names: dict[str, tuple[str, ...]] = {}
         for name, given in known.items():
@@ -120,9 +118,10 @@ class Stack(Endpoint):
         the device before the kernel drops some. `impair` makes a bad way of the device, such as
         "delay 20ms loss 1%" (docs/impairments.md; ValueError where it is none); with most of its
         words there is no offload. `sysctl` has settings by Linux's names, `pcap` is a file to
-        capture to, `grace` is in seconds. For programs on an `EventLoop`, `routes` are networks
-        besides those of the addresses that are reached through the stack ("10.0.0.0/8", or
-        "default"), `names` host names with their addresses, as /etc/hosts has them. Raises
+        capture to, `grace` is in seconds. `routes` are networks besides those of the addresses that
+        are reached through the stack ("10.0.0.0/8", or "default"), for programs on an `EventLoop`,
+        and what connections there are asked for ("10.0.0.0/8 advmss 1400",
+        `sockets.Host.add_route`); `names` are host names, as in /etc/hosts. Raises
         ValueError for a malformed one and TypeError for one of another type; entering raises
         SetupError.
         """
@@ -235,7 +234,7 @@ class Stack(Endpoint):
             undo.callback(device.close)
             self.host = new_host(self)
             for route in self._routes:
-                self.host.addresses.add_route(*route)
+                _add_route(self.host, route)
             if self._pcap is not None:
                 from pystack.aio.drive.capture import CaptureFile
 
@@ -372,6 +371,14 @@ def _addresses(given: str | Sequence[str]) -> tuple[str, ...]:
     """Addresses in their usual notation. Raises ValueError for a malformed one."""
     every = arguments.texts("names", given, "198.18.0.1")
     return tuple(address.text(address.pack(one)) for one in every)
+
+
+def _add_route(host: Host, route: str) -> None:
+    try:
+        host.add_route(route)
+    except OSError as error:  # a name that is known when the stack opens, or never
+        problem, _, hint = str(error.strerror).partition(": ")
+        raise SetupError(error.errno or ENOENT, problem, hint) from None
 
 
 def _is_address(name: str) -> bool:

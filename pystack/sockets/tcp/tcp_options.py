@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from errno import ECONNABORTED, EINVAL, ENOPROTOOPT, ENOTCONN
+from errno import ECONNABORTED, EINVAL, ENOPROTOOPT, ENOTCONN, EPERM
 from typing import Any, Final, TypeAlias
 
 from pystack.errors import os_error
@@ -219,6 +219,9 @@ def _set_congestion(sock: TcpSocketState, settings: Settings, value: bytes) -> N
         raise os_error(EINVAL)
     name = value[: _CONGESTION_SIZE - 1].split(b"\0")[0].decode("latin-1")
     variants.check(variants.CONGESTION_CONTROL, name)
+    route = None if sock.tcb is None else sock.tcb.user.route
+    if route is not None and route.congctl_locked:
+        raise os_error(EPERM)
     settings.congestion = name
 
 

@@ -164,7 +164,8 @@ class Settings:
         sets of options, of which the one of the connection's addresses counts."""
         v4 = tcb.v4
         tos = self.tos if v4 else self.tclass
-        user_settings.set_ip(tcb, tos=tos, ttl=self.ttl_of(tcb.config, v4))
+        ttl = self.ttl if v4 else self.hops
+        user_settings.set_ip(tcb, tos=tos, ttl=user_settings.default_ttl(tcb) if ttl < 0 else ttl)
         df = self.dont_fragment(v4)
         if df >= 0:
             user_settings.set_ip(tcb, df=df)

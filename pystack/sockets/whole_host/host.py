@@ -14,6 +14,7 @@ from pystack import arguments
 from pystack.cc import registry
 from pystack.compiling import mypyc_attr
 from pystack.errors import os_error
+from pystack.ip import route_metrics
 from pystack.parts import variants
 from pystack.sockets import constants as c
 from pystack.sockets.tcp.tcp_settings import Settings
@@ -90,6 +91,19 @@ class Host(HostCore):
         if kind == c.SOCK_DGRAM:
             return DatagramSocket(self, family)
         return Socket(self, family, Settings())
+
+    def add_route(self, text: str) -> None:
+        """Add a route in the words of `ip route`: a network or "default", and what the connections
+        there are asked for, as in "10.0.0.0/8 mtu 1400 initcwnd 20" (docs/asyncio.md). One
+        for the same network is replaced; connections that there are stay as they are.
+
+        Raises ValueError for what is none, and OSError ENOENT for an unknown congestion control.
+        """
+        networks, metrics = route_metrics.parse(arguments.text("text", text, "10.0.0.0/8"))
+        if metrics is not None and metrics.congctl:
+            variants.check(variants.CONGESTION_CONTROL, metrics.congctl)
+        for network, mask in networks:
+            self.addresses.add_route(network, mask, metrics)
 
     def sysctl(self, name: str, value: str | int | None = None) -> str:
         """Read a setting by its short or full name (`tcp_sack`, `net.ipv4.tcp_sack`), after

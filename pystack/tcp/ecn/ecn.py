@@ -56,6 +56,8 @@ def syn_flags(tcb: Tcb, with_ack: bool) -> int:
         return syn_ack_flags(mode_of(tcb), 0 if acc is None else acc.their_syn)
     if not tcb.retransmits:
         mode = max(_ASKS[tcb.config.tcp_ecn], wanted_by(tcb.cc))
+        if tcb.user.route is not None and tcb.user.route.ecn:
+            mode = max(mode, CLASSIC)
         tcb.ecn = Ecn(mode, True) if mode else None
     ecn = tcb.ecn
     if ecn is None:
@@ -126,11 +128,11 @@ def agrees(mode: int, flags: int) -> bool:
     return accecn.ace(flags) != 0 if mode == ACCURATE else asks(flags)
 
 
-def answer(config: Config, wanted: int, seg: Segment) -> int:
+def answer(config: Config, wanted: int, seg: Segment, by_route: bool = False) -> int:
     """LISTEN: the mode that a SYN is answered with; `wanted` is what the listener's algorithm
-    wants. A request of RFC 3168 that is ECT itself comes from a network that writes there, or
-    from DCTCP (Linux)."""
-    willing = max(_ANSWERS[config.tcp_ecn], wanted)
+    wants, `by_route`: the route has `features ecn`. A request of RFC 3168 that is ECT itself comes
+    from a network that writes there, or from DCTCP (Linux)."""
+    willing = max(_ANSWERS[config.tcp_ecn], wanted, CLASSIC if by_route else OFF)
     if willing == ACCURATE and accecn.ace(seg.flags) not in (0b000, accecn.CLASSIC_SETUP):
         return ACCURATE  # also by what later versions may ask with (RFC 9768 §3.1.3)
     if not asks(seg.flags):

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Final
 
 from pystack.config import Config
+from pystack.ip.route_metrics import RouteMetrics
 from pystack.tcp.header import window
 from pystack.tcp.tcb import Tcb
 from pystack.wire.consts import (
@@ -77,19 +78,24 @@ def receive_wscale(config: Config, clamp: int) -> int:
     return min(max(shift, 0), MAX_WSCALE)
 
 
-def announced_mss(mtu: int, v4: bool, max_seg: int, minimum: int) -> int:
-    """The MSS option's value: MTU less fixed headers (RFC 6691), capped by TCP_MAXSEG."""
-    mss = mtu - headers(v4)
+def announced_mss(
+    mtu: int, v4: bool, max_seg: int, minimum: int, route: RouteMetrics | None = None
+) -> int:
+    """The MSS option's value: MTU less fixed headers (RFC 6691), or what the route has, capped by
+    TCP_MAXSEG."""
+    mss = route.advmss if route is not None and route.advmss else mtu - headers(v4)
     if max_seg:
         mss = min(mss, max_seg)
     return max(mss, minimum)
 
 
 def prepare(tcb: Tcb, mtu: int, ts_offset: int) -> None:
-    """Before our SYN: what we offer. `mtu` is the device's."""
+    """Before our SYN: what we offer. `mtu` is the device's, or the route's if that is smaller."""
     config = tcb.config
     v4 = tcb.v4
-    tcb.adv_mss = announced_mss(mtu, v4, tcb.user.max_seg, config.tcp_min_snd_mss)
+    tcb.adv_mss = announced_mss(
+        mtu, v4, tcb.user.max_seg, config.tcp_min_snd_mss, tcb.user.route
+    )
     clamp = window.full_space(tcb) if tcb.user.rcvbuf_locked else tcb.window_clamp
     tcb.rcv_wscale = receive_wscale(config, clamp)
     tcb.ts_ok = config.tcp_timestamps != 0

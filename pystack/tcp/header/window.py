@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pystack.ip.route_metrics import RouteMetrics
 from pystack.tcp.state.records import ReceiveSpace
 from pystack.tcp.tcb import Tcb
 
@@ -24,14 +25,19 @@ def full_space(tcb: Tcb) -> int:
     return clamp if clamp and clamp < space else space
 
 
-def initial_window(limit: int, clamp: int, mss: int, wscale: int) -> int:
-    """What a SYN offers, in bytes: whole segments, never above 65535 (RFC 7323 §2.2)."""
+def initial_window(
+    limit: int, clamp: int, mss: int, wscale: int, route: RouteMetrics | None = None
+) -> int:
+    """What a SYN offers, in bytes: whole segments, never above 65535 (RFC 7323 §2.2), nor above
+    what the route has."""
     space = limit >> 1
     if clamp:
         space = min(space, clamp)
     space = min(space, MAX_UNSCALED << wscale)
     if space > mss:
         space -= space % mss
+    if route is not None and route.initrwnd:
+        space = min(space, route.initrwnd * mss)
     return min(space, MAX_UNSCALED)
 
 

@@ -145,7 +145,7 @@ def syn(tcb: Tcb, tx: TxBatch, with_ack: bool, now_us: int) -> bool:
         wnd = min(tcb.rcv_wnd, window.MAX_UNSCALED)
     else:
         wnd = window.initial_window(
-            tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale
+            tcb.recvbuf.limit, tcb.window_clamp, tcb.adv_mss, tcb.rcv_wscale, tcb.user.route
         )
     flags = (SYN | ACK if with_ack else SYN) | ecn.syn_flags(tcb, with_ack)
     ack = tcb.rcv_nxt & MASK if with_ack else 0

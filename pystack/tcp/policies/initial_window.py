@@ -56,3 +56,16 @@ class Rfc5681(InitialWindow):
 
     def in_bytes(self, mss: int, config: Config) -> int:
         return (2 if mss > 2190 else 3 if mss > 1095 else 4) * mss
+
+
+class OfRoute(InitialWindow):
+    """`initcwnd` segments, as the route to the peer has it."""
+
+    __slots__ = ("segs",)
+
+    def __init__(self, segs: int) -> None:
+        self.segs = segs
+        self.name = "route"
+
+    def in_bytes(self, mss: int, config: Config) -> int:
+        return self.segs * mss

@@ -37,9 +37,8 @@ class Linux(RttEstimator):
 
     def on_sample(self, tcb: TcbVariables, rtt_us: int) -> None:
         smooth(tcb, rtt_us)
-        config = tcb.config
-        rto_us = tcb.srtt_us + max(4 * tcb.rttvar_us, config.tcp_rto_min_us)
-        tcb.rto_us = min(rto_us, config.tcp_rto_max_ms * 1000)
+        rto_us = tcb.srtt_us + max(4 * tcb.rttvar_us, tcb.rto_min_us)
+        tcb.rto_us = min(rto_us, tcb.config.tcp_rto_max_ms * 1000)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

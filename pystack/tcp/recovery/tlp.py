@@ -41,7 +41,7 @@ def schedule(tcb: Tcb, now_us: int) -> None:
     if srtt_us:
         wait_us = 2 * srtt_us
         one = tcb.snd_nxt - tcb.snd_una <= tcb.eff_mss
-        wait_us += tcb.config.tcp_rto_min_us if one else _SLACK_US  # the worst delayed ACK
+        wait_us += tcb.rto_min_us if one else _SLACK_US  # the worst delayed ACK
     else:
         wait_us = _NO_SRTT_US
     at_us = now_us + wait_us

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pystack.config import Config
+from pystack.ip.route_metrics import RouteMetrics
 
 FIRST_CEP: Final = 5  # what a counter of CE packets begins with (RFC 9768 §3.2.1)
 NO_REPORT: Final = -1  # AccEcn.reflect: no field of a SYN,ACK waits to be told
@@ -50,6 +51,7 @@ class UserSettings:
     recverr: bool  # IP_RECVERR: soft errors are queued
     rcvbuf_locked: bool  # SO_RCVBUF was set: no autotuning
     read_shut: bool  # shutdown(SHUT_RD)
+    route: RouteMetrics | None  # what the route to the peer asks for
 
     __slots__ = tuple(__annotations__)
 
@@ -65,6 +67,7 @@ class UserSettings:
         self.recverr = False
         self.rcvbuf_locked = False
         self.read_shut = False
+        self.route = None
 
 
 # Tcb.held: what bounds the sender (Linux: tcp_chrono)

@@ -76,6 +76,7 @@ class TcbVariables:
     notsent_lowat: int  # TCP_NOTSENT_LOWAT
     user_timeout_us: int  # TCP_USER_TIMEOUT, 0 for tcp_retries2
     max_pacing_rate: int  # SO_MAX_PACING_RATE, bytes/s
+    rto_min_us: int  # the floor of the RTO's variance: a route's, or tcp_rto_min_us
     window_clamp: int  # TCP_WINDOW_CLAMP, 0 for none
     sndbuf_locked: bool  # SO_SNDBUF was set: no autotuning
     tos: int  # IP_TOS, IPV6_TCLASS
@@ -248,7 +249,7 @@ class TcbVariables:
         self.nodelay = self.cork = self.sndbuf_locked = False
         self.notsent_lowat = config.tcp_notsent_lowat
         self.user_timeout_us = self.window_clamp = self.tos = 0
-        self.max_pacing_rate = UNLIMITED
+        self.max_pacing_rate, self.rto_min_us = UNLIMITED, config.tcp_rto_min_us
         self.ttl = config.ip_default_ttl
         self.df = 0 if config.ip_no_pmtu_disc else 1
         self.snd_mss = self.adv_mss = self.eff_mss = DEFAULT_MSS_IPV4 if v4 else DEFAULT_MSS_IPV6

@@ -8,6 +8,7 @@ afterwards.
 from __future__ import annotations
 
 from pystack.cc.base import CongestionControl
+from pystack.ip.route_metrics import RouteMetrics
 from pystack.tcp.header import options
 from pystack.tcp.policies.experimental_option import ExperimentalOption
 from pystack.tcp.tcb import ARM, WINDOW_UPDATE, Tcb
@@ -104,6 +105,25 @@ def set_ip(
         tcb.ttl = ttl
     if df is not None:
         tcb.df = df
+
+
+def take_route(tcb: Tcb, metrics: RouteMetrics) -> None:
+    """What the route to the peer asks for, where the user has not chosen (Linux): before our SYN,
+    or with the record of a half-open connection. Its congestion control is made by the stack."""
+    config = tcb.config
+    tcb.user.route = metrics
+    if tcb.ttl == config.ip_default_ttl:
+        tcb.ttl = default_ttl(tcb)
+    if metrics.window and not tcb.window_clamp:
+        tcb.window_clamp = metrics.window
+    if metrics.rto_min_us:
+        tcb.rto_min_us = metrics.rto_min_us
+
+
+def default_ttl(tcb: Tcb) -> int:
+    """The TTL or hop limit where the user has set none: the route's, or `ip_default_ttl`."""
+    route = tcb.user.route
+    return route.hoplimit if route is not None and route.hoplimit else tcb.config.ip_default_ttl
 
 
 def set_sndbuf(tcb: Tcb, limit: int) -> None:
