@@ -21,22 +21,12 @@ from pystack.cli.program.ending import Ending, exec_told, exit_now, interruptibl
 from pystack.cli.program.ending import run as run_program
 from pystack.cli.program.words import found
 from pystack.cli.terminal.output import warn
-from pystack.ip import route_metrics
 from pystack.wire import address
 
 _NO_LOOP: Final = (
     "the program listens at the stack, but runs no asyncio event loop: servers without one are for "
     "the kernel's sockets"
 )
-
-
-def route(text: str) -> str:
-    """A route for --route, checked at once. Raises BadParameter."""
-    try:
-        route_metrics.parse(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    return text
 
 
 def named(text: str) -> tuple[str, str]:
@@ -70,16 +60,13 @@ _EXAMPLES: Final = tuple(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @device_options
-@click.option("--route", "routes", metavar="ROUTE", type=route, multiple=True,
-              help="Another network that is reached through the stack, or `default`, with metrics"
-              " as of `ip route`: `10.0.0.0/8 advmss 1400`.")  # fmt: skip
 @click.option("--name", "names", metavar="NAME=ADDR", type=named, multiple=True,
               help="A host name, as /etc/hosts has them. May be repeated.")  # fmt: skip
 @click.argument("program", metavar="PROGRAM")
 @click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
 def run(
-    routes: tuple[str, ...], names: tuple[tuple[str, str], ...], program: str,
-    arguments: tuple[str, ...], options: DeviceOptions,
+    names: tuple[tuple[str, str], ...], program: str, arguments: tuple[str, ...],
+    options: DeviceOptions,
 ) -> None:  # fmt: skip
     """Make a TUN device and run PROGRAM in this process: a script, `python` as it is called
     otherwise, or a command that is written in Python.
@@ -92,7 +79,7 @@ def run(
         raise _no_option(program, arguments)
     start = found(program, arguments)
     with asyncio.Runner(debug=False) as runner:  # python -X dev is for the program's loops
-        stack = runner.run(_opened(options, routes, names))
+        stack = runner.run(_opened(options, names))
     try:
         _run(stack, start)
     except SystemExit as ended:
@@ -124,14 +111,12 @@ def _run(stack: Stack, start: Callable[[], Any]) -> None:
                 exit_now()
 
 
-async def _opened(
-    options: DeviceOptions, routes: Sequence[str], names: Sequence[tuple[str, str]]
-) -> Stack:
+async def _opened(options: DeviceOptions, names: Sequence[tuple[str, str]]) -> Stack:
     every: dict[str, list[str]] = {}
     for name, where in names:
         every.setdefault(name, []).append(where)
     stack = await open_alone(
-        options, lambda text: warn(f"pystack run: {text}"), routes=routes, names=every,
+        options, lambda text: warn(f"pystack run: {text}"), names=every,
     )  # fmt: skip
     await stack.leave()
     return stack

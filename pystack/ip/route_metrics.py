@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from pystack.compiling import mypyc_attr
 from pystack.wire import address
 
 _MTU_MOST: Final = 65535 - 15  # Linux lowers larger numbers to these
@@ -35,6 +36,7 @@ _NOT_TAKEN: Final = {
 }
 
 
+@mypyc_attr(native_class=False)  # mypyc does not know slots=True
 @dataclass(slots=True)
 class RouteMetrics:
     """The metrics of one route; 0 or "" is none. Written by `parse` alone."""

@@ -23,6 +23,7 @@ VERBS: Final = (
     "undo",
     "idle",
     "mss",
+    "probed",
 )
 Step = tuple[int, int, int, int]  # a verb's number and three numbers from 0 to 255
 Look = tuple[int, int, int]  # cwnd, ssthresh, pacing rate
@@ -254,4 +255,20 @@ class Anything:
             return
         self.cc.on_mss(_MSS[a % len(_MSS)])
         assert self.cc.mss == _MSS[a % len(_MSS)]
+        self._look()
+
+    def _probed(self, a: int, b: int, c: int) -> None:
+        """A probe of the path's MTU has come through."""
+        cc = self.cc
+        old = cc.mss
+        if self.state != OPEN or cc.cwnd < 11 * old or old >= _MSS[-1]:
+            return
+        cwnd, ssthresh = cc.cwnd, cc.ssthresh
+        new = old + 1 + a
+        cc.on_mss(new)
+        segs = max((cwnd // old - 1) * old // new, 1)
+        cc.on_mtu_probed(segs * new, ssthresh)
+        assert cc.mss == new
+        if cc.uses_prr:
+            assert cwnd - 2 * new - old < cc.cwnd <= max(cwnd, new)
         self._look()

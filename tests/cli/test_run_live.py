@@ -389,6 +389,8 @@ def test_a_program_that_asks_for_netlinks_messages_gets_them(namespace: Namespac
         (["/no/python3", "x.py"], "/no/python3: No such file or directory"),
         (["python", "-m", "no_such_module"], "no module named no_such_module"),
         (["--route", "10.0.0.1/8", "x.py"], "10.0.0.1/8 has host bits set"),
+        (["--route", "default advms 1", "x.py"], "no metric of a route: did you mean advmss?"),
+        (["--route", "default congctl x", "x.py"], "there is no congestion control 'x'"),
         (["--name", "web", "x.py"], "'web' is not of the form name=address"),
         ([], "Missing argument 'PROGRAM'"),
     ],

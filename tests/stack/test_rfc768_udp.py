@@ -358,3 +358,34 @@ def test_a_datagram_to_many_goes_no_further_than_one_hop(family: Family) -> None
     (packet,) = lone.sent()
     assert packet.ttl == 1
     assert packet.dst_port == 5353
+
+
+@both
+def test_a_route_says_how_large_datagrams_are_and_how_far_they_go(family: Family) -> None:
+    lone = Lone()
+    network = "198.18.0.0/24" if family is V4 else "fd00::/64"
+    lone.host.add_route(f"{network} mtu 1300 hoplimit 9")
+    sock = lone.connected(family)
+    sock.send(DATA[:1400])
+    packets = lone.sent()
+    assert [len(packet.octets) <= 1300 for packet in packets] == [True, True]
+    assert {packet.ttl for packet in packets} == {9}
+    level, ttl, mtu = (
+        (c.IPPROTO_IP, c.IP_TTL, c.IP_MTU) if family is V4
+        else (c.IPPROTO_IPV6, c.IPV6_UNICAST_HOPS, c.IPV6_MTU)
+    )  # fmt: skip
+    assert sock.getsockopt(level, mtu) == 1300
+    sock.setsockopt(level, ttl, 33)
+    sock.send(b"hello")
+    assert [packet.ttl for packet in lone.sent()] == [33]
+
+
+def test_a_route_whose_mtu_is_locked_has_datagrams_without_df() -> None:
+    lone = Lone()
+    lone.host.add_route("198.18.0.0/24 mtu lock 1300")
+    sock = lone.connected(V4)
+    sock.send(b"hello")
+    (packet,) = lone.sent()
+    assert not packet.df
+    lone.receive(about(V4, packet, *too_big(V4), mtu=1000))
+    assert sock.getsockopt(c.IPPROTO_IP, c.IP_MTU) == 1300

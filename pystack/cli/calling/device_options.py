@@ -21,6 +21,7 @@ from pystack.cli.calling.number import Number
 from pystack.config import Config
 from pystack.device.addresses import AddressPair, interface
 from pystack.errors import SetupError
+from pystack.ip import route_metrics
 from pystack.parts import entry_points, variants
 from pystack.path.language.spec import Impairment
 from pystack.wire import address
@@ -54,6 +55,7 @@ class DeviceOptions:
     sysctl: tuple[tuple[str, str], ...] = ()
     cc: str | None = None
     variants: tuple[tuple[str, str], ...] = ()
+    routes: tuple[str, ...] = ()
 
     def addresses(self) -> list[tuple[str, str | None]]:
         """Our addresses, each with the kernel's own."""
@@ -78,7 +80,7 @@ class DeviceOptions:
             self.dev, self.addr or None, peer=self.peer,
             addr6=self._addr6() or None, peer6=self.peer6, mtu=self.mtu,
             netns=self.netns, offload=self.offload, impair=self.impair,
-            sysctl=sysctl, pcap=self.pcap, **more,
+            sysctl=sysctl, pcap=self.pcap, routes=self.routes, **more,
         )  # fmt: skip
 
 
@@ -121,6 +123,17 @@ async def open_alone(options: DeviceOptions, remark: Callable[[str], None], **mo
     if isinstance(stack.device, ImpairedDevice):
         remark(f"impaired: {stack.device.impairment.text} (seed {stack.device.seed})")
     return stack
+
+
+def route(text: str) -> str:
+    """A route, checked at once. Raises BadParameter."""
+    try:
+        _, metrics = route_metrics.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if metrics is not None and metrics.congctl:
+        _known(variants.CONGESTION_CONTROL, metrics.congctl)
+    return text
 
 
 def setting(text: str) -> tuple[str, str]:
@@ -223,6 +236,9 @@ _DEVICE: Final = (
                  help=f"The congestion control.  [default: {Config().tcp_congestion_control}]"),
     click.option("--variant", "variants", metavar="KIND=NAME", type=variant, multiple=True,
                  help="Another part of TCP, such as ack_policy=quick. May be repeated."),
+    click.option("--route", "routes", metavar="ROUTE", type=route, multiple=True,
+                 help="Another network that is reached through the stack, or `default`; and what "
+                 'connections there are asked for, in words of `ip route`: "default initcwnd 20".'),
 )  # fmt: skip
 
 
