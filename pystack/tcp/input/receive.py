@@ -167,11 +167,13 @@ def on_fin(tcb: Tcb, fin_seq: int, now_us: int) -> None:
     tcb.rcv_nxt = fin_seq + 1
     tcb.recvbuf.clear_held()
     tcb.events |= EVENT_PEER_CLOSED | EVENT_READABLE
-    tcb.pending |= ACK_NOW
     state = tcb.state
     if state == ESTABLISHED:
+        delayed_ack.on_fin(tcb, now_us)
         set_state(tcb, CLOSE_WAIT)
-    elif state == FIN_WAIT_1:
+        return
+    tcb.pending |= ACK_NOW
+    if state == FIN_WAIT_1:
         # our FIN being acknowledged, the fifth step has made this FIN_WAIT_2 already
         set_state(tcb, CLOSING)
     elif state == FIN_WAIT_2:

@@ -84,6 +84,15 @@ def schedule(tcb: Tcb, now_us: int) -> None:
             timers.arm_delack(tcb, at_us)
 
 
+def on_fin(tcb: Tcb, now_us: int) -> None:
+    """The peer's FIN came while our side is open: where requests and answers take turns, its ACK
+    waits as for payload, so that it may ride on our own FIN (Linux: tcp_fin)."""
+    if tcb.pingpong:
+        schedule(tcb, now_us)
+    else:
+        tcb.pending |= ACK_NOW
+
+
 def on_timer(tcb: Tcb) -> None:
     """The delayed ACK is due: nothing carried it."""
     timers.arm_delack(tcb, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -470,3 +471,34 @@ def test_no_more_acks_than_segments_come_in_whatever_their_order(tcp: Tcp) -> No
     tcp.run(0.5)
     acks += len(tcp.take())
     assert acks <= len(pieces)
+
+
+# -- the ACK of a FIN (§3.10.7.4) ------------------------------------------------------------------
+
+
+def after_questions_and_answers(tcp: Tcp) -> Any:
+    sock = tcp.established(passive=True)
+    for start in (1, 11, 21):
+        tcp.inject(tcp.segment(f"P. {start}:{start + 10}(10) ack {start}"))
+        tcp.run(0.005)
+        sock.recv(100)
+        sock.send(tcp.data(10, start - 1))
+        tcp.run(0.02)
+        tcp.inject(tcp.segment(f". {start + 10}:{start + 10}(0) ack {start + 10}"))
+        tcp.run(0.06)
+    return sock
+
+
+def test_where_answers_follow_at_once_a_fin_is_acknowledged_by_our_own(tcp: Tcp) -> None:
+    """As in Linux."""
+    sock = after_questions_and_answers(tcp)
+    tcp.play("+0 < F. 31:31(0) ack 31\n+0.01 quiet")
+    sock.close()
+    tcp.play("+0 > F. 31:31(0) ack 32\n+0.01 < . 32:32(0) ack 32\n+10 quiet")
+    assert tcp.state() == "CLOSED"
+
+
+def test_but_no_later_than_after_40_ms(tcp: Tcp) -> None:
+    sock = after_questions_and_answers(tcp)
+    tcp.play("+0 < F. 31:31(0) ack 31\n+0.04~0.001 > . 31:31(0) ack 32\n+1 quiet")
+    assert sock.recv(10) == b""
