@@ -30,7 +30,7 @@ from pystack.sockets.tcp import tcp_errors
 from pystack.sockets.tcp.tcp_info import TcpInfo
 from pystack.sockets.tcp.tcp_socket import Socket
 from pystack.tcp.state import states
-from pystack.tcp.state.states import CLOSED
+from pystack.tcp.state.states import CLOSED, SYN_SENT
 from pystack.wire.flow_key import ends, local_end, remote_end
 
 _logger = logging.getLogger("pystack")
@@ -145,6 +145,8 @@ class Transport(TransportBase):
         if events & (EVENT_WRITABLE | EVENT_CLOSED):
             if self._buffered and not self._conn_lost:
                 self._send_buffered()
+            elif (self._eof or self._closing) and not (self._conn_lost or self._is_opening()):
+                self._end_as_asked()
             if self._file is not None and not self._conn_lost:
                 self._send_file(self._file)
             if events & EVENT_CLOSED and not self._conn_lost:
@@ -298,10 +300,7 @@ class Transport(TransportBase):
         self._maybe_resume_protocol()  # which may write, or close
         if not self._buffered and not self._conn_lost:
             self._buffer = None
-            if self._closing:
-                self._finish(None)
-            elif self._eof:
-                self._shutdown()
+            self._end_as_asked()
 
     @property
     def _sendfile_compatible(self) -> constants._SendfileMode:
@@ -340,7 +339,26 @@ class Transport(TransportBase):
             return
         self._check()
         self._eof = True
-        if not self._buffered:
+        if not self._buffered and not self._is_opening():
+            self._shutdown()
+
+    def close(self) -> None:
+        """See `TransportBase.close`."""
+        if self._is_opening() and not self._closing:
+            self._check()
+            self._closing = True
+        else:
+            super().close()
+
+    def _is_opening(self) -> bool:
+        """Whether data is out with a SYN (TCP Fast Open): an end now would lose it."""
+        tcb = self._socket.tcb
+        return tcb is not None and tcb.state == SYN_SENT and len(tcb.sndbuf) > 0
+
+    def _end_as_asked(self) -> None:
+        if self._closing:
+            self._finish(None)
+        elif self._eof:
             self._shutdown()
 
     def _shutdown(self) -> None:

@@ -22,6 +22,7 @@ from pystack.aio.loop.event_loop import EventLoop
 from pystack.sim import World
 from pystack.sim.host import SimHost
 from pystack.sockets import constants as c
+from pystack.tcp.tcb import Tcb
 from tests.aio.two_stacks import RIGHT, two_stacks
 
 ON = {"tcp_fastopen": 3}
@@ -133,6 +134,31 @@ def test_the_hello_of_tls_goes_with_the_syn(
 
     far_apart(body)
     assert took == [TWO_ROUND_TRIPS, ROUND_TRIP]
+
+
+@pytest.mark.parametrize("end", ["write_eof", "close"])
+def test_what_was_written_arrives_though_the_end_follows_before_the_handshake_is_complete(
+    end: str,
+) -> None:
+    came: list[bytes] = []
+
+    async def collect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.read())
+        writer.close()
+
+    async def body(client: SimHost, server: SimHost) -> None:
+        await server.start_server(collect, port=7, fastopen=8)
+        for text in b"first", b"second", b"third" * 1000:
+            _, writer = await client.open_connection(RIGHT, 7, fastopen=True)
+            writer.write(text)
+            getattr(writer, end)()
+            await asyncio.sleep(2)
+            writer.close()
+        assert came == [b"first", b"second", b"third" * 1000]
+        assert client.host.counters.fastopen_active == 2
+        assert not [one for one in client.host.connections.values() if type(one) is Tcb]
+
+    far_apart(body)
 
 
 def test_a_refusal_that_was_not_waited_for_is_told_to_who_reads() -> None:
