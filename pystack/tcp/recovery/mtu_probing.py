@@ -114,7 +114,7 @@ def probe_failed(tcb: Tcb) -> None:
     if search is None:
         return
     tcb.scoreboard.mark_lost_below(search.probe_end, search.probe_start)
-    tcb.scoreboard.forgive(search.probe_end - search.probe_start)
+    tcb.scoreboard.forgive(search.probe_start, search.probe_end)
     search.high = search.probe_size - 1
     search.probe_size = 0
     search.repair_end = tcb.snd_nxt

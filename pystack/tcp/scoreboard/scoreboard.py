@@ -307,10 +307,16 @@ class Scoreboard(InFlight):
             index += 1
         return newly
 
-    def forgive(self, length: int) -> None:
-        """So many octets that were judged lost tell of no congestion: algorithms don't count
-        them."""
-        self.lost -= length
+    def forgive(self, start: int, end: int) -> None:
+        """What was judged lost of [start, end), and whatever else this ACK has shown lost, tells
+        of no congestion: algorithms don't count the former, and are not told of any."""
+        index = self._at_or_above(start)
+        while index < len(self._ranges) and self._ranges[index].start < end:
+            sent = self._ranges[index]
+            if sent.lost:
+                self.lost -= max(min(sent.end, end) - max(sent.start, start), 0)
+            index += 1
+        self.result.losses.clear()
 
     def forget_sacked(self) -> None:
         """The receiver has dropped what it had reported (RFC 2018 §8): nothing counts as

@@ -8,10 +8,13 @@ one that was opened begins with 1036 when the peer has no timestamps.
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+import pystack
+from pystack.cc.base import AckSample
+from pystack.cc.reno import Reno
 from tests.cc.built_in import names
 from tests.kit.packets.decode import Packet
 from tests.kit.tcp import Tcp
@@ -191,6 +194,46 @@ def test_no_congestion_control_takes_a_lost_probe_for_congestion(
     assert counts(tcp) == (0, 3)
     assert all(less <= 0 and ssthresh == 0x7FFF_FFFF for less, ssthresh in cut), cut
     assert tcp.host.counters.fast_retrans == tcp.host.counters.timeouts == 0
+
+
+class Noting(Reno):
+    """Notes what it is told of losses."""
+
+    name = "noting"
+    wants_losses = True
+    told: ClassVar[list[int]] = []  # octets
+
+    def on_lost(self, length: int, sample: AckSample) -> None:
+        self.told.append(length)
+
+    def on_sample(self, sample: AckSample) -> None:
+        if sample.newly_lost:
+            self.told.append(sample.newly_lost)
+
+
+@pytest.mark.requirement("RFC4821-S7.6.2-1")
+@probing
+@pytest.mark.variants("ipv4", "ipv6-wrap-offload")
+@pytest.mark.parametrize(
+    "acks",
+    [
+        # the timer of RACK finds it lost
+        f"< . 1:1(0) ack 10241 <nop,nop,sack 11483:{11_483 + 2 * BASE}>",
+        # a peer that has a part of it finds room for no more
+        f"< . 1:1(0) ack 10241 <nop,nop,sack 10341:10441 11483:{11_483 + 3 * BASE}>",
+    ],
+)
+def test_no_congestion_control_is_told_of_a_lost_probe(tcp: Tcp, acks: str) -> None:
+    pystack.register_variant("congestion_control", "noting", Noting)
+    tcp.host.sysctl("tcp_congestion_control", "noting")
+    Noting.told.clear()
+    probe_out(tcp, sack=True)
+    tcp.play("+0.001 < . 1:1(0) ack 10241")
+    tcp.take()  # all that the window takes now
+    tcp.play(f"+0.05 {acks}")
+    tcp.run(0.03)
+    assert counts(tcp) == (0, 1)
+    assert not Noting.told
 
 
 @pytest.mark.requirement("RFC4821-S7.3-1")
