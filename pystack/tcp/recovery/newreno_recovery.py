@@ -22,7 +22,7 @@ def count_dup_ack(tcb: Tcb) -> bool:
         only_probe = search is not None and search.repair_end > tcb.snd_una
         if only_probe or tcb.dup_bytes + tcb.recover < tcb.snd_nxt:  # for what was sent since
             tcb.dup_bytes += mss
-            _bound(tcb)
+            bound(tcb)
         return False
     tcb.dup_acks += 1
     if tcb.dup_acks == 1:
@@ -38,7 +38,7 @@ def count_dup_ack(tcb: Tcb) -> bool:
             tcb.dup_bytes = thresh * mss
             return True
         tcb.dup_bytes = 0  # needless retransmissions after a timeout (RFC 6582 §3.2 step 1)
-    _bound(tcb)
+    bound(tcb)
     return False
 
 
@@ -46,7 +46,7 @@ def retransmit_head(tcb: Tcb) -> None:
     """The first segment in flight is lost: it goes at once."""
     tcb.scoreboard.mark_first_lost(tcb.eff_mss)
     tcb.pending |= RETRANSMIT_NOW
-    _bound(tcb)
+    bound(tcb)
 
 
 def after_ack(tcb: Tcb, before: int, acked: int) -> None:
@@ -54,7 +54,7 @@ def after_ack(tcb: Tcb, before: int, acked: int) -> None:
     if tcb.recovery == LOSS:
         # the retransmission was one segment of it; duplicates have told of the rest
         tcb.dup_bytes = max(tcb.dup_bytes - max(acked - tcb.eff_mss, 0), 0)
-        _bound(tcb)
+        bound(tcb)
         return
     if before == OPEN or tcb.recovery == CWR:
         forget(tcb)
@@ -73,7 +73,7 @@ def forget(tcb: Tcb) -> None:
     tcb.dup_bytes = 0
 
 
-def _bound(tcb: Tcb) -> None:
+def bound(tcb: Tcb) -> None:
     """No more can have left the network than is out and not lost."""
     most = tcb.snd_nxt - tcb.snd_una - tcb.scoreboard.lost_bytes
     if tcb.dup_bytes > most:

@@ -273,6 +273,7 @@ def on_dup_ack(tcb: Tcb, now_us: int) -> None:
         return
     if tcb.recovery == OPEN and mtu_probing.is_lost(tcb):
         _repair_probe(tcb, now_us)
+        newreno_recovery.bound(tcb)
         return
     cut = tcb.recovery == OPEN
     if cut:

@@ -196,6 +196,17 @@ def test_no_congestion_control_takes_a_lost_probe_for_congestion(
     assert tcp.host.counters.fast_retrans == tcp.host.counters.timeouts == 0
 
 
+@pytest.mark.requirement("RFC4821-S7.6.2-1")
+@probing
+@pytest.mark.variants("ipv4", "ipv6-wrap-offload")
+def test_more_duplicate_acks_than_segments_behind_a_lost_probe_count_for_no_more(tcp: Tcp) -> None:
+    sock = probe_out(tcp)
+    again = "< . 1:1(0) ack 10241 win 0"
+    tcp.play(f"+0.04 {again}" + f"\n+0 {again}" * 3)
+    assert counts(tcp) == (0, 1)
+    assert sock.tcb.pipe == 0
+
+
 class Noting(Reno):
     """Notes what it is told of losses."""
 
