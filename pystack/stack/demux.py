@@ -95,9 +95,16 @@ def find_listener(host: ConnectionTable, key: bytes) -> Listener | None:
     """The listener for a flow: of the very address, else of a wildcard; of several with
     SO_REUSEPORT the one that its addresses and ports decide."""
     found = _first_listener(host.listeners, key)
-    if found is None or len(found.group) < 2:
-        return found
-    return found.group[keyed_hash(host.secret, key, b"tcp reuse port") % len(found.group)]
+    if found is None:
+        return None
+    group = found.group
+    if found.local == ANY_V6 and is_v4(key):
+        group = [one for one in group or (found,) if not one.v6only]
+        if not group:
+            return None
+    if len(group) < 2:
+        return group[0] if group else found
+    return group[keyed_hash(host.secret, key, b"tcp reuse port") % len(group)]
 
 
 def _first_listener(listeners: dict[bytes, Listener], key: bytes) -> Listener | None:
@@ -105,10 +112,8 @@ def _first_listener(listeners: dict[bytes, Listener], key: bytes) -> Listener | 
     found = listeners.get(key[:16] + port)
     if found is not None:
         return found
-    v4 = is_v4(key)
-    if v4:
+    if is_v4(key):
         found = listeners.get(ANY_V4 + port)
         if found is not None:
             return found
-    found = listeners.get(ANY_V6 + port)
-    return None if found is None or (v4 and found.v6only) else found
+    return listeners.get(ANY_V6 + port)

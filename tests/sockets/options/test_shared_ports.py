@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pystack.sockets import constants as c
+from tests.kit.tcp import Tcp
+from tests.kit.variants import VARIANTS
 from tests.sockets.world import World, outcome
 
 REUSE_PORT = (c.SOL_SOCKET, c.SO_REUSEPORT, 1)
@@ -96,6 +98,28 @@ def test_who_waits_at_a_listener_that_closes_is_reset_and_those_at_others_are_no
     answers = Counter(outcome(client.recv, 1) for client in clients)
     assert set(answers) == {"ECONNRESET", "EAGAIN"}
     assert len(accepted(second)) == answers["EAGAIN"]
+
+
+@pytest.mark.parametrize("v6only_first", [True, False])
+def test_of_ipv6_sockets_that_share_a_port_those_with_ipv6_v6only_get_no_ipv4(
+    v6only_first: bool,
+) -> None:
+    tcp = Tcp(VARIANTS["ipv4"], {})
+    listeners = []
+    for v6only in (v6only_first, not v6only_first):
+        sock = tcp.host.socket(c.AF_INET6)
+        sock.setsockopt(*REUSE_PORT)
+        sock.setsockopt(c.IPPROTO_IPV6, c.IPV6_V6ONLY, int(v6only))
+        sock.bind(("::", 80))
+        sock.listen(100)
+        listeners.append(sock)
+    for port in range(2000, 2020):
+        tcp.flow(str(port), remote_port=port)
+    tcp.inject(*(tcp.segment("S 0:0(0) win 65535", str(port)) for port in range(2000, 2020)))
+    assert len(tcp.take()) == 20
+    waiting = {sock.getsockopt(c.IPPROTO_IPV6, c.IPV6_V6ONLY): sock.listener.half_open
+               for sock in listeners}  # fmt: skip
+    assert waiting == {1: 0, 0: 20}
 
 
 def test_a_connection_of_a_shared_port_does_not_hold_it(world: World) -> None:
