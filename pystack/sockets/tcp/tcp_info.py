@@ -1,8 +1,8 @@
 """What is known of a connection, by the names, units and order of Linux's `struct tcp_info`.
 
 Left out is what the stack does not measure or does not have: `tcpi_fackets` and
-`tcpi_last_ack_sent` (Linux does not know them either), `tcpi_rcv_rtt`, `tcpi_rehash`. In `pack`
-those are 0.
+`tcpi_last_ack_sent` (Linux does not know them either), `tcpi_rcv_rtt`. In `pack` those are 0.
+`tcpi_rehash` counts IPv6's flow labels, as there is no other hash of a path.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ class TcpInfo:
     tcpi_rcv_ooopack: int = 0
     tcpi_snd_wnd: int = 0
     tcpi_rcv_wnd: int = 0
+    tcpi_rehash: int = 0
     tcpi_total_rto: int = 0
     tcpi_total_rto_recoveries: int = 0
     tcpi_total_rto_time: int = 0
@@ -175,7 +176,8 @@ class TcpInfo:
             self.tcpi_sndbuf_limited, self.tcpi_delivered & 0xFFFF_FFFF,
             self.tcpi_delivered_ce & 0xFFFF_FFFF, self.tcpi_bytes_sent, self.tcpi_bytes_retrans,
             self.tcpi_dsack_dups & 0xFFFF_FFFF, self.tcpi_reord_seen,
-            self.tcpi_rcv_ooopack & 0xFFFF_FFFF, self.tcpi_snd_wnd, self.tcpi_rcv_wnd, 0,
+            self.tcpi_rcv_ooopack & 0xFFFF_FFFF, self.tcpi_snd_wnd, self.tcpi_rcv_wnd,
+            self.tcpi_rehash & 0xFFFF_FFFF,
             self.tcpi_total_rto & 0xFFFF, self.tcpi_total_rto_recoveries & 0xFFFF,
             self.tcpi_total_rto_time & 0xFFFF_FFFF, self.tcpi_received_ce & 0xFFFF_FFFF,
             self.tcpi_delivered_e1_bytes & 0xFFFF_FFFF, self.tcpi_delivered_e0_bytes & 0xFFFF_FFFF,
@@ -287,6 +289,7 @@ def _times(tcb: Tcb, now_us: int) -> dict[str, int]:
         "tcpi_busy_time": busy,
         "tcpi_rwnd_limited": rwnd,
         "tcpi_sndbuf_limited": sndbuf,
+        "tcpi_rehash": stats.rehashes,
         "tcpi_total_rto": stats.timeouts,
         "tcpi_total_rto_recoveries": stats.timeout_recoveries,
         "tcpi_total_rto_time": timeout_us // 1000,

@@ -106,6 +106,7 @@ def renew_flow_label(tcb: Tcb) -> None:
     label, what follows takes another one (RFC 6438; Linux: sk_rethink_txhash)."""
     tcb.ident = (tcb.ident * _LABEL_STEP + 1) & _LABEL or 1
     tcb.shared.counters.timeout_rehash += 1
+    tcb.stats.rehashes += 1
 
 
 def must_not_coalesce(tcb: Tcb) -> bool:

@@ -92,12 +92,13 @@ class Statistics:
     timeouts: int  # RTOs, of SYNs too. recovery.recovery
     timeout_recoveries: int  # times in which no ACK of new data came between them. the same
     timeout_us: int  # all of these times together. the same
+    rehashes: int  # other flow labels that were taken. output.emit
 
     __slots__ = tuple(__annotations__)
 
     def __init__(self) -> None:
         self.busy_us = self.rwnd_limited_us = self.sndbuf_limited_us = 0
-        self.timeouts = self.timeout_recoveries = self.timeout_us = 0
+        self.timeouts = self.timeout_recoveries = self.timeout_us = self.rehashes = 0
         self.ooo_segs = 0
         self.bytes_retrans = self.total_retrans = 0
         self.undos = self.bytes_spurious = self.dsack_dups = 0

@@ -79,11 +79,13 @@ def test_timeouts_are_counted_and_timed(family: int) -> None:
     info = client.tcp_info()
     assert info.tcpi_total_rto >= 2
     assert info.tcpi_total_rto_recoveries == 1
+    assert info.tcpi_rehash == (info.tcpi_total_rto if family == c.AF_INET6 else 0)
     first = 200_000 + ROUND_TRIP  # the RTO
     assert 1_000_000 - first < info.tcpi_total_rto_time * 1000 < 2_000_000 - first
     raw = client.getsockopt(c.IPPROTO_TCP, c.TCP_INFO, 280)
-    assert struct.unpack_from("=2HI", raw, 240) == (
-        info.tcpi_total_rto, info.tcpi_total_rto_recoveries, info.tcpi_total_rto_time
+    assert struct.unpack_from("=I2HI", raw, 236) == (
+        info.tcpi_rehash, info.tcpi_total_rto, info.tcpi_total_rto_recoveries,
+        info.tcpi_total_rto_time,
     )
     client.send(b"y")
     wire.run(1_000_000)
