@@ -39,6 +39,7 @@ RETRANSMIT_NOW: Final = 256  # the first lost range goes whatever the window (fa
 ACK_SOON: Final = 512  # acknowledge after the batch: what follows in it may be covered too
 PROBE_TAIL: Final = 1024  # a tail loss probe (RFC 8985 §7)
 NEW_PATH: Final = 2048  # take another IPv6 flow label
+BEGIN_KEEPALIVE: Final = 4096  # with ARM: keep-alive's idle time begins now
 
 ANY_ACK: Final = ACK_NOW | ACK_SOON | CHALLENGE_ACK
 

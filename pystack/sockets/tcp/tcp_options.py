@@ -348,11 +348,11 @@ _TCP: Final[dict[int, TcpOption]] = {
     ),
     c.TCP_KEEPINTVL: _number(
         "keepalive_intvl", 1, 32767, lambda sock: sock.host.config.tcp_keepalive_intvl,
-        Settings.apply_keepalive_times,
+        Settings.apply_keepalive_probes,
     ),
     c.TCP_KEEPCNT: _number(
         "keepalive_probes", 1, 127, lambda sock: sock.host.config.tcp_keepalive_probes,
-        Settings.apply_keepalive_times,
+        Settings.apply_keepalive_probes,
     ),
     c.TCP_SYNCNT: _number(
         "syn_retries", 1, 127, lambda sock: sock.host.config.tcp_syn_retries,

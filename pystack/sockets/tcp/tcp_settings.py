@@ -136,6 +136,12 @@ class Settings:
             self.keepalive_probes or None,
         )
 
+    def apply_keepalive_probes(self, tcb: Tcb) -> None:
+        """TCP_KEEPINTVL and TCP_KEEPCNT, those that were set."""
+        user_settings.set_keepalive_times(
+            tcb, None, self.keepalive_intvl * 1_000_000 or None, self.keepalive_probes or None
+        )
+
     def apply_linger2(self, tcb: Tcb) -> None:
         """TCP_LINGER2: 0 is `tcp_fin_timeout`."""
         seconds = self.linger2 or tcb.config.tcp_fin_timeout

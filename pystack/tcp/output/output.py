@@ -27,6 +27,7 @@ from pystack.tcp.tcb import (
     ACK_NOW,
     ANY_ACK,
     ARM,
+    BEGIN_KEEPALIVE,
     NEW_PATH,
     PROBE_TAIL,
     RETRANSMIT_NOW,
@@ -105,8 +106,8 @@ def _output_rare(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
         tcb.pending &= ~NEW_PATH
         emit.renew_flow_label(tcb)
     if pending & ARM:
-        tcb.pending &= ~ARM
-        probes.arm_keepalive(tcb, now_us)
+        tcb.pending &= ~(ARM | BEGIN_KEEPALIVE)
+        probes.arm_keepalive(tcb, now_us, pending & BEGIN_KEEPALIVE != 0)
         timer_handlers.arm_orphan(tcb, now_us)
         if tcb.pending & SEND_RST:  # TCP_LINGER2 wants no FIN_WAIT_2
             return _output_rare(tcb, tx, now_us)
@@ -244,6 +245,8 @@ def _nagle_delays(tcb: Tcb, data_end: int, ahead: int) -> bool:
         return False
     if tcb.recovery == LOSS and tcb.undo.new_data_first:
         return False  # new data of any length tells whether the timeout was spurious (Linux)
-    if tcb.cork or tcb.push_seq < data_end:
+    if tcb.flush_seq >= data_end:
+        return False
+    if tcb.cork or (tcb.push_seq < data_end and tcb.segs_in == tcb.more_segs_in):
         return True
     return not tcb.nodelay and tcb.nagle_policy.holds(tcb, ahead)

@@ -111,10 +111,16 @@ def probe_tail(tcb: Tcb, tx: TxBatch, now_us: int) -> bool:
 def _retransmit(
     tcb: Tcb, tx: TxBatch, old: SentRange, length: int, mss: int, now_us: int
 ) -> bool:
-    """The first `length` numbers of `old` again. False: the batch is full."""
+    """The first `length` numbers of `old` again, up to the end of a record (MSG_EOR). False: the
+    batch is full."""
     seq = old.start
     end = seq + length
     data_end = tcb.sndbuf.end_seq
+    if tcb.sndbuf.eor is not None:
+        record_end = tcb.sndbuf.record_end_after(seq)
+        if record_end < min(end, data_end):
+            end = record_end
+            length = end - seq
     flags = 0
     payload = length
     if end > data_end:

@@ -65,6 +65,7 @@ class TcbVariables:
     fin_wanted: bool  # CLOSE or shutdown: a FIN follows what is queued
     orphan: bool  # the user has closed and will read no more
     push_seq: int  # end of what was written without MSG_MORE
+    more_segs_in: int  # `segs_in` when that was: it waits no longer than for the next segment
     snd_up: int  # SND.UP: behind the last urgent octet (RFC 9293 §3.8.5)
     want_write: bool  # a send was short: tell when there is room
 
@@ -72,6 +73,7 @@ class TcbVariables:
     user: UserSettings
     cc: CongestionControl  # the congestion control
     nodelay: bool  # TCP_NODELAY
+    flush_seq: int  # what was written before it was set: leaves whatever holds it back
     cork: bool  # TCP_CORK
     notsent_lowat: int  # TCP_NOTSENT_LOWAT
     user_timeout_us: int  # TCP_USER_TIMEOUT, 0 for tcp_retries2
@@ -247,6 +249,7 @@ class TcbVariables:
         self.cc = cc
         self.user = UserSettings(config)
         self.nodelay = self.cork = self.sndbuf_locked = False
+        self.flush_seq = self.more_segs_in = 0
         self.notsent_lowat = config.tcp_notsent_lowat
         self.user_timeout_us = self.window_clamp = self.tos = 0
         self.max_pacing_rate, self.rto_min_us = UNLIMITED, config.tcp_rto_min_us
@@ -310,6 +313,7 @@ class TcbVariables:
         self.snd_sml = iss
         self.snd_up = self.snd_up + shift if self.snd_up else iss
         self.push_seq += shift
+        self.flush_seq += shift
         self.recover = iss
         self.sndbuf.rebase(iss + 1)
 

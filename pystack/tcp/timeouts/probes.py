@@ -66,10 +66,10 @@ def window_opened(tcb: Tcb, now_us: int) -> None:
 
 
 # -- keep-alive (RFC 9293 §3.8.4) ----------------------------------------------------------------
-def arm_keepalive(tcb: Tcb, now_us: int) -> None:
-    """Start the idle clock, or stop it, by the socket's settings."""
+def arm_keepalive(tcb: Tcb, now_us: int, anew: bool = False) -> None:
+    """Start the idle clock, or stop it, by the socket's settings; `anew`: it begins now."""
     if tcb.user.keepalive and tcb.state >= ESTABLISHED:
-        idle_us = now_us - max(tcb.last_data_us, tcb.last_ack_us)
+        idle_us = 0 if anew else now_us - max(tcb.last_data_us, tcb.last_ack_us)
         wait_us = max(tcb.user.keepalive_time_us - idle_us, 1)
         timers.arm_keepalive(tcb, now_us + wait_us)
     else:

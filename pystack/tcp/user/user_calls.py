@@ -1,14 +1,14 @@
 """The user's calls: OPEN, SEND, CLOSE, ABORT (RFC 9293 §3.10.1 to §3.10.5).
 
-Writes `passive`, `failure`, `fin_wanted`, `orphan`, `user.read_shut`, `push_seq`, `snd_up`,
-`want_write`. Takes no time: what needs a clock is marked and put into effect by the next
+Writes `passive`, `failure`, `fin_wanted`, `orphan`, `user.read_shut`, `push_seq`, `more_segs_in`,
+`snd_up`, `want_write`. Takes no time: what needs a clock is marked and put into effect by the next
 transmit. The caller marks the connection dirty afterwards.
 """
 
 from __future__ import annotations
 
 from pystack.tcp.input.ack import has_room
-from pystack.tcp.recovery import delivery_rate
+from pystack.tcp.recovery import delivery_rate, recovery
 from pystack.tcp.state.states import (
     CLOSE_WAIT,
     CLOSED,
@@ -56,6 +56,8 @@ def send(
     if room <= 0 or sndbuf.end_seq - tcb.snd_nxt >= tcb.notsent_lowat:
         tcb.want_write = True
         return 0
+    if tcb.notsent_lowat < length:
+        room = min(room, _room_below_mark(tcb))
     if length > room:
         length = room
         tcb.want_write = True
@@ -67,11 +69,23 @@ def send(
     whole = length == len(data)
     if not more or not whole:  # a short write is pushed, as the rest may never come (Linux)
         tcb.push_seq = sndbuf.end_seq
+    else:
+        tcb.more_segs_in = tcb.segs_in
     if whole and eor:
         sndbuf.mark_record_end()
     if whole and oob:
         tcb.snd_up = sndbuf.end_seq
     return length
+
+
+def _room_below_mark(tcb: Tcb) -> int:
+    """How much one call takes under TCP_NOTSENT_LOWAT: what may leave now, and so much more, in
+    whole segments, that the mark is reached (Linux looks at it before each buffer it fills)."""
+    unsent = tcb.sndbuf.end_seq - tcb.snd_nxt
+    wnd = tcb.snd_una + tcb.snd_wnd - tcb.snd_nxt
+    leaving = max(min(recovery.allowance(tcb), wnd), 0)
+    segs = -(-(leaving + tcb.notsent_lowat) // tcb.eff_mss)
+    return max(segs * tcb.eff_mss - unsent, tcb.eff_mss)
 
 
 def writable(tcb: Tcb) -> bool:

@@ -11,13 +11,15 @@ from pystack.cc.base import CongestionControl
 from pystack.ip.route_metrics import RouteMetrics
 from pystack.tcp.header import options
 from pystack.tcp.policies.experimental_option import ExperimentalOption
-from pystack.tcp.tcb import ARM, WINDOW_UPDATE, Tcb
+from pystack.tcp.tcb import ARM, BEGIN_KEEPALIVE, WINDOW_UPDATE, Tcb
 from pystack.tcp.timing import delayed_ack
 
 
 def set_nodelay(tcb: Tcb, on: bool) -> None:
-    """TCP_NODELAY (RFC 9293 MUST-17)."""
+    """TCP_NODELAY (RFC 9293 MUST-17). Set, it also lets go what TCP_CORK or MSG_MORE holds."""
     tcb.nodelay = on
+    if on:
+        tcb.flush_seq = tcb.sndbuf.end_seq
 
 
 def set_cork(tcb: Tcb, on: bool) -> None:
@@ -32,7 +34,10 @@ def set_max_seg(tcb: Tcb, mss: int) -> None:
 
 
 def set_keepalive(tcb: Tcb, on: bool) -> None:
-    """SO_KEEPALIVE."""
+    """SO_KEEPALIVE. Its first probe is due in TCP_KEEPIDLE from now, however long nothing has come
+    (Linux: tcp_set_keepalive)."""
+    if on and not tcb.user.keepalive:
+        tcb.pending |= BEGIN_KEEPALIVE
     tcb.user.keepalive = on
     tcb.pending |= ARM
 
@@ -40,14 +45,16 @@ def set_keepalive(tcb: Tcb, on: bool) -> None:
 def set_keepalive_times(
     tcb: Tcb, time_us: int | None = None, intvl_us: int | None = None, probes: int | None = None
 ) -> None:
-    """TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT."""
+    """TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. The first counts since something came last, and
+    puts the next probe at its time anew; the others wait for the next one (Linux)."""
     if time_us is not None:
         tcb.user.keepalive_time_us = time_us
+        if tcb.user.keepalive:
+            tcb.pending = tcb.pending & ~BEGIN_KEEPALIVE | ARM
     if intvl_us is not None:
         tcb.user.keepalive_intvl_us = intvl_us
     if probes is not None:
         tcb.user.keepalive_probes = probes
-    tcb.pending |= ARM
 
 
 def set_user_timeout(tcb: Tcb, timeout_us: int) -> None:
