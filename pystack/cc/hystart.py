@@ -79,17 +79,14 @@ class Hystart(Reno):
         """It is over at this window."""
         self.ssthresh = max(self.cwnd, 2 * self.mss)
 
-    def _begin_round(self, sample: AckSample) -> None:
-        self.round_end = sample.delivered
-        self.last_round_min_rtt_us = self.round_min_rtt_us
-        self.round_min_rtt_us = _NO_RTT
-        self.rtt_samples = 0
-
     # -- RFC 9406 §4.2 ----------------------------------------------------------------------------
     def _hystart(self, sample: AckSample) -> None:
         """An ACK of the first slow start: grow, and look at its RTT."""
         if sample.prior_delivered >= self.round_end:
-            self._begin_round(sample)
+            self.round_end = sample.delivered
+            self.last_round_min_rtt_us = self.round_min_rtt_us
+            self.round_min_rtt_us = _NO_RTT
+            self.rtt_samples = 0
             if self.css_rounds:
                 if self.css_rounds == CSS_ROUNDS:
                     self.end_slow_start()
@@ -124,7 +121,9 @@ class Hystart(Reno):
             self.delay_min_us = rtt_us
         now_us = sample.now_us
         if sample.prior_delivered >= self.round_end:
-            self._begin_round(sample)
+            self.round_end = sample.delivered
+            self.round_min_rtt_us = _NO_RTT
+            self.rtt_samples = 0
             self.round_start_us = self.last_ack_us = now_us
         if self.cwnd < self.hystart_low_window * self.mss:
             return

@@ -77,7 +77,7 @@ def _reserve(sock: TcpSocketState, local: bytes, port: int) -> None:
     if port and _is_listened_at(sock.host, local, port, settings):
         raise os_error(EADDRINUSE)  # even with SO_REUSEADDR on both
     flags = (settings.reuse_address, v6only, settings.reuse_port)
-    within = _port_range(sock)
+    within = _port_range(sock) if sock.settings.kept else None
     port = sock.host.ports.bind(local, port, *flags, within)
     sock.reserved = (local, port, *flags)
     sock.local = local
@@ -86,10 +86,7 @@ def _reserve(sock: TcpSocketState, local: bytes, port: int) -> None:
 
 def _port_range(sock: TcpSocketState) -> tuple[int, int] | None:
     """IP_LOCAL_PORT_RANGE; None for the host's."""
-    settings = sock.settings
-    if not settings.kept:
-        return None
-    return ip_level.port_range(settings, sock.host.config.ip_local_port_range)
+    return ip_level.port_range(sock.settings, sock.host.config.ip_local_port_range)
 
 
 def _is_listened_at(host: HostCore, local: bytes, port: int, settings: Settings) -> bool:
@@ -221,7 +218,8 @@ def _begin(sock: TcpSocketState, where: Any) -> Tcb:
     if binding.is_shared(host, remote):
         raise os_error(ENETUNREACH)  # MUST-46
     own_port = sock.port if sock.reserved else 0
-    key = host.connection_key(remote, port, local, own_port, _port_range(sock))
+    within = _port_range(sock) if sock.settings.kept else None
+    key = host.connection_key(remote, port, local, own_port, within)
     try:
         tcb = host.new_tcb(key, sock.settings.apply)
     except OSError as error:

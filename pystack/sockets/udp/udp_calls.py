@@ -133,7 +133,8 @@ def send(
 
 
 def _check_may_send(sock: UdpSocketState) -> None:
-    _raise_pending(sock)
+    if sock.udp.error:
+        raise os_error(take_error(sock))
     if sock.shut & SEND_SHUTDOWN:
         raise os_error(EPIPE)
     if sock.host.udp.failed:
