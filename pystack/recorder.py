@@ -16,7 +16,6 @@ import csv
 from array import array
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -103,7 +102,7 @@ class Recorder:
         none of these, OSError EBADF for a closed socket.
         """
         for socket in _sockets_of(target):
-            socket.attach_recorder(partial(self._watch, socket.host.ip.interface.index))
+            socket.attach_recorder(self._watch)
             self._sockets.append(socket)
         return self
 

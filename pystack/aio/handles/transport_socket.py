@@ -104,7 +104,7 @@ class TransportSocket(DatagramTransportSocket):
         """What is known of the connection, by the names of Linux's `struct tcp_info`."""
         return self._socket.tcp_info()
 
-    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
+    def attach_recorder(self, recorder: Callable[[int, Tcb], Observer] | None) -> None:
         """As `sockets.Socket.attach_recorder`; raises OSError EBADF when it is closed."""
         self._socket.attach_recorder(recorder)
 

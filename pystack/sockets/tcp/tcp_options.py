@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from errno import ECONNABORTED, EINVAL, ENOPROTOOPT, ENOTCONN, EPERM
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from pystack.errors import os_error
@@ -77,10 +78,11 @@ class TcpOptions(OptionTable[TcpSocketState, Settings]):
             settings.apply_to_listener(sock.listener, sock.host.config)
 
 
-def set_recorder(sock: TcpSocketState, recorder: Callable[[Tcb], Observer] | None) -> None:
+def set_recorder(sock: TcpSocketState, recorder: Callable[[int, Tcb], Observer] | None) -> None:
     """See `Socket.attach_recorder`."""
     sock.settings = Settings(*values_of(sock.settings))
-    sock.settings.recorder = recorder
+    index = sock.host.ip.interface.index
+    sock.settings.recorder = None if recorder is None else partial(recorder, index)
     if sock.tcb is not None:
         sock.settings.apply_recorder(sock.tcb)
     if sock.listener is not None:

@@ -205,9 +205,10 @@ class Socket(TcpSocketState):
         self.check()
         return TcpInfo.of(self)
 
-    def attach_recorder(self, recorder: Callable[[Tcb], Observer] | None) -> None:
+    def attach_recorder(self, recorder: Callable[[int, Tcb], Observer] | None) -> None:
         """Have the connection, the one to be made, or those a listener takes, watched by what
-        `recorder` makes for each (see `pystack.tcp.recording`); None: no longer."""
+        `recorder` makes for each, of the index of the host's interface and the connection (see
+        `pystack.tcp.recording`); None: no longer."""
         self.check()
         tcp_options.set_recorder(self, recorder)
 
