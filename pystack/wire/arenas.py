@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import mmap
-import sys
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 SLOT_HEADROOM: Final = 16  # octets before each received packet, in front of which C reads a header
 TX_RECORD: Final = Struct("<IIHH")  # start, length, gso_size, checksum state
 
 
-# after a fork each process has its own; Windows has no forks
-_OWN: Final = {"flags": mmap.MAP_PRIVATE} if sys.platform != "win32" else {}
+_PRIVATE: Final = getattr(mmap, "MAP_PRIVATE", 0)  # after a fork each process has its own
+_OWN: Final[dict[str, Any]] = {"flags": _PRIVATE} if _PRIVATE else {}  # Windows has neither
 
 
 def zeros(size: int) -> mmap.mmap:

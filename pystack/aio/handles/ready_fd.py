@@ -14,10 +14,11 @@ import contextlib
 import os
 import socket
 import sys
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from pystack.sockets.constants import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP
 
+_os: Final[Any] = os  # names that other systems lack
 _Socket: Final = socket.socket  # also where a program's module has another one
 
 READABLE: Final = POLLIN | POLLRDHUP | POLLHUP | POLLERR  # what select and epoll call readable
@@ -157,7 +158,7 @@ class ReadyDatagrams:
             self._far.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
             _Socket.connect(sock, self._far.getsockname())
             self._far.connect(_Socket.getsockname(sock))
-            os.set_blocking(self.fd, False)
+            _os.set_blocking(self.fd, False)
             self._empty()  # what had come from others
             self._far.send(b"!")
             os.read(self.fd, 1)
